@@ -1,0 +1,74 @@
+/** Whether sending the same thing again can help: `later` means after something else has changed. */
+export type Retry = 'no' | 'later' | 'yes'
+
+/** Every error a node answers with: docs/PROTOCOL.md section 9. A test holds this table against that page. */
+export const errors = {
+  bad_frame: { http: 400, retry: 'no' },
+  bad_ack: { http: 400, retry: 'no' },
+  invalid_username: { http: 400, retry: 'no' },
+  unauthorized: { http: 401, retry: 'no' },
+  forbidden: { http: 403, retry: 'no' },
+  unknown_user: { http: 404, retry: 'no' },
+  not_found: { http: 404, retry: 'no' },
+  no_keys: { http: 404, retry: 'later' },
+  username_taken: { http: 409, retry: 'no' },
+  id_reused: { http: 409, retry: 'no' },
+  not_listening: { http: 409, retry: 'no' },
+  conflict: { http: 409, retry: 'later' },
+  message_too_large: { http: 413, retry: 'no' },
+  rate_limited: { http: 429, retry: 'yes' },
+  internal: { http: 500, retry: 'yes' },
+  unavailable: { http: 503, retry: 'yes' },
+  inbox_full: { http: 507, retry: 'yes' },
+} as const satisfies Record<string, { http: number; retry: Retry }>
+
+export type ErrorCode = keyof typeof errors
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code)
+
+/** What a client does about a close: come `back`, come back with a `signature` instead of its token, or wait for the `user`. */
+export type Reconnect = 'no' | 'back' | 'signature' | 'user'
+
+/** Every code a node closes a socket with: docs/PROTOCOL.md section 9. */
+export const closeCodes = {
+  logout: { code: 1000, reconnect: 'no' },
+  frameTooLarge: { code: 1009, reconnect: 'no' },
+  notTheProtocol: { code: 4400, reconnect: 'no' },
+  unauthorized: { code: 4401, reconnect: 'signature' },
+  loginTimeout: { code: 4408, reconnect: 'back' },
+  replaced: { code: 4409, reconnect: 'user' },
+  rateLimited: { code: 4429, reconnect: 'back' },
+  draining: { code: 4503, reconnect: 'back' },
+  slowConsumer: { code: 4508, reconnect: 'back' },
+} as const satisfies Record<string, { code: number; reconnect: Reconnect }>
+
+export type CloseReason = keyof typeof closeCodes
+
+/** Codes of the table, of a transport that broke (1006 and the like), or of a server that speaks something else. */
+export function reconnectAfter(code: number): Reconnect {
+  const known = Object.values(closeCodes).find(close => close.code === code)
+  return known?.reconnect ?? 'back'
+}
+
+/**
+ * A refusal in the protocol's own words. Nodes answer with it; clients throw it for what a node answered.
+ * `retryAfter` is in seconds; `close` is set where the frame also ends the connection.
+ */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
+  readonly code: ErrorCode
+  readonly retryAfter: number | undefined
+  readonly close: CloseReason | undefined
+
+  constructor(code: ErrorCode, message: string, options: { retryAfter?: number; close?: CloseReason } = {}) {
+    super(message)
+    this.code = code
+    this.retryAfter = options.retryAfter
+    this.close = options.close
+  }
+
+  /** Whether sending the same again may succeed. */
+  get retry(): Retry {
+    return errors[this.code].retry
+  }
+}

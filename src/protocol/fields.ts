@@ -1,0 +1,77 @@
+import Type from 'typebox'
+import { limits } from './limits.ts'
+
+/** The shapes that frames and HTTP bodies share. All text is ASCII by its pattern, so that no surrogate gets in. */
+
+/** Characters of base64url without padding that `bytes` bytes take. */
+const chars = (bytes: number): number => Math.ceil((bytes * 4) / 3)
+const binary = (bytes: number, description: string) =>
+  Type.String({ pattern: `^[A-Za-z0-9_-]{${chars(bytes)}}$`, description: `${description}: ${bytes} bytes, base64url` })
+
+export const idSource = '^[A-Za-z0-9_-]{1,64}$'
+export const Id = Type.String({
+  pattern: idSource,
+  description: 'chosen by the caller; 1 to 64 of A-Z a-z 0-9 _ -',
+})
+/** Only a string here: `parseUsername` refuses with a code of its own. */
+export const Name = Type.String({ description: 'a username; `name@domain` where a recipient stands' })
+export const Identity = binary(32, 'Ed25519 identity key')
+export const Nonce = binary(32, 'nonce')
+export const Signature = binary(64, 'strict Ed25519 signature')
+export const Token = binary(32, 'auth token')
+export const Invite = Type.String({
+  pattern: '^[A-Za-z0-9_-]{1,128}$',
+  description: 'invite, where registration needs one',
+})
+/** Only a string here: too long is `message_too_large`, checked with its alphabet in the codec. */
+export const Body = Type.String({ description: `ciphertext, base64url, at most ${limits.maxBodyChars} characters` })
+export const Ttl = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'seconds; more than the deployment keeps is cut',
+})
+export const Seq = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'number in the inbox' })
+export const Epoch = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'fencing number of a claim',
+})
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+export const TimeMs = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'milliseconds since 1970',
+})
+export const Prefix = Type.String({ pattern: '^[a-z0-9._-]{0,32}$', description: 'names that start so' })
+export const Cursor = Type.String({ pattern: '^[a-z0-9._-]{1,32}$', description: 'where the page before ended' })
+export const PageLimit = Type.Integer({ minimum: 1, maximum: limits.maxPage, default: limits.defaultPage })
+
+const KeyId = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'never used again' })
+export const OneTimeKey = Type.Object({ id: KeyId, key: binary(32, 'X25519 one-time prekey') })
+export const OneTimeKemKey = Type.Object({
+  id: KeyId,
+  key: binary(1184, 'ML-KEM-768 one-time key'),
+  signature: Signature,
+})
+/** 4096 bytes hold a bundle with the longest address and a hundred suites. */
+export const Bundle = Type.String({
+  pattern: '^[A-Za-z0-9_-]{1,5462}$',
+  description: 'signed bundle, base64url (docs/E2E.md section 4)',
+})
+
+export const KeyUpload = {
+  bundle: Type.Optional(Bundle),
+  oneTimeKeys: Type.Optional(Type.Array(OneTimeKey, { maxItems: limits.maxOneTimeKeys })),
+  oneTimeKemKeys: Type.Optional(Type.Array(OneTimeKemKey, { maxItems: limits.maxOneTimeKemKeys })),
+}
+export const KeyCounts = { oneTimeKeys: Count, oneTimeKemKeys: Count }
+export const FetchedKeys = {
+  username: Name,
+  bundle: Bundle,
+  oneTimeKey: Type.Optional(OneTimeKey),
+  oneTimeKemKey: Type.Optional(OneTimeKemKey),
+}
+export const ListedUser = Type.Object({ username: Name, online: Type.Boolean(), lastSeenAt: TimeMs })
+export const UserPage = { users: Type.Array(ListedUser), cursor: Type.Union([Type.String(), Type.Null()]) }
+export const Kind = Type.Union([Type.Literal('message'), Type.Literal('key_exchange')])
+export const PushedEnvelope = { seq: Seq, prev: Seq, id: Id, from: Name, body: Body, sentAt: TimeMs }

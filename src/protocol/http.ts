@@ -1,0 +1,181 @@
+import Type, { type TSchema } from 'typebox'
+import {
+  Body,
+  Count,
+  Cursor,
+  Epoch,
+  FetchedKeys,
+  Id,
+  Identity,
+  Invite,
+  KeyCounts,
+  KeyUpload,
+  Kind,
+  Name,
+  Nonce,
+  PageLimit,
+  Prefix,
+  PushedEnvelope,
+  Seq,
+  Signature,
+  TimeMs,
+  Token,
+  Ttl,
+  UserPage,
+} from './fields.ts'
+import { limits } from './limits.ts'
+
+/** One HTTP operation: docs/PROTOCOL.md section 10. `auth: true` needs `Authorization: Bearer TOKEN`. */
+export type HttpRoute = {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  path: string
+  auth: boolean
+  summary: string
+  schema: { params?: TSchema; querystring?: TSchema; body?: TSchema; response: Record<number, TSchema> }
+}
+
+const Session = Type.Object({ username: Name, token: Token, expiresAt: TimeMs })
+const Nothing = Type.Null({ description: 'done' })
+const ByName = Type.Object({ username: Name })
+const Envelope = Type.Object({ ...PushedEnvelope, kind: Kind })
+
+/** RFC 9457, with the protocol's `code`. */
+export const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String(),
+  detail: Type.String(),
+  retryAfter: Type.Optional(Type.Number({ minimum: 0, description: 'seconds' })),
+})
+
+export const httpRoutes = {
+  challenge: {
+    method: 'POST',
+    path: '/v1/auth/challenge',
+    auth: false,
+    summary: 'A nonce to sign, valid once, for this name, for 60 s',
+    schema: {
+      body: Type.Object({ username: Name }),
+      response: { 200: Type.Object({ nonce: Nonce, domain: Type.String(), expiresAt: TimeMs }) },
+    },
+  },
+  register: {
+    method: 'POST',
+    path: '/v1/users',
+    auth: false,
+    summary: 'Claim a name for a key; with the same key again it is a login',
+    schema: {
+      body: Type.Object({
+        username: Name,
+        identity: Identity,
+        nonce: Nonce,
+        signature: Signature,
+        invite: Type.Optional(Invite),
+      }),
+      response: { 200: Session, 201: Session },
+    },
+  },
+  login: {
+    method: 'POST',
+    path: '/v1/auth/token',
+    auth: false,
+    summary: 'A token for a signed nonce',
+    schema: { body: Type.Object({ username: Name, nonce: Nonce, signature: Signature }), response: { 200: Session } },
+  },
+  logout: {
+    method: 'DELETE',
+    path: '/v1/auth/token',
+    auth: true,
+    summary: 'End this token on every node',
+    schema: { response: { 204: Nothing } },
+  },
+  listUsers: {
+    method: 'GET',
+    path: '/v1/users',
+    auth: true,
+    summary: 'A page of users, sorted by name',
+    schema: {
+      querystring: Type.Object({
+        online: Type.Optional(Type.Boolean()),
+        prefix: Type.Optional(Prefix),
+        limit: Type.Optional(PageLimit),
+        cursor: Type.Optional(Cursor),
+      }),
+      response: { 200: Type.Object(UserPage) },
+    },
+  },
+  getUser: {
+    method: 'GET',
+    path: '/v1/users/:username',
+    auth: true,
+    summary: 'One user with its identity key',
+    schema: {
+      params: ByName,
+      response: {
+        200: Type.Object({
+          username: Name,
+          identity: Identity,
+          online: Type.Boolean(),
+          lastSeenAt: TimeMs,
+          registeredAt: TimeMs,
+        }),
+      },
+    },
+  },
+  deleteUser: {
+    method: 'DELETE',
+    path: '/v1/users/:username',
+    auth: true,
+    summary: 'Delete oneself: mail and keys go, the name stays reserved for its key',
+    schema: {
+      params: ByName,
+      body: Type.Object({ nonce: Nonce, signature: Signature }),
+      response: { 204: Nothing },
+    },
+  },
+  fetchKeys: {
+    method: 'POST',
+    path: '/v1/users/:username/keys',
+    auth: true,
+    summary: 'A bundle and one-time keys, handed out once; the same id gets the same answer for 60 s',
+    schema: { params: ByName, body: Type.Object({ id: Id }), response: { 200: Type.Object(FetchedKeys) } },
+  },
+  publishKeys: {
+    method: 'PUT',
+    path: '/v1/keys',
+    auth: true,
+    summary: 'Publish a bundle, fill the pools of one-time keys',
+    schema: { body: Type.Object(KeyUpload), response: { 200: Type.Object(KeyCounts) } },
+  },
+  send: {
+    method: 'POST',
+    path: '/v1/messages',
+    auth: true,
+    summary: 'Store an envelope for a recipient; the id is the idempotency key',
+    schema: {
+      body: Type.Object({ id: Id, to: Name, body: Body, kind: Type.Optional(Kind), ttl: Type.Optional(Ttl) }),
+      response: { 202: Type.Object({ id: Id, seq: Seq, queued: Type.Boolean() }) },
+    },
+  },
+  readInbox: {
+    method: 'GET',
+    path: '/v1/inbox',
+    auth: true,
+    summary: 'What is not acknowledged, oldest first; waits until something is there; acknowledges nothing',
+    schema: {
+      querystring: Type.Object({
+        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.maxUnacked, default: limits.defaultPage })),
+        wait: Type.Optional(Type.Integer({ minimum: 0, maximum: limits.maxWaitS, default: 0 })),
+      }),
+      response: { 200: Type.Object({ messages: Type.Array(Envelope), queued: Count, epoch: Epoch }) },
+    },
+  },
+  ackInbox: {
+    method: 'POST',
+    path: '/v1/inbox/ack',
+    auth: true,
+    summary: 'Everything up to seq is stored by the caller',
+    schema: { body: Type.Object({ seq: Seq, epoch: Epoch }), response: { 204: Nothing } },
+  },
+} as const satisfies Record<string, HttpRoute>

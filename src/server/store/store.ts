@@ -1,0 +1,185 @@
+import type { Username } from '../../protocol/names.ts'
+
+/**
+ * What nodes share. One interface, two engines: `redis/` for deployments, `memory` as its executable model and for
+ * one node on a bare machine. Both answer one contract suite. Every method that a client's retry can repeat is
+ * idempotent; every method of a claim is fenced by its epoch. A store out of reach throws `StoreUnavailableError`, after which the
+ * outcome is unknown.
+ */
+export interface Store extends Users, Sessions, Inboxes, Keys, Nodes {
+  readonly kind: 'memory' | 'redis'
+  /** This process: random, new at each start. */
+  readonly nodeId: NodeId
+  /** A value that changes when writes may have been lost: restart, failover or restore of what is behind the store. */
+  generation(): string
+  /** Whether the store answers now and this node holds its lease. */
+  isReady(): boolean
+  /** Hints and notices for this node. One handler, set before the first claim. It never throws and never waits. */
+  onNotice(handler: (notice: Notice) => void): void
+  close(): Promise<void>
+}
+
+export type NodeId = string
+export type ConnectionId = string
+export type TokenHash = string
+
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError'
+}
+
+export type User = {
+  username: Username
+  /** base64url, 32 bytes. */
+  identity: string
+  registeredAt: number
+  lastSeenAt: number
+}
+
+export type UserStatus = { username: Username; online: boolean; lastSeenAt: number }
+
+export interface Users {
+  /**
+   * Claims a name for a key, once, whichever nodes race. A deleted user's name is `created` again only for its own key.
+   * `sameKeyOnly` is set where registration is not open to this caller: a free name is then `forbidden`.
+   */
+  register(
+    username: Username,
+    identity: string,
+    invite: InviteRule,
+  ): Promise<'created' | 'same' | 'taken' | 'forbidden'>
+  findUser(username: Username): Promise<(User & { online: boolean }) | null>
+  /** Mail, keys, sessions and the claim go; the name stays reserved for its key, its numbers go on. */
+  deleteUser(username: Username): Promise<void>
+  /** Sorted by name; `cursor` is the last name of the page before. `cursor: null` in the answer is the end. */
+  listUsers(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }>
+  /** Makes an invite known, by the SHA-256 of its text. It can be used once. */
+  addInvite(inviteHash: string, ttlMs: number): Promise<void>
+}
+
+export type InviteRule = { kind: 'open' } | { kind: 'closed' } | { kind: 'invite'; inviteHash: string | undefined }
+export type UserQuery = { online?: boolean; prefix?: string; limit: number; cursor?: string }
+
+export interface Sessions {
+  /** Stores an auth session. Over `maxSessionsPerUser` the oldest ends, as if revoked. */
+  createSession(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }>
+  findSession(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null>
+  /** Ends a token everywhere: each node gets a `revoked` notice within 1 s, even when a publish is lost. */
+  revokeSession(tokenHash: TokenHash): Promise<void>
+  /** A nonce for one login over HTTP. */
+  putChallenge(nonce: string, username: Username, ttlMs: number): Promise<void>
+  /** Whether the nonce was given to this name and not used; it is gone afterwards in any case. */
+  takeChallenge(nonce: string, username: Username): Promise<boolean>
+}
+
+export type EnvelopeKind = 'message' | 'key_exchange'
+
+/** One stored message as nodes see it. `prev` is the number before it in the inbox (which may have been trimmed), 0 for the first ever. */
+export type Envelope = {
+  seq: number
+  prev: number
+  id: string
+  from: Username
+  kind: EnvelopeKind
+  body: string
+  sentAt: number
+}
+
+export type AppendItem = {
+  /** Sends of one stream (a connection) to one recipient keep their order: after a refusal that a retry may mend, later ones of the batch are refused alike. */
+  stream: string
+  from: Username
+  to: Username
+  id: string
+  kind: EnvelopeKind
+  body: string
+  ttlMs: number
+}
+
+export type AppendResult =
+  /** `queued`: nobody listens now. `repeated`: this id was stored before; its recipient was hinted again. */
+  | { status: 'stored'; seq: number; queued: boolean; repeated: boolean }
+  | { status: 'unknown_user' }
+  | { status: 'id_reused' }
+  | { status: 'inbox_full'; retryAfter: number }
+  /** The store refused the write, or may have done it and did not say so: the sender repeats the same frame. */
+  | { status: 'unavailable' }
+
+export type Owner =
+  | { kind: 'socket'; connection: ConnectionId; instance: string }
+  /** HTTP claims belong to a token and may go on at any node; they end `ttlMs` after the last `claim` or `read`. */
+  | { kind: 'http'; connection: ConnectionId; ttlMs: number }
+
+/** The right to read and trim one inbox. Every use names it and is refused when a higher epoch exists. */
+export type Claim = { username: Username; epoch: number; owner: Owner }
+
+export type ReadLimit = { maxItems: number; maxBytes: number }
+
+export interface Inboxes {
+  /**
+   * Appends in the order given, at most `maxBatchItems` and `maxBatchBytes` at once; each item has its own result and
+   * one bad inbox fails nobody else. Hints the listeners: through `onNotice` where they are on this node, else one publish per node.
+   */
+  append(items: readonly AppendItem[]): Promise<AppendResult[]>
+  /**
+   * A socket takes an inbox over from whoever holds it, and the old holder gets a `replaced` notice wherever it is. An
+   * HTTP owner gets a free inbox or goes on with its own claim (same epoch); else `conflict`.
+   */
+  claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'>
+  /** Envelopes above `after`, oldest first, none past its ttl; at least one when there is one, whatever its size. */
+  read(claim: Claim, after: number, limit: ReadLimit): Promise<Envelope[] | 'stale'>
+  /** Trims up to `seq`. An HTTP claim can acknowledge only what `read` returned to it: `bad_ack`. */
+  ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'>
+  /** Gives the claim up; a claim that a later one has replaced stays untouched. */
+  release(claim: Claim): Promise<void>
+  /** How many envelopes wait. */
+  countQueued(username: Username): Promise<number>
+  /** Raises a number that never goes down; answers what it is now. */
+  reserve(username: Username, upTo: number): Promise<number>
+}
+
+export type OneTimeKey = { id: number; key: string }
+export type OneTimeKemKey = { id: number; key: string; signature: string }
+export type KeyUpload = {
+  /** `counter` is the bundle's `seq`: an older one is a `conflict`. */
+  bundle?: { text: string; counter: number }
+  oneTimeKeys?: readonly OneTimeKey[]
+  oneTimeKemKeys?: readonly OneTimeKemKey[]
+}
+export type KeyCounts = { oneTimeKeys: number; oneTimeKemKeys: number }
+export type FetchedKeys = { bundle: string; oneTimeKey?: OneTimeKey; oneTimeKemKey?: OneTimeKemKey }
+
+export interface Keys {
+  /** A full pool ignores the rest; an id that the pool holds is not taken twice. */
+  publishKeys(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
+  countKeys(username: Username): Promise<KeyCounts>
+  /**
+   * Takes one key of each pool, in one step. The same requester and id get the same answer for `fetchRepeatMs`. Over the
+   * limit per target the one-time keys stay; over the limit per requester it is `rate_limited`.
+   * A user whose pool falls below its mark by it gets a `keys-low` notice where it listens.
+   */
+  fetchKeys(
+    username: Username,
+    requester: Username,
+    id: string,
+  ): Promise<FetchedKeys | 'unknown_user' | 'no_keys' | 'rate_limited'>
+}
+
+export interface Nodes {
+  /** Renews this node's lease. Throws when the store is out of reach. Called every `renewMs`. */
+  renewLease(): Promise<void>
+  /** Gives up what dead nodes held in the indexes. Safe to call on every node at any time. */
+  cleanUpDeadNodes(): Promise<void>
+}
+
+/** What a store tells its node. Notices may be lost, late, repeated or out of order: none is needed for correctness. */
+export type Notice =
+  /** A new envelope for a claim of this node. `envelope` may be left out: read the inbox then. */
+  | { kind: 'appended'; username: Username; epoch: number; envelope?: Envelope }
+  /** A higher epoch took the inbox from `connection`. `instance` is the winner's, '' for an HTTP owner. */
+  | { kind: 'replaced'; username: Username; connection: ConnectionId; epoch: number; instance: string }
+  | { kind: 'keys-low'; username: Username; counts: KeyCounts }
+  | { kind: 'revoked'; tokenHash: TokenHash }
+  /** Notices may have been missed: look at every inbox that is claimed here. */
+  | { kind: 'resumed' }
+  /** This node slept past its lease or lost the store: its claims are not its own any more. */
+  | { kind: 'lease-lost' }
