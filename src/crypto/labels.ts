@@ -1,0 +1,19 @@
+/** Every label of docs/E2E.md section 3. A label says what a key or a signature is for, so that none serves for two things. */
+export const labels = {
+  sharedSecret: {
+    1: 'AIMessage1_CURVE25519_SHA-256',
+    2: 'AIMessage1_CURVE25519_SHA-256_ML-KEM-768',
+  },
+  rootChain: 'AIMessage1 root chain',
+  messageKeys: 'AIMessage1 message keys',
+  sessionId: 'AIMessage1 session id',
+  prekey: 'AIMessage1 prekey',
+  bundle: 'AIMessage1 bundle',
+  relayAuth: 'AIMessage1 relay auth',
+  card: 'AIMessage1 card',
+  mlsLeaf: 'AIMessage1 mls leaf',
+  roomLog: 'AIMessage1 room log',
+} as const
+
+/** The labels that an identity key signs under. */
+export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card' | 'mlsLeaf' | 'roomLog']

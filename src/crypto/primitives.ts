@@ -1,0 +1,154 @@
+import { cbc } from '@noble/ciphers/aes.js'
+import { ed25519, x25519 } from '@noble/curves/ed25519.js'
+import { hkdf } from '@noble/hashes/hkdf.js'
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 as nobleSha256, sha512 as nobleSha512 } from '@noble/hashes/sha2.js'
+import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import { concatBytes } from '../util/bytes.ts'
+import { CryptoError } from './errors.ts'
+
+export { randomBytes } from '@noble/hashes/utils.js'
+
+/** A source of `n` unpredictable bytes. */
+export type Random = (n: number) => Uint8Array
+/** Strict Ed25519 without cofactor. A node passes Node's own, which gives the same verdict for a checked identity key. */
+export type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
+
+export const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => nobleSha256(concatBytes(...parts))
+
+export const sha512 = (...parts: readonly Uint8Array[]): Uint8Array => nobleSha512(concatBytes(...parts))
+
+/** HMAC-SHA-256 (RFC 2104) over the parts in order. */
+export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const mac = hmac.create(nobleSha256, key)
+  for (const part of parts) mac.update(part)
+  return mac.digest()
+}
+
+/** HKDF-SHA-256 (RFC 5869): extract with `salt`, expand to `length` bytes. */
+export const hkdfSha256 = (salt: Uint8Array, secret: Uint8Array, info: Uint8Array, length: number): Uint8Array =>
+  hkdf(nobleSha256, secret, salt, info, length)
+
+/** AES-256-CBC with PKCS #7 padding. */
+export const encryptAes256Cbc = (key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array =>
+  cbc(key, iv).encrypt(plaintext)
+
+/** Call it only on bytes whose tag was checked: it throws on wrong padding. */
+export const decryptAes256Cbc = (key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array =>
+  cbc(key, iv).decrypt(ciphertext)
+
+/** Compares without telling by its time where the first difference is. Lengths are public. */
+export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  let difference = 0
+  for (let index = 0; index < a.length; index++) difference |= (a[index] ?? 0) ^ (b[index] ?? 0)
+  return difference === 0
+}
+
+/** Overwrites secrets, as far as JavaScript allows: copies that the runtime made stay. */
+export function wipe(...secrets: readonly Uint8Array[]): void {
+  for (const secret of secrets) secret.fill(0)
+}
+
+export const ed25519PublicKey = (seed: Uint8Array): Uint8Array => ed25519.getPublicKey(seed)
+
+export const signEd25519 = (seed: Uint8Array, message: Uint8Array): Uint8Array => ed25519.sign(message, seed)
+
+const { Point } = ed25519
+const { Fn } = Point
+
+function littleEndian(bytes: Uint8Array): bigint {
+  let number = 0n
+  for (const byte of bytes.toReversed()) number = (number << 8n) | BigInt(byte)
+  return number
+}
+
+/**
+ * Ed25519 (RFC 8032 section 5.1.7) without cofactor: computes R' = [s]B - [k]A and compares its 32 bytes with R, as
+ * Node's does. noble's own `verify` multiplies by 8 first and so accepts signatures that Node refuses.
+ * Refuses s >= L, and A that is not canonical or of small order.
+ */
+export const verifyEd25519: Verify = (publicKey, message, signature) => {
+  if (signature.length !== 64 || publicKey.length !== 32) return false
+  const r = signature.subarray(0, 32)
+  const s = littleEndian(signature.subarray(32))
+  if (s >= Fn.ORDER) return false
+  try {
+    const a = Point.fromBytes(publicKey, false)
+    if (a.isSmallOrder()) return false
+    const k = littleEndian(sha512(r, publicKey, message)) % Fn.ORDER
+    return constantTimeEqual(Point.BASE.multiplyUnsafe(s).subtract(a.multiplyUnsafe(k)).toBytes(), r)
+  } catch {
+    return false
+  }
+}
+
+/** Whether the bytes are a canonical Ed25519 point of the prime-order group, and not its neutral element. */
+export function isPrimeOrderPoint(publicKey: Uint8Array): boolean {
+  try {
+    const point = Point.fromBytes(publicKey, false)
+    return !point.isSmallOrder() && point.isTorsionFree()
+  } catch {
+    return false
+  }
+}
+
+/** The X25519 form of an Ed25519 public key (RFC 7748 section 4.1). +A and -A give the same one. */
+export const toX25519PublicKey = (publicKey: Uint8Array): Uint8Array => ed25519.utils.toMontgomery(publicKey)
+
+/** The X25519 private key that belongs to an Ed25519 seed. */
+export const toX25519PrivateKey = (seed: Uint8Array): Uint8Array => ed25519.utils.toMontgomerySecret(seed)
+
+export const x25519PublicKey = (privateKey: Uint8Array): Uint8Array => x25519.getPublicKey(privateKey)
+
+/** Whether the bytes are a u-coordinate below 2^255-19. */
+export const isX25519Key = (key: Uint8Array): boolean => key.length === 32 && littleEndian(key) < Point.Fp.ORDER
+
+/**
+ * X25519 (RFC 7748 section 5).
+ * @throws {CryptoError} `bad_key` on u >= 2^255-19, and on a low-order key, whose secret is zero.
+ */
+export function x25519SharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
+  if (!isX25519Key(publicKey)) throw new CryptoError('bad_key')
+  try {
+    const secret = x25519.getSharedSecret(privateKey, publicKey)
+    if (secret.some(byte => byte !== 0)) return secret
+  } catch {
+    // noble refuses a zero secret itself; that it goes on doing so is not ours to rely on.
+  }
+  throw new CryptoError('bad_key')
+}
+
+export type KemKeyPair = { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array }
+
+/** ML-KEM-768 (FIPS 203 algorithm 16) from its 64-byte seed d || z. */
+export const kemKeyPair = (seed: Uint8Array): KemKeyPair => ml_kem768.keygen(seed)
+
+/**
+ * The modulus check of FIPS 203 section 7.2: 1184 bytes whose 768 coefficients of 12 bits are below q = 3329.
+ */
+export function isKemKey(key: Uint8Array): boolean {
+  if (key.length !== 1184) return false
+  for (let at = 0; at < 1152; at += 3) {
+    const [low = 0, middle = 0, high = 0] = key.subarray(at, at + 3)
+    if ((low | ((middle & 15) << 8)) >= 3329 || ((middle >> 4) | (high << 4)) >= 3329) return false
+  }
+  return true
+}
+
+/**
+ * ML-KEM-768 encapsulation with the given 32 random bytes.
+ * @throws {CryptoError} `bad_key`
+ */
+export function encapsulateKem(
+  key: Uint8Array,
+  randomness: Uint8Array,
+): { ciphertext: Uint8Array; secret: Uint8Array } {
+  if (!isKemKey(key)) throw new CryptoError('bad_key')
+  const { cipherText, sharedSecret } = ml_kem768.encapsulate(key, randomness)
+  return { ciphertext: cipherText, secret: sharedSecret }
+}
+
+/** ML-KEM-768 decapsulation. A wrong ciphertext gives another secret and no error (implicit rejection). */
+export const decapsulateKem = (ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array =>
+  ml_kem768.decapsulate(ciphertext, secretKey)
