@@ -7,8 +7,10 @@ import type { IdentityKey } from './identity.ts'
 export type CryptoErrorCode =
   /** Not bytes of AIMessage 1. */
   | 'malformed'
-  /** A stored record of another version, or a damaged one. */
+  /** A stored record that is damaged. */
   | 'bad_state'
+  /** A stored record that another version wrote. */
+  | 'bad_version'
   /** A key that is not canonical, of small order, or has torsion. */
   | 'bad_key'
   /** A bundle for another address, with a wrong signature, or older than one seen before. */
@@ -30,7 +32,8 @@ export type CryptoErrorCode =
 
 const texts: Record<CryptoErrorCode, string> = {
   malformed: 'not a message of AIMessage 1',
-  bad_state: 'the stored record is damaged or of another version',
+  bad_state: 'the stored record is damaged',
+  bad_version: 'the stored record is of another version',
   bad_key: 'the key is not acceptable',
   bad_bundle: "the peer's key bundle is not acceptable",
   suite_refused: 'no common suite at or above the minimum',

@@ -1,4 +1,4 @@
-import { concatBytes, encodeUtf8 } from '../util/bytes.ts'
+import { encodeUtf8 } from '../util/bytes.ts'
 import { encodeIdentityKey, type IdentityKey } from './identity.ts'
 import { sha512 } from './primitives.ts'
 
