@@ -1,10 +1,11 @@
 import { concatBytes, decodeUtf8, encodeUtf8 } from '../util/bytes.ts'
 import { type ByteReader, readAll } from './byte-reader.ts'
-import { u8, u16, u32, u64, vec8, vec16 } from './byte-writer.ts'
+import { encodeOptional, u8, u16, u32, u64, vec8, vec16 } from './byte-writer.ts'
 import { CryptoError } from './errors.ts'
 import { checkIdentityKey, type IdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
+import { readKeyId, readX25519Key } from './key-reader.ts'
 import { labels } from './labels.ts'
-import { isKemKey, isX25519Key, type Verify } from './primitives.ts'
+import { isKemKey, type Verify } from './primitives.ts'
 
 /** A prekey with the owner's signature over it. */
 export type SignedKey = { readonly id: number; readonly key: Uint8Array; readonly signature: Uint8Array }
@@ -35,7 +36,6 @@ export type Served = {
 
 const kemKeyBytes = 1184
 const signatureBytes = 64
-const maxKeyId = 2 ** 31 - 1
 
 export const encodeX25519Key = (key: Uint8Array): Uint8Array => concatBytes(u8(2), key)
 export const encodeKemKey = (key: Uint8Array): Uint8Array => concatBytes(u8(3), key)
@@ -49,19 +49,6 @@ export const signKemKey = (identity: IdentityKeyPair, key: Uint8Array): Uint8Arr
 /** Whether `identity` signed this ML-KEM key, one-time or last-resort, and it is one. */
 export const verifyKemKey = (identity: IdentityKey, key: Uint8Array, signature: Uint8Array, verify?: Verify): boolean =>
   isKemKey(key) && verifySigned(identity, labels.prekey, encodeKemKey(key), signature, verify)
-
-/** Key ids are 1 to 2^31-1; 0 stands for none and is refused here. */
-function readKeyId(reader: ByteReader): number {
-  const id = reader.u32()
-  if (id < 1 || id > maxKeyId) throw new CryptoError('malformed')
-  return id
-}
-
-function readX25519Key(reader: ByteReader): Uint8Array {
-  const key = reader.take(32)
-  if (!isX25519Key(key)) throw new CryptoError('malformed')
-  return key
-}
 
 const readSignedKey = (reader: ByteReader, readKey: (reader: ByteReader) => Uint8Array): SignedKey => ({
   id: readKeyId(reader),
@@ -144,22 +131,16 @@ export function decodeBundle(bytes: Uint8Array, verify?: Verify): Bundle {
 export function encodeServed({ bundle, oneTimeKey, oneTimeKemKey }: Served): Uint8Array {
   return concatBytes(
     vec16(bundle),
-    oneTimeKey ? concatBytes(u8(1), u32(oneTimeKey.id), oneTimeKey.key) : u8(0),
-    oneTimeKemKey ? concatBytes(u8(1), encodeSignedKey(oneTimeKemKey)) : u8(0),
+    encodeOptional(oneTimeKey, ({ id, key }) => concatBytes(u32(id), key)),
+    encodeOptional(oneTimeKemKey, encodeSignedKey),
   )
-}
-
-function readOptional<Value>(reader: ByteReader, read: (reader: ByteReader) => Value): Value | undefined {
-  const flag = reader.u8()
-  if (flag > 1) throw new CryptoError('malformed')
-  return flag === 1 ? read(reader) : undefined
 }
 
 /** Reads the structure; the signatures are checked where the keys are used. */
 export function readServed(reader: ByteReader): Served {
   const bundle = reader.vec16()
-  const oneTimeKey = readOptional(reader, item => ({ id: readKeyId(item), key: readX25519Key(item) }))
-  const oneTimeKemKey = readOptional(reader, item => readSignedKey(item, readKemKey))
+  const oneTimeKey = reader.optional(item => ({ id: readKeyId(item), key: readX25519Key(item) }))
+  const oneTimeKemKey = reader.optional(item => readSignedKey(item, readKemKey))
   return { bundle, ...(oneTimeKey && { oneTimeKey }), ...(oneTimeKemKey && { oneTimeKemKey }) }
 }
 

@@ -68,6 +68,13 @@ export class ByteReader {
     return items
   }
 
+  /** A byte 0, or 1 and an item. */
+  optional<Item>(read: (reader: ByteReader) => Item): Item | undefined {
+    const flag = this.u8()
+    if (flag > 1) throw new CryptoError('malformed')
+    return flag === 1 ? read(this) : undefined
+  }
+
   end(): void {
     if (this.remaining > 0) throw new CryptoError('malformed')
   }

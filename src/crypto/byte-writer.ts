@@ -21,3 +21,9 @@ export function u64(number: number): Uint8Array {
 export const vec8 = (bytes: Uint8Array): Uint8Array => concatBytes(u8(bytes.length), bytes)
 export const vec16 = (bytes: Uint8Array): Uint8Array => concatBytes(u16(bytes.length), bytes)
 export const vec32 = (bytes: Uint8Array): Uint8Array => concatBytes(u32(bytes.length), bytes)
+
+/** A byte 0, or 1 and the value. */
+export const encodeOptional = <Value>(
+  value: Value | null | undefined,
+  encode: (value: Value) => Uint8Array,
+): Uint8Array => (value === null || value === undefined ? u8(0) : concatBytes(u8(1), encode(value)))

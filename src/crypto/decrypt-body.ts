@@ -8,7 +8,7 @@ import { checkHandshakeRate, findSession, identityOf, type Peer, pinIdentity, wi
 import { defaultPolicy, type Policy } from './policy.ts'
 import { checkReplay, findPrekeys, type PrekeyUse, usePrekeys } from './prekey-use.ts'
 import type { Prekeys } from './prekeys.ts'
-import type { Random } from './primitives.ts'
+import { type Random, wipe } from './primitives.ts'
 import { decryptRatchet, keyPair, responderRatchet } from './ratchet.ts'
 import type { Opening, Session } from './session-state.ts'
 import {
@@ -123,6 +123,15 @@ function acceptSession(message: PrekeyMessage, use: PrekeyUse, options: DecryptO
   }
 }
 
+/** SK was the first root key, and the first message has turned the root. */
+function openFirst(accepted: Session, message: RatchetMessage, options: DecryptOptions): Opened {
+  try {
+    return open(accepted, message, options)
+  } finally {
+    wipe(accepted.ratchet.rootKey)
+  }
+}
+
 /** What is cheap is checked first; nothing is kept unless the message decrypts (rule 2). */
 function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions): Decrypted {
   const { header, inner } = message
@@ -133,7 +142,7 @@ function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions)
   checkReplay(use, inner.sid)
   checkHandshakeRate(peer, nowMs)
   const identity = checkInitiator(peer, header.identity, options)
-  const { session, content } = open(acceptSession(message, use, options), inner, options)
+  const { session, content } = openFirst(acceptSession(message, use, options), inner, options)
   const met = withHandshake({ ...pinIdentity(peer, identity), minSuite: header.suite }, nowMs)
   const added = addSession(met, session, nowMs, policy.mailboxLifetimeMs)
   const settled = (session.opening === 'reset' ? admitReset : admitSession)(added, session.sid, nowMs)

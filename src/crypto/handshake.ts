@@ -136,7 +136,6 @@ export function respond(
     ...(secrets.oneTimeKey ? [x25519SharedSecret(secrets.oneTimeKey, header.ephemeral)] : []),
     ...(kemPair && header.kem ? [decapsulateKem(header.kem.ciphertext, kemPair.secretKey)] : []),
   ])
-  wipe(identitySecret, ...(kemPair ? [kemPair.secretKey] : []))
   const associatedData = encodeAssociatedData({
     suite: header.suite,
     initiator: { identity: header.identity, address: initiatorAddress },
@@ -144,5 +143,6 @@ export function respond(
     kemKey: kemPair?.publicKey,
     sid,
   })
+  wipe(identitySecret, ...(kemPair ? [kemPair.secretKey] : []))
   return { sid, sharedSecret, associatedData }
 }

@@ -3,8 +3,8 @@ import { encodeServed, readServed, type Served } from './bundle.ts'
 import { type ByteReader, readAll } from './byte-reader.ts'
 import { u8, u16, u32, u64 } from './byte-writer.ts'
 import { CryptoError } from './errors.ts'
+import { readKeyId, readOptionalKeyId, readX25519Key } from './key-reader.ts'
 import { cryptoLimits } from './limits.ts'
-import { isX25519Key } from './primitives.ts'
 import { isSuite, type Suite } from './suites.ts'
 
 /** Double Ratchet's header: the sender's ratchet key, length of its chain before, number in this one. */
@@ -73,18 +73,6 @@ export const encodeOffer = ({ offerId, expiresAtS, served }: Omit<OfferMessage, 
 export const encodeOfferDeclined = (offerId: Uint8Array, reason: number): Uint8Array =>
   concatBytes(u8(version), u8(types['offer-declined']), offerId, u8(reason))
 
-function readX25519Key(reader: ByteReader): Uint8Array {
-  const key = reader.take(32)
-  if (!isX25519Key(key)) throw new CryptoError('malformed')
-  return key
-}
-
-function readKeyId(reader: ByteReader, minimum: 0 | 1): number {
-  const id = reader.u32()
-  if (id < minimum || id > cryptoLimits.maxKeyId) throw new CryptoError('malformed')
-  return id
-}
-
 function readRatchetMessage(reader: ByteReader): RatchetMessage {
   const sid = reader.take(16)
   const header = { dh: readX25519Key(reader), pn: reader.u32(), n: reader.u32() }
@@ -105,9 +93,9 @@ function readPrekeyHeader(reader: ByteReader): PrekeyHeader {
     suite,
     identity: reader.take(32),
     ephemeral: readX25519Key(reader),
-    signedPrekeyId: readKeyId(reader, 1),
-    oneTimeKeyId: readKeyId(reader, 0),
-    kem: suite === 2 ? { id: readKeyId(reader, 1), ciphertext: reader.take(kemCiphertextBytes) } : null,
+    signedPrekeyId: readKeyId(reader),
+    oneTimeKeyId: readOptionalKeyId(reader),
+    kem: suite === 2 ? { id: readKeyId(reader), ciphertext: reader.take(kemCiphertextBytes) } : null,
   }
 }
 

@@ -1,7 +1,7 @@
 import { concatBytes, encodeUtf8 } from '../util/bytes.ts'
 import { readAddress } from './bundle.ts'
 import type { ByteReader } from './byte-reader.ts'
-import { u8, u64, vec8 } from './byte-writer.ts'
+import { encodeOptional, u8, u64, vec8 } from './byte-writer.ts'
 import { CryptoError } from './errors.ts'
 import { trustedIdentityKey } from './identity.ts'
 import type { Peer } from './peer.ts'
@@ -51,8 +51,8 @@ export function encodePeer(peer: Peer): Uint8Array {
     u8(peer.minSuite),
     u64(peer.maxSeq),
     vec8(peer.active ?? new Uint8Array()),
-    u64(peer.resetAtMs),
-    u64(peer.renewedAtMs),
+    encodeOptional(peer.resetAtMs, u64),
+    encodeOptional(peer.renewedAtMs, u64),
     u8(peer.handshakes.length),
     ...peer.handshakes.map(u64),
     u8(peer.sessions.length),
@@ -74,8 +74,8 @@ export function decodePeer(bytes: Uint8Array): Peer {
     minSuite: readSuite(reader),
     maxSeq: reader.u64(),
     active: readActive(reader),
-    resetAtMs: reader.u64(),
-    renewedAtMs: reader.u64(),
+    resetAtMs: reader.optional(item => item.u64()) ?? null,
+    renewedAtMs: reader.optional(item => item.u64()) ?? null,
     handshakes: reader.list(reader.u8(), item => item.u64()),
     sessions: reader.list(reader.u8(), readSession),
   }))

@@ -3,7 +3,7 @@ import { CryptoError } from './errors.ts'
 import type { IdentityKey } from './identity.ts'
 import { cryptoLimits } from './limits.ts'
 import { hasSid, isStale, type Session } from './session-state.ts'
-import type { Suite } from './suites.ts'
+import { commonSuite, type Suite } from './suites.ts'
 
 export { decodePeer, encodePeer } from './peer-codec.ts'
 
@@ -30,9 +30,9 @@ type Sessions = {
   readonly active: Uint8Array | null
   /** When the handshakes of the last hour were accepted, ms. */
   readonly handshakes: readonly number[]
-  /** When we last sent a reset, and a renewal; 0 for never. */
-  readonly resetAtMs: number
-  readonly renewedAtMs: number
+  /** When we last sent a reset, and a renewal. */
+  readonly resetAtMs: number | null
+  readonly renewedAtMs: number | null
 }
 /** Everything cryptographic about one peer (docs/E2E.md section 7). Never changed in place. */
 export type Peer = Sessions & (Unknown | Pinned | Changed)
@@ -46,8 +46,8 @@ export const newPeer = (address: string): Peer => ({
   sessions: [],
   active: null,
   handshakes: [],
-  resetAtMs: 0,
-  renewedAtMs: 0,
+  resetAtMs: null,
+  renewedAtMs: null,
 })
 
 /** The pinned identity key. */
@@ -110,7 +110,8 @@ export function needsSession(peer: Peer, nowMs: number): boolean {
 }
 
 /** A clock that was set back must not make a limit last for ever. */
-const isWithin = (intervalMs: number, atMs: number, nowMs: number): boolean => Math.abs(nowMs - atMs) < intervalMs
+const isWithin = (intervalMs: number, atMs: number | null, nowMs: number): boolean =>
+  atMs !== null && Math.abs(nowMs - atMs) < intervalMs
 
 /** Whether the hour since the last reset has passed, and the peer is one we know (rule 6). */
 export const resetAllowed = (peer: Peer, nowMs: number): boolean =>
@@ -121,14 +122,14 @@ const isWorn = ({ createdAtMs, sent, received }: Session, nowMs: number): boolea
   nowMs - createdAtMs >= cryptoLimits.renewAfterMs || sent + received >= cryptoLimits.renewAfterMessages
 
 /**
- * Whether the active session is due for a renewal (rule 7): after 7 days or 10 000 messages, and when `offered`, the
- * suites of a bundle of the peer's, has a better one than `suite`. One nobody has answered is not renewed.
+ * Whether the active session is due for a renewal (rule 7): after 7 days or 10 000 messages, and when the suites of a
+ * bundle of the peer's, `offered`, have a better one. At most once an hour, and never while it is unanswered.
  */
-export function needsRenewal(peer: Peer, nowMs: number, betterSuite?: Suite): boolean {
+export function needsRenewal(peer: Peer, nowMs: number, offered: readonly number[] = []): boolean {
   const session = activeSession(peer)
   if (!session || session.role.kind === 'unanswered') return false
   if (isWithin(cryptoLimits.resetIntervalMs, peer.renewedAtMs, nowMs)) return false
-  return isWorn(session, nowMs) || (betterSuite !== undefined && betterSuite > session.suite)
+  return isWorn(session, nowMs) || (commonSuite(offered, session.suite) ?? 0) > session.suite
 }
 
 /** Whether the peer has sent 50 messages on one chain and nothing was sent since it began: send kind `empty` (rule 8). */

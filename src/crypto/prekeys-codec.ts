@@ -1,7 +1,7 @@
 import { concatBytes, encodeUtf8 } from '../util/bytes.ts'
 import { readAddress } from './bundle.ts'
 import type { ByteReader } from './byte-reader.ts'
-import { u8, u16, u32, u64, vec8 } from './byte-writer.ts'
+import { encodeOptional, u8, u16, u32, u64, vec8 } from './byte-writer.ts'
 import { CryptoError } from './errors.ts'
 import type { KemPrekey, PendingOffer, PrekeyGeneration, Prekeys, PrivatePrekey } from './prekeys.ts'
 import { readRecord } from './record.ts'
@@ -17,7 +17,7 @@ function encodeGeneration(generation: PrekeyGeneration): Uint8Array {
     encodePrivate(signedPrekey),
     encodeKem(lastResortKem),
     u64(createdAtMs),
-    retiredAtMs === null ? u8(0) : concatBytes(u8(1), u64(retiredAtMs)),
+    encodeOptional(retiredAtMs, u64),
     u16(replays.length),
     ...replays,
   )
@@ -46,17 +46,11 @@ export function encodePrekeys(prekeys: Prekeys): Uint8Array {
 const readPrivate = (reader: ByteReader): PrivatePrekey => ({ id: reader.u32(), privateKey: reader.take(32) })
 const readKem = (reader: ByteReader): KemPrekey => ({ id: reader.u32(), seed: reader.take(64) })
 
-function readRetired(reader: ByteReader): number | null {
-  const flag = reader.u8()
-  if (flag > 1) throw new CryptoError('bad_state')
-  return flag === 1 ? reader.u64() : null
-}
-
 const readGeneration = (reader: ByteReader): PrekeyGeneration => ({
   signedPrekey: readPrivate(reader),
   lastResortKem: readKem(reader),
   createdAtMs: reader.u64(),
-  retiredAtMs: readRetired(reader),
+  retiredAtMs: reader.optional(item => item.u64()) ?? null,
   replays: reader.list(reader.u16(), item => item.take(16)),
 })
 

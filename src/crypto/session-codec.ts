@@ -1,6 +1,6 @@
 import { concatBytes } from '../util/bytes.ts'
 import type { ByteReader } from './byte-reader.ts'
-import { u8, u16, u32, u64, vec16 } from './byte-writer.ts'
+import { encodeOptional, u8, u16, u32, u64, vec16 } from './byte-writer.ts'
 import { CryptoError } from './errors.ts'
 import type { Chain, Ratchet } from './ratchet.ts'
 import type { Opening, Role, Session, Standing } from './session-state.ts'
@@ -63,15 +63,6 @@ function readStanding(reader: ByteReader): Standing {
 const encodeChain = ({ key, n }: Chain): Uint8Array => concatBytes(key, u32(n))
 const readChain = (reader: ByteReader): Chain => ({ key: reader.take(32), n: reader.u32() })
 
-const encodeOptional = <Value>(value: Value | null, encode: (value: Value) => Uint8Array): Uint8Array =>
-  value === null ? u8(0) : concatBytes(u8(1), encode(value))
-
-function readOptional<Value>(reader: ByteReader, read: (reader: ByteReader) => Value): Value | null {
-  const flag = reader.u8()
-  if (flag > 1) throw new CryptoError('bad_state')
-  return flag === 1 ? read(reader) : null
-}
-
 const encodeRun = ({ dh, skippedAtMs, keys }: SkippedRun): Uint8Array =>
   concatBytes(dh, u64(skippedAtMs), u16(keys.length), ...keys.flatMap(({ n, key }) => [u32(n), key]))
 
@@ -97,8 +88,8 @@ function encodeRatchet({ rootKey, self, sending, receiving, pn, skipped }: Ratch
 const readRatchet = (reader: ByteReader): Ratchet => ({
   rootKey: reader.take(32),
   self: { privateKey: reader.take(32), publicKey: reader.take(32) },
-  sending: readOptional(reader, readChain),
-  receiving: readOptional(reader, item => ({ dh: item.take(32), ...readChain(item) })),
+  sending: reader.optional(readChain) ?? null,
+  receiving: reader.optional(item => ({ dh: item.take(32), ...readChain(item) })) ?? null,
   pn: reader.u32(),
   skipped: reader.list(reader.u16(), readRun),
 })
