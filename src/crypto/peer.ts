@@ -103,10 +103,10 @@ export const findSession = (peer: Peer, sid: Uint8Array): Session | undefined =>
 export const activeSession = ({ sessions, active }: Peer): Session | undefined =>
   active === null ? undefined : sessions.find(hasSid(active))
 
-/** Whether a session has to be started before anything can be sent (rule 1). */
-export function needsSession(peer: Peer, nowMs: number): boolean {
+/** Whether there is a session to send on. If not, one has to be started first (rule 1). */
+export function hasSession(peer: Peer, nowMs: number): boolean {
   const session = activeSession(peer)
-  return session === undefined || isStale(session, nowMs)
+  return session !== undefined && !isStale(session, nowMs)
 }
 
 /** A clock that was set back must not make a limit last for ever. */
