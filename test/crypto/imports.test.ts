@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import t from 'tap'
+
+const folder = new URL('../../src/crypto/', import.meta.url)
+const files = readdirSync(folder).filter(name => name.endsWith('.ts'))
+const importsOf = (file: string): string[] =>
+  [...readFileSync(new URL(file, folder), 'utf8').matchAll(/(?:from|import) '([^']+)'/g)].map(([, name]) => name ?? '')
+
+/** All files that importing `file` loads, by way of value or of type. */
+function reach(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  for (const name of importsOf(file)) if (name.startsWith('./')) reach(name.slice(2), seen)
+  return seen
+}
+
+t.test('only primitives.ts imports @noble, and nothing imports the runtime', async t => {
+  const packages = files.flatMap(file => importsOf(file).flatMap(name => (name.startsWith('.') ? [] : [[file, name]])))
+  t.ok(packages.length > 0, 'the search finds imports')
+  for (const [file, name] of packages) {
+    t.equal(file, 'primitives.ts')
+    t.match(name, /^@noble\//)
+  }
+})
+
+t.test('nothing in crypto/ reads a clock, a source of randomness or the environment', async t => {
+  for (const file of files) {
+    const source = readFileSync(new URL(file, folder), 'utf8')
+    t.notMatch(source, /Date\.now|new Date|performance\.|Math\.random|process\.|getRandomValues|setTimeout/, file)
+    if (file !== 'primitives.ts') t.notMatch(source, /randomBytes/, file)
+  }
+})
+
+t.test('what a node needs for signatures loads nothing that could decrypt', async t => {
+  const reached = new Set(['bundle.ts', 'identity.ts', 'relay-auth.ts', 'labels.ts'].flatMap(file => [...reach(file)]))
+  for (const file of [
+    'ratchet',
+    'handshake',
+    'decrypt-body',
+    'encrypt-content',
+    'session',
+    'session-state',
+    'prekeys',
+  ]) {
+    t.notOk(reached.has(`${file}.ts`), file)
+  }
+})
