@@ -8,12 +8,12 @@ export interface StateStore {
    * One atomic, durable, serialised step: no other transaction, of this process or another, runs between its reads and its
    * commit. What `work` throws rolls everything back and is thrown on. When the promise resolves, it is on disk.
    *
-   * `work` awaits only its own `tx` calls and computation: never the network, a timer or another transaction (which would wait for
-   * this one for ever).
+   * `work` awaits only its own `tx` calls and computation: never the network, a timer, or another transaction or read of the store
+   * (which may wait for this one for ever).
    */
   transaction<T>(work: (tx: StateTransaction) => Promise<T> | T): Promise<T>
 
-  /** Reads of one consistent snapshot, at least as new as every transaction that this store has resolved. Waits for no transaction. */
+  /** Reads of one consistent snapshot, at least as new as every transaction that this store has resolved. In Node it waits for no transaction. */
   read<T>(work: (tx: StateReader) => Promise<T> | T): Promise<T>
 
   /**
