@@ -1,0 +1,25 @@
+import { encodeBase64Url } from '../util/bytes.ts'
+import type { Emitter } from '../util/emitter.ts'
+import type { Self } from './account.ts'
+import type { ClientEvents } from './events.ts'
+import type { Link } from './link.ts'
+import type { StateStore } from './state/state-store.ts'
+
+/** What the parts of one client share. */
+export type Agent = {
+  readonly store: StateStore
+  readonly events: Emitter<ClientEvents>
+  /** Names this process among those that use the same state. */
+  readonly instance: string
+  /** Aborted when the client closes. */
+  readonly closing: AbortSignal
+  readonly random: (bytes: number) => Uint8Array
+  readonly now: () => number
+  /** @throws {NotRegisteredError} */
+  self(): Self
+  /** A logged-in link, now or when there is one. */
+  link(): Promise<Link>
+}
+
+/** An id for a frame or a message: 16 random bytes, base64url. */
+export const newId = (random: (bytes: number) => Uint8Array): string => encodeBase64Url(random(16))

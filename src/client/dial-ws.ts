@@ -1,0 +1,44 @@
+import { WebSocket } from 'ws'
+import { limits } from '../protocol/limits.ts'
+import { type Dial, subprotocol } from './socket.ts'
+
+/** TLS of `wss:`, besides what the system trusts. */
+export type TlsOptions = { ca?: string | Buffer }
+
+/** For the opening handshake, ms. */
+const handshakeTimeoutMs = 10_000
+
+/** WebSockets in Node, through `ws`. */
+export const dialWs =
+  (tls: TlsOptions = {}): Dial =>
+  (url, handlers) => {
+    const socket = new WebSocket(url, subprotocol, {
+      ...tls,
+      perMessageDeflate: false,
+      handshakeTimeout: handshakeTimeoutMs,
+      maxPayload: limits.maxFrameBytes * 2,
+      followRedirects: false,
+    })
+    let failure: { reason: string; status?: number } = { reason: '' }
+    socket.on('open', () => handlers.opened())
+    socket.on('message', (data, isBinary) => {
+      if (isBinary || !Buffer.isBuffer(data)) socket.close(1003)
+      else handlers.frame(data)
+    })
+    socket.on('unexpected-response', (request, response) => {
+      failure = { reason: `the server answered ${response.statusCode}`, status: response.statusCode ?? 0 }
+      request.destroy()
+      socket.terminate()
+    })
+    socket.on('error', error => {
+      if (!failure.reason) failure = { reason: error.message }
+    })
+    socket.on('close', (code, reason) =>
+      handlers.closed({ ...failure, code, reason: reason.length > 0 ? reason.toString() : failure.reason }),
+    )
+    return {
+      send: text => socket.send(text),
+      close: () => socket.close(1000),
+      terminate: () => socket.terminate(),
+    }
+  }

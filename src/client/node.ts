@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises'
+import { Client as BaseClient } from './client.ts'
+import { dialWs } from './dial-ws.ts'
+import type { StateStore } from './state/state-store.ts'
+
+export type NodeClientOptions = {
+  /** `ws://host:port` or `wss://host`. */
+  server: string
+  /** From `openDirectoryStore` or `openMemoryStore`. The client closes it. */
+  store: StateStore
+  /** The deployment's domain, where it is not the host of `server`. */
+  domain?: string
+  /** A file of certificates (PEM) to trust besides the system's. */
+  caFile?: string
+}
+
+/**
+ * Opens an agent over its state. Nothing is dialled yet.
+ * @throws {StateError} when the state cannot be read.
+ * @throws {ServerUrlError} when `server` or `domain` cannot be meant.
+ */
+export async function openClient({ caFile, ...options }: NodeClientOptions): Promise<BaseClient> {
+  const tls = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }
+  return BaseClient.open({ ...options, dial: dialWs(tls) })
+}
+
+export * from './public.ts'
+export { openDirectoryStore } from './state/directory-store.ts'

@@ -1,0 +1,124 @@
+import type { Content } from '../crypto/content.ts'
+import { encryptContent } from '../crypto/encrypt-content.ts'
+import { hasSession, type Peer } from '../crypto/peer.ts'
+import { limits } from '../protocol/limits.ts'
+import type { Username } from '../protocol/names.ts'
+import { decodeBase64Url, encodeBase64Url } from '../util/bytes.ts'
+import { type Agent, newId } from './agent.ts'
+import { IdentityChangedError } from './errors.ts'
+import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
+import { holdPump } from './pump-lease.ts'
+import { keys } from './record-keys.ts'
+import type { StateTransaction } from './state/state-store.ts'
+import { loadPeer, nextOrder, savePeer } from './vault.ts'
+
+/** A message as it enters the outbox. `body` is plaintext. */
+export type Draft = { id: string; kind: OutboxRecord['kind']; body: Uint8Array; ttlS?: number }
+
+/**
+ * Puts a message into the outbox, encrypted at once where that keeps the order: state, plaintext and ciphertext are one
+ * commit (docs/E2E.md section 9).
+ * @throws {IdentityChangedError} when the peer's key awaits a decision; nothing is queued then.
+ */
+export async function queue(tx: StateTransaction, agent: Agent, to: Username, draft: Draft): Promise<void> {
+  const peer = await loadPeer(tx, to, agent.self().domain)
+  if (peer.trust === 'changed') throw new IdentityChangedError(to)
+  const nowMs = agent.now()
+  const order = await nextOrder(tx)
+  const record: OutboxRecord = {
+    id: draft.id,
+    order,
+    kind: draft.kind,
+    body: encodeBase64Url(draft.body),
+    sentAt: nowMs,
+    expiresAt: nowMs + (draft.ttlS ?? limits.messageTtlS) * 1_000,
+    ...(draft.ttlS !== undefined && { ttlS: draft.ttlS }),
+  }
+  const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
+  const inOrder = last === undefined || isSealed(OutboxRecord.decode(last[1]))
+  const [next, kept] = inOrder && hasSession(peer, nowMs) ? encrypt(agent, peer, record) : [peer, record]
+  if (next !== peer) savePeer(tx, to, next)
+  tx.put(keys.outbox(to, order), OutboxRecord.encode(kept))
+}
+
+function encrypt(agent: Agent, peer: Peer, record: OutboxRecord): [Peer, SealedRecord] {
+  const content = {
+    id: decodeBase64Url(record.id),
+    kind: record.kind,
+    sentAtMs: record.sentAt,
+    body: decodeBase64Url(record.body),
+  }
+  const { peer: next, body } = encryptContent(peer, content, { nowMs: agent.now() })
+  return [next, { ...record, sealed: { frameId: newId(agent.random), body: encodeBase64Url(body) } }]
+}
+
+/** Puts what was encrypted elsewhere into the outbox: a reset, whose session and ciphertext are one commit. */
+export async function putSealed(
+  tx: StateTransaction,
+  agent: Agent,
+  to: Username,
+  { frame, kind, content, body }: Pick<OutboxRecord, 'frame' | 'kind'> & { content: Content; body: Uint8Array },
+): Promise<void> {
+  const order = await nextOrder(tx)
+  const record: OutboxRecord = {
+    id: encodeBase64Url(content.id),
+    order,
+    kind,
+    ...(frame && { frame }),
+    body: encodeBase64Url(content.body),
+    sentAt: content.sentAtMs,
+    expiresAt: content.sentAtMs + limits.messageTtlS * 1_000,
+    sealed: { frameId: newId(agent.random), body: encodeBase64Url(body) },
+  }
+  tx.put(keys.outbox(to, order), OutboxRecord.encode(record))
+}
+
+/**
+ * Queues again, in their order and under their ids, what a peer that started anew may have lost: everything without a
+ * receipt, also what is encrypted and not accepted yet. Answers how many messages.
+ */
+export async function requeue(tx: StateTransaction, to: Username): Promise<number> {
+  const entries = [...(await tx.list(keys.sentTo(to))), ...(await tx.list(keys.outboxOf(to)))]
+  for (const [key, bytes] of entries) {
+    const { sealed: _lost, ...record } = OutboxRecord.decode(bytes)
+    if (record.kind === 'reset') continue
+    tx.delete(key)
+    tx.put(keys.outbox(to, record.order), OutboxRecord.encode(record))
+  }
+  return entries.length
+}
+
+export type Window =
+  /** Another process of this agent is at it until then. */
+  | { kind: 'busy'; until: number }
+  /** `blocked` is the id of the first record that needs a session, when nothing before it can be sent. */
+  | { kind: 'ready'; sealed: [key: string, SealedRecord][]; expired: OutboxRecord[]; blocked: string | undefined }
+
+/** The oldest records for a peer, encrypted as far as its session goes, under this process's lease on that peer's outbox. */
+export async function seal(tx: StateTransaction, agent: Agent, to: Username, size: number): Promise<Window> {
+  const entries = await tx.list(keys.outboxOf(to), { limit: size })
+  const busyUntil = await holdPump(tx, agent, to, entries.length > 0)
+  if (busyUntil !== undefined) return { kind: 'busy', until: busyUntil }
+  const window: Window = { kind: 'ready', sealed: [], expired: [], blocked: undefined }
+  const before = await loadPeer(tx, to, agent.self().domain)
+  let peer = before
+  for (const [key, bytes] of entries) {
+    const record = OutboxRecord.decode(bytes)
+    if (record.expiresAt <= agent.now()) {
+      tx.delete(key)
+      window.expired.push(record)
+    } else if (isSealed(record)) {
+      window.sealed.push([key, record])
+    } else if (peer.trust === 'changed' || !hasSession(peer, agent.now())) {
+      window.blocked = record.id
+      break
+    } else {
+      const [next, sealed] = encrypt(agent, peer, record)
+      peer = next
+      tx.put(key, OutboxRecord.encode(sealed))
+      window.sealed.push([key, sealed])
+    }
+  }
+  if (peer !== before) savePeer(tx, to, peer)
+  return window
+}
