@@ -9,7 +9,7 @@ import { raceAbort, sleep } from '../util/signal.ts'
 import { type Account, Identity, publicAccount } from './account.ts'
 import { type Agent, newId } from './agent.ts'
 import { Connector } from './connector.ts'
-import { ClosedError, NotRegisteredError, TooLargeError } from './errors.ts'
+import { ClosedError, NotRegisteredError, SelfError, TooLargeError } from './errors.ts'
 import type { ClientEvents } from './events.ts'
 import { Inbox, type ReceivedMessage } from './inbox.ts'
 import { Intake } from './intake.ts'
@@ -169,6 +169,7 @@ export class Client {
   async send(to: string, body: string | Uint8Array, { ttlS, signal }: SendOptions = {}): Promise<Accepted> {
     this.#checkOpen()
     const peer = parseRecipient(to, this.#agent.self().domain)
+    if (peer === this.#agent.self().username) throw new SelfError()
     const bytes = typeof body === 'string' ? encodeUtf8(body) : body
     if (bytes.length > cryptoLimits.maxContentBytes) throw new TooLargeError(bytes.length, cryptoLimits.maxContentBytes)
     signal?.throwIfAborted()
@@ -235,6 +236,14 @@ export class Client {
   async initiateKeyExchange(peer: string, options: { timeoutMs?: number } = {}): Promise<void> {
     await this.#link()
     await this.#sessions.initiate(parseRecipient(peer, this.#agent.self().domain), options.timeoutMs)
+  }
+
+  /** Goes over to a new session, from the peer's published keys: docs/E2E.md section 7, rule 7. What is on its way stays readable. */
+  async renewSession(peer: string): Promise<void> {
+    await this.#link()
+    const username = parseRecipient(peer, this.#agent.self().domain)
+    await this.#sessions.reset(username, 'renewal')
+    this.#outbox.pump(username)
   }
 
   /** Ends this login at every node. The identity and all state stay; the next operation logs in again. */

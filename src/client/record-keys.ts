@@ -21,7 +21,7 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `seen/NAME/ID` | message ids received |
  * | `body/HASH` | bodies received |
  * | `receipt/NAME/ID` | receipts to send |
- * | `aside/ORDER` | bodies that could not be decrypted |
+ * | `aside/HASH` | bodies that could not be decrypted |
  */
 export const keys = {
   account: () => 'account',
@@ -44,7 +44,7 @@ export const keys = {
   receipt: (peer: Username, messageId: string) => `receipt/${peer}/${messageId}`,
   receiptsOf: (peer: Username) => `receipt/${peer}/`,
   receipts: () => 'receipt/',
-  aside: (order: number) => `aside/${sortable(order)}`,
+  aside: (hash: string) => `aside/${hash}`,
   asides: () => 'aside/',
 }
 

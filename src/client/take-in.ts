@@ -35,7 +35,7 @@ export type Consequence =
   | { kind: 'repair'; peer: Username }
   | { kind: 'event'; emit: (events: Emitter<ClientEvents>) => void }
 
-/** Bodies set aside that are kept for a look; the oldest go. */
+/** Bodies set aside that are kept for a look; beyond it the one with the smallest hash goes, which nobody can aim at. */
 const maxAside = 200
 
 type Envelope = { from: Username; address: Address; frameType: Push['type']; body: Uint8Array; hash: string }
@@ -48,9 +48,10 @@ export async function takeIn(tx: StateTransaction, agent: Agent, frame: Push): P
   const envelope = open(agent, frame)
   if (!envelope) return []
   if (await tx.get(keys.body(envelope.hash))) return []
-  tx.put(keys.body(envelope.hash), encodeUtf8(String(agent.now())))
   try {
-    return await dispatch(tx, agent, envelope)
+    const consequences = await dispatch(tx, agent, envelope)
+    tx.put(keys.body(envelope.hash), encodeUtf8(String(agent.now())))
+    return consequences
   } catch (error) {
     if (error instanceof CryptoError) return setAside(tx, agent, envelope, error)
     throw error
@@ -195,13 +196,14 @@ async function declined(
 async function setAside(
   tx: StateTransaction,
   agent: Agent,
-  { from, body }: Envelope,
+  { from, body, hash }: Envelope,
   error: CryptoError,
 ): Promise<Consequence[]> {
+  if (await tx.get(keys.aside(hash))) return []
   const kept = await tx.list(keys.asides(), { limit: maxAside })
-  const [oldest] = kept
-  if (oldest && kept.length === maxAside) tx.delete(oldest[0])
-  tx.put(keys.aside(await nextOrder(tx)), body)
+  const [other] = kept
+  if (other && kept.length === maxAside) tx.delete(other[0])
+  tx.put(keys.aside(hash), body)
   const consequences: Consequence[] = [event('undecryptable', { from, reason: error.message })]
   const peer = await loadPeer(tx, from, agent.self().domain)
   if (error instanceof IdentityChangedError) {

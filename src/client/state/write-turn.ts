@@ -6,19 +6,23 @@ import { StateError } from './state-error.ts'
 
 /** A waiter that says nothing for so long has had its turn, or died. */
 const knockLifetimeMs = 20
-/** Longer than the longest pause between two tries of a waiter. */
-const courtesyMs = 6
+/** How long one process may write while others wait. To give way after each commit would leave the disk idle most of the time. */
+const sliceMs = 10
 const longestPauseMs = 4
+/** Longer than the longest pause between two tries of a waiter. */
+const courtesyMs = longestPauseMs + 1
 
 /**
  * Whose turn it is to write, among the processes of one directory. SQLite's own lock decides; it ends with its process, however
- * that ends. It knows no queue, so a waiter knocks by touching a file, and who has just written then lets others go first.
+ * that ends. It knows no queue, so a waiter knocks by touching a file, and who has
+ * written for a while then lets others go first.
  */
 export class WriteTurn {
   readonly #connection: SqliteConnection
   readonly #directory: StateDirectory
   readonly #timeoutMs: number
-  #wrote = false
+  /** When this process began to write without giving way; 0 when it has not. */
+  #since = 0
 
   constructor(connection: SqliteConnection, directory: StateDirectory, timeoutMs: number) {
     this.#connection = connection
@@ -28,10 +32,15 @@ export class WriteTurn {
 
   /** Begins a write transaction. @throws StateError `locked` after the time allowed */
   async take(): Promise<void> {
-    if (this.#wrote && this.#someoneKnocks()) await sleep(courtesyMs)
-    this.#wrote = false
-    await beginWithin(this.#connection, 'IMMEDIATE', this.#timeoutMs, this.#directory, () => this.#knock())
-    this.#wrote = true
+    if (this.#since > 0 && performance.now() - this.#since > sliceMs) {
+      if (this.#someoneKnocks()) await sleep(courtesyMs)
+      this.#since = 0
+    }
+    await beginWithin(this.#connection, 'IMMEDIATE', this.#timeoutMs, this.#directory, () => {
+      this.#since = 0
+      this.#knock()
+    })
+    if (this.#since === 0) this.#since = performance.now()
   }
 
   #someoneKnocks(): boolean {

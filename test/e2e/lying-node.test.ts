@@ -1,0 +1,212 @@
+import t, { type Test } from 'tap'
+import type { Client, ClientEvents } from '../../src/client/node.ts'
+import { decodeBundle, encodeBundle } from '../../src/crypto/bundle.ts'
+import { generateIdentity, sign } from '../../src/crypto/identity.ts'
+import { randomBytes } from '../../src/crypto/primitives.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
+import { openAgent, receiveSome, registerAgent, textsOf } from '../fixtures/agents.ts'
+import { startDeployment } from '../fixtures/deployment.ts'
+import { type Frame, startLyingNode } from '../fixtures/lying-node.ts'
+
+const eventOf = <Name extends keyof ClientEvents>(client: Client, name: Name): Promise<ClientEvents[Name]> =>
+  new Promise(resolve => client.on(name, resolve))
+
+/** Applies a lie to the first frame that fits; the rest passes. */
+function oneLie(fits: (frame: Frame) => boolean, lie: (frame: Frame) => Frame | Frame[] | undefined) {
+  let told = false
+  return (frame: Frame): Frame | Frame[] | undefined => {
+    if (told || !fits(frame)) return frame
+    told = true
+    return lie(frame)
+  }
+}
+const isMessage = (frame: Frame): boolean => frame.type === 'message'
+const flip = (body: unknown): string => {
+  const bytes = decodeBase64Url(String(body))
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+  return encodeBase64Url(bytes)
+}
+
+t.test('a node that lies is not believed', async t => {
+  const { servers } = await startDeployment(t, { nodes: 1 })
+  const [honest = ''] = servers
+  let names = 0
+  const pair = async (t: Test) => {
+    names += 1
+    const { server, lies } = await startLyingNode(t, honest)
+    const alice = await registerAgent(t, honest, `alice-${names}`)
+    const bob = await registerAgent(t, server, `bob-${names}`)
+    const [from = '', to = ''] = [alice.account?.username, bob.account?.username]
+    await alice.send(to, 'first')
+    t.same(textsOf(await receiveSome(bob, 1)), ['first'])
+    return { alice, bob, from, to, lies, server }
+  }
+
+  t.test('a forged sender is reported and never shown; the true message still is', async t => {
+    const { alice, bob, to, lies } = await pair(t)
+    const carol = await registerAgent(t, honest, `carol-${names}`)
+    const carolName = carol.account?.username ?? ''
+    lies.toClient = oneLie(isMessage, frame => ({ ...frame, from: carolName }))
+    const reported = eventOf(bob, 'undecryptable')
+    const shown = receiveSome(bob, 1)
+    await alice.send(to, 'second')
+    t.equal((await reported).from, carolName)
+    await carol.send(to, 'from the real carol')
+    t.same(textsOf(await shown), ['from the real carol'])
+  })
+
+  t.test('a changed or truncated body is reported and repaired by the sender', async t => {
+    for (const spoil of [flip, (body: unknown) => String(body).slice(0, 400)]) {
+      const { alice, bob, to, lies } = await pair(t)
+      lies.toClient = oneLie(isMessage, frame => ({ ...frame, body: spoil(frame.body) }))
+      const reported = eventOf(bob, 'undecryptable')
+      const listening = receiveSome(alice, 1)
+      const shown = receiveSome(bob, 1)
+      await alice.send(to, 'second')
+      await reported
+      t.same(textsOf(await shown), ['second'])
+      await bob.send(alice.account?.username ?? '', 'done')
+      await listening
+    }
+  })
+
+  t.test('a replayed body is shown once', async t => {
+    const { alice, bob, to, lies } = await pair(t)
+    lies.toClient = oneLie(isMessage, frame => {
+      const seq = Number(frame.seq)
+      return [frame, { ...frame, prev: seq, seq: seq + 1, id: 'again' }]
+    })
+    const shown = receiveSome(bob, 2)
+    await alice.send(to, 'second')
+    lies.toClient = frame => frame
+    await alice.send(to, 'third')
+    t.same(textsOf(await shown), ['second', 'third'])
+  })
+
+  t.test('envelopes out of order are noticed and asked for again', async t => {
+    const { alice, bob, to, lies } = await pair(t)
+    for (const text of ['second', 'third', 'fourth']) await alice.send(to, text)
+    let held: Frame | undefined
+    let swapped = false
+    lies.toClient = frame => {
+      if (swapped || !isMessage(frame)) return frame
+      if (held) {
+        swapped = true
+        return [frame, held]
+      }
+      held = frame
+      return []
+    }
+    const noticed = eventOf(bob, 'gap')
+    const shown = receiveSome(bob, 3)
+    await noticed
+    t.same(textsOf(await shown), ['second', 'third', 'fourth'])
+  })
+
+  t.test('a message for another agent cannot be read', async t => {
+    const { alice, bob, to, lies } = await pair(t)
+    const other = await registerAgent(t, honest, `other-${names}`)
+    await alice.send(other.account?.username ?? '', 'not for bob')
+    let stolen: unknown
+    const thief = await startLyingNode(t, honest)
+    thief.lies.toNode = frame => {
+      if (frame.type === 'send') stolen = frame.body
+      return frame
+    }
+    const through = await openAgent(t, thief.server)
+    await through.register(`mallory-${names}`)
+    await through.send(other.account?.username ?? '', 'for the other')
+    lies.toClient = oneLie(isMessage, frame => ({ ...frame, body: stolen, from: `mallory-${names}` }))
+    const reported = eventOf(bob, 'undecryptable')
+    const shown = receiveSome(bob, 1)
+    await alice.send(to, 'lost to the lie')
+    t.equal((await reported).from, `mallory-${names}`)
+    await alice.send(to, 'next')
+    t.same(textsOf(await shown), ['next'])
+  })
+
+  t.test('a swapped identity key stops sending, and says so', async t => {
+    const { alice, bob, lies, from } = await pair(t)
+    void alice
+    const mallory = generateIdentity(randomBytes)
+    const fresh = await openAgent(t, honest)
+    await fresh.register(`fresh-${names}`)
+    // Bob knows alice's key from her first message; his own session with her is dropped by asking for a live one.
+    lies.toClient = frame => {
+      if (frame.type !== 'keys') return frame
+      const bundle = decodeBundle(decodeBase64Url(String(frame.bundle)))
+      const signature = (key: Uint8Array, tag: number) =>
+        sign(mallory, 'AIMessage1 prekey', Uint8Array.from([tag, ...key]))
+      const forged = encodeBundle(mallory, {
+        ...bundle,
+        identity: mallory.publicKey,
+        signedPrekey: { ...bundle.signedPrekey, signature: signature(bundle.signedPrekey.key, 2) },
+        lastResortKem: { ...bundle.lastResortKem, signature: signature(bundle.lastResortKem.key, 3) },
+      })
+      const { oneTimeKemKey: _dropped, ...rest } = frame
+      return { ...rest, type: 'keys', bundle: encodeBase64Url(forged) }
+    }
+    const changed = eventOf(bob, 'key-changed')
+    await t.rejects(bob.renewSession(from), { code: 'identity_changed' })
+    t.same(await changed, { peer: from })
+    await t.rejects(bob.send(from, 'secret'), { code: 'identity_changed' })
+  })
+
+  t.test('a bundle with one key exchanged is refused on first contact', async t => {
+    const { bob, lies } = await pair(t)
+    const carol = await registerAgent(t, honest, `karla-${names}`)
+    const sent: Frame[] = []
+    lies.toNode = frame => {
+      sent.push(frame)
+      return frame
+    }
+    lies.toClient = frame => (frame.type === 'keys' ? { ...frame, bundle: flip(frame.bundle) } : frame)
+    await t.rejects(bob.send(carol.account?.username ?? '', 'secret'), { code: 'bad_bundle' })
+    t.notOk(
+      sent.some(({ type }) => type === 'send'),
+      'nothing left',
+    )
+  })
+
+  for (const code of ['no_keys', 'unknown_user', 'forbidden', 'internal']) {
+    t.test(`no error of a node (${code}) makes anything go out that it can read`, async t => {
+      const { bob, lies } = await pair(t)
+      const sent: Frame[] = []
+      lies.toNode = frame => {
+        if (['send', 'key_exchange'].includes(frame.type)) sent.push(frame)
+        return frame
+      }
+      lies.toClient = frame => {
+        if (frame.type !== 'keys') return frame
+        return { type: 'error', id: frame.id, code, message: 'a lie' }
+      }
+      const carol = await registerAgent(t, honest, `carl-${names}`)
+      const refused = eventOf(bob, code === 'internal' ? 'delayed' : code === 'no_keys' ? 'connected' : 'refused')
+      const sending = bob.send(carol.account?.username ?? '', 'secret', { signal: AbortSignal.timeout(1_500) })
+      await t.rejects(sending)
+      if (code !== 'no_keys') await refused
+      // An offer for a live exchange carries public keys only.
+      t.ok(sent.every(({ body }) => decodeBase64Url(String(body))[1] === 3))
+    })
+  }
+
+  t.test('a challenge for another domain is not signed', async t => {
+    const { server, lies } = await startLyingNode(t, honest)
+    lies.toClient = frame => (frame.type === 'challenge' ? { ...frame, domain: 'elsewhere.example' } : frame)
+    const sent: Frame[] = []
+    lies.toNode = frame => {
+      sent.push(frame)
+      return frame
+    }
+    const victim = await openAgent(t, server)
+    await t.rejects(victim.register('victim'), { code: 'domain_mismatch', message: /localhost.*elsewhere\.example/ })
+    t.same(sent, [])
+  })
+
+  t.test('an answer that names another user is a fault of the server', async t => {
+    const { server, lies } = await startLyingNode(t, honest)
+    lies.toClient = frame => (frame.type === 'authenticated' ? { ...frame, username: 'somebody' } : frame)
+    const victim = await openAgent(t, server)
+    await t.rejects(victim.register('victim-2'), { code: 'server_fault' })
+  })
+})
