@@ -1,18 +1,35 @@
-// One run of all engines: npm ci --ignore-scripts && npm start
+// One run of all engines, after `npm ci` in the root: npm ci --ignore-scripts && npm start
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, fdatasyncSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { engines } from './engines.js'
 
 const child = fileURLToPath(new URL('./child.js', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const names = process.argv[2] ? [process.argv[2]] : Object.keys(engines)
 
 /** Runs one child; resolves with the JSON lines that it wrote. */
 function run(args, { killAfterMs, prefix = [] } = {}) {
-  const [command, ...rest] = [...prefix, process.execPath, child, ...args.map(String)]
-  const running = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [command, ...rest] = [
+    ...prefix,
+    process.execPath,
+    ...(args[1] === 'store' ? ['--import=tsx'] : []),
+    child,
+    ...args.map(String),
+  ]
+  const running = spawn(command, rest, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   running.stdout.on('data', chunk => {
@@ -27,7 +44,10 @@ function run(args, { killAfterMs, prefix = [] } = {}) {
   return new Promise(resolve => {
     running.on('close', (code, signal) => {
       clearTimeout(deadline)
-      const lines = out.split('\n').slice(0, -1).map(line => JSON.parse(line))
+      const lines = out
+        .split('\n')
+        .slice(0, -1)
+        .map(line => JSON.parse(line))
       resolve({ lines, failed: code !== 0, how: `${signal ?? code} ${err.trim().split('\n').slice(0, 3).join(' ')}` })
     })
   })
@@ -36,7 +56,9 @@ function run(args, { killAfterMs, prefix = [] } = {}) {
 const mean = (results, field) => results.reduce((sum, { lines }) => sum + lines[0][field], 0) / results.length
 const most = (results, field) => Math.max(...results.map(({ lines }) => lines[0][field]))
 const sizeOf = path =>
-  statSync(path).isDirectory() ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0) : statSync(path).size
+  statSync(path).isDirectory()
+    ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0)
+    : statSync(path).size
 const kb = bytes => `${Math.round(bytes / 1024)} KB`
 
 /** What one durable write of a page costs here; a transaction that is faster was not durable. */
@@ -61,7 +83,10 @@ async function kills(name, dir, rounds) {
   let slowestMs = 0
   for (let i = 0; i < rounds; i++) {
     const { lines } = await run(['pairs', name, dir], { killAfterMs: Math.random() * 60 })
-    const { lines: [seen], how } = await run(['check', name, dir])
+    const {
+      lines: [seen],
+      how,
+    } = await run(['check', name, dir])
     if (!seen) bad.push(how)
     else if (seen.a !== seen.b || seen.a < lines.at(-1)) bad.push(JSON.stringify({ ...seen, promised: lines.at(-1) }))
     else slowestMs = Math.max(slowestMs, seen.openMs)
@@ -74,7 +99,9 @@ async function namespaces(name, dir) {
   if (spawnSync('unshare', ['--pid', '--fork', 'true']).status !== 0) return 'not measured: unshare is not allowed'
   const prefix = ['unshare', '--pid', '--fork', '--mount-proc']
   const both = await Promise.all([1, 2].map(() => run(['count', name, dir, 300], { prefix })))
-  const { lines: [seen] } = await run(['counter', name, dir])
+  const {
+    lines: [seen],
+  } = await run(['counter', name, dir])
   const failed = both.filter(({ failed }) => failed).map(({ how }) => how)
   return `${seen?.counter ?? '?'} of 600 increments${failed.length > 0 ? `; failed: ${failed.join(' | ')}` : ''}`
 }
@@ -87,22 +114,40 @@ for (const name of names) {
   try {
     const one = await run(['typical', name, dir, 500])
     const doubt = one.lines[0].wallMs < floor ? ' BELOW THE FLOOR: not durable?' : ''
-    rows.push(['one process', `${Math.round(one.lines[0].cpuUs)} us CPU, ${one.lines[0].wallMs.toFixed(2)} ms wall per transaction${doubt}`])
-    const four = (await Promise.all([1, 2, 3, 4].map(() => run(['typical', name, dir, 200])))).filter(({ failed }) => !failed)
+    rows.push([
+      'one process',
+      `${Math.round(one.lines[0].cpuUs)} us CPU, ${one.lines[0].wallMs.toFixed(2)} ms wall per transaction${doubt}`,
+    ])
+    const many = await run(['typical', name, dir, 1000, 0, 16])
+    rows.push([
+      'one process, 16 in flight',
+      `${Math.round(many.lines[0].cpuUs)} us CPU, ${many.lines[0].wallMs.toFixed(2)} ms wall per transaction`,
+    ])
+    const startAt = Date.now() + 2500
+    const four = (await Promise.all([1, 2, 3, 4].map(() => run(['typical', name, dir, 500, startAt])))).filter(
+      ({ failed }) => !failed,
+    )
+    const late = most(four, 'lateMs') > 50 ? ` (a child began ${most(four, 'lateMs')} ms late)` : ''
     rows.push([
       `four processes (${four.length} finished)`,
-      `${Math.round(mean(four, 'cpuUs'))} us CPU, ${mean(four, 'wallMs').toFixed(2)} ms wall, slowest ${Math.round(most(four, 'longestMs'))} ms`,
+      `${Math.round(mean(four, 'cpuUs'))} us CPU, ${(most(four, 'totalMs') / 2000).toFixed(2)} ms wall per transaction of all, wait p99 ${most(four, 'p99Ms').toFixed(1)} ms, longest ${Math.round(most(four, 'longestMs'))} ms${late}`,
     ])
     await run(['fill', name, dir, 1000])
     const starts = []
     for (let i = 0; i < 5; i++) starts.push(await run(['startup', name, dir]))
-    rows.push(['import, open, first read, 1000 keys', `${mean(starts, 'openMs').toFixed(0)} ms, ${mean(starts, 'rssMb').toFixed(0)} MB`])
+    rows.push([
+      'import, open, first read, 1000 keys',
+      `${mean(starts, 'openMs').toFixed(0)} ms, ${mean(starts, 'rssMb').toFixed(0)} MB`,
+    ])
     const before = sizeOf(dir)
     const rewrites = name === 'files' ? 1000 : 100_000
     await run(['rewrite', name, dir, rewrites])
     rows.push([`size, ${rewrites} rewrites`, `${kb(before)} -> ${kb(sizeOf(dir))}`])
     const { bad, slowestMs } = await kills(name, dir, 20)
-    rows.push(['20 x kill -9', `${bad.length} bad, next opener at most ${Math.round(slowestMs)} ms ${[...new Set(bad)].slice(0, 3).join(' | ')}`])
+    rows.push([
+      '20 x kill -9',
+      `${bad.length} bad, next opener at most ${Math.round(slowestMs)} ms ${[...new Set(bad)].slice(0, 3).join(' | ')}`,
+    ])
     rows.push(['two PID namespaces', await namespaces(name, dir)])
   } finally {
     if (existsSync(dir)) rmSync(dir, { recursive: true })

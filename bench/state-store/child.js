@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { engines } from './engines.js'
 
-const [role, engine, dir, count = '0'] = process.argv.slice(2)
+const [role, engine, dir, count = '0', startAt = '0', inFlight = '1'] = process.argv.slice(2)
 const n = Number(count)
 const started = process.hrtime.bigint()
 const store = await engines[engine](dir)
@@ -25,16 +26,31 @@ const roles = {
         tx.put(`outbox/${process.pid}/${i % 100}`, mail)
       })
     for (let i = 0; i < 20; i++) await send(i)
-    let longestMs = 0
+    // Several processes begin together, or the first would be done before the last has started.
+    await sleep(Math.max(0, Number(startAt) - Date.now()))
+    const waits = []
+    let next = 0
+    const lane = async () => {
+      while (next < n) {
+        const one = process.hrtime.bigint()
+        await send(next++)
+        waits.push(elapsedMs(one))
+      }
+    }
+    const late = Date.now() - Number(startAt)
     const cpu = process.cpuUsage()
     const start = process.hrtime.bigint()
-    for (let i = 0; i < n; i++) {
-      const one = process.hrtime.bigint()
-      await send(i)
-      longestMs = Math.max(longestMs, elapsedMs(one))
-    }
+    await Promise.all(Array.from({ length: Number(inFlight) }, lane))
     const used = process.cpuUsage(cpu)
-    report({ cpuUs: (used.user + used.system) / n, wallMs: elapsedMs(start) / n, longestMs })
+    waits.sort((a, b) => a - b)
+    report({
+      cpuUs: (used.user + used.system) / n,
+      wallMs: elapsedMs(start) / n,
+      p99Ms: waits[Math.floor(n * 0.99)],
+      longestMs: waits.at(-1),
+      lateMs: Number(startAt) > 0 ? late : 0,
+      totalMs: elapsedMs(start),
+    })
   },
   async fill() {
     for (let i = 0; i < n; i += 100) {

@@ -1,10 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Each engine as the state store would use it: async work between reads and one durable, atomic commit. */
-export const engines = { libsql: openLibsql, lmdb: openLmdb, files: openFiles }
+export const engines = { libsql: openLibsql, lmdb: openLmdb, files: openFiles, store: openStore }
+
+/** What we made of the first. */
+async function openStore(dir) {
+  const { openDirectoryStore } = await import('../../src/client/state/directory-store.ts')
+  return openDirectoryStore(join(dir, 'agent'))
+}
 
 function serial() {
   let last = Promise.resolve()
@@ -30,7 +46,9 @@ async function openLibsql(dir) {
   }
   await retry(() => db.exec('PRAGMA journal_mode = WAL'))
   await retry(() => db.exec('PRAGMA synchronous = FULL'))
-  await retry(() => db.exec('CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID'))
+  await retry(() =>
+    db.exec('CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID'),
+  )
   const get = db.prepare('SELECT value FROM entry WHERE key = ?').raw()
   const put = db.prepare('INSERT INTO entry VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
   const [begin, commit, rollback] = ['BEGIN IMMEDIATE', 'COMMIT', 'ROLLBACK'].map(sql => db.prepare(sql))
@@ -56,7 +74,12 @@ async function openLibsql(dir) {
 async function openLmdb(dir) {
   const { open } = await import('lmdb')
   // overlappingSync would resolve before the flush.
-  const db = open({ path: join(dir, 'state.mdb'), encoding: 'binary', keyEncoding: 'ordered-binary', overlappingSync: false })
+  const db = open({
+    path: join(dir, 'state.mdb'),
+    encoding: 'binary',
+    keyEncoding: 'ordered-binary',
+    overlappingSync: false,
+  })
   const tx = { get: async key => db.get(key), put: (key, value) => void db.put(key, value) }
   const queue = serial()
   return {

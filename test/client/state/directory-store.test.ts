@@ -86,22 +86,6 @@ t.test('a holder that hangs gives others a clear error, and when it is killed th
   t.equal(await peek(path, 'counter'), undefined, 'what it had not committed is gone')
 })
 
-t.test('a process that writes without pause lets another one write', async t => {
-  const path = join(t.testdir(), 'agent')
-  const greedy = start('pairs', path)
-  if (greedy.stdout) await once(greedy.stdout, 'data')
-  let written = 0
-  greedy.stdout?.on('data', chunk => {
-    written += String(chunk).split('\n').length - 1
-  })
-  const store = await openDirectoryStore(path)
-  for (let i = 0; i < 20; i++) await store.transaction(tx => tx.put('mine', bytes(String(i))))
-  t.ok(written < 20 * 50, `20 turns while the other one had ${written}`)
-  greedy.kill('SIGKILL')
-  await once(greedy, 'exit')
-  await store.close()
-})
-
 t.test('the directory is 0700 and every file in it 0600, also when they were not', async t => {
   const path = join(t.testdir(), 'agent')
   const check = async () => {
