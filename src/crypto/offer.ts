@@ -7,8 +7,15 @@ import { cryptoLimits } from './limits.ts'
 import { encodeOffer, encodeOfferDeclined, type OfferMessage } from './message.ts'
 import type { Peer } from './peer.ts'
 import type { Policy } from './policy.ts'
-import { checkIds, encodeCurrentBundle, type PendingOffer, type Prekeys, publicKemKey } from './prekeys.ts'
-import { type Random, type Verify, x25519PublicKey } from './primitives.ts'
+import {
+  checkIds,
+  encodeCurrentBundle,
+  type PendingOffer,
+  type Prekeys,
+  publicKemKey,
+  publicOneTimeKey,
+} from './prekeys.ts'
+import type { Random, Verify } from './primitives.ts'
 import { startSession } from './start-session.ts'
 
 /** The interactive exchange (docs/E2E.md section 12): an offer in a `key_exchange` frame, answered by a type 02 in one. */
@@ -48,7 +55,7 @@ export function makeOffer(
   const { offerId, expiresAtMs, oneTimeKey, oneTimeKemKey } = offer
   const served = {
     bundle: encodeCurrentBundle(next, self, nowMs),
-    oneTimeKey: { id: oneTimeKey.id, key: x25519PublicKey(oneTimeKey.privateKey) },
+    oneTimeKey: publicOneTimeKey(oneTimeKey),
     oneTimeKemKey: publicKemKey(self.identity, oneTimeKemKey),
   }
   return { prekeys: next, offerId, body: encodeOffer({ offerId, expiresAtS: Math.floor(expiresAtMs / 1000), served }) }

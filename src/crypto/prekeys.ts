@@ -112,7 +112,7 @@ const fill = (held: number, low: number, full: number): number => (held < low ? 
 const generate = <Key>(count: number, firstId: number, make: (id: number) => Key): Key[] =>
   Array.from({ length: count }, (_, index) => make(firstId + index))
 
-function publicOneTimeKey({ id, privateKey }: PrivatePrekey): OneTimeKey {
+export function publicOneTimeKey({ id, privateKey }: PrivatePrekey): OneTimeKey {
   return { id, key: x25519PublicKey(privateKey) }
 }
 
