@@ -10,7 +10,7 @@ import { checkReplay, findPrekeys, type PrekeyUse, usePrekeys } from './prekey-u
 import type { Prekeys } from './prekeys.ts'
 import { type Random, wipe } from './primitives.ts'
 import { decryptRatchet, keyPair, responderRatchet } from './ratchet.ts'
-import type { Opening, Session } from './session-state.ts'
+import type { Opening, Session } from './session.ts'
 import {
   activateOnReceipt,
   addSession,

@@ -6,7 +6,7 @@ import { encodeRatchetMessage } from './message.ts'
 import { activeSession, type Peer } from './peer.ts'
 import { defaultPolicy, type Policy } from './policy.ts'
 import { encryptRatchet } from './ratchet.ts'
-import { isStale, type Opening, type Session } from './session-state.ts'
+import { isStale, type Opening, type Session } from './session.ts'
 import { openWithReset, replaceSession, withoutExpiredSessions } from './standing.ts'
 
 /** The first content we send on a session of ours opens it. */

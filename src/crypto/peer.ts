@@ -2,7 +2,7 @@ import { equalBytes } from '../util/bytes.ts'
 import { CryptoError } from './errors.ts'
 import type { IdentityKey } from './identity.ts'
 import { cryptoLimits } from './limits.ts'
-import { hasSid, isStale, type Session } from './session-state.ts'
+import { hasSid, isStale, type Session } from './session.ts'
 import { commonSuite, type Suite } from './suites.ts'
 
 export { decodePeer, encodePeer } from './peer-codec.ts'

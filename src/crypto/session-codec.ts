@@ -3,7 +3,7 @@ import type { ByteReader } from './byte-reader.ts'
 import { encodeOptional, u8, u16, u32, u64, vec16 } from './byte-writer.ts'
 import { CryptoError } from './errors.ts'
 import type { Chain, Ratchet } from './ratchet.ts'
-import type { Opening, Role, Session, Standing } from './session-state.ts'
+import type { Opening, Role, Session, Standing } from './session.ts'
 import type { SkippedRun } from './skipped-keys.ts'
 import { isSuite, type Suite } from './suites.ts'
 

@@ -1,5 +1,54 @@
-/** The door to sessions: start one, encrypt on the active one, decrypt on any (docs/E2E.md section 7). */
-export { type Arrival, type Decrypted, type DecryptOptions, decryptBody } from './decrypt-body.ts'
-export { encryptContent } from './encrypt-content.ts'
-export { acceptOffer, declineOffer, dropOffer, findOffer, makeOffer } from './offer.ts'
-export { type StartOptions, startSession } from './start-session.ts'
+import { equalBytes } from '../util/bytes.ts'
+import { cryptoLimits } from './limits.ts'
+import type { Ratchet } from './ratchet.ts'
+import type { Suite } from './suites.ts'
+
+/** Who started a session, and whether the other side has it. */
+export type Role =
+  /** Ours; each message carries the prekey header until the peer has answered. */
+  | { readonly kind: 'unanswered'; readonly prekeyHeader: Uint8Array }
+  /** Ours, and the peer has it. */
+  | { readonly kind: 'answered'; readonly answeredAtMs: number }
+  /** The peer's. */
+  | { readonly kind: 'inbound' }
+/** Whether a session may become active. One that may not stays readable for the mailbox lifetime. */
+export type Standing =
+  | { readonly kind: 'current' }
+  /** Lost against `by` in a crossing. */
+  | { readonly kind: 'superseded'; readonly by: Uint8Array; readonly sinceMs: number }
+  /** Ended by a reset or a renewal. */
+  | { readonly kind: 'retired'; readonly sinceMs: number }
+/** What the initiator's first content was, as far as it is known. */
+export type Opening = 'none' | 'content' | 'reset'
+
+/** One session with a peer (docs/E2E.md section 7). Never changed in place. */
+export type Session = {
+  readonly sid: Uint8Array
+  readonly suite: Suite
+  readonly associatedData: Uint8Array
+  readonly ratchet: Ratchet
+  readonly role: Role
+  readonly standing: Standing
+  readonly opening: Opening
+  readonly createdAtMs: number
+  readonly sent: number
+  readonly received: number
+}
+
+export const hasSid =
+  (sid: Uint8Array) =>
+  (session: Session): boolean =>
+    equalBytes(session.sid, sid)
+
+/** Sessions in the order of their ids, as bytes. */
+export function compareSids(a: Session, b: Session): number {
+  const at = a.sid.findIndex((byte, index) => byte !== b.sid[index])
+  return at < 0 ? 0 : (a.sid[at] ?? 0) - (b.sid[at] ?? 0)
+}
+
+/** An own session nobody answered in 30 days. */
+export const isStale = ({ role, createdAtMs }: Session, nowMs: number): boolean =>
+  role.kind === 'unanswered' && nowMs - createdAtMs >= cryptoLimits.unansweredMs
+
+export const isExpired = ({ standing }: Session, nowMs: number, lifetimeMs: number): boolean =>
+  standing.kind !== 'current' && nowMs - standing.sinceMs > lifetimeMs

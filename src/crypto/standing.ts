@@ -1,7 +1,7 @@
 import { equalBytes } from '../util/bytes.ts'
 import { cryptoLimits } from './limits.ts'
 import type { Peer } from './peer.ts'
-import { compareSids, hasSid, isExpired, type Session } from './session-state.ts'
+import { compareSids, hasSid, isExpired, type Session } from './session.ts'
 
 /** Rules 4 and 5 of docs/E2E.md section 7: which session is active, and what becomes of the others. */
 

@@ -6,7 +6,7 @@ import { identityOf, type Peer, pinIdentity } from './peer.ts'
 import { defaultPolicy, type Policy } from './policy.ts'
 import type { Random, Verify } from './primitives.ts'
 import { initiatorRatchet } from './ratchet.ts'
-import type { Session } from './session-state.ts'
+import type { Session } from './session.ts'
 import { addSession } from './standing.ts'
 import { commonSuite, type Suite } from './suites.ts'
 

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { CryptoError } from '../../src/crypto/errors.ts'
 import { decodeMessage, type OfferMessage } from '../../src/crypto/message.ts'
+import { acceptOffer, declineOffer, dropOffer, findOffer, makeOffer } from '../../src/crypto/offer.ts'
 import { newPeer } from '../../src/crypto/peer.ts'
-import { acceptOffer, declineOffer, dropOffer, findOffer, makeOffer } from '../../src/crypto/session.ts'
 import {
   type Agent,
   activeOf,
@@ -11,6 +11,7 @@ import {
   makePair,
   receive,
   send,
+  serve,
   stateOf,
   textOf,
   tryReceive,
@@ -68,6 +69,15 @@ t.test('an offer is answered by whom it was sent to, while it lasts', async t =>
   const answer = send(bob, 'here I am')
   advance(30_000, alice)
   t.throws(() => tryReceive(alice, answer, { frameType: 'key_exchange' }), undecryptable)
+})
+
+t.test('an answer that mixes the keys of an offer with those of the node is refused', async t => {
+  const [alice, bob] = makePair()
+  const message = offer(alice)
+  const { oneTimeKemKey } = serve(alice)
+  const mixed = { ...message.served, ...(oneTimeKemKey && { oneTimeKemKey }) }
+  accept(bob, { ...message, served: mixed })
+  t.throws(() => tryReceive(alice, send(bob, 'half an answer'), { frameType: 'key_exchange' }), undecryptable)
 })
 
 t.test('an offer that was taken back cannot be answered', async t => {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { decodeBundle, verifyKemKey } from '../../src/crypto/bundle.ts'
 import { CryptoError } from '../../src/crypto/errors.ts'
+import { makeOffer } from '../../src/crypto/offer.ts'
 import { checkReplay, findPrekeys } from '../../src/crypto/prekey-use.ts'
 import {
   decodePrekeys,
@@ -14,7 +15,6 @@ import {
   rotatePrekeys,
 } from '../../src/crypto/prekeys.ts'
 import { x25519PublicKey } from '../../src/crypto/primitives.ts'
-import { makeOffer } from '../../src/crypto/session.ts'
 import { concatBytes } from '../../src/util/bytes.ts'
 import { dayMs, makeAgent, seededRandom, startMs } from '../fixtures/crypto-agents.ts'
 

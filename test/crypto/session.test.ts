@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeBundle, encodeBundle } from '../../src/crypto/bundle.ts'
+import { encryptContent } from '../../src/crypto/encrypt-content.ts'
 import { CryptoError, IdentityChangedError } from '../../src/crypto/errors.ts'
 import { decodeMessage } from '../../src/crypto/message.ts'
 import { markChanged, newPeer } from '../../src/crypto/peer.ts'
 import { rotatePrekeys } from '../../src/crypto/prekeys.ts'
-import { encryptContent, startSession } from '../../src/crypto/session.ts'
+import { startSession } from '../../src/crypto/start-session.ts'
 import {
   type Agent,
   activeOf,
