@@ -1,8 +1,8 @@
 import { equalBytes } from '../util/bytes.ts'
 import { decodeBundle } from './bundle.ts'
+import { compareBytes } from './compare-bytes.ts'
 import { CryptoError } from './errors.ts'
 import type { Self } from './handshake.ts'
-import type { IdentityKey } from './identity.ts'
 import { cryptoLimits } from './limits.ts'
 import { encodeOffer, encodeOfferDeclined, type OfferMessage } from './message.ts'
 import type { Peer } from './peer.ts'
@@ -85,11 +85,6 @@ export type Acceptance =
   /** An own offer crossed this one, and the peer answers that (rule 9). */
   | { readonly outcome: 'wait' }
 
-function isSmaller(own: IdentityKey, other: IdentityKey): boolean {
-  const at = own.findIndex((byte, index) => byte !== other[index])
-  return at >= 0 && (own[at] ?? 0) < (other[at] ?? 0)
-}
-
 /**
  * Starts a session from a peer's offer, unless an own offer crossed it and the peer's key is the smaller one.
  * @throws {CryptoError} as `startSession`, and `offer_expired`.
@@ -99,7 +94,7 @@ export function acceptOffer(peer: Peer, offer: OfferMessage, options: AcceptOffe
   if (offer.expiresAtS * 1000 <= nowMs) throw new CryptoError('offer_expired')
   const { identity } = decodeBundle(offer.served.bundle, verify)
   const crossed = prekeys.offers.some(({ to, expiresAtMs }) => to === peer.address && expiresAtMs > nowMs)
-  if (crossed && !isSmaller(self.identity.publicKey, identity)) return { outcome: 'wait' }
+  if (crossed && compareBytes(self.identity.publicKey, identity) > 0) return { outcome: 'wait' }
   return { outcome: 'answer', ...startSession(peer, { ...options, served: offer.served }) }
 }
 

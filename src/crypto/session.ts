@@ -40,12 +40,6 @@ export const hasSid =
   (session: Session): boolean =>
     equalBytes(session.sid, sid)
 
-/** Sessions in the order of their ids, as bytes. */
-export function compareSids(a: Session, b: Session): number {
-  const at = a.sid.findIndex((byte, index) => byte !== b.sid[index])
-  return at < 0 ? 0 : (a.sid[at] ?? 0) - (b.sid[at] ?? 0)
-}
-
 /** An own session nobody answered in 30 days. */
 export const isStale = ({ role, createdAtMs }: Session, nowMs: number): boolean =>
   role.kind === 'unanswered' && nowMs - createdAtMs >= cryptoLimits.unansweredMs

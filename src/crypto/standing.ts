@@ -1,7 +1,8 @@
 import { equalBytes } from '../util/bytes.ts'
+import { compareBytes } from './compare-bytes.ts'
 import { cryptoLimits } from './limits.ts'
 import type { Peer } from './peer.ts'
-import { compareSids, hasSid, isExpired, type Session } from './session.ts'
+import { hasSid, isExpired, type Session } from './session.ts'
 
 /** Rules 4 and 5 of docs/E2E.md section 7: which session is active, and what becomes of the others. */
 
@@ -50,7 +51,7 @@ export function withoutExpiredSessions(peer: Peer, nowMs: number, lifetimeMs: nu
 
 /** The smallest sid of `contenders` is active, the others are superseded by it, the rest become what `rest` makes of them. */
 function decide(peer: Peer, contenders: readonly Session[], nowMs: number, rest: (session: Session) => Session): Peer {
-  const [winner] = [...contenders].sort(compareSids)
+  const [winner] = [...contenders].sort((a, b) => compareBytes(a.sid, b.sid))
   if (!winner) return peer
   const sessions = peer.sessions.map(session => {
     if (session === winner) return makeCurrent(session)
