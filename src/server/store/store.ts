@@ -19,6 +19,15 @@ export interface Store extends Users, Sessions, Inboxes, Keys, Nodes {
   close(): Promise<void>
 }
 
+/** What both engines are opened with. */
+export type StoreOptions = {
+  nodeId: NodeId
+  messageTtlS: number
+  dedupeWindowS: number
+  inboxMaxMessages: number
+  inboxMaxBytes: number
+}
+
 export type NodeId = string
 export type ConnectionId = string
 export type TokenHash = string
