@@ -1,0 +1,21 @@
+import Fastify from 'fastify'
+import { collectProcessMetrics } from './metrics.ts'
+import type { RelayNode } from './relay-node.ts'
+
+/** Prometheus metrics on a listener of their own, so that a proxy for clients cannot show them. */
+export async function serveMetrics(
+  node: RelayNode,
+  host: string,
+  port: number,
+): Promise<{ url: string; close(): Promise<void> }> {
+  collectProcessMetrics(node.metrics)
+  const { registry, connections, listening } = node.metrics
+  const app = Fastify({ logger: false, requestTimeout: 10_000 })
+  app.get('/metrics', async (_request, reply) => {
+    connections.set(node.connections.size)
+    listening.set(node.listeners.size)
+    return reply.type(registry.contentType).send(await registry.metrics())
+  })
+  const url = `${await app.listen({ port, host })}/metrics`
+  return { url, close: () => app.close() }
+}

@@ -1,0 +1,57 @@
+import { ProtocolError } from '../../protocol/errors.ts'
+import { parseRecipient, type Username } from '../../protocol/names.ts'
+import { unavailable } from '../refusal.ts'
+import type { RelayNode } from '../relay-node.ts'
+import type { Send, SendStream } from '../send-batch.ts'
+import type { AppendResult, EnvelopeKind } from '../store/store.ts'
+
+export type SendRequest = { id: string; to: string; body: string; ttl?: number | undefined; kind: EnvelopeKind }
+export type Accepted = { seq: number; queued: boolean }
+
+/**
+ * Stores an envelope. Resolves once it is stored.
+ * @throws {ProtocolError} `invalid_username`, `unknown_user`, `id_reused`, `inbox_full`, `unavailable`
+ */
+export async function send(
+  node: RelayNode,
+  stream: SendStream,
+  from: Username,
+  request: SendRequest,
+): Promise<Accepted> {
+  const accepted = toAccepted(await node.sends.append(stream, toSend(node, from, request)))
+  node.metrics.accepted.inc()
+  return accepted
+}
+
+/** A send that is refused before it is tried holds up those behind it like any other. */
+export function refuseSend(node: RelayNode, stream: SendStream, from: Username, request: SendRequest): void {
+  try {
+    void node.sends.refuse(stream, toSend(node, from, request))
+  } catch {
+    // A recipient that cannot be: nothing to hold up.
+  }
+}
+
+const toSend = ({ config }: RelayNode, from: Username, { id, to, body, ttl, kind }: SendRequest): Send => ({
+  from,
+  to: parseRecipient(to, config.domain),
+  id,
+  kind,
+  body,
+  ttlMs: Math.min((ttl ?? Number.POSITIVE_INFINITY) * 1000, config.messageTtlMs),
+})
+
+function toAccepted(result: AppendResult): Accepted {
+  switch (result.status) {
+    case 'stored':
+      return { seq: result.seq, queued: result.queued }
+    case 'unknown_user':
+      throw new ProtocolError('unknown_user', 'no such user')
+    case 'id_reused':
+      throw new ProtocolError('id_reused', 'this id was sent with other content')
+    case 'inbox_full':
+      throw new ProtocolError('inbox_full', 'the inbox is full', { retryAfter: result.retryAfter })
+    case 'unavailable':
+      throw unavailable('the outcome is unknown: send the same again')
+  }
+}

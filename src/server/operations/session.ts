@@ -1,0 +1,111 @@
+import { CryptoError } from '../../crypto/errors.ts'
+import { checkIdentityKey, type IdentityKey, trustedIdentityKey } from '../../crypto/identity.ts'
+import { encodeRelayAuth, type RelayAuth } from '../../crypto/relay-auth.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
+import { parseUsername, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url } from '../../util/bytes.ts'
+import { verifyEd25519InPool } from '../ed25519.ts'
+import type { RelayNode } from '../relay-node.ts'
+import { generateSecret, hashSecret } from '../secrets.ts'
+import type { InviteRule, TokenHash } from '../store/store.ts'
+
+/** What a login gives: `token` goes to the client, its hash stays. */
+export type AuthSession = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
+
+type Proof = { username: string; nonce: string; signature: string }
+export type Registration = Proof & { identity: string; invite?: string | undefined }
+
+const wrongProof = () => new ProtocolError('unauthorized', 'the proof is not right')
+
+/**
+ * Claims a free name for a key; with the same key again it is a login. The nonce must have been taken by the caller.
+ * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`
+ */
+export async function register(node: RelayNode, request: Registration): Promise<AuthSession & { created: boolean }> {
+  const username = parseUsername(request.username)
+  const identity = readIdentity(request.identity)
+  await checkProof(node, 'register', { ...request, username, identity })
+  const outcome = await node.store.register(username, request.identity, inviteRule(node, request.invite))
+  if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
+  if (outcome === 'forbidden') throw new ProtocolError('forbidden', 'registration is not open to this caller')
+  return { ...(await createSession(node, username)), created: outcome === 'created' }
+}
+
+/**
+ * A token for a signed nonce. An unknown name costs and answers the same as a wrong key.
+ * @throws {ProtocolError} `invalid_username`, `unauthorized`
+ */
+export async function login(node: RelayNode, request: Proof): Promise<AuthSession> {
+  const username = parseUsername(request.username)
+  await checkOwnProof(node, 'authenticate', { ...request, username })
+  return createSession(node, username)
+}
+
+/**
+ * Goes on with a token.
+ * @throws {ProtocolError} `unauthorized`
+ */
+export async function resume(node: RelayNode, token: string): Promise<AuthSession> {
+  const tokenHash = hashSecret(token)
+  const session = await node.store.findSession(tokenHash)
+  if (!session || session.expiresAt <= node.clock.now()) throw new ProtocolError('unauthorized', 'no such session')
+  return { ...session, token, tokenHash }
+}
+
+/** Checks a proof against the key that the name is registered with. */
+export async function checkOwnProof(
+  node: RelayNode,
+  purpose: RelayAuth['purpose'],
+  { username, nonce, signature }: { username: Username; nonce: string; signature: string },
+): Promise<void> {
+  const user = await node.store.findUser(username)
+  const identity = user ? trustedIdentityKey(decodeBase64Url(user.identity)) : nobody
+  await checkProof(node, purpose, { username, identity, nonce, signature })
+  if (!user) throw wrongProof()
+}
+
+/** A key whose owner nobody is, for names that nobody has: the base point. */
+const nobody = trustedIdentityKey(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
+
+async function checkProof(
+  node: RelayNode,
+  purpose: RelayAuth['purpose'],
+  proof: { username: Username; identity: IdentityKey; nonce: string; signature: string },
+): Promise<void> {
+  const { username, identity } = proof
+  const nonce = decodeField('nonce', proof.nonce)
+  const signature = decodeField('signature', proof.signature)
+  const message = encodeRelayAuth({ purpose, domain: node.config.domain, username, identity, nonce })
+  if (!(await verifyEd25519InPool(identity, message, signature))) throw wrongProof()
+}
+
+function readIdentity(text: string): IdentityKey {
+  const bytes = decodeField('identity', text)
+  try {
+    return checkIdentityKey(bytes)
+  } catch (error) {
+    if (error instanceof CryptoError) throw new ProtocolError('unauthorized', 'identity is not a usable Ed25519 key')
+    throw error
+  }
+}
+
+/** Schemas know the alphabet and the length; this refuses a second spelling of the same bytes. */
+export function decodeField(name: string, text: string): Uint8Array {
+  try {
+    return decodeBase64Url(text)
+  } catch {
+    throw new ProtocolError('bad_frame', `${name} must be canonical base64url`)
+  }
+}
+
+function inviteRule({ config }: RelayNode, invite: string | undefined): InviteRule {
+  if (config.registration !== 'invite') return { kind: config.registration }
+  return { kind: 'invite', inviteHash: invite && hashSecret(invite) }
+}
+
+async function createSession(node: RelayNode, username: Username): Promise<AuthSession> {
+  const token = generateSecret()
+  const tokenHash = hashSecret(token)
+  const { expiresAt } = await node.store.createSession(tokenHash, username, node.config.sessionTtlMs)
+  return { username, token, tokenHash, expiresAt }
+}

@@ -1,0 +1,44 @@
+import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
+import { parseRecipient, parseUsername, type Username } from '../../protocol/names.ts'
+import type { RelayNode } from '../relay-node.ts'
+import type { User, UserQuery, UserStatus } from '../store/store.ts'
+import { checkOwnProof } from './session.ts'
+
+/** A page of users, sorted by name. */
+export function listUsers(
+  node: RelayNode,
+  { online, prefix, limit = limits.defaultPage, cursor }: { [Field in keyof UserQuery]?: UserQuery[Field] | undefined },
+): Promise<{ users: UserStatus[]; cursor: string | null }> {
+  return node.store.listUsers({
+    limit,
+    ...(online !== undefined && { online }),
+    ...(prefix && { prefix }),
+    ...(cursor && { cursor }),
+  })
+}
+
+/** @throws {ProtocolError} `invalid_username`, `unknown_user` */
+export async function getUser(node: RelayNode, name: string): Promise<User & { online: boolean }> {
+  const user = await node.store.findUser(parseRecipient(name, node.config.domain))
+  if (!user) throw new ProtocolError('unknown_user', 'no such user')
+  return user
+}
+
+/**
+ * Deletes the caller's own user: mail, keys and sessions go, the name stays reserved for its key.
+ * @throws {ProtocolError} `forbidden` for another's name, `unauthorized` for a wrong proof
+ */
+export async function deleteUser(
+  node: RelayNode,
+  own: Username,
+  request: { username: string; nonce: string; signature: string },
+): Promise<void> {
+  const username = parseUsername(request.username)
+  if (username !== own) throw new ProtocolError('forbidden', 'only a user itself may delete it')
+  if (!(await node.store.takeChallenge(request.nonce, username))) {
+    throw new ProtocolError('unauthorized', 'the nonce is used, old, or of another name')
+  }
+  await checkOwnProof(node, 'delete', { ...request, username })
+  await node.store.deleteUser(username)
+}

@@ -1,0 +1,28 @@
+import type { Arrivals } from './arrivals.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Connections } from './connections.ts'
+import type { Listeners } from './listeners.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import type { Releases } from './releases.ts'
+import type { SendBatch } from './send-batch.ts'
+import type { Store } from './store/store.ts'
+
+/** One running node: what its connections, HTTP routes and operations share. */
+export type RelayNode = {
+  readonly config: Config
+  readonly store: Store
+  readonly log: Logger
+  readonly clock: Clock
+  readonly sends: SendBatch
+  readonly arrivals: Arrivals
+  readonly listeners: Listeners
+  readonly connections: Connections
+  readonly releases: Releases
+  readonly metrics: Metrics
+  /** From 0 to 1, for jitter. */
+  random(): number
+  /** Whether the node goes away: nothing new is begun. */
+  isDraining(): boolean
+}

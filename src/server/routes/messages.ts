@@ -1,0 +1,20 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { checkBody } from '../../protocol/codec.ts'
+import { httpRoutes } from '../../protocol/http.ts'
+import { send } from '../operations/send.ts'
+import type { RelayNode } from '../relay-node.ts'
+import { SendStream } from '../send-batch.ts'
+import { routeOptions } from './route-options.ts'
+
+/** Every call is a stream of its own: the order of two calls is the caller's to keep, by waiting. */
+export const messageRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+  const { send: route } = httpRoutes
+
+  app.post(route.path, { schema: route.schema, ...routeOptions(app, route) }, async (request, reply) => {
+    const { id, kind = 'message', ...message } = request.body
+    checkBody(message.body)
+    const stream = new SendStream(`http:${request.id}`)
+    const { seq, queued } = await send(node, stream, request.getSession().username, { id, kind, ...message })
+    return reply.code(202).send({ id, seq, queued })
+  })
+}

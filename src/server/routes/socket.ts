@@ -1,0 +1,169 @@
+import websocket from '@fastify/websocket'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { RawData, WebSocket } from 'ws'
+import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
+import { Connection, type Wire } from '../connection.ts'
+import { unavailable } from '../refusal.ts'
+import type { RelayNode } from '../relay-node.ts'
+
+const subprotocol = 'aimessage.v1'
+/** Parts of one message: no client of ours sends more than one, and empty ones cost the peer nothing. */
+const maxFragments = 64
+/** Pieces in which one message may arrive: the largest frame in segments of 128 bytes. */
+const maxBufferedChunks = 1_024
+/** How long a peer may take to answer a close, ms: a slow one would hold its buffer all that time. */
+const closeTimeoutMs = 5_000
+/** How long peers have to answer the last close of a node that goes, ms. */
+const lastWordMs = 1_000
+/** Sockets of one node: below the file descriptors that a process usually may have. */
+const maxConnections = 15_000
+/** How often silent peers are looked for, ms. */
+const sweepMs = 1_000
+
+const socketOptions = {
+  maxPayload: limits.maxFrameBytes,
+  maxFragments,
+  maxBufferedChunks,
+  closeTimeout: closeTimeoutMs,
+  perMessageDeflate: false,
+  handleProtocols: () => subprotocol,
+}
+
+/** `GET /ws`. The only file that sees a WebSocket; the protocol is in `connection`. */
+export async function socketRoutes(app: FastifyInstance, { node }: { node: RelayNode }): Promise<void> {
+  const silence = new SilenceWatch()
+  await app.register(websocket, {
+    options: socketOptions,
+    // What ws refuses it closes with the right code itself: 1002, 1007, 1008, 1009.
+    errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'a socket failed'),
+    preClose: done => endSockets(app, done),
+  })
+  app.addHook('onClose', async () => silence.end())
+
+  const onRequest = async (request: FastifyRequest) => checkUpgrade(node, request)
+  app.get('/ws', { websocket: true, onRequest, schema: { hide: true } }, (socket, request) => {
+    serve(node, silence, socket, request)
+  })
+}
+
+/** Connections have been closed; peers that do not answer are cut off. */
+function endSockets(app: FastifyInstance, done: () => void): void {
+  const { websocketServer } = app
+  const timer = setTimeout(() => {
+    for (const client of websocketServer.clients) client.terminate()
+  }, lastWordMs)
+  websocketServer.close(() => {
+    clearTimeout(timer)
+    done()
+  })
+}
+
+/** @throws {ProtocolError} what the upgrade is refused with */
+function checkUpgrade(node: RelayNode, request: FastifyRequest): void {
+  if (!request.ws) throw new ProtocolError('bad_frame', 'this is a WebSocket: GET /ws with Upgrade')
+  node.arrivals.check(request.ip)
+  if (node.connections.size >= maxConnections) throw unavailable('the node is full')
+  const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
+  if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol is ${subprotocol}`)
+  if (!isAllowedOrigin(request, node.config.allowedOrigins)) {
+    throw new ProtocolError('forbidden', 'this origin may not connect')
+  }
+}
+
+/** Browsers send an origin and cannot lie about it; whoever is no browser needs none. */
+function isAllowedOrigin({ headers, host }: FastifyRequest, allowed: readonly string[]): boolean {
+  const { origin } = headers
+  if (origin === undefined || allowed.includes(origin)) return true
+  return allowed.length === 0 && URL.canParse(origin) && new URL(origin).host === host
+}
+
+function serve(node: RelayNode, silence: SilenceWatch, socket: WebSocket, request: FastifyRequest): void {
+  const { socket: transport } = request.raw
+  const connection = new Connection(node, openWire(socket, transport))
+  const alive = silence.watch(socket)
+  socket.on('message', (data, isBinary) => {
+    alive()
+    if (isBinary) void connection.close('notTheProtocol', 'frames are text')
+    else connection.receive(toBytes(data))
+  })
+  socket.on('ping', () => {
+    alive()
+    connection.spend()
+  })
+  socket.on('pong', alive)
+  const onDrain = () => connection.drained()
+  transport.on('drain', onDrain)
+  socket.on('close', () => {
+    silence.forget(socket)
+    transport.off('drain', onDrain)
+    void connection.end()
+  })
+}
+
+/** `ws` hands over one buffer for each message unless told otherwise. */
+function toBytes(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data)
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data
+}
+
+/** Everything that is sent in one turn of the event loop leaves in one write. */
+function openWire(socket: WebSocket, transport: FastifyRequest['raw']['socket']): Wire {
+  let corked = false
+  const cork = () => {
+    if (corked) return
+    corked = true
+    transport.cork()
+    setImmediate(() => {
+      corked = false
+      transport.uncork()
+    })
+  }
+  return {
+    send: text => {
+      cork()
+      socket.send(text, { compress: false })
+    },
+    close: (code, reason) => socket.close(code, reason),
+    bufferedBytes: () => socket.bufferedAmount,
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+  }
+}
+
+type Watched = { heardAt: number; pingedAt: number }
+
+/** Pings each peer every 25 s and drops those that were silent for 35 s. One timer for all. */
+class SilenceWatch {
+  readonly #watched = new Map<WebSocket, Watched>()
+  readonly #timer = setInterval(() => this.#sweep(), sweepMs).unref()
+
+  /** Returns what to call whenever the peer was heard. */
+  watch(socket: WebSocket): () => void {
+    const now = performance.now()
+    const watched: Watched = { heardAt: now, pingedAt: now }
+    this.#watched.set(socket, watched)
+    return () => {
+      watched.heardAt = performance.now()
+    }
+  }
+
+  forget(socket: WebSocket): void {
+    this.#watched.delete(socket)
+  }
+
+  end(): void {
+    clearInterval(this.#timer)
+  }
+
+  #sweep(): void {
+    const now = performance.now()
+    for (const [socket, watched] of this.#watched) {
+      if (now - watched.heardAt >= limits.silenceMs) socket.terminate()
+      else if (now - watched.pingedAt >= limits.pingMs) {
+        watched.pingedAt = now
+        socket.ping()
+      }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { httpRoutes } from '../../protocol/http.ts'
+import { deleteUser, getUser, listUsers } from '../operations/users.ts'
+import type { RelayNode } from '../relay-node.ts'
+import { routeOptions } from './route-options.ts'
+
+export const userRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+  const { listUsers: list, getUser: get, deleteUser: remove } = httpRoutes
+
+  app.get(list.path, { schema: list.schema, ...routeOptions(app, list) }, request => listUsers(node, request.query))
+
+  app.get(get.path, { schema: get.schema, ...routeOptions(app, get) }, request =>
+    getUser(node, request.params.username),
+  )
+
+  app.delete(remove.path, { schema: remove.schema, ...routeOptions(app, remove) }, async (request, reply) => {
+    await deleteUser(node, request.getSession().username, { ...request.params, ...request.body })
+    return reply.code(204).send(null)
+  })
+}

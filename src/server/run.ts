@@ -1,0 +1,3 @@
+import { runNode } from './run-node.ts'
+
+await runNode()
