@@ -1,0 +1,22 @@
+import { randomUUID } from 'node:crypto'
+import type { Config } from './config.ts'
+import type { Logger } from './logger.ts'
+import { openMemoryStore } from './store/memory/memory-store.ts'
+import type { Store, StoreOptions } from './store/store.ts'
+
+/** The engine that the configuration names. */
+export async function openStore(config: Config, log: Logger): Promise<Store> {
+  const options = storeOptions(config)
+  if (config.store.kind === 'redis') throw new Error('redis: not yet')
+  log.warn('in memory: one node, and nothing survives it; set REDIS_URL for more')
+  return openMemoryStore(options)
+}
+
+/** A new node id each time: claims of a process that died are never taken for its successor's. */
+export const storeOptions = (config: Config): StoreOptions => ({
+  nodeId: randomUUID(),
+  inboxMaxMessages: config.inboxMaxMessages,
+  inboxMaxBytes: config.inboxMaxBytes,
+  dedupeWindowS: config.dedupeWindowMs / 1000,
+  messageTtlS: config.messageTtlMs / 1000,
+})
