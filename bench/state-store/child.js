@@ -8,6 +8,8 @@ const n = Number(count)
 const started = process.hrtime.bigint()
 const store = await engines[engine](dir)
 const peer = i => `peer/${String(i).padStart(4, '0')}`
+/** Engines answer with a Buffer or a bare Uint8Array, whose text is not its content. */
+const number = value => Number(Buffer.from(value ?? []).toString())
 const report = values => process.stdout.write(`${JSON.stringify(values)}\n`)
 const elapsedMs = since => Number(process.hrtime.bigint() - since) / 1e6
 
@@ -83,7 +85,7 @@ const roles = {
   },
   async check() {
     const [a, b] = await store.transaction(async tx => [await tx.get('pair/a'), await tx.get('pair/b')])
-    report({ a: Number(a ?? 0), b: Number(b ?? 0), openMs: elapsedMs(started) })
+    report({ a: number(a), b: number(b), openMs: elapsedMs(started) })
   },
   async count() {
     for (let i = 0; i < n; i++) {

@@ -33,6 +33,7 @@ export async function openDirectoryStore(path: string, options: DirectoryStoreOp
     const turn = new WriteTurn(connection, directory, lockTimeoutMs)
     const settings = { format, lockTimeoutMs }
     await checkDatabase(connection, turn, settings, directory)
+    connection.useLog()
     return new DirectoryStore(directory, connection, turn, settings)
   } catch (error) {
     connection.close()

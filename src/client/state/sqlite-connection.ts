@@ -40,6 +40,11 @@ export class SqliteConnection implements StateSnapshot {
     this.#guard(() => this.#db.exec(`${tables} PRAGMA user_version = ${version}; PRAGMA journal_mode = WAL;`))
   }
 
+  /** A copy made by `VACUUM INTO` has lost this mode. Changes the file: only once it is known to be ours. */
+  useLog(): void {
+    if (this.#row('PRAGMA journal_mode')?.[0] !== 'wal') this.#guard(() => this.#db.exec('PRAGMA journal_mode = WAL'))
+  }
+
   /** False when another process holds what this needs. */
   begin(mode: 'IMMEDIATE' | 'DEFERRED'): boolean {
     try {

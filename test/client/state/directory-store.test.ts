@@ -199,3 +199,25 @@ t.test('a database cut off under its owner is an error, and nothing is promised'
   truncateSync(join(path, 'state.db'), 4096 * 3)
   t.equal((await failure(openDirectoryStore(path))).code, 'unreadable')
 })
+
+t.test('a copy made while the agent runs opens elsewhere, and its reads wait for no transaction', async t => {
+  const place = t.testdir({ copy: {} })
+  const store = await openDirectoryStore(join(place, 'agent'))
+  await store.transaction(tx => tx.put('a', bytes('1')))
+  const tool = new Database(join(place, 'agent', 'state.db'))
+  tool.exec(`VACUUM INTO '${join(place, 'copy', 'state.db')}'`)
+  tool.close()
+  await store.close()
+
+  const copy = await openDirectoryStore(join(place, 'copy'))
+  const reader = await openDirectoryStore(join(place, 'copy'), { lockTimeoutMs: 0 })
+  await copy.transaction(async tx => {
+    tx.put('a', bytes('2'))
+    t.equal(text(await reader.read(one => one.get('a'))), '1')
+  })
+  const tables = new Database(join(place, 'copy', 'state.db'))
+  t.match(tables.prepare('PRAGMA journal_mode').all(), [{ journal_mode: 'wal' }])
+  tables.close()
+  await reader.close()
+  await copy.close()
+})
