@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { parseObject } from '../protocol/codec.ts'
 import { limits } from '../protocol/limits.ts'
 import { bearer } from './plugins/bearer.ts'
@@ -13,7 +13,7 @@ import { healthRoutes } from './routes/health.ts'
 import { inboxRoutes } from './routes/inbox.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { messageRoutes } from './routes/messages.ts'
-import { socketRoutes } from './routes/socket.ts'
+import { socketRoutes, webSockets } from './routes/socket.ts'
 import { userRoutes } from './routes/users.ts'
 
 /** A request must be here whole by then, ms: one byte a second is an attack. */
@@ -27,7 +27,7 @@ export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<Fas
   const loggerInstance: FastifyBaseLogger = node.log
   const app = Fastify({
     loggerInstance,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     trustProxy: node.config.trustProxy.length > 0 ? [...node.config.trustProxy] : false,
     bodyLimit: limits.maxFrameBytes,
@@ -38,6 +38,7 @@ export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<Fas
   })
   await app.register(problems, { node })
   await app.register(validation)
+  await app.register(webSockets)
   await app.register(bearer, { node })
   parseOnlyJson(app)
   addDefaults(app, node)

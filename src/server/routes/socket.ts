@@ -1,5 +1,6 @@
 import websocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
 import type { RawData, WebSocket } from 'ws'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
@@ -30,17 +31,23 @@ const socketOptions = {
   handleProtocols: () => subprotocol,
 }
 
+/** WebSockets for the whole app: an upgrade is answered on every path, if only with 404. */
+export const webSockets = fastifyPlugin(
+  async (app: FastifyInstance) => {
+    await app.register(websocket, {
+      options: socketOptions,
+      // What ws refuses it closes with the right code itself: 1002, 1007, 1008, 1009.
+      errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'a socket failed'),
+      preClose: done => endSockets(app, done),
+    })
+  },
+  { name: 'web-sockets', fastify: '5.x' },
+)
+
 /** `GET /ws`. The only file that sees a WebSocket; the protocol is in `connection`. */
 export async function socketRoutes(app: FastifyInstance, { node }: { node: RelayNode }): Promise<void> {
   const silence = new SilenceWatch()
-  await app.register(websocket, {
-    options: socketOptions,
-    // What ws refuses it closes with the right code itself: 1002, 1007, 1008, 1009.
-    errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'a socket failed'),
-    preClose: done => endSockets(app, done),
-  })
   app.addHook('onClose', async () => silence.end())
-
   const onRequest = async (request: FastifyRequest) => checkUpgrade(node, request)
   app.get('/ws', { websocket: true, onRequest, schema: { hide: true } }, (socket, request) => {
     serve(node, silence, socket, request)
