@@ -9,12 +9,17 @@ import type { Link } from './link.ts'
 type Authenticated = ServerFrameOf<'authenticated'>
 type Proof = { link: Link; self: Self; newId: () => string }
 
-/** Signs the nonce, if the server is who we expect: docs/PROTOCOL.md section 5. */
-async function sign({ link, self }: Proof, purpose: 'register' | 'authenticate'): Promise<string> {
+/** The server's challenge, if the server is who we expect: docs/PROTOCOL.md section 5. Neither proof nor token goes to another. */
+async function challenge({ link, self }: Proof): Promise<Uint8Array> {
   const { nonce, domain } = await link.challenge()
   if (domain !== self.domain) throw new DomainMismatchError(self.domain, domain)
-  const { identity, username } = self
-  return encodeBase64Url(signRelayAuth(identity, { purpose, domain, username, nonce: decodeBase64Url(nonce) }))
+  return decodeBase64Url(nonce)
+}
+
+async function sign(proof: Proof, purpose: 'register' | 'authenticate'): Promise<string> {
+  const nonce = await challenge(proof)
+  const { identity, username, domain } = proof.self
+  return encodeBase64Url(signRelayAuth(identity, { purpose, domain, username, nonce }))
 }
 
 function checkName(answer: Authenticated, self: Self): Authenticated {
@@ -32,7 +37,9 @@ export async function register(proof: Proof, invite?: string): Promise<Authentic
 }
 
 /** Logs in with the token kept from last time; `null` when it has ended, and a signature is asked for. */
-export async function resume({ link, self, newId }: Proof, token: string): Promise<Authenticated | null> {
+export async function resume(proof: Proof, token: string): Promise<Authenticated | null> {
+  const { link, self, newId } = proof
+  await challenge(proof)
   try {
     return checkName(await link.request({ type: 'authenticate', id: newId(), token }), self)
   } catch (error) {

@@ -59,19 +59,30 @@ export async function takeIn(tx: StateTransaction, agent: Agent, frame: Push): P
 }
 
 function open(agent: Agent, { from, body, type }: Push): Envelope | undefined {
-  try {
-    const username = parseUsername(from)
-    const bytes = decodeBase64Url(body)
-    return {
-      from: username,
-      address: formatAddress(username, agent.self().domain),
-      frameType: type,
-      body: bytes,
-      hash: toHex(sha256(bytes).subarray(0, 16)),
-    }
-  } catch {
-    agent.events.emit('undecryptable', { from: from as Username, reason: 'not a body' })
+  const username = senderOf(from)
+  if (!username) {
+    agent.events.emit('undecryptable', { from: from as Username, reason: 'the node names a sender that cannot be' })
     return undefined
+  }
+  const bytes = bytesOf(body)
+  const hash = toHex(sha256(bytes).subarray(0, 16))
+  return { from: username, address: formatAddress(username, agent.self().domain), frameType: type, body: bytes, hash }
+}
+
+function senderOf(from: string): Username | undefined {
+  try {
+    return parseUsername(from)
+  } catch {
+    return undefined
+  }
+}
+
+/** What is no base64url is kept as it came, and refused like any other body that is none. */
+function bytesOf(body: string): Uint8Array {
+  try {
+    return decodeBase64Url(body)
+  } catch {
+    return encodeUtf8(body)
   }
 }
 
@@ -210,7 +221,8 @@ async function setAside(
     savePeer(tx, from, markChanged(peer, error.seen))
     return [...consequences, event('key-changed', { peer: from })]
   }
-  const repairable = error.code === 'undecryptable' && resetAllowed(peer, agent.now())
+  const lost = error.code === 'undecryptable' || error.code === 'malformed'
+  const repairable = lost && resetAllowed(peer, agent.now())
   return repairable ? [...consequences, { kind: 'repair', peer: from }] : consequences
 }
 
