@@ -33,8 +33,8 @@ type State =
 
 /** Frames a second: more than any agent needs, little enough that one cannot starve the rest. */
 const frameRate = { perSecond: 5_000, burst: 10_000 }
-/** Refusals for the rate, without a pause, after which the peer does not listen to reason. */
-const maxRateRefusals = 1_000
+/** Refusals for the rate that a peer may earn; one that earns more does not listen to reason. */
+const refusalRate = { perSecond: 50, burst: 1_000 }
 /** A close frame holds 125 bytes, two of them the code. */
 const maxReasonChars = 120
 
@@ -50,7 +50,7 @@ export class Connection implements OpenConnection {
   readonly #rate: TokenBucket
   #state: State
   readonly #frames: FrameQueue<RawFrame>
-  #rateRefusals = 0
+  readonly #refusals: TokenBucket
   #boundTo: string | undefined
   #ended: Promise<void> = Promise.resolve()
 
@@ -60,6 +60,7 @@ export class Connection implements OpenConnection {
     this.sends = new SendStream(this.id)
     this.#wire = wire
     this.#rate = new TokenBucket(frameRate, node.clock)
+    this.#refusals = new TokenBucket(refusalRate, node.clock)
     this.#frames = new FrameQueue({ decode: raw => this.#decode(raw), pause: wire.pause, resume: wire.resume })
     const deadline = node.clock.after(
       limits.loginTimeoutMs,
@@ -276,7 +277,6 @@ export class Connection implements OpenConnection {
   #toTurn(frame: ClientFrame): Turn {
     const retryAfter = this.#rate.take(costOf(frame.type))
     if (retryAfter > 0) return this.#overRate(frame, retryAfter)
-    this.#rateRefusals = 0
     return { pipelined: isPipelined(frame.type), start: () => dispatch(this, frame) }
   }
 
@@ -288,7 +288,6 @@ export class Connection implements OpenConnection {
   }
 
   #countRateRefusal(retryAfter: number): void {
-    this.#rateRefusals += 1
-    if (this.#rateRefusals > maxRateRefusals) void this.close('rateLimited', `come back in ${retryAfter} s`)
+    if (this.#refusals.take() > 0) void this.close('rateLimited', `come back in ${retryAfter} s`)
   }
 }

@@ -30,12 +30,15 @@ export type StartedNode = {
   close(): Promise<void>
 }
 
+/** `store` is given where several nodes of one process share what they know; else the configuration names it. */
+export type StartOptions = { log: Logger; store?: Store }
+
 /**
- * Starts a node; the caller ends it with `close`.
+ * Starts a node; the caller ends it with `close`, which closes the store, too.
  * @throws {StoreUnavailableError} when Redis is out of reach; the port may be taken (`EADDRINUSE`).
  */
-export async function startNode(config: Config, { log }: { log: Logger }): Promise<StartedNode> {
-  const store = await openStore(config, log)
+export async function startNode(config: Config, { log, store: given }: StartOptions): Promise<StartedNode> {
+  const store = given ?? (await openStore(config, log))
   const drain = new AbortController()
   const node = createNode(config, store, log, drain.signal)
   store.onNotice(notice => heard(node, notice))
