@@ -2,7 +2,7 @@ import { errors, ProtocolError } from '../protocol/errors.ts'
 import type { ServerFrameOf } from '../protocol/frames.ts'
 import type { Username } from '../protocol/names.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
-import { sleep } from '../util/signal.ts'
+import { Signal, sleep } from '../util/signal.ts'
 import type { Agent } from './agent.ts'
 import { ClosedError, ExpiredError, UnreachableError } from './errors.ts'
 import type { Link } from './link.ts'
@@ -34,6 +34,8 @@ export class Outbox {
   readonly #sessions: Sessions
   readonly #pumps = new Map<Username, Promise<void>>()
   readonly #again = new Set<Username>()
+  /** Somebody asked for another look. */
+  readonly #poked = new Signal()
   readonly #waiters = new Map<string, Deferred<Accepted> & { to: Username }>()
 
   constructor(agent: Agent, sessions: Sessions) {
@@ -86,6 +88,7 @@ export class Outbox {
     if (this.#agent.closing.aborted) return
     if (this.#pumps.has(peer)) {
       this.#again.add(peer)
+      this.#poked.notify()
       return
     }
     const run = this.#run(peer)
@@ -150,16 +153,28 @@ export class Outbox {
     }
   }
 
-  /** Gets what encryption wants: a session. A refusal ends the records that wait for it, for nothing weaker is sent. */
+  /**
+   * Gets what encryption wants: a session, started here or by the peer. A refusal ends the records that wait for it, for
+   * nothing weaker is sent.
+   */
   async #unblock(peer: Username, id: string): Promise<Error | undefined> {
+    const { version } = this.#poked
     try {
-      await this.#sessions.ensure(peer)
+      await Promise.race([this.#sessions.ensure(peer), this.#until(peer, version)])
       return undefined
     } catch (error) {
       this.#agent.closing.throwIfAborted()
       if (isLater(error)) return this.#delayed(peer, id, error)
       await this.#refuseUnsealed(peer, asError(error))
       return undefined
+    }
+  }
+
+  async #until(peer: Username, version: number): Promise<void> {
+    let seen = version
+    while (!this.#again.has(peer)) {
+      await this.#poked.after(seen, this.#agent.closing)
+      seen = this.#poked.version
     }
   }
 

@@ -108,10 +108,10 @@ export async function seal(tx: StateTransaction, agent: Agent, to: Username, siz
       tx.delete(key)
       window.expired.push(record)
     } else if (isSealed(record)) {
+      // Behind a blocked record only what starts sessions is sealed, and that must pass.
       window.sealed.push([key, record])
-    } else if (peer.trust === 'changed' || !hasSession(peer, agent.now())) {
-      window.blocked = record.id
-      break
+    } else if (window.blocked !== undefined || peer.trust === 'changed' || !hasSession(peer, agent.now())) {
+      window.blocked ??= record.id
     } else {
       const [next, sealed] = encrypt(agent, peer, record)
       peer = next

@@ -24,6 +24,7 @@ const exchangeTimeoutMs = 30_000
 export class Sessions {
   readonly #agent: Agent
   readonly #starting = new Map<Username, Promise<void>>()
+  readonly #exchanging = new Map<Username, Promise<void>>()
   /** The request under which keys were asked for: after a lost answer, the same ones are served again. */
   readonly #fetches = new Map<Username, string>()
   readonly #offers = new Map<string, Deferred<void>>()
@@ -37,10 +38,10 @@ export class Sessions {
    * @throws {IdentityChangedError} {CryptoError} {ProtocolError} {KeyExchangeError}: nothing weaker takes its place.
    */
   ensure(peer: Username): Promise<void> {
-    return this.#once(peer, async () => {
+    return once(this.#starting, peer, async () => {
       if (!(await this.#isMissing(peer))) return
       const served = await this.#fetch(peer)
-      if (!served) return this.#exchange(peer, exchangeTimeoutMs)
+      if (!served) return this.initiate(peer)
       await this.#start(peer, served, async (tx, started) => {
         // Another process, or the peer, may have been faster.
         if (!hasSession(await loadPeer(tx, peer, this.#agent.self().domain), this.#agent.now()))
@@ -64,9 +65,8 @@ export class Sessions {
   }
 
   /** Starts a fresh session with a peer that listens now: docs/E2E.md section 12. */
-  async initiate(peer: Username, timeoutMs = exchangeTimeoutMs): Promise<void> {
-    await this.#starting.get(peer)?.catch(() => {})
-    return this.#once(peer, () => this.#exchange(peer, timeoutMs))
+  initiate(peer: Username, timeoutMs = exchangeTimeoutMs): Promise<void> {
+    return once(this.#exchanging, peer, () => this.#exchange(peer, timeoutMs))
   }
 
   /** The answer to an offer of ours has arrived, and its session is saved. */
@@ -77,14 +77,6 @@ export class Sessions {
   /** The peer declined. */
   declined(offerId: Uint8Array, peer: Username): void {
     this.#offers.get(toHex(offerId))?.reject(new KeyExchangeError('key_exchange_declined', `${peer} declined`))
-  }
-
-  #once(peer: Username, start: () => Promise<void>): Promise<void> {
-    const running = this.#starting.get(peer)
-    if (running) return running
-    const started = start().finally(() => this.#starting.delete(peer))
-    this.#starting.set(peer, started)
-    return started
   }
 
   async #isMissing(peer: Username): Promise<boolean> {
@@ -163,6 +155,15 @@ export class Sessions {
       return made
     })
   }
+}
+
+/** Joins what is under way for a peer, or starts it. */
+function once(running: Map<Username, Promise<void>>, peer: Username, start: () => Promise<void>): Promise<void> {
+  const known = running.get(peer)
+  if (known) return known
+  const started = start().finally(() => running.delete(peer))
+  running.set(peer, started)
+  return started
 }
 
 const tooLate = (peer: Username, timeoutMs: number) =>

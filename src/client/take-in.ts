@@ -105,7 +105,8 @@ async function decrypt(tx: StateTransaction, agent: Agent, envelope: Envelope): 
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival } = decrypted
   const consequences = await accept(tx, from, content)
-  if (arrival.kind === 'new') consequences.push(event('session', { peer: from, initiated: false }))
+  if (arrival.kind === 'new')
+    consequences.push({ kind: 'pump', to: from }, event('session', { peer: from, initiated: false }))
   const answered = prekeys.offers.find(offer => !decrypted.prekeys.offers.includes(offer))
   if (answered) consequences.push({ kind: 'offer-answered', offerId: answered.offerId })
   return [...consequences, ...(await heartbeat(tx, agent, from, decrypted.peer))]

@@ -1,0 +1,145 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { ScheduledWorld, type WorldAgent } from '../fixtures/scheduled-world.ts'
+
+/** Every run draws the order in which frames arrive; a failing seed is printed and can be run again. */
+const runs = { numRuns: Number(process.env.RACES ?? 40) }
+
+async function inWorld(
+  scheduler: fc.Scheduler,
+  names: string[],
+  act: (agents: Record<string, WorldAgent>, world: ScheduledWorld) => Promise<void>,
+): Promise<void> {
+  const world = new ScheduledWorld(scheduler)
+  const play = async () => {
+    const agents = await Promise.all(names.map(name => world.open(name)))
+    await Promise.all(agents.map(({ client, name }) => client.register(name)))
+    await act(Object.fromEntries(agents.map(agent => [agent.name, agent])), world)
+    await world.close(agents)
+  }
+  await scheduler.waitFor(play())
+}
+
+/** Resolves once `agent` was shown as many messages of `from`. */
+async function untilShown(agent: WorldAgent | undefined, from: string, count: number): Promise<string[]> {
+  for (;;) {
+    const texts = agent?.shown.get(from) ?? []
+    if (texts.length >= count) return texts
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}
+
+const texts = (name: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${name} ${index}`)
+
+t.test('two callers that need the same new session share one', () =>
+  fc.assert(
+    fc.asyncProperty(fc.scheduler(), async scheduler => {
+      await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }, world) => {
+        bob?.listen()
+        await Promise.all(texts('alice', 4).map(text => alice?.client.send('bob', text)))
+        const shown = await untilShown(bob, 'alice', 4)
+        if (shown.join() !== texts('alice', 4).join()) throw new Error(`shown: ${shown}`)
+        const fetched = world.received.filter(type => type === 'fetch_keys').length
+        if (fetched !== 1) throw new Error(`keys were fetched ${fetched} times`)
+        await bob?.deafen()
+      })
+    }),
+    runs,
+  ),
+)
+
+t.test('both sides start at once and receive while they send: all arrives, in order, once', () =>
+  fc.assert(
+    fc.asyncProperty(fc.scheduler(), async scheduler => {
+      await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
+        alice?.listen()
+        bob?.listen()
+        const sent = texts('x', 5)
+        for (const text of sent) await Promise.all([alice?.client.send('bob', text), bob?.client.send('alice', text)])
+        for (const [agent, from] of [
+          [alice, 'bob'],
+          [bob, 'alice'],
+        ] as const) {
+          const shown = await untilShown(agent, from, sent.length)
+          if (shown.join() !== sent.join()) throw new Error(`${from}'s came as ${shown}`)
+        }
+        await Promise.all([alice?.deafen(), bob?.deafen()])
+      })
+    }),
+    runs,
+  ),
+)
+
+t.test('live key exchanges that cross leave both able to read each other', () =>
+  fc.assert(
+    fc.asyncProperty(fc.scheduler(), async scheduler => {
+      await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
+        alice?.listen()
+        bob?.listen()
+        await Promise.all([
+          alice?.client.initiateKeyExchange('bob'),
+          bob?.client.initiateKeyExchange('alice'),
+          alice?.client.send('bob', 'x 0'),
+          bob?.client.send('alice', 'x 0'),
+        ])
+        await Promise.all([alice?.client.send('bob', 'x 1'), bob?.client.send('alice', 'x 1')])
+        for (const [agent, from] of [
+          [alice, 'bob'],
+          [bob, 'alice'],
+        ] as const) {
+          const shown = await untilShown(agent, from, 2)
+          if (shown.join() !== 'x 0,x 1') throw new Error(`${from}'s came as ${shown}`)
+        }
+        await Promise.all([alice?.deafen(), bob?.deafen()])
+      })
+    }),
+    { ...runs, numRuns: Math.ceil(runs.numRuns / 4) },
+  ),
+)
+
+const step = fc.constantFrom('alice sends', 'bob sends', 'cut alice', 'cut bob', 'alice stops', 'bob stops', 'users')
+
+t.test('whatever breaks, stops and starts in between, all arrives, in order, once', () =>
+  fc.assert(
+    fc.asyncProperty(fc.scheduler(), fc.array(step, { minLength: 4, maxLength: 16 }), async (scheduler, steps) => {
+      await inWorld(scheduler, ['alice', 'bob'], async agents => {
+        const { alice, bob } = agents
+        alice?.listen()
+        bob?.listen()
+        const sent: Record<string, string[]> = { alice: [], bob: [] }
+        const going: Promise<unknown>[] = []
+        for (const each of steps) {
+          await scheduler.schedule(Promise.resolve(), each)
+          const [first = '', second = ''] = each.split(' ')
+          if (second === 'sends') {
+            const text = `${first} ${sent[first]?.length}`
+            sent[first]?.push(text)
+            going.push(agents[first]?.client.send(first === 'alice' ? 'bob' : 'alice', text) ?? Promise.resolve())
+          } else if (first === 'cut') agents[second]?.cut()
+          else if (second === 'stops')
+            going.push((agents[first]?.deafen() ?? Promise.resolve()).then(() => agents[first]?.listen()))
+          else going.push(listUsers(agents.alice))
+        }
+        await Promise.all(going)
+        for (const [agent, from] of [
+          [alice, 'bob'],
+          [bob, 'alice'],
+        ] as const) {
+          const expected = sent[from] ?? []
+          const shown = await untilShown(agent, from, expected.length)
+          if (shown.join() !== expected.join()) throw new Error(`${from}'s came as ${shown}`)
+        }
+        await Promise.all([alice?.deafen(), bob?.deafen()])
+      })
+    }),
+    runs,
+  ),
+)
+
+async function listUsers(agent: WorldAgent | undefined): Promise<void> {
+  try {
+    for await (const _user of agent?.client.users() ?? []);
+  } catch {
+    // The connection was cut: the caller is told, and asks again if it wants.
+  }
+}
