@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto'
 import type { Config } from './config.ts'
 import type { Logger } from './logger.ts'
 import { openMemoryStore } from './store/memory/memory-store.ts'
+import { openRedisStore } from './store/redis/redis-store.ts'
 import type { Store, StoreOptions } from './store/store.ts'
 
 /** The engine that the configuration names. */
 export async function openStore(config: Config, log: Logger): Promise<Store> {
   const options = storeOptions(config)
-  if (config.store.kind === 'redis') throw new Error('redis: not yet')
+  if (config.store.kind === 'redis') {
+    return openRedisStore(options, { url: config.store.url, warn: message => log.warn(message) })
+  }
   log.warn('in memory: one node, and nothing survives it; set REDIS_URL for more')
   return openMemoryStore(options)
 }

@@ -140,8 +140,10 @@ export class MemoryStore implements Store {
 
   async createSession(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }> {
     const expiresAt = this.#backing.now() + ttlMs
+    const user = this.#backing.liveUser(username)
+    if (!user) return { expiresAt }
     this.#backing.sessions.set(tokenHash, { username, expiresAt })
-    const tokens = this.#backing.liveUser(username)?.tokens ?? []
+    const { tokens } = user
     tokens.push(tokenHash)
     for (const oldest of tokens.slice(0, -limits.maxSessionsPerUser)) await this.revokeSession(oldest)
     return { expiresAt }
@@ -278,6 +280,7 @@ export class MemoryStore implements Store {
     username: Username,
     { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
   ): Promise<KeyCounts | 'conflict'> {
+    if (!this.#backing.liveUser(username)) return { oneTimeKeys: 0, oneTimeKemKeys: 0 }
     const keys = this.#backing.keys(username)
     if (bundle && keys.bundle && bundle.counter < keys.bundle.counter) return 'conflict'
     if (bundle) keys.bundle = bundle
@@ -295,14 +298,14 @@ export class MemoryStore implements Store {
     requester: Username,
     id: string,
   ): Promise<FetchedKeys | 'unknown_user' | 'no_keys' | 'rate_limited'> {
+    const nowMs = this.#backing.now()
+    if (this.#isOverLimit(requester, nowMs)) return 'rate_limited'
     if (!this.#backing.liveUser(username)) return 'unknown_user'
     const keys = this.#backing.keys(username)
     if (!keys.bundle) return 'no_keys'
-    const nowMs = this.#backing.now()
     const request = `${requester} ${id}`
     const served = keys.served.get(request)
     if (served && nowMs - served.at <= limits.fetchRepeatMs) return served.keys
-    if (this.#isOverLimit(requester, nowMs)) return 'rate_limited'
     const fetched = this.#takeOneTimeKeys(username, nowMs)
     for (const [old, { at }] of keys.served) {
       if (nowMs - at <= limits.fetchRepeatMs) break

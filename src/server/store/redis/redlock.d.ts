@@ -1,0 +1,20 @@
+/** What we use of redlock 5.0.0-beta.2, whose `exports` names no types. */
+declare module 'redlock' {
+  import type { Redis } from 'ioredis'
+
+  export class ResourceLockedError extends Error {}
+  export class ExecutionError extends Error {}
+
+  export interface Lock {
+    /** By this process' clock, ms since 1970. It may have passed already. */
+    readonly expiration: number
+    release(): Promise<unknown>
+    extend(durationMs: number): Promise<Lock>
+  }
+
+  export default class Redlock {
+    constructor(clients: Iterable<Redis>, settings?: { retryCount?: number; automaticExtensionThreshold?: number })
+    on(name: 'error', listener: (error: unknown) => void): this
+    acquire(resources: string[], durationMs: number): Promise<Lock>
+  }
+}

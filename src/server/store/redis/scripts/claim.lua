@@ -1,0 +1,28 @@
+-- Takes an inbox, or goes on with it.
+-- KEYS: 1 meta, 2 user
+-- ARGV: 1 owner ("s node connection", "h connection"), 2 node, 3 HTTP: ms it lasts, "" for a socket,
+--       4 HTTP: the epoch of a claim that may be taken though a socket has it, since its node is dead; or ""
+-- Returns "taken" epoch queued, and the owner and node before; "conflict"; or "held" epoch node: a socket of that node has it.
+local now = clock()
+local held, epoch, node, deadline, count, live = unpack(redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'node', 'until', 'count', 'live'))
+
+if ARGV[3] ~= '' and held then
+  local isHttp = string.sub(held, 1, 1) == 'h'
+  local isLive = isHttp and tonumber(deadline) > now
+  if isLive and held == ARGV[1] then
+    redis.call('HSET', KEYS[1], 'node', ARGV[2], 'until', text(now + ARGV[3]))
+    return { 'taken', epoch, count or '0', '', '' }
+  end
+  if isLive then return { 'conflict' } end
+  if not isHttp and ARGV[4] ~= epoch then return { 'held', epoch, node } end
+end
+
+epoch = text(after(epoch, now))
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'owner', ARGV[1], 'node', ARGV[2])
+if ARGV[3] == '' then
+  redis.call('HDEL', KEYS[1], 'until', 'returned')
+else
+  redis.call('HSET', KEYS[1], 'until', text(now + ARGV[3]), 'returned', '0')
+end
+if live == '1' then redis.call('HSET', KEYS[2], 'lastSeenAt', text(now)) end
+return { 'taken', epoch, count or '0', held or '', node or '' }

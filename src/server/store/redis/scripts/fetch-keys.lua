@@ -1,0 +1,25 @@
+-- Gives a user's keys to one who wants to write to it, with one one-time key of each kind while there are any and while they
+-- are not asked for too often. The same request is answered alike for a while.
+-- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys, 5 this request's answer
+-- ARGV: 1 ms an answer is kept, 2 and 3 most takes in a window and its ms
+-- Returns "unknown_user", "no_keys", or bundle, one-time key, KEM key ("" for none), how many are left of each, owner, node.
+local live, owner, node = unpack(redis.call('HMGET', KEYS[1], 'live', 'owner', 'node'))
+if live ~= '1' then return { 'unknown_user' } end
+local answer = redis.call('GET', KEYS[5])
+if answer then return cmsgpack.unpack(answer) end
+local bundle, since, taken = unpack(redis.call('HMGET', KEYS[2], 'bundle', 'since', 'taken'))
+if not bundle then return { 'no_keys' } end
+
+local now = clock()
+if not since or now - since > tonumber(ARGV[3]) then
+  since, taken = text(now), 0
+end
+local key, kemKey = '', ''
+if tonumber(taken) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[2], 'since', since, 'taken', text(taken + 1))
+  key = redis.call('LPOP', KEYS[3]) or ''
+  kemKey = redis.call('LPOP', KEYS[4]) or ''
+end
+local found = { 'found', bundle, key, kemKey }
+redis.call('SET', KEYS[5], cmsgpack.pack(found), 'PX', ARGV[1])
+return { 'found', bundle, key, kemKey, redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[4]), owner and node or '' }

@@ -1,0 +1,22 @@
+-- Joined in front of every script. What a user owns, all in one slot:
+--   aim:{u}:user   hash   identity, registeredAt, lastSeenAt, deleted
+--   aim:{u}:meta   hash   live; seq (last given), epoch (last given), count and bytes of the inbox; who claims it: owner, node, and for
+--                         HTTP until and returned; seen (the window of the newest dedupe entry); reserved; fence
+--   aim:{u}:inbox  stream id seq-0, fields e ("id from kind prev sentAt expiresAt bytes") and b (body)
+--   aim:{u}:share  hash   sender -> "count bytes" of what waits from it
+--   aim:{u}:seen:0, :1    "from id" -> "seq fingerprint", by turns, each for one dedupe window and the one after it
+-- Numbers are doubles: only %.0f prints them whole.
+
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- Numbers follow the clock, so that none is given twice after Redis lost its last writes.
+local function after(last, now)
+  return math.max((tonumber(last) or 0) + 1, now * 1024)
+end

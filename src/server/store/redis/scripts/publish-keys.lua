@@ -1,0 +1,29 @@
+-- Takes a user's published keys.
+-- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys
+-- ARGV: 1 bundle or "", 2 its counter, 3 and 4 most one-time keys and KEM keys, 5 how many one-time keys follow; then
+--       these and the KEM keys, each "id key..."
+-- Returns false for an older bundle, else how many keys of each kind are there.
+local function fill(pool, full, first, last)
+  local held = redis.call('LRANGE', pool, 0, -1)
+  local ids = {}
+  for _, key in ipairs(held) do ids[string.match(key, '^%d+')] = true end
+  for at = first, last do
+    local id = string.match(ARGV[at], '^%d+')
+    if #held < full and not ids[id] then
+      ids[id] = true
+      held[#held + 1] = ARGV[at]
+      redis.call('RPUSH', pool, ARGV[at])
+    end
+  end
+end
+
+if redis.call('HGET', KEYS[1], 'live') ~= '1' then return { 0, 0 } end
+if ARGV[1] ~= '' then
+  local counter = tonumber(redis.call('HGET', KEYS[2], 'counter')) or 0
+  if tonumber(ARGV[2]) < counter then return false end
+  redis.call('HSET', KEYS[2], 'bundle', ARGV[1], 'counter', ARGV[2])
+end
+local middle = 5 + ARGV[5]
+fill(KEYS[3], tonumber(ARGV[3]), 6, middle)
+fill(KEYS[4], tonumber(ARGV[4]), middle + 1, #ARGV)
+return { redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[4]) }

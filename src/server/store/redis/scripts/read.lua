@@ -1,0 +1,45 @@
+-- Reads an inbox in order. What is past its ttl is removed on the way.
+-- KEYS: 1 meta, 2 inbox, 3 share
+-- ARGV: 1 epoch, 2 owner, 3 after, 4 most envelopes, 5 most bytes, 6 HTTP: ms the claim lasts from now, or ""
+-- Returns false when the claim is not this one's any more, else id, e, b of each.
+local chunk = 32
+local now = clock()
+local epoch, owner, returned = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'owner', 'returned'))
+if epoch ~= ARGV[1] or owner ~= ARGV[2] then return false end
+
+local maxItems, maxBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
+local found, expired, bytes, items = {}, {}, 0, 0
+local from, isOver = '(' .. ARGV[3] .. '-0', false
+
+local function take(entry)
+  local expiresAt, size = string.match(entry[2][2], '(%d+) (%d+)$')
+  if tonumber(expiresAt) <= now then
+    expired[#expired + 1] = entry
+    return true
+  end
+  if items == maxItems or (items > 0 and bytes + size > maxBytes) then return false end
+  items, bytes = items + 1, bytes + size
+  found[#found + 1], found[#found + 2], found[#found + 3] = entry[1], entry[2][2], entry[2][4]
+  return true
+end
+
+repeat
+  local entries = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', chunk)
+  for _, entry in ipairs(entries) do
+    if not take(entry) then
+      isOver = true
+      break
+    end
+  end
+  if #entries > 0 then from = '(' .. entries[#entries][1] end
+  -- One call holds Redis for so long only; the next one goes on with what is expired.
+  isOver = isOver or #entries < chunk or #expired >= 1000
+until isOver
+
+for _, entry in ipairs(expired) do redis.call('XDEL', KEYS[2], entry[1]) end
+unaccount(expired)
+if ARGV[6] ~= '' then
+  local last = #found > 0 and tonumber(string.match(found[#found - 2], '^%d+')) or 0
+  redis.call('HSET', KEYS[1], 'until', text(now + ARGV[6]), 'returned', text(math.max(tonumber(returned) or 0, last)))
+end
+return found
