@@ -137,11 +137,13 @@ export class Sessions {
       const body = encodeBase64Url(offer.body)
       const sent = link.request({ type: 'key_exchange', id: newId(random), to: peer, body, ttl })
       await raceAbort(Promise.all([sent, answer.promise]), closing)
+    } catch (error) {
+      await store.transaction(async tx => savePrekeys(tx, dropOffer(await loadPrekeys(tx), offer.offerId)))
+      throw error
     } finally {
       clearTimeout(timer)
       answer.promise.catch(() => {})
       this.#offers.delete(toHex(offer.offerId))
-      await store.transaction(async tx => savePrekeys(tx, dropOffer(await loadPrekeys(tx), offer.offerId)))
     }
   }
 

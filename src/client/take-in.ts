@@ -171,26 +171,25 @@ async function heartbeat(tx: StateTransaction, agent: Agent, to: Username, peer:
 async function answerOffer(
   tx: StateTransaction,
   agent: Agent,
-  { from }: Envelope,
+  { from, address }: Envelope,
   offer: OfferMessage,
 ): Promise<Consequence[]> {
   const self = agent.self()
   const nowMs = agent.now()
   const { random } = agent
   const before = await loadPeer(tx, from, self.domain)
+  const prekeys = await loadPrekeys(tx)
   checkHandshakeRate(before, nowMs)
-  const accepted = acceptOffer(withHandshake(before, nowMs), offer, {
-    self,
-    prekeys: await loadPrekeys(tx),
-    nowMs,
-    random,
-  })
+  const accepted = acceptOffer(withHandshake(before, nowMs), offer, { self, prekeys, nowMs, random })
   if (accepted.outcome === 'wait') return []
   const content = newContent('empty', new Uint8Array(), { nowMs, random })
   const { peer, body } = encryptContent(accepted.peer, content, { nowMs })
   savePeer(tx, from, peer)
   await putSealed(tx, agent, from, { kind: 'empty', frame: 'key_exchange', content, body })
-  return [{ kind: 'pump', to: from }, event('session', { peer: from, initiated: true })]
+  // The peer of an offer that crosses this one waits for this answer and gives none: what both wanted is there.
+  const crossed = prekeys.offers.filter(({ to }) => to === address)
+  const done = crossed.map(({ offerId }): Consequence => ({ kind: 'offer-answered', offerId }))
+  return [...done, { kind: 'pump', to: from }, event('session', { peer: from, initiated: true })]
 }
 
 async function declined(
