@@ -1,14 +1,14 @@
 import t, { type Test } from 'tap'
+import { startDeployment } from '../fixtures/deployment.ts'
 import { newUser, type Push, RawClient } from '../fixtures/raw-client.ts'
-import { type RunningNode, startTestNode, startTestNodes } from '../fixtures/running-node.ts'
+import { startTestNode, startTestNodes } from '../fixtures/running-node.ts'
 
 const isChained = (pushed: readonly Push[]) => pushed.every(({ prev }, index) => prev === (pushed[index - 1]?.seq ?? 0))
 
-/** The same on one node and over two. */
-async function bothWays(
-  t: Test,
-  run: (t: Test, first: RunningNode, second: RunningNode) => Promise<void>,
-): Promise<void> {
+type Dialled = { wsUrl: string }
+
+/** The same on one node, over two, and over two in processes of their own. */
+async function allWays(t: Test, run: (t: Test, first: Dialled, second: Dialled) => Promise<void>): Promise<void> {
   await t.test('on one node', async t => {
     const node = await startTestNode(t)
     await run(t, node, node)
@@ -17,10 +17,14 @@ async function bothWays(
     const [first, second] = await startTestNodes(t, 2)
     if (first && second) await run(t, first, second)
   })
+  await t.test('over two processes and Redis', async t => {
+    const [first, second] = (await startDeployment(t, { nodes: 2 })).nodes
+    if (first && second) await run(t, first, second)
+  })
 }
 
 t.test('the later one listens; the earlier one is closed with 4409 and the instance of the winner', t =>
-  bothWays(t, async (t, first, second) => {
+  allWays(t, async (t, first, second) => {
     const user = newUser()
     const old = await RawClient.listening(t, first.wsUrl, user)
     const next = await RawClient.loggedIn(t, second.wsUrl, user)
@@ -31,7 +35,7 @@ t.test('the later one listens; the earlier one is closed with 4409 and the insta
 )
 
 t.test('epochs grow', t =>
-  bothWays(t, async (t, first, second) => {
+  allWays(t, async (t, first, second) => {
     const user = newUser()
     const epochs: number[] = []
     for (const node of [first, second, first, second]) {
@@ -47,7 +51,7 @@ t.test('epochs grow', t =>
 )
 
 t.test('the winner gets everything that was not acknowledged, and what comes then', t =>
-  bothWays(t, async (t, first, second) => {
+  allWays(t, async (t, first, second) => {
     const user = newUser()
     const alice = await RawClient.loggedIn(t, first.wsUrl)
     const old = await RawClient.listening(t, first.wsUrl, user)
@@ -70,7 +74,7 @@ t.test('the winner gets everything that was not acknowledged, and what comes the
 )
 
 t.test('a late acknowledgement of the old one changes nothing', t =>
-  bothWays(t, async (t, first, second) => {
+  allWays(t, async (t, first, second) => {
     const user = newUser()
     const alice = await RawClient.loggedIn(t, first.wsUrl)
     const old = await RawClient.listening(t, first.wsUrl, user)
@@ -89,7 +93,7 @@ t.test('a late acknowledgement of the old one changes nothing', t =>
 )
 
 t.test('a connection that only sends disturbs nobody', t =>
-  bothWays(t, async (t, first, second) => {
+  allWays(t, async (t, first, second) => {
     const user = newUser()
     const listener = await RawClient.listening(t, first.wsUrl, user)
     const sender = await RawClient.loggedIn(t, second.wsUrl, user)
@@ -102,7 +106,7 @@ t.test('a connection that only sends disturbs nobody', t =>
 )
 
 t.test('the end of the old socket takes nothing from the new one', t =>
-  bothWays(t, async (t, first, second) => {
+  allWays(t, async (t, first, second) => {
     const user = newUser()
     const alice = await RawClient.loggedIn(t, first.wsUrl)
     const old = await RawClient.listening(t, first.wsUrl, user)
