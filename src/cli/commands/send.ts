@@ -1,0 +1,82 @@
+import type { Command } from 'commander'
+import { type Accepted, type Client, UnreachableError } from '../../client/node.ts'
+import { type Context, type Start, withConnectedAgent } from '../context.ts'
+import { escapeLine } from '../escape.ts'
+import { CliError, toFailure, usageError } from '../failure.ts'
+import { parseCount, parseSeconds } from '../options.ts'
+import { readStandardInput } from '../standard-input.ts'
+
+type Options = { ttl?: number; timeout: number }
+type Letter = { to: string; body: string | Uint8Array } & Options
+
+const kept = "it is kept, and goes out with this agent's next command that connects"
+
+export function addSend(program: Command, start: Start): void {
+  program
+    .command('send')
+    .description('send one message, end-to-end encrypted; done when a node has stored it')
+    .argument('<to>', 'name, or name@domain')
+    .argument('[text]', 'the message; standard input, byte for byte, when absent')
+    .option('--ttl <seconds>', 'how long the server keeps it for an absent recipient', parseCount)
+    .option('--timeout <seconds>', 'how long to wait until it is accepted', parseSeconds, 30_000)
+    .addHelpText(
+      'after',
+      '\nSeveral words are one TEXT in quotes; a TEXT that starts with a dash comes after "--".\nJSON: {id, to, seq, queued}; queued says that the recipient was not listening',
+    )
+    .action((to: string, text: string | undefined, options: Options, command: Command) =>
+      start(command, async context => send(context, { to, body: text ?? (await fromInput(context)), ...options })),
+    )
+}
+
+async function fromInput({ interruption, output }: Context): Promise<Uint8Array> {
+  if (process.stdin.isTTY) output.note({ event: 'reading' }, 'the message, then Ctrl-D:')
+  const body = await readStandardInput(interruption.signal)
+  if (body.length === 0) throw usageError('there is nothing to send: give a TEXT, or something on standard input')
+  return body
+}
+
+async function send(context: Context, letter: Letter): Promise<void> {
+  const { to } = letter
+  const { id, seq, queued } = await sendOrKeep(context, letter)
+  await context.output.print({ id, to, seq, queued }, paint => [
+    `${paint.green('sent')} ${id} to ${paint.bold(escapeLine(to))}${queued ? ', who is away: it waits' : ''}`,
+  ])
+}
+
+/** A message is in the state before it leaves: whoever stops waiting for it must know that it may still go out. */
+async function sendOrKeep(context: Context, letter: Letter): Promise<Accepted> {
+  let isKept = false
+  try {
+    return await withConnectedAgent(context, client => {
+      isKept = true
+      return sendInTime(client, letter)
+    })
+  } catch (error) {
+    if (isKept && error instanceof UnreachableError) throw new UnreachableError(`${error.message}; ${kept}`)
+    if (isKept && context.interruption.signal.aborted)
+      context.output.note({ event: 'kept' }, `not accepted yet; ${kept}`)
+    throw error
+  }
+}
+
+async function sendInTime(client: Client, { to, body, ttl, timeout }: Letter): Promise<Accepted> {
+  let delay: Error | undefined
+  client.on('delayed', event => {
+    if (event.to === to.split('@')[0]) delay = event.error
+  })
+  const isLate = AbortSignal.timeout(timeout)
+  try {
+    return await client.send(to, body, { signal: isLate, ...(ttl !== undefined && { ttlS: ttl }) })
+  } catch (error) {
+    throw isLate.aborted ? late(timeout, delay) : error
+  }
+}
+
+/** Told with the code of what holds the message up. */
+function late(timeoutMs: number, delay: Error | undefined): CliError {
+  const { exit, code, message } = delay
+    ? toFailure(delay)
+    : { exit: 'unreachable' as const, code: 'timeout', message: '' }
+  const why = message && ` (${message})`
+  return new CliError(exit, code, `not accepted within ${timeoutMs / 1_000} s${why}; ${kept}`)
+}

@@ -1,0 +1,29 @@
+import type { Command } from 'commander'
+import type { ListedUser } from '../../client/node.ts'
+import { type Context, type Start, withConnectedAgent } from '../context.ts'
+import { escapeLine } from '../escape.ts'
+import { timeText } from '../message-text.ts'
+import type { Paint } from '../paint.ts'
+
+type Query = { online?: boolean; prefix?: string }
+
+export function addUsers(program: Command, start: Start): void {
+  program
+    .command('users')
+    .description('list who is registered, by name')
+    .option('--online', 'only those who are listening now')
+    .option('--prefix <text>', 'only names that start so')
+    .addHelpText('after', '\nJSON: {username, online, lastSeenAt}, one line each')
+    .action((query: Query, command: Command) => start(command, context => users(context, query)))
+}
+
+async function users(context: Context, query: Query): Promise<void> {
+  await withConnectedAgent(context, async client => {
+    for await (const user of client.users(query)) await context.output.print(user, paint => [drawUser(user, paint)])
+  })
+}
+
+function drawUser({ username, online, lastSeenAt }: ListedUser, paint: Paint): string {
+  const state = online ? paint.green('online') : paint.dim(`last seen ${timeText(lastSeenAt)}`)
+  return `${escapeLine(username).padEnd(32)}  ${state}`
+}

@@ -1,0 +1,3 @@
+import type { Output } from '../output.ts'
+
+export async function playDemo(_output: Output): Promise<void> {}

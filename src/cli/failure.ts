@@ -1,0 +1,51 @@
+import { ClientError, CryptoError, ProtocolError, StateError } from '../client/node.ts'
+import { type Exit, exitCodes } from './exit-codes.ts'
+
+/** How a command failed: what the process ends with, and what it says. */
+export type Failure = { exit: Exit; code: string; message: string; retryAfter?: number }
+
+/** Something that the command line itself found out. `exit` says which kind of failure it is. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+  readonly exit: Exit
+  readonly code: string
+
+  constructor(exit: Exit, code: string, message: string) {
+    super(message)
+    this.exit = exit
+    this.code = code
+  }
+}
+
+export const usageError = (message: string): CliError => new CliError('usage', 'usage', message)
+
+/** Codes of `ClientError` that are no refusal. */
+const exitOf: Record<string, Exit> = {
+  unreachable: 'unreachable',
+  server_fault: 'unreachable',
+  server_url: 'usage',
+  not_registered: 'state',
+  already_registered: 'state',
+  closed: 'fault',
+}
+
+/** Says of any error what it means to whoever called the command. The one table of this. */
+export function toFailure(error: unknown): Failure {
+  if (error instanceof CliError) return { exit: error.exit, code: error.code, message: error.message }
+  if (error instanceof ProtocolError) return refusal(error)
+  if (error instanceof StateError) return { exit: 'state', code: `state_${error.code}`, message: error.message }
+  if (error instanceof CryptoError) return { exit: 'refused', code: error.code, message: error.message }
+  if (error instanceof ClientError) {
+    return { exit: exitOf[error.code] ?? 'refused', code: error.code, message: error.message }
+  }
+  return { exit: 'fault', code: 'fault', message: error instanceof Error ? error.message : String(error) }
+}
+
+const refusal = ({ code, message, retryAfter }: ProtocolError): Failure => ({
+  exit: 'refused',
+  code,
+  message,
+  ...(retryAfter !== undefined && { retryAfter }),
+})
+
+export const exitCodeOf = ({ exit }: Failure): number => exitCodes[exit].code

@@ -1,0 +1,22 @@
+import { styleText } from 'node:util'
+
+/** Colours for one stream; text comes back as it went in where the stream is no terminal. */
+export type Paint = Record<'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan', (text: string) => string>
+
+type Terminal = { isTTY?: boolean }
+
+const plain = (text: string): string => text
+
+/** https://no-color.org */
+export function paintFor(stream: Terminal, env: NodeJS.ProcessEnv = process.env): Paint {
+  const coloured = stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
+  const paint = (style: keyof Paint) => (coloured ? (text: string) => styleText(style, text) : plain)
+  return {
+    bold: paint('bold'),
+    dim: paint('dim'),
+    green: paint('green'),
+    yellow: paint('yellow'),
+    red: paint('red'),
+    cyan: paint('cyan'),
+  }
+}
