@@ -24,6 +24,7 @@ const reports: Reports = {
   'peer-reset': ({ peer, resent }) => `${peer} started anew${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
   undecryptable: ({ from }) => `a message of ${from} could not be decrypted and was set aside`,
   failed: ({ error }) => `something failed and is tried again: ${error.message}`,
+  restored: ({ peers }) => `this state was an older copy: sessions with ${peers} peers start anew`,
   published: () => null,
   generation: () => 'the server may have lost messages; what is not confirmed is sent again',
 }

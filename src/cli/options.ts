@@ -36,13 +36,11 @@ const homeHint = join('~', '.aimessage')
 
 export function addSharedOptions(program: Command): void {
   program
-    .addOption(
-      new Option('--server <url>', 'server to talk to').env('AIMESSAGE_SERVER').default(undefined, defaultServer),
-    )
+    .addOption(new Option('--server <url>', `server to talk to (default: ${defaultServer})`).env('AIMESSAGE_SERVER'))
     .option('--domain <name>', "the server's domain, where it is not the host of its URL")
-    .addOption(new Option('--agent <name>', 'which local identity').default(undefined, defaultAgent))
+    .option('--agent <name>', `which local identity (default: ${defaultAgent})`)
     .addOption(
-      new Option('--home <directory>', 'where identities are kept').env('AIMESSAGE_HOME').default(undefined, homeHint),
+      new Option('--home <directory>', `where identities are kept (default: ${homeHint})`).env('AIMESSAGE_HOME'),
     )
     .option('--ca-file <pem>', 'certificates of a private authority to trust for wss')
     .option('--json', 'one JSON object a line on standard output, and nothing else there')

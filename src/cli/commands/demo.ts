@@ -8,7 +8,7 @@ export function addDemo(program: Command, start: Start): void {
     .action((_options: object, command: Command) =>
       start(command, async context => {
         const { playDemo } = await import('../demo/demo.ts')
-        await playDemo(context.output)
+        await playDemo(context.output, context.interruption.signal)
       }),
     )
 }

@@ -6,7 +6,10 @@ import { CliError, toFailure, usageError } from '../failure.ts'
 import { parseCount, parseSeconds } from '../options.ts'
 import { readStandardInput } from '../standard-input.ts'
 
-type Options = { ttl?: number; timeout: number }
+/** Times: seconds to live, milliseconds to wait. */
+type Options = { ttl?: number; timeout?: number }
+/** How long to wait for `accepted`, ms. */
+const defaultTimeoutMs = 30_000
 type Letter = { to: string; body: string | Uint8Array } & Options
 
 const kept = "it is kept, and goes out with this agent's next command that connects"
@@ -18,7 +21,7 @@ export function addSend(program: Command, start: Start): void {
     .argument('<to>', 'name, or name@domain')
     .argument('[text]', 'the message; standard input, byte for byte, when absent')
     .option('--ttl <seconds>', 'how long the server keeps it for an absent recipient', parseCount)
-    .option('--timeout <seconds>', 'how long to wait until it is accepted', parseSeconds, 30_000)
+    .option('--timeout <seconds>', 'how long to wait until it is accepted (default: 30)', parseSeconds)
     .addHelpText(
       'after',
       '\nSeveral words are one TEXT in quotes; a TEXT that starts with a dash comes after "--".\nJSON: {id, to, seq, queued}; queued says that the recipient was not listening',
@@ -59,7 +62,7 @@ async function sendOrKeep(context: Context, letter: Letter): Promise<Accepted> {
   }
 }
 
-async function sendInTime(client: Client, { to, body, ttl, timeout }: Letter): Promise<Accepted> {
+async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTimeoutMs }: Letter): Promise<Accepted> {
   let delay: Error | undefined
   client.on('delayed', event => {
     if (event.to === to.split('@')[0]) delay = event.error
