@@ -10,7 +10,8 @@ const plain = (text: string): string => text
 /** https://no-color.org */
 export function paintFor(stream: Terminal, env: NodeJS.ProcessEnv = process.env): Paint {
   const coloured = stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
-  const paint = (style: keyof Paint) => (coloured ? (text: string) => styleText(style, text) : plain)
+  const paint = (style: keyof Paint) =>
+    coloured ? (text: string) => styleText(style, text, { validateStream: false }) : plain
   return {
     bold: paint('bold'),
     dim: paint('dim'),
