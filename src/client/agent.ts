@@ -17,6 +17,8 @@ export type Agent = {
   readonly now: () => number
   /** @throws {NotRegisteredError} */
   self(): Self
+  /** Whether a step of that number may encrypt: the node has it on record. */
+  mayEncrypt(step: number): boolean
   /** A logged-in link, now or when there is one. */
   link(): Promise<Link>
 }

@@ -16,10 +16,13 @@ import { Intake } from './intake.ts'
 import type { Link } from './link.ts'
 import { authenticate, register, resume } from './login.ts'
 import { type Accepted, Outbox } from './outbox.ts'
+import { Progress } from './progress.ts'
 import { Publisher } from './publisher.ts'
 import { Receipts } from './receipts.ts'
 import { type ReceiveOptions, receive } from './receive.ts'
 import { Receiver } from './receiver.ts'
+import { drainOneTimeKeys, resetStale } from './recover.ts'
+
 import { checkDomain, parseServerUrl } from './server-url.ts'
 import { Sessions } from './sessions.ts'
 import type { Dial } from './socket.ts'
@@ -63,6 +66,7 @@ export class Client {
   readonly #connector: Connector
   readonly #sessions: Sessions
   readonly #publisher: Publisher
+  readonly #progress: Progress
   readonly #outbox: Outbox
   readonly #receipts: Receipts
   readonly #inbox: Inbox
@@ -89,11 +93,13 @@ export class Client {
       instance: newId(random),
       closing: this.#closing.signal,
       self: () => identity.required,
+      mayEncrypt: step => this.#progress.covers(step),
       link: () => this.#connector.link(),
     }
+    this.#progress = new Progress(this.#agent)
     this.#publisher = new Publisher(this.#agent)
     this.#sessions = new Sessions(this.#agent)
-    this.#outbox = new Outbox(this.#agent, this.#sessions)
+    this.#outbox = new Outbox(this.#agent, this.#sessions, this.#progress)
     this.#receipts = new Receipts(this.#agent, this.#outbox)
     this.#inbox = new Inbox(this.#agent, this.#receipts)
     this.#intake = new Intake({
@@ -141,9 +147,11 @@ export class Client {
     const name = parseUsername(username)
     const { seed } = generateIdentity(this.#agent.random)
     const self = await this.#identity.prepare(name, this.#domain(), seed)
+    await this.#publisher.prepare()
     const link = await this.#connector.connectWith(async fresh => {
       const answer = await register({ link: fresh, self, newId: this.#newId }, options.invite)
       await this.#identity.confirm(answer)
+      await this.#progress.compare(answer.reserved)
     })
     await this.#publisher.publish(link)
     return publicAccount(self)
@@ -299,6 +307,7 @@ export class Client {
     answer ??= await authenticate(proof)
     const { generation } = answer
     const before = await this.#identity.confirm(answer)
+    await this.#progress.compare(answer.reserved)
     if (before !== undefined) this.#events.emit('generation', { from: before, to: generation })
     queueMicrotask(() => void this.#afterLogin(link, before !== undefined))
   }
@@ -307,13 +316,18 @@ export class Client {
   async #afterLogin(link: Link, mayHaveLost: boolean): Promise<void> {
     try {
       if (mayHaveLost) await this.#outbox.sendAgain()
+      await drainOneTimeKeys(this.#agent, link)
       await this.#publisher.publish(link)
       await this.#outbox.resume()
       await this.#receipts.resume()
-    } catch {
-      // The link broke; the next one does it.
+      await resetStale(this.#agent, this.#sessions, this.#outbox)
+    } catch (error) {
+      // A broken link says so itself, and the next one does the rest.
+      if (link.isOpen) this.#events.emit('failed', { error: asError(error) })
     }
   }
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 export type { Username }

@@ -30,6 +30,8 @@ export type ClientEvents = {
   undecryptable: { from: Username; reason: string }
   /** Something of this client's own went wrong; what it was about is tried again. */
   failed: { error: Error }
+  /** This state was an older copy of one that went on: its sessions were dropped, and so many peers are told. */
+  restored: { peers: number }
   /** One-time keys were refilled. */
   published: { oneTimeKeys: number; oneTimeKemKeys: number }
   /** Redis may have lost writes: what has no receipt is sent again. */

@@ -8,6 +8,7 @@ import { ClosedError, ExpiredError, UnreachableError } from './errors.ts'
 import type { Link } from './link.ts'
 import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
 import { type Outcome, OutcomeRecord, toError, toOutcome } from './outcome.ts'
+import type { Progress } from './progress.ts'
 import { releasePump } from './pump-lease.ts'
 import { keys, nameIn } from './record-keys.ts'
 import { type Draft, queue, seal } from './seal.ts'
@@ -32,15 +33,17 @@ type Settled = { key: string; record: OutboxRecord; outcome: Outcome }
 export class Outbox {
   readonly #agent: Agent
   readonly #sessions: Sessions
+  readonly #progress: Progress
   readonly #pumps = new Map<Username, Promise<void>>()
   readonly #again = new Set<Username>()
   /** Somebody asked for another look. */
   readonly #poked = new Signal()
   readonly #waiters = new Map<string, Deferred<Accepted> & { to: Username }>()
 
-  constructor(agent: Agent, sessions: Sessions) {
+  constructor(agent: Agent, sessions: Sessions, progress: Progress) {
     this.#agent = agent
     this.#sessions = sessions
+    this.#progress = progress
   }
 
   /**
@@ -128,7 +131,8 @@ export class Outbox {
           this.#refused(peer, record, new ExpiredError('not accepted within its ttl'))
         let later: Error | undefined
         if (window.sealed.length > 0) later = await this.#transmit(await this.#agent.link(), peer, window.sealed)
-        else if (window.blocked !== undefined) later = await this.#unblock(peer, window.blocked)
+        else if (window.blocked?.by === 'announcement') later = await this.#announce()
+        else if (window.blocked) later = await this.#unblock(peer, window.blocked.id)
         else if (window.expired.length === 0) break
         failures = later ? failures + 1 : 0
         if (later) await this.#pause(later, failures)
@@ -170,6 +174,18 @@ export class Outbox {
     }
   }
 
+  /** Encryption waits until the node knows how far this state is. */
+  async #announce(): Promise<Error | undefined> {
+    try {
+      await this.#progress.announce(await this.#agent.link())
+      return undefined
+    } catch (error) {
+      this.#agent.closing.throwIfAborted()
+      if (isLater(error)) return error
+      throw error
+    }
+  }
+
   async #until(peer: Username, version: number): Promise<void> {
     let seen = version
     while (!this.#again.has(peer)) {
@@ -189,6 +205,7 @@ export class Outbox {
 
   /** Sends a window, commits what the node said, then tells the callers. Answers the first error that a later attempt may mend. */
   async #transmit(link: Link, peer: Username, window: [string, SealedRecord][]): Promise<Error | undefined> {
+    this.#progress.refresh(link)
     const answers = await Promise.all(window.map(([key, record]) => this.#transmitOne(link, peer, key, record)))
     const settled: Settled[] = []
     let later: Error | undefined

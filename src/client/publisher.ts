@@ -1,5 +1,4 @@
 import {
-  decodePrekeys,
   generatePrekeys,
   type KeyCounts,
   makeBundle,
@@ -11,7 +10,7 @@ import { encodeBase64Url } from '../util/bytes.ts'
 import { type Agent, newId } from './agent.ts'
 import type { Link } from './link.ts'
 import { keys } from './record-keys.ts'
-import type { StateTransaction } from './state/state-store.ts'
+import type { StateReader, StateTransaction } from './state/state-store.ts'
 import { loadPrekeys, savePrekeys } from './vault.ts'
 
 /**
@@ -26,9 +25,18 @@ export class Publisher {
     this.#agent = agent
   }
 
+  /** Makes the prekeys of a state that has none yet. */
+  prepare(): Promise<void> {
+    const { store, now, random } = this.#agent
+    return store.transaction(async tx => {
+      if (!(await tx.get(keys.prekeys()))) savePrekeys(tx, generatePrekeys({ nowMs: now(), random }))
+    })
+  }
+
   /** Publishes a bundle where none of this state's is known to be published, or where it is due for rotation. */
   publish(link: Link): Promise<void> {
     return this.#inTurn(async () => {
+      if (!(await this.#agent.store.read(tx => this.#isDue(tx)))) return
       const bundle = await this.#agent.store.transaction(tx => this.#renewBundle(tx))
       if (!bundle) return
       const counts = await link.request({ type: 'publish_keys', id: newId(this.#agent.random), bundle })
@@ -48,15 +56,17 @@ export class Publisher {
     return done
   }
 
+  async #isDue(tx: StateReader): Promise<boolean> {
+    return needsRotation(await loadPrekeys(tx), this.#agent.now()) || !(await tx.get(keys.published()))
+  }
+
   /** The bundle to publish, encoded; nothing when the published one is good. */
   async #renewBundle(tx: StateTransaction): Promise<string | undefined> {
+    if (!(await this.#isDue(tx))) return undefined
     const { random, now, self } = this.#agent
     const nowMs = now()
-    const bytes = await tx.get(keys.prekeys())
-    const known = bytes ? decodePrekeys(bytes) : generatePrekeys({ nowMs, random })
-    const isDue = needsRotation(known, nowMs)
-    if (!isDue && (await tx.get(keys.published()))) return undefined
-    const current = isDue ? rotatePrekeys(known, { nowMs, random }) : known
+    const known = await loadPrekeys(tx)
+    const current = needsRotation(known, nowMs) ? rotatePrekeys(known, { nowMs, random }) : known
     const { prekeys, bundle } = makeBundle(current, self(), nowMs)
     savePrekeys(tx, prekeys)
     tx.delete(keys.published())

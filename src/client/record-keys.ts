@@ -21,6 +21,8 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `seen/NAME/ID` | message ids received |
  * | `body/HASH` | bodies received |
  * | `receipt/NAME/ID` | receipts to send |
+ * | `recovering` | there when the node still has one-time keys of a state that went on elsewhere |
+ * | `stale/NAME` | a peer that has to be told that this state was an older copy |
  * | `aside/HASH` | bodies that could not be decrypted |
  */
 export const keys = {
@@ -28,7 +30,11 @@ export const keys = {
   prekeys: () => 'prekeys',
   published: () => 'published',
   order: () => 'order',
+  recovering: () => 'recovering',
   peer: (peer: Username) => `peer/${peer}`,
+  peers: () => 'peer/',
+  stale: (peer: Username) => `stale/${peer}`,
+  stales: () => 'stale/',
   outbox: (peer: Username, order: number) => `outbox/${peer}/${sortable(order)}`,
   outboxOf: (peer: Username) => `outbox/${peer}/`,
   outboxes: () => 'outbox/',

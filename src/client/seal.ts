@@ -36,7 +36,8 @@ export async function queue(tx: StateTransaction, agent: Agent, to: Username, dr
   }
   const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
   const inOrder = last === undefined || isSealed(OutboxRecord.decode(last[1]))
-  const [next, kept] = inOrder && hasSession(peer, nowMs) ? encrypt(agent, peer, record) : [peer, record]
+  const mayEncrypt = inOrder && agent.mayEncrypt(order) && hasSession(peer, nowMs)
+  const [next, kept] = mayEncrypt ? encrypt(agent, peer, record) : [peer, record]
   if (next !== peer) savePeer(tx, to, next)
   tx.put(keys.outbox(to, order), OutboxRecord.encode(kept))
 }
@@ -91,8 +92,9 @@ export async function requeue(tx: StateTransaction, to: Username): Promise<numbe
 export type Window =
   /** Another process of this agent is at it until then. */
   | { kind: 'busy'; until: number }
-  /** `blocked` is the id of the first record that needs a session, when nothing before it can be sent. */
-  | { kind: 'ready'; sealed: [key: string, SealedRecord][]; expired: OutboxRecord[]; blocked: string | undefined }
+  /** `blocked` is the first record that could not be encrypted, and what that waits for. */
+  | { kind: 'ready'; sealed: [key: string, SealedRecord][]; expired: OutboxRecord[]; blocked: Blocked | undefined }
+export type Blocked = { id: string; by: 'session' | 'announcement' }
 
 /** The oldest records for a peer, encrypted as far as its session goes, under this process's lease on that peer's outbox. */
 export async function seal(tx: StateTransaction, agent: Agent, to: Username, size: number): Promise<Window> {
@@ -111,7 +113,9 @@ export async function seal(tx: StateTransaction, agent: Agent, to: Username, siz
       // Behind a blocked record only what starts sessions is sealed, and that must pass.
       window.sealed.push([key, record])
     } else if (window.blocked !== undefined || peer.trust === 'changed' || !hasSession(peer, agent.now())) {
-      window.blocked ??= record.id
+      window.blocked ??= { id: record.id, by: 'session' }
+    } else if (!agent.mayEncrypt(await nextOrder(tx))) {
+      window.blocked = { id: record.id, by: 'announcement' }
     } else {
       const [next, sealed] = encrypt(agent, peer, record)
       peer = next

@@ -3,7 +3,7 @@ import { encodeReset, newContent, type Reset } from '../crypto/content.ts'
 import { encryptContent } from '../crypto/encrypt-content.ts'
 import { IdentityChangedError as CryptoIdentityChanged } from '../crypto/errors.ts'
 import { dropOffer, makeOffer } from '../crypto/offer.ts'
-import { hasSession, markChanged, type Peer } from '../crypto/peer.ts'
+import { hasSession, markChanged, type Peer, resetAllowed } from '../crypto/peer.ts'
 import { startSession } from '../crypto/start-session.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { ServerFrameOf } from '../protocol/frames.ts'
@@ -13,6 +13,7 @@ import { type Deferred, defer } from '../util/deferred.ts'
 import { raceAbort } from '../util/signal.ts'
 import { type Agent, newId } from './agent.ts'
 import { IdentityChangedError, KeyExchangeError } from './errors.ts'
+import { keys } from './record-keys.ts'
 import { putSealed } from './seal.ts'
 import type { StateTransaction } from './state/state-store.ts'
 import { loadPeer, loadPrekeys, savePeer, savePrekeys } from './vault.ts'
@@ -40,12 +41,14 @@ export class Sessions {
   ensure(peer: Username): Promise<void> {
     return once(this.#starting, peer, async () => {
       if (!(await this.#isMissing(peer))) return
+      if (await this.#isStale(peer)) return void (await this.reset(peer, 'rollback'))
       const served = await this.#fetch(peer)
       if (!served) return this.initiate(peer)
       await this.#start(peer, served, async (tx, started) => {
         // Another process, or the peer, may have been faster.
-        if (!hasSession(await loadPeer(tx, peer, this.#agent.self().domain), this.#agent.now()))
-          savePeer(tx, peer, started)
+        if (hasSession(await loadPeer(tx, peer, this.#agent.self().domain), this.#agent.now())) return false
+        savePeer(tx, peer, started)
+        return true
       })
     })
   }
@@ -56,10 +59,16 @@ export class Sessions {
     if (!served) return false
     const { now: nowMs, random } = this.#agent
     await this.#start(peer, served, async (tx, started) => {
+      const known = await loadPeer(tx, peer, this.#agent.self().domain)
+      // Two bodies that could not be read ask for one repair.
+      if (reason === 'undecryptable' && !resetAllowed(known, nowMs())) return false
+      if (reason === 'rollback' && !(await tx.get(keys.stale(peer)))) return false
+      tx.delete(keys.stale(peer))
       const content = newContent('reset', encodeReset({ reason, ids: [] }), { nowMs: nowMs(), random })
       const { peer: next, body } = encryptContent(started, content, { nowMs: nowMs() })
       savePeer(tx, peer, next)
       await putSealed(tx, this.#agent, peer, { kind: 'reset', content, body })
+      return true
     })
     return true
   }
@@ -101,26 +110,31 @@ export class Sessions {
     }
   }
 
-  /** Computes a session aside and lets `commit` save it; a key that has changed is remembered instead. */
+  /** Whether the peer still has to be told that this state was an older copy. */
+  async #isStale(peer: Username): Promise<boolean> {
+    return (await this.#agent.store.read(tx => tx.get(keys.stale(peer)))) !== undefined
+  }
+
+  /** Computes a session aside and lets `commit` save it, if it is still wanted; a key that has changed is remembered instead. */
   async #start(
     peer: Username,
     served: Served,
-    commit: (tx: StateTransaction, started: Peer) => Promise<void>,
+    commit: (tx: StateTransaction, started: Peer) => Promise<boolean>,
   ): Promise<void> {
     const { store, self, now, random, events } = this.#agent
-    const changed = await store.transaction(async tx => {
+    const outcome = await store.transaction(async tx => {
       const known = await loadPeer(tx, peer, self().domain)
       try {
         const { peer: started } = startSession(known, { self: self(), served, nowMs: now(), random })
-        await commit(tx, started)
-        return false
+        return (await commit(tx, started)) ? 'started' : 'unwanted'
       } catch (error) {
         if (!(error instanceof CryptoIdentityChanged)) throw error
         savePeer(tx, peer, markChanged(known, error.seen))
-        return true
+        return 'changed'
       }
     })
-    if (!changed) return events.emit('session', { peer, initiated: true })
+    if (outcome === 'unwanted') return
+    if (outcome === 'started') return events.emit('session', { peer, initiated: true })
     events.emit('key-changed', { peer })
     throw new IdentityChangedError(peer)
   }

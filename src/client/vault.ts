@@ -25,12 +25,21 @@ export async function loadPrekeys(tx: StateReader): Promise<Prekeys> {
 export const savePrekeys = (tx: StateTransaction, prekeys: Prekeys): void =>
   tx.put(keys.prekeys(), encodePrekeys(prekeys))
 
-/** A number above all that this state has given: the order of commits, across processes. */
-export async function nextOrder(tx: StateTransaction): Promise<number> {
+/** How many steps this state has made: what it has sent, received and encrypted, across processes. */
+export async function lastOrder(tx: StateReader): Promise<number> {
   const bytes = await tx.get(keys.order())
-  const last = bytes ? Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)) : 0
-  const next = new Uint8Array(8)
-  new DataView(next.buffer).setBigUint64(0, BigInt(last + 1))
-  tx.put(keys.order(), next)
-  return last + 1
+  return bytes ? Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)) : 0
+}
+
+/** A number above all that this state has given: the order of commits. */
+export async function nextOrder(tx: StateTransaction): Promise<number> {
+  const next = (await lastOrder(tx)) + 1
+  setOrder(tx, next)
+  return next
+}
+
+export function setOrder(tx: StateTransaction, order: number): void {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(order))
+  tx.put(keys.order(), bytes)
 }
