@@ -1,0 +1,34 @@
+import type { Test } from 'tap'
+import { appendingContract } from './contract/appending.ts'
+import { claimsContract } from './contract/claims.ts'
+import { deletionContract } from './contract/deletion.ts'
+import { httpClaimsContract } from './contract/http-claims.ts'
+import { listingContract } from './contract/listing.ts'
+import { nodesContract } from './contract/nodes.ts'
+import { publishedKeysContract } from './contract/published-keys.ts'
+import { quotasContract } from './contract/quotas.ts'
+import { readingContract } from './contract/reading.ts'
+import { registrationContract } from './contract/registration.ts'
+import { repeatingContract } from './contract/repeating.ts'
+import { sessionsContract } from './contract/sessions.ts'
+import type { OpenWorld } from './contract/world.ts'
+
+/** What every engine promises, sentence by sentence of `store.ts`. `openWorld` gives two nodes over a new backing. */
+export function storeContract(t: Test, openWorld: OpenWorld): void {
+  for (const contract of contracts) contract(t, openWorld)
+}
+
+const contracts = [
+  registrationContract,
+  deletionContract,
+  listingContract,
+  sessionsContract,
+  appendingContract,
+  repeatingContract,
+  quotasContract,
+  claimsContract,
+  httpClaimsContract,
+  readingContract,
+  publishedKeysContract,
+  nodesContract,
+]

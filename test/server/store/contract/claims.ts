@@ -1,0 +1,157 @@
+import type { Test } from 'tap'
+import {
+  alice,
+  append,
+  carol,
+  claimed,
+  everything,
+  idsOf,
+  item,
+  Notices,
+  type OpenWorld,
+  readAll,
+  register,
+  socket,
+} from './world.ts'
+
+export function claimsContract(t: Test, openWorld: OpenWorld): void {
+  t.test('a socket takes an inbox over, on whichever node, with a higher epoch', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const claims = [
+      await claimed(a, alice, socket('c1')),
+      await claimed(b, alice, socket('c2')),
+      await claimed(b, alice, socket('c3')),
+      await claimed(a, alice, socket('c4')),
+    ]
+    const epochs = claims.map(({ epoch }) => epoch)
+    t.same(
+      epochs,
+      [...new Set(epochs)].sort((one, other) => one - other),
+    )
+    t.ok(epochs.every(Number.isSafeInteger))
+    t.ok(Math.abs((epochs[0] ?? 0) / 1024 - Date.now()) < 60_000, 'epochs follow the clock')
+    t.match(claims[3], { username: alice, owner: socket('c4') })
+  })
+
+  t.test('who lost the inbox is told, with the name of the winner, wherever it is', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const [here, there] = [new Notices(a), new Notices(b)]
+    await claimed(a, alice, socket('c1', 'first'))
+    const second = await claimed(b, alice, socket('c2', 'second'))
+    t.same(await here.first('replaced'), [
+      { kind: 'replaced', username: alice, connection: 'c1', epoch: second.epoch, instance: 'second' },
+    ])
+    t.same(there.of('replaced'), [])
+    const third = await claimed(b, alice, socket('c3', 'third'))
+    t.same(await there.first('replaced'), [
+      { kind: 'replaced', username: alice, connection: 'c2', epoch: third.epoch, instance: 'third' },
+    ])
+    t.equal(here.of('replaced').length, 1)
+  })
+
+  t.test('an old claim can do no harm', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
+    const old = await claimed(a, alice, socket('c1'))
+    const now = await claimed(b, alice, socket('c2'))
+    t.equal(await a.read(old, 0, everything), 'stale')
+    t.equal(await a.ack(old, two), 'stale')
+    await a.release(old)
+    t.equal((await a.findUser(alice))?.online, true)
+    t.same((await a.listUsers({ limit: 9, online: true })).users.length, 1)
+    t.same(idsOf(await readAll(b, now)), ['m1', 'm2'])
+    t.equal(await b.ack(now, one), 'acked')
+  })
+
+  t.test('epoch, connection and node must all be those of the claim', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    await append(a, item('m1'))
+    const claim = await claimed(a, alice, socket('c1'))
+    const forged = [
+      { ...claim, epoch: claim.epoch + 1 },
+      { ...claim, epoch: claim.epoch - 1 },
+      { ...claim, owner: socket('c2') },
+    ]
+    for (const other of forged) {
+      t.equal(await a.read(other, 0, everything), 'stale')
+      t.equal(await a.ack(other, Number.MAX_SAFE_INTEGER), 'stale')
+      await a.release(other)
+    }
+    t.equal(await b.read(claim, 0, everything), 'stale', 'a connection belongs to its node')
+    t.equal(await b.ack(claim, Number.MAX_SAFE_INTEGER), 'stale')
+    await b.release(claim)
+    t.same(idsOf(await readAll(a, claim)), ['m1'])
+  })
+
+  t.test("what was released is nobody's, and may be released again", async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const claim = await claimed(a, alice, socket('c1'))
+    await a.release(claim)
+    t.equal(await a.read(claim, 0, everything), 'stale')
+    t.equal(await a.ack(claim, 1), 'stale')
+    t.match(await a.append([item('m1')]), [{ queued: true }])
+    const notices = new Notices(a)
+    const next = await claimed(b, alice, socket('c2'))
+    await a.release(claim)
+    t.same(idsOf(await readAll(b, next)), ['m1'])
+    t.ok(next.epoch > claim.epoch)
+    t.same(notices.of('replaced'), [], 'nobody lost it')
+  })
+
+  t.test('of many that claim at once, the highest epoch holds the inbox and all others are stale', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const claims = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => claimed(index % 2 ? a : b, alice, socket(`c${index}`))),
+    )
+    t.equal(new Set(claims.map(({ epoch }) => epoch)).size, 40)
+    const highest = Math.max(...claims.map(({ epoch }) => epoch))
+    for (const [index, claim] of claims.entries()) {
+      const read = await (index % 2 ? a : b).read(claim, 0, everything)
+      t.equal(read === 'stale', claim.epoch !== highest)
+    }
+    await Promise.all(claims.map((claim, index) => (index % 2 ? a : b).release(claim)))
+    t.equal((await a.findUser(alice))?.online, false)
+    t.same((await b.listUsers({ limit: 9, online: true })).users, [])
+  })
+
+  t.test('claims and releases at once leave the listing as the claim is', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    for (let round = 0; round < 25; round += 1) {
+      const first = await claimed(a, alice, socket(`x${round}`))
+      const [, second] = await Promise.all([a.release(first), claimed(b, alice, socket(`y${round}`))])
+      t.equal((await a.listUsers({ limit: 9, online: true })).users.length, 1)
+      await b.release(second)
+      t.equal((await a.listUsers({ limit: 9, online: true })).users.length, 0)
+    }
+  })
+
+  t.test('an append tells the node that listens, and only that one', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, carol)
+    const [here, there] = [new Notices(a), new Notices(b)]
+    t.match(await a.append([item('m0')]), [{ queued: true }])
+    const claim = await claimed(a, alice, socket('c1'))
+    t.match(await a.append([item('m1')]), [{ queued: false }])
+    t.match(await b.append([item('m2'), item('m3'), item('m2', { to: carol })]), [
+      { queued: false },
+      { queued: false },
+      { queued: true },
+    ])
+    const hints = await here.first('appended', 3)
+    const envelopes = await readAll(a, claim)
+    t.same(
+      hints.map(({ envelope }) => envelope),
+      envelopes.slice(1),
+      'a hint carries the envelope as it is read',
+    )
+    for (const hint of hints) t.match(hint, { username: alice, epoch: claim.epoch })
+    t.same(there.all, [])
+  })
+}

@@ -1,0 +1,111 @@
+import type { Test } from 'tap'
+import {
+  alice,
+  append,
+  bob,
+  claimed,
+  idsOf,
+  item,
+  Notices,
+  type OpenWorld,
+  open,
+  readAll,
+  register,
+  socket,
+} from './world.ts'
+
+export function deletionContract(t: Test, openWorld: OpenWorld): void {
+  t.test('the name of a deleted user stays reserved for its key', async t => {
+    const { a, b } = await openWorld(t)
+    await a.register(alice, 'one', open)
+    await b.deleteUser(alice)
+    t.equal(await a.findUser(alice), null)
+    t.same(await a.listUsers({ limit: 10 }), { users: [], cursor: null })
+    t.equal(await a.register(alice, 'two', open), 'taken')
+    t.equal(await a.register(alice, 'one', { kind: 'closed' }), 'forbidden')
+    t.equal(await a.register(alice, 'one', open), 'created')
+    t.equal((await b.findUser(alice))?.identity, 'one')
+    t.same(
+      (await b.listUsers({ limit: 10 })).users.map(({ username }) => username),
+      ['alice'],
+    )
+  })
+
+  t.test('mail, keys and sessions of a deleted user go', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    const notices = new Notices(b)
+    await append(a, item('m1'), item('m2'))
+    await a.createSession('token-1', alice, 60_000)
+    await a.createSession('token-2', alice, 60_000)
+    await a.createSession('token-3', bob, 60_000)
+    await a.publishKeys(alice, { bundle: { text: 'bundle', counter: 5 }, oneTimeKeys: [{ id: 1, key: 'k' }] })
+    await b.deleteUser(alice)
+    t.same(await a.append([item('m3')]), [{ status: 'unknown_user' }])
+    t.equal(await a.fetchKeys(alice, bob, 'f1'), 'unknown_user')
+    t.equal(await a.findSession('token-1'), null)
+    t.equal(await a.findSession('token-2'), null)
+    t.match(await a.findSession('token-3'), { username: bob })
+    await notices.first('revoked', 2)
+    t.same(new Set(notices.of('revoked').map(({ tokenHash }) => tokenHash)), new Set(['token-1', 'token-2']))
+
+    await register(a, alice)
+    t.equal(await b.countQueued(alice), 0)
+    t.same(await b.countKeys(alice), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
+    t.equal(await b.fetchKeys(alice, bob, 'f2'), 'no_keys')
+    t.same(await readAll(b, await claimed(b, alice, socket('c1'))), [])
+  })
+
+  t.test('what a fetch got before is not given again for the user that comes after', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice, bob)
+    await a.publishKeys(alice, { bundle: { text: 'old', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'old' }] })
+    await a.fetchKeys(alice, bob, 'f1')
+    await a.deleteUser(alice)
+    await register(a, alice)
+    t.equal(await a.fetchKeys(alice, bob, 'f1'), 'no_keys')
+    await a.publishKeys(alice, { bundle: { text: 'new', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'new' }] })
+    t.same(await a.fetchKeys(alice, bob, 'f1'), { bundle: 'new', oneTimeKey: { id: 1, key: 'new' } })
+  })
+
+  t.test('the claim of a deleted user goes, and its node hears of it', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    const notices = new Notices(a)
+    const claim = await claimed(a, alice, socket('c1'))
+    await b.deleteUser(alice)
+    const [replaced] = await notices.first('replaced')
+    t.match(replaced, { username: alice, connection: 'c1', instance: '' })
+    t.ok((replaced?.epoch ?? 0) > claim.epoch)
+    t.equal(await a.read(claim, 0, { maxItems: 1, maxBytes: 1 }), 'stale')
+    t.equal(await a.ack(claim, 1), 'stale')
+    await register(a, alice)
+    t.equal((await a.findUser(alice))?.online, false)
+    t.equal(await a.read(claim, 0, { maxItems: 1, maxBytes: 1 }), 'stale')
+  })
+
+  t.test('the numbers of a deleted user go on', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    const [before = 0] = await append(a, item('m1'))
+    const { epoch } = await claimed(a, alice, socket('c1'))
+    await a.reserve(alice, 700)
+    await a.deleteUser(alice)
+    await register(b, alice)
+    const [after = 0] = await append(b, item('m1'))
+    t.ok(after > before)
+    const claim = await claimed(b, alice, socket('c2'))
+    t.ok(claim.epoch > epoch)
+    t.equal(await b.reserve(alice, 1), 700)
+    t.same(idsOf(await readAll(b, claim)), ['m1'], 'the id of before is not a repetition')
+  })
+
+  t.test('deleting whom nobody knows changes nothing', async t => {
+    const { a } = await openWorld(t)
+    await a.deleteUser(alice)
+    await register(a, alice)
+    await a.deleteUser(alice)
+    await a.deleteUser(alice)
+    t.equal(await a.findUser(alice), null)
+  })
+}

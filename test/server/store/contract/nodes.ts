@@ -1,0 +1,112 @@
+import type { Test } from 'tap'
+import { limits } from '../../../../src/protocol/limits.ts'
+import {
+  alice,
+  append,
+  bob,
+  carol,
+  claimed,
+  everything,
+  http,
+  idsOf,
+  item,
+  type OpenWorld,
+  readAll,
+  register,
+  socket,
+} from './world.ts'
+
+export function nodesContract(t: Test, openWorld: OpenWorld): void {
+  t.test('each process has an id of its own, and all know one generation that stays', async t => {
+    const { a, b, open } = await openWorld(t)
+    const c = await open()
+    t.equal(new Set([a.nodeId, b.nodeId, c.nodeId]).size, 3)
+    t.ok(a.generation().length > 0)
+    t.equal(b.generation(), a.generation())
+    const before = a.generation()
+    await register(a, alice)
+    await append(a, item('m1'))
+    t.equal(c.generation(), before)
+    t.equal(a.generation(), before)
+    t.equal((await open()).generation(), before)
+  })
+
+  t.test('another deployment has another generation', async t => {
+    const [one, other] = [await openWorld(t), await openWorld(t)]
+    t.not(one.a.generation(), other.a.generation())
+  })
+
+  t.test('a store is ready while it is open', async t => {
+    const { open } = await openWorld(t)
+    const store = await open()
+    t.equal(store.isReady(), true)
+    await store.close()
+    t.equal(store.isReady(), false)
+  })
+
+  t.test(
+    'a node that stays away is dead: its users are offline, its claims are free, its indexes are cleaned',
+    async t => {
+      const { a, b, open, pass } = await openWorld(t)
+      const third = await open()
+      await register(a, alice, bob, carol)
+      const dead = await claimed(b, alice, socket('c1'))
+      const alive = await claimed(third, bob, socket('c2'))
+      await claimed(b, carol, http('t1', 60_000))
+      await append(a, item('m1'))
+      t.match(await a.append([item('m2')]), [{ queued: false }])
+      // `b` renews no more. Those who judge it have renewed for a full lease themselves.
+      for (let waitedMs = 0; waitedMs <= limits.leaseMs + 1_000; waitedMs += 1_000) {
+        await pass(1_000)
+        await Promise.all([a.renewLease(), third.renewLease()])
+      }
+      t.equal((await a.findUser(alice))?.online, false)
+      t.equal((await a.findUser(bob))?.online, true)
+      t.same(
+        (await a.listUsers({ limit: 9, online: true })).users.map(({ username }) => username),
+        ['bob'],
+      )
+      t.match(await a.append([item('m3')]), [{ queued: true }])
+      t.equal(await a.claim(carol, http('t2')), 'conflict', 'an HTTP claim is of no node')
+
+      const held = await claimed(a, alice, http('t1'))
+      t.ok(held.epoch > dead.epoch, 'what a dead node holds is free')
+      t.equal(await b.read(dead, 0, everything), 'stale')
+      t.same(idsOf(await readAll(a, held)), ['m1', 'm2', 'm3'])
+      await a.release(held)
+
+      await Promise.all([a.cleanUpDeadNodes(), third.cleanUpDeadNodes(), a.cleanUpDeadNodes()])
+      t.same(await third.read(alive, 0, everything), [], 'the living lose nothing')
+      t.equal((await third.findUser(bob))?.online, true)
+      t.same(
+        (await third.listUsers({ limit: 9, online: true })).users.map(({ username }) => username),
+        ['bob'],
+      )
+      t.equal(await b.ack(dead, Number.MAX_SAFE_INTEGER), 'stale')
+      t.equal(await a.countQueued(alice), 3)
+
+      await b.renewLease()
+      const back = await claimed(b, alice, socket('c3'))
+      t.ok(back.epoch > held.epoch, 'a node that was only away may go on')
+      t.equal((await b.findUser(alice))?.online, true)
+      await a.renewLease()
+      t.equal((await a.findUser(alice))?.online, true)
+    },
+  )
+
+  t.test('a cleaned-up claim is gone, and the next one is higher', async t => {
+    const { a, b, pass } = await openWorld(t)
+    await register(a, alice)
+    const dead = await claimed(b, alice, socket('c1'))
+    for (let waitedMs = 0; waitedMs <= limits.leaseMs + 1_000; waitedMs += 1_000) {
+      await pass(1_000)
+      await a.renewLease()
+    }
+    await a.cleanUpDeadNodes()
+    t.equal((await a.findUser(alice))?.online, false)
+    t.equal(await b.read(dead, 0, everything), 'stale')
+    t.ok((await claimed(a, alice, socket('c2'))).epoch > dead.epoch)
+    await a.cleanUpDeadNodes()
+    t.equal((await a.findUser(alice))?.online, true)
+  })
+}

@@ -1,0 +1,150 @@
+import type { Test } from 'tap'
+import {
+  alice,
+  append,
+  bob,
+  carol,
+  claimed,
+  everything,
+  idsOf,
+  item,
+  type OpenWorld,
+  readAll,
+  register,
+  socket,
+} from './world.ts'
+
+export function readingContract(t: Test, openWorld: OpenWorld): void {
+  t.test('a read goes on above a number, oldest first, and takes nothing away', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice)
+    const seqs = await append(a, item('m1'), item('m2'), item('m3'))
+    const claim = await claimed(a, alice, socket('c1'))
+    t.same(idsOf(await a.read(claim, 0, everything)), ['m1', 'm2', 'm3'])
+    t.same(idsOf(await a.read(claim, seqs[0] ?? 0, everything)), ['m2', 'm3'])
+    t.same(idsOf(await a.read(claim, (seqs[0] ?? 0) - 1, everything)), ['m1', 'm2', 'm3'])
+    t.same(idsOf(await a.read(claim, seqs[2] ?? 0, everything)), [])
+    t.equal(await a.countQueued(alice), 3)
+  })
+
+  t.test('a read is bounded by items and bytes, but never empty while there is one', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice)
+    const body = 'x'.repeat(100)
+    await append(a, ...['m1', 'm2', 'm3', 'm4'].map(id => item(id, { body })))
+    const claim = await claimed(a, alice, socket('c1'))
+    const read = async (maxItems: number, maxBytes: number) => idsOf(await a.read(claim, 0, { maxItems, maxBytes }))
+    t.same(await read(2, 1_000), ['m1', 'm2'])
+    t.same(await read(9, 300), ['m1', 'm2', 'm3'])
+    t.same(await read(9, 299), ['m1', 'm2'])
+    t.same(await read(9, 1), ['m1'])
+    t.same(await read(1, 0), ['m1'])
+  })
+
+  t.test('an inbox larger than one look is read and trimmed whole', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice)
+    const ids = Array.from({ length: 1_300 }, (_, index) => `m${index}`)
+    for (let from = 0; from < ids.length; from += 100) {
+      await append(
+        a,
+        ...ids.slice(from, from + 100).map(id => item(id, { from: Number(id.slice(1)) % 2 ? bob : carol })),
+      )
+    }
+    const claim = await claimed(a, alice, socket('c1'))
+    const envelopes = await readAll(a, claim)
+    t.same(idsOf(envelopes), ids)
+    const walked: string[] = []
+    for (let after = 0; ; ) {
+      const page = await a.read(claim, after, { maxItems: 50, maxBytes: 1_000_000 })
+      if (page === 'stale' || page.length === 0) break
+      walked.push(...page.map(({ id }) => id))
+      after = page.at(-1)?.seq ?? 0
+    }
+    t.same(walked, ids)
+    await a.ack(claim, envelopes[1_199]?.seq ?? 0)
+    t.same(idsOf(await readAll(a, claim)), ids.slice(1_200))
+    t.equal(await a.countQueued(alice), 100)
+  })
+
+  t.test('what is past its ttl is not read any more', async t => {
+    const { a, pass } = await openWorld(t)
+    await register(a, alice)
+    await append(a, item('m1', { ttlMs: 20 }), item('m2'), item('m3', { ttlMs: 20 }), item('m4'))
+    const claim = await claimed(a, alice, socket('c1'))
+    await pass(40)
+    t.same(idsOf(await a.read(claim, 0, { maxItems: 1, maxBytes: 9_999 })), ['m2'])
+    t.same(idsOf(await readAll(a, claim)), ['m2', 'm4'])
+    t.equal(await a.countQueued(alice), 2)
+  })
+
+  t.test('no ttl is above what the deployment allows', async t => {
+    const { a, pass } = await openWorld(t, { messageTtlS: 0.02 })
+    await register(a, alice)
+    await append(a, item('m1', { ttlMs: 600_000 }))
+    await pass(40)
+    t.same(await readAll(a, await claimed(a, alice, socket('c1'))), [])
+  })
+
+  t.test('behind a thousand and more that are past their ttl, the first read finds what is not', async t => {
+    const { a, pass } = await openWorld(t)
+    await register(a, alice)
+    for (const from of [bob, carol]) {
+      for (let index = 0; index < 6; index += 1) {
+        await append(a, ...Array.from({ length: 100 }, (_, at) => item(`m${index}-${at}`, { from, ttlMs: 1_000 })))
+      }
+    }
+    await append(a, item('kept'))
+    await pass(1_100)
+    const claim = await claimed(a, alice, socket('c1'))
+    t.same(idsOf(await a.read(claim, 0, { maxItems: 10, maxBytes: 9_999 })), ['kept'])
+    t.equal(await a.countQueued(alice), 1)
+  })
+
+  t.test('an acknowledgement trims up to its number; again or an older one changes nothing', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice)
+    const [one = 0, two = 0, three = 0] = await append(a, item('m1'), item('m2'), item('m3'))
+    const claim = await claimed(a, alice, socket('c1'))
+    t.equal(await a.ack(claim, two), 'acked')
+    t.same(idsOf(await readAll(a, claim)), ['m3'])
+    t.equal(await a.ack(claim, two), 'acked')
+    t.equal(await a.ack(claim, one), 'acked')
+    t.equal(await a.ack(claim, 0), 'acked')
+    t.same(idsOf(await readAll(a, claim)), ['m3'])
+    t.equal(await a.ack(claim, three), 'acked')
+    t.same(await readAll(a, claim), [])
+    t.equal(await a.ack(claim, three), 'acked')
+    await append(a, item('m4'))
+    t.equal(await a.ack(claim, three), 'acked')
+    t.same(idsOf(await readAll(a, claim)), ['m4'])
+    t.equal(await a.countQueued(alice), 1)
+  })
+
+  t.test('what waits is counted, for whoever asks', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    t.equal(await b.countQueued(alice), 0)
+    const [one = 0] = await append(a, item('m1'), item('m2'))
+    t.equal(await b.countQueued(alice), 2)
+    const outcome = await b.claim(alice, socket('c1'))
+    t.match(outcome, { queued: 2 })
+    if (outcome !== 'conflict') await b.ack(outcome.claim, one)
+    t.equal(await a.countQueued(alice), 1)
+  })
+
+  t.test('a reserved number never goes down', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    t.equal(await a.reserve(alice, 0), 0)
+    t.equal(await a.reserve(alice, 100), 100)
+    t.equal(await b.reserve(alice, 50), 100)
+    t.equal(await b.reserve(alice, 0), 100)
+    const large = Number.MAX_SAFE_INTEGER - 1
+    t.equal(await b.reserve(alice, large), large)
+    t.equal(await a.reserve(alice, 1), large)
+    const raced = await Promise.all([1, 2, 3, 4, 5].map(upTo => (upTo % 2 ? a : b).reserve(carol, upTo)))
+    for (const [index, upTo] of raced.entries()) t.ok(upTo >= index + 1)
+    t.equal(await a.reserve(carol, 0), 5)
+  })
+}

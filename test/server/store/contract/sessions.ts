@@ -1,0 +1,107 @@
+import type { Test } from 'tap'
+import { limits } from '../../../../src/protocol/limits.ts'
+import { alice, bob, Notices, type OpenWorld, register } from './world.ts'
+
+export function sessionsContract(t: Test, openWorld: OpenWorld): void {
+  t.test('a session counts on every node until it ends by itself', async t => {
+    const { a, b, pass } = await openWorld(t)
+    await register(a, alice)
+    const { expiresAt } = await a.createSession('token', alice, 60_000)
+    t.ok(Math.abs(expiresAt - Date.now() - 60_000) < 30_000, 'in ms since 1970')
+    t.same(await b.findSession('token'), { username: alice, expiresAt })
+    t.equal(await b.findSession('another'), null)
+    await a.createSession('short', alice, 20)
+    await pass(40)
+    t.equal(await b.findSession('short'), null)
+    t.match(await b.findSession('token'), { username: alice })
+  })
+
+  t.test('a revoked session ends on every node, and each is told within a second', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const [here, there] = [new Notices(a), new Notices(b)]
+    await a.createSession('one', alice, 60_000)
+    await a.createSession('two', alice, 60_000)
+    await a.revokeSession('one')
+    const start = performance.now()
+    t.equal(await a.findSession('one'), null)
+    t.equal(await b.findSession('one'), null)
+    t.match(await b.findSession('two'), { username: alice })
+    t.same((await here.first('revoked'))[0], { kind: 'revoked', tokenHash: 'one' })
+    t.same((await there.first('revoked'))[0], { kind: 'revoked', tokenHash: 'one' })
+    t.comment(`told after ${Math.round(performance.now() - start)} ms`)
+    await b.revokeSession('two')
+    await here.first('revoked', 2)
+    t.ok(here.of('revoked').some(({ tokenHash }) => tokenHash === 'two'))
+    t.equal(await a.findSession('two'), null)
+  })
+
+  t.test('revoking what nobody knows, or twice, changes nothing', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    await a.revokeSession('none')
+    await a.createSession('one', alice, 60_000)
+    await a.revokeSession('one')
+    await b.revokeSession('one')
+    t.equal(await a.findSession('one'), null)
+  })
+
+  t.test('a user has so many sessions, and the oldest goes', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    const notices = new Notices(b)
+    await a.createSession('of-bob', bob, 60_000)
+    const tokens = Array.from({ length: limits.maxSessionsPerUser + 2 }, (_, index) => `token-${index}`)
+    for (const [index, token] of tokens.entries()) await (index % 2 ? a : b).createSession(token, alice, 60_000)
+    t.equal(await a.findSession('token-0'), null)
+    t.equal(await a.findSession('token-1'), null)
+    for (const token of tokens.slice(2)) t.match(await b.findSession(token), { username: alice }, token)
+    t.match(await b.findSession('of-bob'), { username: bob })
+    await notices.first('revoked', 2)
+    t.same(new Set(notices.of('revoked').map(({ tokenHash }) => tokenHash)), new Set(['token-0', 'token-1']))
+  })
+
+  t.test('a session that ended leaves its place', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice)
+    const tokens = Array.from({ length: limits.maxSessionsPerUser }, (_, index) => `token-${index}`)
+    for (const token of tokens) await a.createSession(token, alice, 60_000)
+    await a.revokeSession('token-7')
+    await a.createSession('one-more', alice, 60_000)
+    for (const token of tokens) if (token !== 'token-7') t.ok(await a.findSession(token), token)
+    t.ok(await a.findSession('one-more'))
+  })
+
+  t.test('who is no user has no session', async t => {
+    const { a } = await openWorld(t)
+    await a.createSession('one', alice, 60_000)
+    t.equal(await a.findSession('one'), null)
+    await register(a, alice)
+    await a.deleteUser(alice)
+    await a.createSession('two', alice, 60_000)
+    t.equal(await a.findSession('two'), null)
+  })
+
+  t.test('a nonce serves one attempt of the name it was given to', async t => {
+    const { a, b, pass } = await openWorld(t)
+    await a.putChallenge('n1', alice, 60_000)
+    t.equal(await b.takeChallenge('n1', alice), true)
+    t.equal(await a.takeChallenge('n1', alice), false)
+    await a.putChallenge('n2', alice, 60_000)
+    t.equal(await a.takeChallenge('n2', bob), false)
+    t.equal(await a.takeChallenge('n2', alice), false, 'gone with the attempt of another')
+    t.equal(await a.takeChallenge('none', alice), false)
+    await a.putChallenge('n3', alice, 20)
+    await pass(40)
+    t.equal(await a.takeChallenge('n3', alice), false)
+  })
+
+  t.test('of many that use one nonce at once, one succeeds', async t => {
+    const { a, b } = await openWorld(t)
+    await a.putChallenge('n1', alice, 60_000)
+    const taken = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => (index % 2 ? a : b).takeChallenge('n1', alice)),
+    )
+    t.equal(taken.filter(Boolean).length, 1)
+  })
+}

@@ -1,0 +1,7 @@
+import t from 'tap'
+import { startRedis } from '../../fixtures/redis.ts'
+import { storeContract } from './contract.ts'
+import { redisWorlds } from './redis-world.ts'
+
+const redis = await startRedis(t, { config: { databases: '500' } })
+storeContract(t, redisWorlds(redis.url))
