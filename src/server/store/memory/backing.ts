@@ -20,7 +20,7 @@ export class MemoryBacking {
   readonly users = new Map<Username, MemoryUser>()
   readonly sessions = new Map<TokenHash, { username: Username; expiresAt: number }>()
   readonly challenges = new Map<string, { username: Username; expiresAt: number }>()
-  readonly invites = new Map<string, number>()
+  readonly invites = new Map<string, { expiresAt: number; user?: string }>()
   readonly nodes = new Map<NodeId, Node>()
   readonly fetches = new Map<Username, { since: number; count: number }>()
   readonly now: () => number
@@ -67,6 +67,13 @@ export class MemoryBacking {
     if (!held) return false
     if (held.owner.kind === 'http') return held.until > this.now()
     return (this.nodes.get(held.node)?.leaseEnd ?? 0) > this.now()
+  }
+
+  /** Takes away what sockets of dead nodes claim. */
+  releaseDead(): void {
+    for (const inbox of this.#inboxes.values()) {
+      if (inbox.held?.owner.kind === 'socket' && !this.isHeld(inbox.held)) inbox.held = undefined
+    }
   }
 
   isOnline(username: Username): boolean {

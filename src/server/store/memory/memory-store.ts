@@ -82,25 +82,24 @@ export class MemoryStore implements Store {
     const known = this.#backing.users.get(username)
     if (known && known.identity !== identity) return 'taken'
     if (known && !known.deleted) return 'same'
-    if (!this.#admits(invite)) return 'forbidden'
+    if (!this.#admits(invite, `${username} ${identity}`)) return 'forbidden'
     const nowMs = this.#backing.now()
     const user = { username, identity, registeredAt: nowMs, lastSeenAt: nowMs, deleted: false, tokens: [] }
     this.#backing.users.set(username, user)
     return 'created'
   }
 
-  #admits(invite: InviteRule): boolean {
-    if (invite.kind !== 'invite') return invite.kind === 'open'
-    const expiresAt = this.#backing.invites.get(invite.inviteHash ?? '')
-    return (
-      expiresAt !== undefined &&
-      this.#backing.invites.delete(invite.inviteHash ?? '') &&
-      expiresAt > this.#backing.now()
-    )
+  /** Who used an invite may use it again: it may not have heard that it did. */
+  #admits(rule: InviteRule, user: string): boolean {
+    if (rule.kind !== 'invite') return rule.kind === 'open'
+    const invite = this.#backing.invites.get(rule.inviteHash ?? '')
+    if (!invite || invite.expiresAt <= this.#backing.now()) return false
+    invite.user ??= user
+    return invite.user === user
   }
 
   async addInvite(inviteHash: string, ttlMs: number): Promise<void> {
-    this.#backing.invites.set(inviteHash, this.#backing.now() + ttlMs)
+    this.#backing.invites.set(inviteHash, { expiresAt: this.#backing.now() + ttlMs })
   }
 
   async findUser(username: Username): Promise<(User & { online: boolean }) | null> {
@@ -180,20 +179,21 @@ export class MemoryStore implements Store {
 
   async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
     const blocked = new Set<string>()
+    const nowMs = this.#backing.now()
     return items.map(item => {
       const pair = `${item.stream} ${item.to}`
       if (blocked.has(pair)) return { status: 'inbox_full', retryAfter: fullRetryS }
-      const result = this.#append(item)
+      const result = this.#append(item, nowMs)
       if (result.status === 'inbox_full') blocked.add(pair)
       return result
     })
   }
 
-  #append(item: AppendItem): AppendResult {
+  #append(item: AppendItem, nowMs: number): AppendResult {
     if (!this.#backing.liveUser(item.to)) return { status: 'unknown_user' }
     const inbox = this.#backing.inbox(item.to)
     const fingerprint = createHash('sha256').update(`${item.kind} ${item.body}`).digest('base64url')
-    const appended = inbox.append(item, fingerprint, this.#backing.now())
+    const appended = inbox.append(item, fingerprint, nowMs)
     if (appended.status === 'inbox_full') return { ...appended, retryAfter: fullRetryS }
     if (appended.status === 'id_reused') return appended
     const { envelope, repeated } = appended
@@ -348,11 +348,14 @@ export class MemoryStore implements Store {
   }
 
   async cleanUpDeadNodes(): Promise<void> {
-    // A claim of a dead node is judged by its lease wherever it is read; there is no index to clean.
+    this.#backing.releaseDead()
   }
 }
 
 function fill<Key extends { id: number }>(held: Key[], added: readonly Key[], full: number): Key[] {
-  const fresh = added.filter(({ id }) => !held.some(key => key.id === id))
-  return [...held, ...fresh].slice(0, Math.max(full, held.length))
+  const keys = [...held]
+  for (const key of added) {
+    if (keys.length < full && !keys.some(({ id }) => id === key.id)) keys.push(key)
+  }
+  return keys
 }

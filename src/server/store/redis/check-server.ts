@@ -45,9 +45,16 @@ export async function checkServer(redis: Redis): Promise<string[]> {
   return ['appendonly is off: what Redis holds is lost when it ends; run: redis-cli config set appendonly yes']
 }
 
+/** What is there, or now is. A Redis that is full takes no write, not even one that changes nothing. */
+export async function makeOnce(redis: Redis, key: string, value: string): Promise<string | null> {
+  const found = await redis.get(key)
+  if (found !== null) return found
+  await redis.set(key, value, 'NX')
+  return redis.get(key)
+}
+
 async function checkSchema(redis: Redis): Promise<void> {
-  await settled(redis.set(schemaKey, schemaVersion, 'NX'))
-  const found = await settled(redis.get(schemaKey))
+  const found = await settled(makeOnce(redis, schemaKey, schemaVersion))
   if (found === schemaVersion) return
   throw new RedisSetupError(
     `REDIS_URL: this Redis holds data of schema ${found}, and this version knows ${schemaVersion}; run the version that wrote it, or use another Redis`,

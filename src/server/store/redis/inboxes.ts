@@ -72,14 +72,11 @@ export class RedisInboxes implements Inboxes {
     const { username, owner } = claim
     const lastsMs = owner.kind === 'http' ? owner.ttlMs : ''
     const keys = [metaKey(username), inboxKey(username), shareKey(username)]
-    const reply = await scripts.read.run(this.#context.redis, keys, [
-      ...this.#proofOf(claim),
-      after,
-      maxItems,
-      maxBytes,
-      lastsMs,
-    ])
-    return reply === null ? 'stale' : decodeEnvelopes(asStrings(reply))
+    const args = [...this.#proofOf(claim), after, maxItems, maxBytes, lastsMs]
+    for (;;) {
+      const reply = await scripts.read.run(this.#context.redis, keys, args)
+      if (reply !== 'more') return reply === null ? 'stale' : decodeEnvelopes(asStrings(reply))
+    }
   }
 
   async ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'> {

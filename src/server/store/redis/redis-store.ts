@@ -1,28 +1,29 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import type { Username } from '../../../protocol/names.ts'
-import type {
-  AppendItem,
-  AppendResult,
-  Claim,
-  Envelope,
-  FetchedKeys,
-  InviteRule,
-  KeyCounts,
-  KeyUpload,
-  NodeId,
-  Notice,
-  Owner,
-  ReadLimit,
-  Store,
-  StoreOptions,
-  TokenHash,
-  User,
-  UserQuery,
-  UserStatus,
+import {
+  type AppendItem,
+  type AppendResult,
+  type Claim,
+  type Envelope,
+  type FetchedKeys,
+  type InviteRule,
+  type KeyCounts,
+  type KeyUpload,
+  type NodeId,
+  type Notice,
+  type Owner,
+  type ReadLimit,
+  type Store,
+  type StoreOptions,
+  StoreUnavailableError,
+  type TokenHash,
+  type User,
+  type UserQuery,
+  type UserStatus,
 } from '../store.ts'
 import { Bus } from './bus.ts'
-import { checkServer, readInfo } from './check-server.ts'
+import { checkServer, makeOnce, readInfo } from './check-server.ts'
 import { connect } from './connect.ts'
 import type { RedisContext } from './context.ts'
 import { RedisInboxes } from './inboxes.ts'
@@ -70,6 +71,7 @@ class RedisStore implements Store {
   readonly #keys: RedisKeys
   readonly #nodes: RedisNodes
   #generation = ''
+  #isGenerationKnown = false
   #hear: (notice: Notice) => void = () => {}
 
   private constructor({ options, commands, subscriber }: Parts) {
@@ -119,6 +121,9 @@ class RedisStore implements Store {
     await this.#bus.start()
     await this.#sessions.start()
     await this.#readGeneration()
+    this.#commands.on('close', () => {
+      this.#isGenerationKnown = false
+    })
     this.#commands.on('ready', () => this.#readGeneration().catch(() => this.#commands.disconnect(true)))
     await this.#nodes.renewLease()
   }
@@ -126,18 +131,24 @@ class RedisStore implements Store {
   /** Another process, or one that was emptied, may not have what the last one accepted. */
   async #readGeneration(): Promise<void> {
     const info = await readInfo(this.#commands)
-    await settled(this.#commands.set(generationKey, randomBytes(16).toString('base64url'), 'NX'))
-    const made = await settled(this.#commands.get(generationKey))
+    const made = await settled(makeOnce(this.#commands, generationKey, randomBytes(16).toString('base64url')))
     const text = `${info.get('run_id')} ${made}`
-    this.#generation = createHash('sha256').update(text).digest('base64url').slice(0, 22)
+    const generation = createHash('sha256').update(text).digest('base64url').slice(0, 22)
+    const isChanged = this.#generation !== '' && this.#generation !== generation
+    this.#generation = generation
+    this.#isGenerationKnown = true
+    // Agents that stay connected would not learn that they have to send again what has no receipt.
+    if (isChanged) this.#hear({ kind: 'lease-lost' })
   }
 
+  /** @throws {StoreUnavailableError} while a new connection has not told: an answer with the last one would hide a loss. */
   generation(): string {
+    if (!this.#isGenerationKnown) throw new StoreUnavailableError('Redis is out of reach')
     return this.#generation
   }
 
   isReady(): boolean {
-    return this.#commands.status === 'ready' && this.#leases.isHeld()
+    return this.#commands.status === 'ready' && this.#isGenerationKnown && this.#leases.isHeld()
   }
 
   onNotice(handler: (notice: Notice) => void): void {
@@ -147,6 +158,7 @@ class RedisStore implements Store {
   async close(): Promise<void> {
     this.#bus.close()
     this.#sessions.close()
+    this.#isGenerationKnown = false
     try {
       await this.#nodes.forgetSelf()
     } catch {

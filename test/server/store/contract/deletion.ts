@@ -46,7 +46,7 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.findSession('token-1'), null)
     t.equal(await a.findSession('token-2'), null)
     t.match(await a.findSession('token-3'), { username: bob })
-    await notices.first('revoked', 2)
+    await notices.revoked('token-1', 'token-2')
     t.same(new Set(notices.of('revoked').map(({ tokenHash }) => tokenHash)), new Set(['token-1', 'token-2']))
 
     await register(a, alice)

@@ -120,15 +120,24 @@ export class Notices {
 
   /** The notices of a kind, once there are `count` of them. */
   async first<K extends Kind>(kind: K, count = 1): Promise<NoticeOf<K>[]> {
+    await this.#until(() => this.of(kind).length >= count, `${count} notices ${kind}`)
+    return this.of(kind)
+  }
+
+  /** Resolves when each of the tokens has been reported, as often as may be. */
+  revoked(...tokenHashes: string[]): Promise<void> {
+    const isReported = (hash: string) => this.of('revoked').some(({ tokenHash }) => tokenHash === hash)
+    return this.#until(() => tokenHashes.every(isReported), `news of ${tokenHashes}`)
+  }
+
+  async #until(check: () => boolean, what: string): Promise<void> {
     const timeout = delay(deadlineMs, 'late', { ref: false })
-    for (;;) {
-      const found = this.of(kind)
-      if (found.length >= count) return found
+    while (!check()) {
       const heard = new Promise<void>(resolve => {
         this.#heard = resolve
       })
       if ((await Promise.race([heard, timeout])) === 'late') {
-        throw new Error(`${found.length} of ${count} notices ${kind} came`)
+        throw new Error(`waited in vain for ${what}`)
       }
     }
   }

@@ -3,13 +3,13 @@
 -- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same of one sender,
 --       then for each item: recipient (from 1), stream, from, id, kind, ttl (ms), fingerprint, body
 -- Returns now; one string an item: "s seq prev" stored, "r seq" stored before, "u" unknown user, "i" id reused,
---         "f" inbox full, "e" failed; one string a recipient: "" or "node epoch" of who listens.
+--         "f" inbox full, "e" failed (a key of this inbox is not what it should be); one string a recipient: "" or "node epoch" of who listens.
 local now = clock()
 local windowMs = tonumber(ARGV[1])
 local window = math.floor(now / windowMs)
 local maxCount, maxBytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local maxSenderCount, maxSenderBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
-local recipients, blocked = {}, {}
+local recipients, blocked = {}, {} -- blocked: why a stream may not write to a recipient any more
 
 local function load(index)
   local key = (index - 1) * 5
@@ -58,8 +58,6 @@ local function append(at)
   recipients[index] = to
   if not to.live then return 'u' end
   local from, id, fingerprint, body = ARGV[at + 2], ARGV[at + 3], ARGV[at + 6], ARGV[at + 7]
-  local pair = ARGV[at + 1] .. ' ' .. index
-  if blocked[pair] then return 'f' end
   local field = from .. ' ' .. id
   local seen = findSeen(to, field)
   if seen then
@@ -67,10 +65,7 @@ local function append(at)
     return before == fingerprint and 'r ' .. seq or 'i'
   end
   local share, size = shareOf(to, from), #body
-  if isFull(to, share, size) then
-    blocked[pair] = true
-    return 'f'
-  end
+  if isFull(to, share, size) then return 'f' end
   local seq, prev = after(to.seq, now), to.seq
   local envelope = id .. ' ' .. from .. ' ' .. ARGV[at + 4] .. ' ' .. text(prev) .. ' ' .. text(now)
     .. ' ' .. text(now + ARGV[at + 5]) .. ' ' .. size
@@ -99,14 +94,24 @@ local function listener(to)
   return to.node .. ' ' .. to.epoch
 end
 
-local results, listeners = {}, {}
-for at = 6, #ARGV, 8 do
+-- After a refusal that a retry may mend, later ones of the stream to that recipient are refused alike: none overtakes.
+local function appendNext(at)
+  local pair = ARGV[at + 1] .. ' ' .. ARGV[at]
+  if blocked[pair] then return blocked[pair] end
   local done, result = pcall(append, at)
-  results[#results + 1] = done and result or 'e'
+  if not done then result = 'e' end
+  if result == 'f' or result == 'e' then blocked[pair] = result end
+  return result
 end
+
+local results, listeners, failed = {}, {}, {}
+for at = 6, #ARGV, 8 do results[#results + 1] = appendNext(at) end
 for index = 1, #KEYS / 5 do
   local to = recipients[index]
-  if to and to.changed then save(to) end
+  if to and to.changed then failed[tostring(index)] = not pcall(save, to) end
   listeners[index] = listener(to)
+end
+for number in ipairs(results) do
+  if failed[ARGV[8 * number - 2]] then results[number] = 'e' end
 end
 return { text(now), results, listeners }

@@ -11,6 +11,7 @@ if ARGV[3] ~= '' and held then
   local isLive = isHttp and tonumber(deadline) > now
   if isLive and held == ARGV[1] then
     redis.call('HSET', KEYS[1], 'node', ARGV[2], 'until', text(now + ARGV[3]))
+    if live == '1' then redis.call('HSET', KEYS[2], 'lastSeenAt', text(now)) end
     return { 'taken', epoch, count or '0', '', '' }
   end
   if isLive then return { 'conflict' } end

@@ -7,5 +7,7 @@ local owner, node, epoch = unpack(redis.call('HMGET', KEYS[2], 'owner', 'node', 
 local tokens = redis.call('ZRANGE', KEYS[3], 0, -1)
 redis.call('HSET', KEYS[1], 'deleted', text(clock()))
 redis.call('HDEL', KEYS[2], 'live', 'owner', 'node', 'until', 'returned', 'count', 'bytes', 'seen')
+-- Answers to key fetches, kept for a while, are not those of the user that comes after.
+redis.call('HINCRBY', KEYS[2], 'lives', 1)
 redis.call('UNLINK', unpack(KEYS, 3))
 return { owner or '', node or '', epoch or '0', unpack(tokens) }

@@ -3,10 +3,11 @@
 -- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys, 5 this request's answer
 -- ARGV: 1 ms an answer is kept, 2 and 3 most takes in a window and its ms
 -- Returns "unknown_user", "no_keys", or bundle, one-time key, KEM key ("" for none), how many are left of each, owner, node.
-local live, owner, node = unpack(redis.call('HMGET', KEYS[1], 'live', 'owner', 'node'))
+local live, lives, owner, node = unpack(redis.call('HMGET', KEYS[1], 'live', 'lives', 'owner', 'node'))
 if live ~= '1' then return { 'unknown_user' } end
-local answer = redis.call('GET', KEYS[5])
-if answer then return cmsgpack.unpack(answer) end
+local kept = redis.call('GET', KEYS[5])
+local answer = kept and cmsgpack.unpack(kept)
+if answer and answer.lives == (lives or '0') then return answer.found end
 local bundle, since, taken = unpack(redis.call('HMGET', KEYS[2], 'bundle', 'since', 'taken'))
 if not bundle then return { 'no_keys' } end
 
@@ -21,5 +22,5 @@ if tonumber(taken) < tonumber(ARGV[2]) then
   kemKey = redis.call('LPOP', KEYS[4]) or ''
 end
 local found = { 'found', bundle, key, kemKey }
-redis.call('SET', KEYS[5], cmsgpack.pack(found), 'PX', ARGV[1])
+redis.call('SET', KEYS[5], cmsgpack.pack({ lives = lives or '0', found = found }), 'PX', ARGV[1])
 return { 'found', bundle, key, kemKey, redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[4]), owner and node or '' }

@@ -1,6 +1,6 @@
 -- Joined in front of every script. What a user owns, all in one slot:
 --   aim:{u}:user   hash   identity, registeredAt, lastSeenAt, deleted
---   aim:{u}:meta   hash   live; seq (last given), epoch (last given), count and bytes of the inbox; who claims it: owner, node, and for
+--   aim:{u}:meta   hash   live, lives (how often it was deleted); seq (last given), epoch (last given), count and bytes of the inbox; who claims it: owner, node, and for
 --                         HTTP until and returned; seen (the window of the newest dedupe entry); reserved; fence
 --   aim:{u}:inbox  stream id seq-0, fields e ("id from kind prev sentAt expiresAt bytes") and b (body)
 --   aim:{u}:share  hash   sender -> "count bytes" of what waits from it

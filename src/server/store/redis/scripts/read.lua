@@ -1,7 +1,7 @@
 -- Reads an inbox in order. What is past its ttl is removed on the way.
 -- KEYS: 1 meta, 2 inbox, 3 share
 -- ARGV: 1 epoch, 2 owner, 3 after, 4 most envelopes, 5 most bytes, 6 HTTP: ms the claim lasts from now, or ""
--- Returns false when the claim is not this one's any more, else id, e, b of each.
+-- Returns false when the claim is not this one's any more, "more" when all it saw was expired (call again), else id, e, b of each.
 local chunk = 32
 local now = clock()
 local epoch, owner, returned = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'owner', 'returned'))
@@ -9,7 +9,7 @@ if epoch ~= ARGV[1] or owner ~= ARGV[2] then return false end
 
 local maxItems, maxBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local found, expired, bytes, items = {}, {}, 0, 0
-local from, isOver = '(' .. ARGV[3] .. '-0', false
+local from, isOver, isCut = '(' .. ARGV[3] .. '-0', false, false
 
 local function take(entry)
   local expiresAt, size = string.match(entry[2][2], '(%d+) (%d+)$')
@@ -33,7 +33,8 @@ repeat
   end
   if #entries > 0 then from = '(' .. entries[#entries][1] end
   -- One call holds Redis for so long only; the next one goes on with what is expired.
-  isOver = isOver or #entries < chunk or #expired >= 1000
+  isCut = #entries == chunk and #expired >= 1000
+  isOver = isOver or isCut or #entries < chunk
 until isOver
 
 for _, entry in ipairs(expired) do redis.call('XDEL', KEYS[2], entry[1]) end
@@ -42,4 +43,4 @@ if ARGV[6] ~= '' then
   local last = #found > 0 and tonumber(string.match(found[#found - 2], '^%d+')) or 0
   redis.call('HSET', KEYS[1], 'until', text(now + ARGV[6]), 'returned', text(math.max(tonumber(returned) or 0, last)))
 end
-return found
+return isCut and items == 0 and 'more' or found
