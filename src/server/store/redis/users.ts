@@ -113,7 +113,7 @@ export class RedisUsers {
 
   /** The next names of an index after `last`. */
   async #names(index: string, prefix: string, last: string): Promise<Username[]> {
-    const from = last > prefix ? `(${last}` : `[${prefix}`
+    const from = last !== '' && last >= prefix ? `(${last}` : `[${prefix}`
     const to = prefix === '' ? '+' : `(${prefix}\x7f`
     const names = await settled(this.#context.redis.zrange(index, from, to, 'BYLEX', 'LIMIT', 0, lookahead))
     return names.map(parseUsername)

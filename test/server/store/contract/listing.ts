@@ -52,6 +52,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await namesOf(a, { limit: 99, prefix: 'zzzz' }), [])
     t.same(await namesOf(a, { limit: 99, prefix: 'zzz' }), ['zzz'])
     t.same(await pagesOf(a, { limit: 2, prefix: 'abz' }), [['abz', 'abz9']])
+    t.same(await pagesOf(a, { limit: 1, prefix: 'abz' }), [['abz'], ['abz9']], 'the prefix may be a name')
   })
 
   t.test('who listens is online, on every node, until it stops', async t => {

@@ -6,6 +6,7 @@ import {
   bob,
   carol,
   claimed,
+  dave,
   everything,
   http,
   idsOf,
@@ -49,7 +50,8 @@ export function nodesContract(t: Test, openWorld: OpenWorld): void {
     async t => {
       const { a, b, open, pass } = await openWorld(t)
       const third = await open()
-      await register(a, alice, bob, carol)
+      await register(a, alice, bob, carol, dave)
+      const untouched = await claimed(b, dave, socket('c0'))
       const dead = await claimed(b, alice, socket('c1'))
       const alive = await claimed(third, bob, socket('c2'))
       await claimed(b, carol, http('t1', 60_000))
@@ -82,6 +84,8 @@ export function nodesContract(t: Test, openWorld: OpenWorld): void {
         (await third.listUsers({ limit: 9, online: true })).users.map(({ username }) => username),
         ['bob'],
       )
+      t.equal(await b.read(untouched, 0, everything), 'stale', 'what was cleaned up is gone')
+      t.ok((await claimed(a, dave, socket('c4'))).epoch > untouched.epoch)
       t.equal(await b.ack(dead, Number.MAX_SAFE_INTEGER), 'stale')
       t.equal(await a.countQueued(alice), 3)
 
@@ -93,20 +97,4 @@ export function nodesContract(t: Test, openWorld: OpenWorld): void {
       t.equal((await a.findUser(alice))?.online, true)
     },
   )
-
-  t.test('a cleaned-up claim is gone, and the next one is higher', async t => {
-    const { a, b, pass } = await openWorld(t)
-    await register(a, alice)
-    const dead = await claimed(b, alice, socket('c1'))
-    for (let waitedMs = 0; waitedMs <= limits.leaseMs + 1_000; waitedMs += 1_000) {
-      await pass(1_000)
-      await a.renewLease()
-    }
-    await a.cleanUpDeadNodes()
-    t.equal((await a.findUser(alice))?.online, false)
-    t.equal(await b.read(dead, 0, everything), 'stale')
-    t.ok((await claimed(a, alice, socket('c2'))).epoch > dead.epoch)
-    await a.cleanUpDeadNodes()
-    t.equal((await a.findUser(alice))?.online, true)
-  })
 }

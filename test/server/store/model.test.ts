@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import t from 'tap'
+import { memoryBacking, openMemoryStore } from '../../../src/server/store/memory/memory-store.ts'
+import { openRedisStore } from '../../../src/server/store/redis/redis-store.ts'
+import type { Store } from '../../../src/server/store/store.ts'
+import { startRedis } from '../../fixtures/redis.ts'
+import { until } from './contract/world.ts'
+import { type Operation, operations } from './model/operations.ts'
+import { Player } from './model/player.ts'
+
+/** Small enough that every bound is met often. */
+const small = { messageTtlS: 86_400, dedupeWindowS: 86_400, inboxMaxMessages: 6, inboxMaxBytes: 400 }
+const numRuns = Number(process.env.RUNS ?? 200)
+let runs = 0
+
+async function openRedisNodes(url: string): Promise<Store[]> {
+  const open = () => openRedisStore({ ...small, nodeId: randomUUID() }, { url })
+  const nodes = await Promise.all([open(), open()])
+  t.teardown(() => Promise.all(nodes.map(node => node.close())))
+  return nodes
+}
+
+function openMemoryNodes(): Store[] {
+  const backing = memoryBacking(small)
+  return [0, 1].map(() => openMemoryStore({ ...small, nodeId: randomUUID() }, backing))
+}
+
+/** Each run has users of its own, so that Redis need not be emptied. */
+async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Promise<void> {
+  const run = `r${runs++}`
+  const model = new Player(openMemoryNodes(), run)
+  const real = new Player(redisNodes, run)
+  await Promise.all(redisNodes.map(node => node.renewLease()))
+  for (const operation of sequence) {
+    const expected = JSON.stringify((await model.play(operation)) ?? null)
+    const found = JSON.stringify((await real.play(operation)) ?? null)
+    if (expected !== found) {
+      throw new Error(`${JSON.stringify(operation)}\n  memory: ${expected}\n  redis:  ${found}`)
+    }
+  }
+  await until(() => real.noticed >= model.noticed, `${model.noticed} notices come, of which there are ${real.noticed}`)
+  const [expected, found] = [JSON.stringify(model.notices), JSON.stringify(real.notices)]
+  if (expected !== found) throw new Error(`notices\n  memory: ${expected}\n  redis:  ${found}`)
+}
+
+t.test('any sequence of operations on two nodes gives the same results on both engines', async t => {
+  const redis = await startRedis(t)
+  const nodes = await openRedisNodes(redis.url)
+  await fc.assert(
+    fc.asyncProperty(operations, sequence => playBoth(nodes, sequence)),
+    { numRuns },
+  )
+  t.pass(`${numRuns} sequences`)
+})

@@ -1,0 +1,218 @@
+import { parseUsername, type Username } from '../../../../src/protocol/names.ts'
+import type {
+  AppendItem,
+  AppendResult,
+  Claim,
+  Envelope,
+  InviteRule,
+  Notice,
+  Store,
+} from '../../../../src/server/store/store.ts'
+import type { Choice, ItemChoice, NumberChoice, Operation, RuleChoice } from './operations.ts'
+
+type Play<K extends Operation['kind']> = Extract<Operation, { kind: K }>
+
+/** Plays operations on two nodes of one engine and says what came of them, in terms that do not depend on clock or engine. */
+export class Player {
+  readonly #nodes: readonly Store[]
+  readonly #run: string
+  /** The numbers of each inbox, in the order they appeared. */
+  readonly #seqs = new Map<Username, number[]>()
+  readonly #epochs = new Map<Username, number[]>()
+  readonly #claims: { claim: Claim; node: Choice }[] = []
+  readonly #notices: Notice[][] = []
+
+  constructor(nodes: readonly Store[], run: string) {
+    this.#nodes = nodes
+    this.#run = run
+    for (const store of nodes) {
+      const heard: Notice[] = []
+      this.#notices.push(heard)
+      store.onNotice(notice => {
+        if ('username' in notice && notice.username.startsWith(run)) heard.push(notice)
+      })
+    }
+  }
+
+  /** How many notices came, of any node. */
+  get noticed(): number {
+    return this.#notices.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** What each node heard, in no order. */
+  get notices(): string[][] {
+    return this.#notices.map(heard => heard.map(notice => JSON.stringify(this.#notice(notice))).sort())
+  }
+
+  play(operation: Operation): Promise<unknown> {
+    const store = this.#store(operation.node)
+    switch (operation.kind) {
+      case 'register':
+        return store.register(this.#user(operation.user), `key-${operation.key}`, this.#rule(operation.rule))
+      case 'addInvite':
+        return store.addInvite(this.#text(operation.invite), 3_600_000)
+      case 'findUser':
+        return this.#findUser(store, operation.user)
+      case 'deleteUser':
+        return store.deleteUser(this.#user(operation.user))
+      case 'countQueued':
+        return store.countQueued(this.#user(operation.user))
+      case 'countKeys':
+        return store.countKeys(this.#user(operation.user))
+      case 'listUsers':
+        return this.#list(store, operation)
+      case 'createSession':
+        return store.createSession(this.#text(operation.text), this.#user(operation.user), 3_600_000).then(() => 'made')
+      case 'findSession':
+        return store.findSession(this.#text(operation.text)).then(session => session && this.#short(session.username))
+      case 'revokeSession':
+        return store.revokeSession(this.#text(operation.text))
+      case 'putChallenge':
+        return store.putChallenge(this.#text(operation.text), this.#user(operation.user), 3_600_000)
+      case 'takeChallenge':
+        return store.takeChallenge(this.#text(operation.text), this.#user(operation.user))
+      case 'append':
+        return this.#append(store, operation.items)
+      case 'claim':
+        return this.#claim(store, operation)
+      case 'read':
+        return this.#read(operation)
+      case 'ack':
+        return this.#withClaim(operation, (at, claim) => at.ack(claim, this.#number(claim.username, operation.seq)))
+      case 'release':
+        return this.#withClaim(operation, (at, claim) => at.release(claim))
+      case 'reserve':
+        return store.reserve(this.#user(operation.user), operation.upTo)
+      case 'publishKeys':
+        return this.#publish(store, operation)
+      case 'fetchKeys':
+        return store.fetchKeys(this.#user(operation.user), this.#user(operation.requester), this.#text(operation.text))
+    }
+  }
+
+  #store(node: Choice): Store {
+    const store = this.#nodes[node % this.#nodes.length]
+    if (!store) throw new Error('no node')
+    return store
+  }
+
+  #user = (choice: Choice): Username => parseUsername(`${this.#run}-user${choice}`)
+  #text = (choice: Choice): string => `${this.#run}-${choice}`
+  #short = (username: string): string => username.slice(this.#run.length)
+
+  #rule(rule: RuleChoice): InviteRule {
+    if (rule === 'open' || rule === 'closed') return { kind: rule }
+    return { kind: 'invite', inviteHash: rule === 'no invite' ? undefined : this.#text(rule.invite) }
+  }
+
+  async #findUser(store: Store, choice: Choice): Promise<unknown> {
+    const user = await store.findUser(this.#user(choice))
+    return user && { identity: user.identity, online: user.online }
+  }
+
+  async #list(store: Store, { online, limit, cursor, prefix }: Play<'listUsers'>): Promise<unknown> {
+    const page = await store.listUsers({
+      limit,
+      prefix: prefix === undefined ? this.#run : this.#user(prefix),
+      ...(online !== undefined && { online }),
+      ...(cursor !== undefined && { cursor: this.#user(cursor) }),
+    })
+    const users = page.users.map(user => [this.#short(user.username), user.online])
+    return { users, cursor: page.cursor && this.#short(page.cursor) }
+  }
+
+  async #append(store: Store, choices: readonly ItemChoice[]): Promise<unknown> {
+    const items = choices.map(choice => this.#item(choice))
+    const results = await store.append(items)
+    return results.map((result, index) => this.#result(result, items[index]?.to))
+  }
+
+  #item({ stream, from, to, id, isExchange, body }: ItemChoice): AppendItem {
+    const kind = isExchange ? 'key_exchange' : 'message'
+    const [sender, recipient] = [this.#user(from), this.#user(to)]
+    return { stream: `${stream}`, from: sender, to: recipient, id: `${id}`, kind, body, ttlMs: 3_600_000 }
+  }
+
+  #result(result: AppendResult, to: Username | undefined): unknown {
+    if (result.status !== 'stored' || !to) return result.status
+    return [this.#rank(this.#seqs, to, result.seq), result.queued, result.repeated]
+  }
+
+  async #claim(store: Store, { user, token, node }: Play<'claim'>): Promise<unknown> {
+    const connection = token === undefined ? `c${this.#claims.length}` : `t${token}`
+    const outcome = await store.claim(
+      this.#user(user),
+      token === undefined
+        ? { kind: 'socket', connection, instance: `i${this.#claims.length}` }
+        : { kind: 'http', connection, ttlMs: 3_600_000 },
+    )
+    if (outcome === 'conflict') return outcome
+    const { claim, queued } = outcome
+    this.#claims.push({ claim, node })
+    return { queued, epoch: this.#rank(this.#epochs, claim.username, claim.epoch), owner: claim.owner }
+  }
+
+  #read({ after, maxItems, maxBytes, ...operation }: Play<'read'>): Promise<unknown> {
+    return this.#withClaim(operation, async (store, claim) => {
+      const above = this.#number(claim.username, after)
+      const envelopes = await store.read(claim, above, { maxItems, maxBytes })
+      return envelopes === 'stale' ? envelopes : envelopes.map(envelope => this.#envelope(claim.username, envelope))
+    })
+  }
+
+  /** At the node of the claim, seven times of eight: elsewhere a socket's claim is stale. */
+  async #withClaim(
+    { claim: choice, node }: { claim: Choice; node: Choice },
+    use: (store: Store, claim: Claim) => Promise<unknown>,
+  ): Promise<unknown> {
+    const known = this.#claims[choice % Math.max(1, this.#claims.length)]
+    if (!known) return 'no claim yet'
+    return use(this.#store(choice % 8 === 0 ? node : known.node), known.claim)
+  }
+
+  #publish(store: Store, { user, counter, oneTime, kem }: Play<'publishKeys'>): Promise<unknown> {
+    return store.publishKeys(this.#user(user), {
+      ...(counter !== undefined && { bundle: { text: `bundle-${counter}`, counter } }),
+      oneTimeKeys: oneTime.map(id => ({ id, key: `key-${id}` })),
+      oneTimeKemKeys: kem.map(id => ({ id, key: `kem-${id}`, signature: 'signature' })),
+    })
+  }
+
+  #envelope(username: Username, { seq, prev, sentAt, from, ...envelope }: Envelope): unknown {
+    const prevRank = prev === 0 ? 'first' : this.#rank(this.#seqs, username, prev)
+    return { ...envelope, from: this.#short(from), seq: this.#rank(this.#seqs, username, seq), prev: prevRank }
+  }
+
+  #notice(notice: Notice): unknown {
+    if (!('username' in notice)) return notice
+    const { username } = notice
+    const common = { kind: notice.kind, username: this.#short(username) }
+    switch (notice.kind) {
+      case 'appended': {
+        const envelope = notice.envelope && this.#envelope(username, notice.envelope)
+        return { ...common, epoch: this.#rank(this.#epochs, username, notice.epoch), envelope }
+      }
+      case 'replaced':
+        return { ...common, connection: notice.connection, instance: notice.instance }
+      case 'keys-low':
+        return { ...common, counts: notice.counts }
+    }
+  }
+
+  #number(username: Username, choice: NumberChoice): number {
+    if (choice === 'zero') return 0
+    if (choice === 'largest') return Number.MAX_SAFE_INTEGER
+    const given = this.#seqs.get(username) ?? []
+    return given[choice.given % Math.max(1, given.length)] ?? 0
+  }
+
+  /** Its place among the numbers of the inbox. A new one must be higher than all before. */
+  #rank(numbers: Map<Username, number[]>, username: Username, number: number): number {
+    const known = numbers.get(username) ?? []
+    numbers.set(username, known)
+    const place = known.indexOf(number)
+    if (place >= 0) return place
+    if (number <= (known.at(-1) ?? 0)) throw new Error(`${number} comes after ${known.at(-1)}`)
+    return known.push(number) - 1
+  }
+}
