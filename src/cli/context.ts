@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { type Client, openClient, openDirectoryStore } from '../client/node.ts'
+import { type Client, NotRegisteredError, openClient, openDirectoryStore } from '../client/node.ts'
 import { defer } from '../util/deferred.ts'
 import { raceAbort } from '../util/signal.ts'
 import { CliError } from './failure.ts'
@@ -26,7 +26,9 @@ type Work<T> = (client: Client) => Promise<T>
  */
 export async function withAgent<T>({ settings }: Context, work: Work<T>): Promise<T> {
   await requireState(settings)
-  return withNewAgent(settings, work)
+  return withNewAgent(settings, work).catch(error => {
+    throw error instanceof NotRegisteredError ? notRegistered(settings) : error
+  })
 }
 
 /** The same; makes the state where there is none. */
@@ -56,8 +58,8 @@ export const withConnectedAgent = <T>(context: Context, work: Work<T>): Promise<
     }
   })
 
-async function openAgent({ server, domain, caFile, directory }: Settings): Promise<Client> {
-  const store = await openDirectoryStore(directory)
+async function openAgent({ server, domain, caFile, directory, secret }: Settings): Promise<Client> {
+  const store = await openDirectoryStore(directory, secret ? { secret } : {})
   try {
     return await openClient({
       server,

@@ -1,4 +1,4 @@
-import { ClientError, CryptoError, ProtocolError, StateError } from '../client/node.ts'
+import { ClientError, CryptoError, ProtocolError, StateError, type StateErrorCode } from '../client/node.ts'
 import { type Exit, exitCodes } from './exit-codes.ts'
 
 /** How a command failed: what the process ends with, and what it says. */
@@ -26,6 +26,7 @@ const exitOf: Record<string, Exit> = {
   server_url: 'usage',
   not_registered: 'state',
   already_registered: 'state',
+  unknown_peer: 'state',
   closed: 'fault',
 }
 
@@ -33,13 +34,24 @@ const exitOf: Record<string, Exit> = {
 export function toFailure(error: unknown): Failure {
   if (error instanceof CliError) return { exit: error.exit, code: error.code, message: error.message }
   if (error instanceof ProtocolError) return refusal(error)
-  if (error instanceof StateError) return { exit: 'state', code: `state_${error.code}`, message: error.message }
+  if (error instanceof StateError) return stateFailure(error)
   if (error instanceof CryptoError) return { exit: 'refused', code: error.code, message: error.message }
   if (error instanceof ClientError) {
     return { exit: exitOf[error.code] ?? 'refused', code: error.code, message: error.message }
   }
   return { exit: 'fault', code: 'fault', message: error instanceof Error ? error.message : String(error) }
 }
+
+/** What the command line offers beyond what the library says. */
+const ways: Partial<Record<StateErrorCode, string>> = {
+  secret_missing: ' Set AIMESSAGE_PASSPHRASE, or name the file with --key-file.',
+}
+
+const stateFailure = ({ code, message }: StateError): Failure => ({
+  exit: 'state',
+  code: `state_${code}`,
+  message: `${message}${ways[code] ?? ''}`,
+})
 
 const refusal = ({ code, message, retryAfter }: ProtocolError): Failure => ({
   exit: 'refused',

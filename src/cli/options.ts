@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Secret } from '../client/node.ts'
 import { checkDomain, parseServerUrl } from '../client/server-url.ts'
 import { usageError } from './failure.ts'
+import { readSecret } from './secret.ts'
 
 export const defaultServer = 'ws://localhost:8080'
 export const defaultAgent = 'default'
@@ -19,6 +21,7 @@ export type SharedOptions = {
   agent?: string
   home?: string
   caFile?: string
+  keyFile?: string
   json?: boolean
 }
 
@@ -30,6 +33,8 @@ export type Settings = {
   agent: string
   /** Where this agent's state is. */
   directory: string
+  /** What encrypts it, where something was given. */
+  secret?: Secret
 }
 
 const homeHint = join('~', '.aimessage')
@@ -42,6 +47,7 @@ export function addSharedOptions(program: Command): void {
     .addOption(
       new Option('--home <directory>', `where identities are kept (default: ${homeHint})`).env('AIMESSAGE_HOME'),
     )
+    .addOption(new Option('--key-file <file>', '32 random bytes that encrypt the state').env('AIMESSAGE_KEY_FILE'))
     .option('--ca-file <pem>', 'certificates of a private authority to trust for wss')
     .option('--json', 'one JSON object a line on standard output, and nothing else there')
 }
@@ -50,7 +56,7 @@ export function addSharedOptions(program: Command): void {
  * Fills in defaults and checks. An empty variable counts as not set.
  * @throws {CliError} {ServerUrlError} both of them usage errors.
  */
-export function readSettings({ server, domain, agent = defaultAgent, home, caFile }: SharedOptions): Settings {
+export function readSettings({ server, domain, agent = defaultAgent, home, caFile, keyFile }: SharedOptions): Settings {
   const url = server || defaultServer
   parseServerUrl(url)
   if (domain !== undefined) checkDomain(domain)
@@ -60,12 +66,14 @@ export function readSettings({ server, domain, agent = defaultAgent, home, caFil
     )
   }
   if (caFile !== undefined) checkCertificates(caFile)
+  const secret = readSecret(keyFile)
   return {
     server: url,
     agent,
     directory: join(home ? resolve(home) : join(homedir(), '.aimessage'), agent),
     ...(domain !== undefined && { domain }),
     ...(caFile !== undefined && { caFile }),
+    ...(secret && { secret }),
   }
 }
 

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 
 /** Colours for one stream; text comes back as it went in where the stream is no terminal. */
-export type Paint = Record<'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan', (text: string) => string>
+export type Paint = Record<'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan' | 'paper', (text: string) => string>
 
 type Terminal = { isTTY?: boolean }
 
@@ -10,7 +10,7 @@ const plain = (text: string): string => text
 /** https://no-color.org */
 export function paintFor(stream: Terminal, env: NodeJS.ProcessEnv = process.env): Paint {
   const coloured = stream.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
-  const paint = (style: keyof Paint) =>
+  const paint = (style: Parameters<typeof styleText>[0]) =>
     coloured ? (text: string) => styleText(style, text, { validateStream: false }) : plain
   return {
     bold: paint('bold'),
@@ -19,5 +19,7 @@ export function paintFor(stream: Terminal, env: NodeJS.ProcessEnv = process.env)
     yellow: paint('yellow'),
     red: paint('red'),
     cyan: paint('cyan'),
+    /** For what is drawn in white, on black. */
+    paper: paint(['whiteBright', 'bgBlack']),
   }
 }

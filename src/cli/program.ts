@@ -1,17 +1,50 @@
-import { readFileSync } from 'node:fs'
 import { Command, type CommanderError } from 'commander'
+import { addAdmin } from './admin/admin-commands.ts'
+import { addAllow, addBlock, addPrivacy, addSessions, addUnrule } from './commands/access.ts'
+import { addCard } from './commands/card.ts'
 import { addDemo } from './commands/demo.ts'
+import { addDecrypt, addEncrypt } from './commands/encryption.ts'
 import { addLogout } from './commands/logout.ts'
+import { addMcp } from './commands/mcp.ts'
+import { addExport, addImport } from './commands/moving.ts'
 import { addListen, addRecv } from './commands/receive.ts'
 import { addRegister } from './commands/register.ts'
+import { addRequest } from './commands/request.ts'
 import { addSend } from './commands/send.ts'
 import { addServe } from './commands/serve.ts'
+import { addTrust } from './commands/trust.ts'
 import { addUsers } from './commands/users.ts'
+import { addVerify } from './commands/verify.ts'
 import { addWhoami } from './commands/whoami.ts'
 import type { Start } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { usageError } from './failure.ts'
 import { addSharedOptions } from './options.ts'
+import { version } from './version.ts'
+
+const agentCommands = [
+  addRegister,
+  addSend,
+  addRequest,
+  addListen,
+  addRecv,
+  addUsers,
+  addCard,
+  addWhoami,
+  addVerify,
+  addTrust,
+  addPrivacy,
+  addAllow,
+  addBlock,
+  addUnrule,
+  addSessions,
+  addLogout,
+  addMcp,
+  addExport,
+  addImport,
+  addEncrypt,
+  addDecrypt,
+]
 
 /** The whole command line. Parsing throws `CliError` for a wrong one, `CommanderError` where help was asked for. */
 export function buildProgram(start: Start): Command {
@@ -23,22 +56,29 @@ export function buildProgram(start: Start): Command {
     .addHelpText('after', exitText)
   addSharedOptions(program)
   addServe(program)
-  for (const add of [addRegister, addSend, addListen, addRecv, addUsers, addWhoami, addLogout]) add(program, start)
+  for (const add of agentCommands) add(program, start)
+  addAdmin(program, start)
   addDemo(program, start)
-  for (const command of [program, ...program.commands]) command.exitOverride(error => explain(command, error))
+  for (const command of [program, ...allCommands(program)]) command.exitOverride(error => explain(command, error))
   return program
 }
 
-const version = (): string => JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+/** With those of a command that has some of its own. */
+const allCommands = ({ commands }: Command): Command[] =>
+  commands.flatMap(command => [command, ...allCommands(command)])
 
 /** Says what is wrong, what would be right, and where to read more. */
 function explain(command: Command, error: CommanderError): never {
   if (error.exitCode === 0) throw error
-  if (error.code === 'commander.help') throw usageError('which command? Run "aimessage --help" for all of them')
-  const name = command.parent ? `${command.parent.name()} ${command.name()}` : command.name()
+  const name = pathOf(command)
+  if (error.code === 'commander.help') throw usageError(`which command? Run "${name} --help" for all of them`)
   const what = error.message.replace(/^error: /, '')
   throw usageError(`${what}\nusage: ${name} ${command.usage()}\nRun "${name} --help" for more.`)
 }
+
+/** `aimessage admin block` */
+const pathOf = (command: Command): string =>
+  command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name()
 
 function exitText(): string {
   const rows = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padEnd(5)}${meaning}`)

@@ -17,6 +17,8 @@ const AccountRecord = recordCodec(
     registered: Type.Boolean(),
     token: Type.Optional(Type.String()),
     generation: Type.Optional(Type.String()),
+    /** A server said that the user was deleted there. Only a registration by hand takes the name again. */
+    deleted: Type.Optional(Type.Boolean()),
   }),
 )
 type AccountRecord = Static<typeof AccountRecord.schema>
@@ -63,6 +65,7 @@ export class Identity {
   #self: Self | undefined
   #token: string | undefined
   #generation: string | undefined
+  #isDeleted = false
 
   private constructor(store: StateStore) {
     this.#store = store
@@ -94,6 +97,11 @@ export class Identity {
     return this.#token
   }
 
+  /** Whether the user was deleted on purpose. */
+  get isDeleted(): boolean {
+    return this.#isDeleted
+  }
+
   /**
    * The key for a registration: the one of an attempt whose outcome never arrived, or a new one, on disk before it is used.
    * @throws {AlreadyRegisteredError} when this state belongs to another name.
@@ -112,21 +120,30 @@ export class Identity {
     })
   }
 
-  /**
-   * A server confirmed the login: the name is ours, the token is kept for the next one.
-   * @returns the generation that was known before, where it is another one now.
-   */
-  async confirm({ token, generation }: { token: string; generation: string }): Promise<string | undefined> {
-    const before = this.#generation
-    if (this.#self === undefined || token !== this.#token || generation !== before) {
-      await this.#update(record => ({ ...record, registered: true, token, generation }))
-    }
-    return before === generation ? undefined : before
+  /** The generation that was confirmed last, where it is another one than this. */
+  generationBefore(generation: string): string | undefined {
+    return this.#generation === generation ? undefined : this.#generation
   }
 
-  /** The token was refused or ended. */
-  async forgetToken(): Promise<void> {
-    await this.#update(({ token: _ended, ...record }) => record)
+  /** A server confirmed the login: the name is ours, the token is kept for the next one. */
+  async confirm({ token, generation }: { token: string; generation: string }): Promise<void> {
+    if (this.#self === undefined || token !== this.#token || generation !== this.#generation) {
+      await this.#update(({ deleted: _over, ...record }) => ({ ...record, registered: true, token, generation }))
+    }
+  }
+
+  /** The token was refused or ended; whether there was one. What another process got meanwhile is kept. */
+  async forgetToken(): Promise<boolean> {
+    const ended = this.#token
+    if (ended === undefined) return false
+    await this.#update(({ token, ...record }) =>
+      token === undefined || token === ended ? record : { ...record, token },
+    )
+    return true
+  }
+
+  async noteDeleted(): Promise<void> {
+    await this.#update(record => ({ ...record, deleted: true }))
   }
 
   async #update(change: (record: AccountRecord) => AccountRecord): Promise<void> {
@@ -144,5 +161,6 @@ export class Identity {
     this.#self = record?.registered ? toSelf(record) : undefined
     this.#token = record?.token
     this.#generation = record?.generation
+    this.#isDeleted = record?.deleted ?? false
   }
 }

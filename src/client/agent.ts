@@ -1,3 +1,4 @@
+import type { Policy } from '../crypto/policy.ts'
 import { encodeBase64Url } from '../util/bytes.ts'
 import type { Emitter } from '../util/emitter.ts'
 import type { Self } from './account.ts'
@@ -15,12 +16,23 @@ export type Agent = {
   readonly closing: AbortSignal
   readonly random: (bytes: number) => Uint8Array
   readonly now: () => number
+  readonly policy: Policy
   /** @throws {NotRegisteredError} */
   self(): Self
   /** Whether a step of that number may encrypt: the node has it on record. */
   mayEncrypt(step: number): boolean
   /** A logged-in link, now or when there is one. */
   link(): Promise<Link>
+}
+
+/**
+ * The link, for an operation of the application's.
+ * @throws {NotRegisteredError} and, once the client is closed, `ClosedError`; nothing is dialled then.
+ */
+export async function openLink(agent: Pick<Agent, 'closing' | 'self' | 'link'>): Promise<Link> {
+  agent.closing.throwIfAborted()
+  void agent.self()
+  return agent.link()
 }
 
 /** An id for a frame or a message: 16 random bytes, base64url. */

@@ -1,4 +1,5 @@
 import { Client as BaseClient } from './client.ts'
+import type { SuitePolicy } from './client-options.ts'
 import { dialBrowser } from './dial-browser.ts'
 import type { StateStore } from './state/state-store.ts'
 
@@ -9,6 +10,8 @@ export type BrowserClientOptions = {
   store: StateStore
   /** The deployment's domain, where it is not the host of `server`. */
   domain?: string
+  /** Default: every suite that there is. */
+  policy?: SuitePolicy
 }
 
 /**

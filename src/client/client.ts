@@ -1,54 +1,27 @@
+import { CryptoError } from '../crypto/errors.ts'
 import { generateIdentity } from '../crypto/identity.ts'
-import { cryptoLimits } from '../crypto/limits.ts'
-import { randomBytes } from '../crypto/primitives.ts'
-import type { ServerFrameOf } from '../protocol/frames.ts'
 import { parseRecipient, parseUsername, type Username } from '../protocol/names.ts'
-import { encodeUtf8 } from '../util/bytes.ts'
-import { Emitter } from '../util/emitter.ts'
+import { eachPage } from '../util/pages.ts'
 import { raceAbort, sleep } from '../util/signal.ts'
+import { Access } from './access.ts'
 import { type Account, Identity, publicAccount } from './account.ts'
-import { type Agent, newId } from './agent.ts'
-import { Connector } from './connector.ts'
-import { ClosedError, NotRegisteredError, SelfError, TooLargeError } from './errors.ts'
+import { newId, openLink } from './agent.ts'
+import { Cards } from './cards.ts'
+import type { ClientOptions, ListedUser, SendOptions, UserQuery } from './client-options.ts'
+import { ClosedError, IdentityChangedError, SelfError } from './errors.ts'
 import type { ClientEvents } from './events.ts'
-import { Inbox, type ReceivedMessage } from './inbox.ts'
-import { Intake } from './intake.ts'
 import type { Link } from './link.ts'
-import { authenticate, register, resume } from './login.ts'
-import { type Accepted, Outbox } from './outbox.ts'
-import { Progress } from './progress.ts'
-import { Publisher } from './publisher.ts'
-import { Receipts } from './receipts.ts'
+import { register } from './login.ts'
+import { Mailbox } from './mailbox.ts'
+import { type Content, encodeMedia } from './media.ts'
+import type { Accepted } from './outbox.ts'
+import { Parts } from './parts.ts'
+import type { PeerIdentity } from './peers.ts'
 import { type ReceiveOptions, receive } from './receive.ts'
-import { Receiver } from './receiver.ts'
-import { drainOneTimeKeys, resetStale } from './recover.ts'
-
+import type { MessageView, ReceivedMessage } from './received-message.ts'
+import { type HandlerOptions, handleRequests, type RequestHandler } from './request-handler.ts'
+import { type Answered, nextHop, type RequestOptions } from './requests.ts'
 import { checkDomain, parseServerUrl } from './server-url.ts'
-import { Sessions } from './sessions.ts'
-import type { Dial } from './socket.ts'
-import type { StateStore } from './state/state-store.ts'
-
-export type ClientOptions = {
-  /** `ws://host:port` or `wss://host`. */
-  server: string
-  store: StateStore
-  dial: Dial
-  /** The deployment's domain, where it is not the host of `server`. */
-  domain?: string
-  /** Cryptographically secure bytes. */
-  random?: (bytes: number) => Uint8Array
-  /** Milliseconds since 1970. */
-  now?: () => number
-}
-
-export type SendOptions = {
-  /** How long a node keeps the message for an absent recipient, seconds. */
-  ttlS?: number
-  /** Stops waiting for `accepted`; the message stays on its way. */
-  signal?: AbortSignal
-}
-
-export type ListedUser = ServerFrameOf<'user_list'>['users'][number]
 
 /** How long `close` waits for what is on its way, ms. It is in the state, and goes on with the next start. */
 const lingerMs = 2_000
@@ -59,57 +32,20 @@ const lingerMs = 2_000
  */
 export class Client {
   readonly #options: ClientOptions
-  readonly #identity: Identity
-  readonly #events = new Emitter<ClientEvents>()
-  readonly #closing = new AbortController()
-  readonly #agent: Agent
-  readonly #connector: Connector
-  readonly #sessions: Sessions
-  readonly #publisher: Publisher
-  readonly #progress: Progress
-  readonly #outbox: Outbox
-  readonly #receipts: Receipts
-  readonly #inbox: Inbox
-  readonly #intake: Intake
-  readonly #receiver: Receiver
-  #receiving = 0
+  readonly #parts: Parts
+  /** Unacknowledged messages, to look at without taking them. */
+  readonly mailbox: Mailbox
+  /** Who may write to this agent, and its logins. */
+  readonly access: Access
+  /** What agents say of themselves. */
+  readonly cards: Cards
 
-  private constructor(options: ClientOptions, identity: Identity) {
-    const { store, dial, random = randomBytes, now = Date.now } = options
+  private constructor(options: ClientOptions, parts: Parts) {
     this.#options = options
-    this.#identity = identity
-    this.#connector = new Connector({
-      dial,
-      url: parseServerUrl(options.server).url,
-      login: link => this.#login(link),
-      random: () => new DataView(random(4).buffer).getUint32(0) / 2 ** 32,
-      events: this.#events,
-    })
-    this.#agent = {
-      store,
-      random,
-      now,
-      events: this.#events,
-      instance: newId(random),
-      closing: this.#closing.signal,
-      self: () => identity.required,
-      mayEncrypt: step => this.#progress.covers(step),
-      link: () => this.#connector.link(),
-    }
-    this.#progress = new Progress(this.#agent)
-    this.#publisher = new Publisher(this.#agent)
-    this.#sessions = new Sessions(this.#agent)
-    this.#outbox = new Outbox(this.#agent, this.#sessions, this.#progress)
-    this.#receipts = new Receipts(this.#agent, this.#outbox)
-    this.#inbox = new Inbox(this.#agent, this.#receipts)
-    this.#intake = new Intake({
-      agent: this.#agent,
-      inbox: this.#inbox,
-      receipts: this.#receipts,
-      sessions: this.#sessions,
-      outbox: this.#outbox,
-    })
-    this.#receiver = new Receiver(this.#agent, this.#intake, this.#publisher)
+    this.#parts = parts
+    this.mailbox = new Mailbox(parts)
+    this.access = new Access(parts)
+    this.cards = new Cards(parts)
   }
 
   /**
@@ -120,20 +56,21 @@ export class Client {
   static async open(options: ClientOptions): Promise<Client> {
     if (options.domain !== undefined) checkDomain(options.domain)
     parseServerUrl(options.server)
-    const client = new Client(options, await Identity.open(options.store))
-    await client.#inbox.open()
-    return client
+    const parts = new Parts(options, await Identity.open(options.store))
+    await parts.inbox.open()
+    await parts.requests.resume()
+    return new Client(options, parts)
   }
 
   /** The registered identity, or null before `register`. */
   get account(): Account | null {
-    const { self } = this.#identity
+    const { self } = this.#parts.identity
     return self ? publicAccount(self) : null
   }
 
   /** Returns what removes the listener. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
-    return this.#events.on(name, listener)
+    return this.#parts.events.on(name, listener)
   }
 
   /**
@@ -145,15 +82,15 @@ export class Client {
   async register(username: string, options: { invite?: string } = {}): Promise<Account> {
     this.#checkOpen()
     const name = parseUsername(username)
-    const { seed } = generateIdentity(this.#agent.random)
-    const self = await this.#identity.prepare(name, this.#domain(), seed)
-    await this.#publisher.prepare()
-    const link = await this.#connector.connectWith(async fresh => {
-      const answer = await register({ link: fresh, self, newId: this.#newId }, options.invite)
-      await this.#identity.confirm(answer)
-      await this.#progress.compare(answer.reserved)
+    const { seed } = generateIdentity(this.#parts.agent.random)
+    const self = await this.#parts.identity.prepare(name, this.#domain(), seed)
+    await this.#parts.publisher.prepare()
+    const link = await this.#parts.connector.connectWith(async fresh => {
+      const answer = await register({ link: fresh, self, newId: this.#newId }, options)
+      await this.#parts.enter(answer, 'first')
     })
-    await this.#publisher.publish(link)
+    await this.#parts.publisher.publish(link)
+    await this.#parts.outbox.resume()
     return publicAccount(self)
   }
 
@@ -163,9 +100,9 @@ export class Client {
    */
   async connect(): Promise<void> {
     this.#checkOpen()
-    await this.#identity.reload()
-    void this.#agent.self()
-    await this.#connector.connect()
+    await this.#parts.identity.reload()
+    void this.#parts.agent.self()
+    await this.#parts.connector.connect()
   }
 
   /**
@@ -174,16 +111,75 @@ export class Client {
    * @throws {ProtocolError} the node's refusal: `unknown_user`, `message_too_large`, …
    * @throws {IdentityChangedError} {TooLargeError} {NotRegisteredError}
    */
-  async send(to: string, body: string | Uint8Array, { ttlS, signal }: SendOptions = {}): Promise<Accepted> {
-    this.#checkOpen()
-    const peer = parseRecipient(to, this.#agent.self().domain)
-    if (peer === this.#agent.self().username) throw new SelfError()
-    const bytes = typeof body === 'string' ? encodeUtf8(body) : body
-    if (bytes.length > cryptoLimits.maxContentBytes) throw new TooLargeError(bytes.length, cryptoLimits.maxContentBytes)
+  async send(to: string, content: Content, { ttlS, signal, inReplyTo }: SendOptions = {}): Promise<Accepted> {
+    const peer = this.#other(to)
+    const hops = nextHop(inReplyTo)
+    const body = encodeMedia(content, inReplyTo ? { re: inReplyTo.id, hops } : {})
     signal?.throwIfAborted()
-    const draft = { id: this.#newId(), kind: 'application', body: bytes, ...(ttlS !== undefined && { ttlS }) } as const
-    const { accepted } = await this.#outbox.send(peer, draft)
+    const draft = { id: this.#newId(), kind: 'application', body, ...(ttlS !== undefined && { ttlS }) } as const
+    const { accepted } = await this.#parts.outbox.send(peer, draft)
     return signal ? raceAbort(accepted, signal) : accepted
+  }
+
+  /**
+   * Asks, and waits for the one reply. It listens meanwhile, unless another process of this agent does.
+   * @throws {RequestTimeoutError} {RequestRefusedError} with the peer's code, or `would_deadlock` when the peer waits for an answer of ours
+   * @throws the signal's reason; what `send` throws
+   */
+  async request(to: string, content: Content, options: RequestOptions = {}): Promise<MessageView> {
+    return this.#parts.requests.ask(this.#other(to), content, options)
+  }
+
+  /**
+   * Answers requests as they come; `receive` does not yield them meanwhile. What the handler returns is the reply.
+   * @returns what ends it, once what is under way is done. Rejects with what made listening pointless.
+   */
+  onRequest(handler: RequestHandler, options: HandlerOptions = {}): () => Promise<void> {
+    this.#checkOpen()
+    const end = new AbortController()
+    const signal = AbortSignal.any([end.signal, this.#parts.closing.signal])
+    const handling = handleRequests(this.#parts, handler, options, signal)
+    handling.catch(error => this.#parts.events.emit('failed', { error }))
+    return () => {
+      end.abort()
+      return handling
+    }
+  }
+
+  /** Answers a request that `receive` or the mailbox showed. It counts once. @throws {NotOpenError} {TooLargeError} */
+  reply(request: Answered, content: Content): Promise<void> {
+    return this.#parts.requests.reply(request, content)
+  }
+
+  /** Sends a part of an answer ahead. @throws {NotOpenError} {TooLargeError} */
+  part(request: Answered, content: Content): Promise<void> {
+    return this.#parts.requests.part(request, content)
+  }
+
+  /** Answers a request with a refusal. @param error `code` is 1 to 64 of a-z 0-9 _ @throws {NotOpenError} */
+  refuse(request: Answered, error: { code: string; message: string }): Promise<void> {
+    return this.#parts.requests.refuse(request, error)
+  }
+
+  /**
+   * Listens until `signal` aborts, for whoever looks into the mailbox. Where another process of this agent listens, that one goes on.
+   * @throws what made listening pointless
+   */
+  attend(signal: AbortSignal): Promise<void> {
+    this.#checkOpen()
+    void this.#parts.agent.self()
+    return this.#parts.attendance.attend(AbortSignal.any([signal, this.#parts.closing.signal]))
+  }
+
+  /**
+   * Waits until the recipient's client has a message on disk (`delivered`) or its application has acknowledged it (`read`). Receipts are taken in
+   * by whichever process of this agent listens; those of the last day are known to all of them.
+   * @param id from `send`
+   * @throws what the message was given up for; the signal's reason; {ClosedError}
+   */
+  confirmed(id: string, state: 'delivered' | 'read', { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const ends = AbortSignal.any(signal ? [signal, this.#parts.closing.signal] : [this.#parts.closing.signal])
+    return this.#parts.confirmations.wait(id, state, ends)
   }
 
   /**
@@ -193,35 +189,38 @@ export class Client {
    */
   async *receive(options: ReceiveOptions = {}): AsyncGenerator<ReceivedMessage, void, undefined> {
     this.#checkOpen()
-    void this.#agent.self()
-    this.#receiving += 1
+    void this.#parts.agent.self()
+    const listening = this.#parts.attendance.take()
     try {
-      const ended = AbortSignal.any([this.#receiver.start(), this.#closing.signal])
-      yield* receive(this.#inbox, this.#intake, ended, options)
+      const ended = AbortSignal.any([listening, this.#parts.closing.signal])
+      yield* receive(this.#parts.inbox, this.#parts.intake, ended, options)
     } finally {
-      this.#receiving -= 1
-      if (this.#receiving === 0) await this.#receiver.stop()
+      await this.#parts.attendance.release()
     }
   }
 
   /** Ends every iteration of `receive` and gives the inbox up. Sending goes on. */
   stopListening(): Promise<void> {
-    return this.#receiver.stop()
+    return this.#parts.receiver.stop()
   }
 
   /** Users, sorted by name; pages are fetched as the loop goes on. */
-  async *users(query: { online?: boolean; prefix?: string } = {}): AsyncGenerator<ListedUser, void, undefined> {
-    let cursor: string | null | undefined
-    while (cursor !== null) {
+  async *users(query: UserQuery = {}): AsyncGenerator<ListedUser, void, undefined> {
+    const pages = eachPage(async next => {
       const link = await this.#link()
-      const page = await link.request({
-        type: 'list_users',
-        id: this.#newId(),
-        ...query,
-        ...(cursor !== undefined && { cursor }),
-      })
-      yield* page.users
-      cursor = page.cursor
+      return link.request({ type: 'list_users', id: this.#newId(), ...query, ...next })
+    })
+    for await (const { users } of pages)
+      for (const { card, ...user } of users)
+        yield { ...user, ...(card !== undefined && (await this.#readCard(user.username, card))) }
+  }
+
+  async #readCard(username: string, card: string): Promise<Pick<ListedUser, 'card' | 'cardError'>> {
+    try {
+      return { card: await this.cards.read(parseUsername(username), card) }
+    } catch (error) {
+      if (error instanceof CryptoError || error instanceof IdentityChangedError) return { cardError: error.message }
+      throw error
     }
   }
 
@@ -234,7 +233,7 @@ export class Client {
   /** Makes sure that there is a session to send with, from the peer's published keys or, without any, live. */
   async getOrCreateSession(peer: string): Promise<void> {
     await this.#link()
-    await this.#sessions.ensure(parseRecipient(peer, this.#agent.self().domain))
+    await this.#parts.sessions.ensure(this.#recipient(peer))
   }
 
   /**
@@ -243,91 +242,110 @@ export class Client {
    */
   async initiateKeyExchange(peer: string, options: { timeoutMs?: number } = {}): Promise<void> {
     await this.#link()
-    await this.#sessions.initiate(parseRecipient(peer, this.#agent.self().domain), options.timeoutMs)
+    await this.#parts.sessions.initiate(this.#recipient(peer), options.timeoutMs)
   }
 
   /** Goes over to a new session, from the peer's published keys: docs/E2E.md section 7, rule 7. What is on its way stays readable. */
   async renewSession(peer: string): Promise<void> {
     await this.#link()
-    const username = parseRecipient(peer, this.#agent.self().domain)
-    await this.#sessions.reset(username, 'renewal')
-    this.#outbox.pump(username)
+    const username = this.#recipient(peer)
+    await this.#parts.sessions.startAnew(username)
+    this.#parts.outbox.pump(username)
+  }
+
+  /**
+   * What is known of a peer's identity key, and the safety number to compare.
+   * @throws {UnknownPeerError} before the first message in either direction.
+   */
+  async identityOf(peer: string): Promise<PeerIdentity> {
+    return this.#parts.peers.identity(this.#recipient(peer))
+  }
+
+  /**
+   * Notes that a peer's key was compared: `shown` is the safety number or the identity key that the peer's own side shows. From then on
+   * its messages are `verified`.
+   * @throws {NotComparedError} when it is another one: nothing changes. {UnknownPeerError}
+   */
+  async verifyPeer(peer: string, shown: string): Promise<void> {
+    const username = this.#recipient(peer)
+    await this.#parts.peers.verify(username, shown)
+    this.#decided(username)
+  }
+
+  /** Accepts a peer's changed key as a new one, first met now. Sending and showing go on. @throws {UnknownPeerError} */
+  async trustPeer(peer: string): Promise<void> {
+    const username = this.#recipient(peer)
+    await this.#parts.peers.trust(username)
+    this.#decided(username)
+  }
+
+  /** Stays with the pinned key of a peer: what comes under another one stays refused. @throws {UnknownPeerError} */
+  async distrustChange(peer: string): Promise<void> {
+    const username = this.#recipient(peer)
+    await this.#parts.peers.dismiss(username)
+    this.#decided(username)
   }
 
   /** Ends this login at every node. The identity and all state stay; the next operation logs in again. */
   async logout(): Promise<void> {
     const link = await this.#link()
-    await this.#receiver.stop()
+    await this.#parts.receiver.stop()
     await link.request({ type: 'logout', id: this.#newId() })
-    await this.#identity.forgetToken()
+    await this.#parts.identity.forgetToken()
     await link.closed
   }
 
   /** Lets go of everything. What is not accepted yet is in the state and goes on at the next start. */
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return
-    await this.#receiver.stop()
-    if (this.#connector.isOnline) await this.#linger()
-    this.#closing.abort(new ClosedError())
-    await this.#connector.close()
-    await this.#outbox.close()
+    if (this.#parts.closing.signal.aborted) return
+    await this.#parts.receiver.stop()
+    if (this.#parts.connector.isOnline) await this.#linger()
+    this.#parts.closing.abort(new ClosedError())
+    await this.#parts.connector.close()
+    await this.#parts.outbox.close()
     await this.#options.store.close()
   }
 
   /** Gives receipts and messages that are on their way a moment. */
   async #linger(): Promise<void> {
-    await this.#receipts.flush()
+    await this.#parts.receipts.flush()
     const enough = new AbortController()
-    await Promise.race([this.#outbox.idle(), sleep(lingerMs, enough.signal).catch(() => {})])
+    await Promise.race([this.#parts.outbox.idle(), sleep(lingerMs, enough.signal).catch(() => {})])
     enough.abort()
   }
 
-  readonly #newId = (): string => newId(this.#agent.random)
+  /** What a changed key had held up goes on. */
+  #decided(username: Username): void {
+    this.#parts.inbox.rewind()
+    this.#parts.outbox.pump(username)
+    if (this.#parts.connector.isOnline) void this.#parts.repairs.look()
+  }
+
+  /** Somebody else. */
+  #other(to: string): Username {
+    const peer = this.#recipient(to)
+    if (peer === this.#parts.agent.self().username) throw new SelfError()
+    return peer
+  }
+
+  #recipient(peer: string): Username {
+    this.#checkOpen()
+    return parseRecipient(peer, this.#parts.agent.self().domain)
+  }
+
+  readonly #newId = (): string => newId(this.#parts.agent.random)
 
   #domain(): string {
     return this.#options.domain ?? parseServerUrl(this.#options.server).domain
   }
 
   #checkOpen(): void {
-    this.#closing.signal.throwIfAborted()
+    this.#parts.closing.signal.throwIfAborted()
   }
 
-  async #link(): Promise<Link> {
-    this.#checkOpen()
-    void this.#agent.self()
-    return this.#agent.link()
-  }
-
-  /** Proves who we are on a fresh link: with the token kept from last time, else with a signature. */
-  async #login(link: Link): Promise<void> {
-    const { self, token } = this.#identity
-    if (!self) throw new NotRegisteredError()
-    const proof = { link, self: { ...self, domain: this.#options.domain ?? self.domain }, newId: this.#newId }
-    let answer = token === undefined ? null : await resume(proof, token)
-    answer ??= await authenticate(proof)
-    const { generation } = answer
-    const before = await this.#identity.confirm(answer)
-    await this.#progress.compare(answer.reserved)
-    if (before !== undefined) this.#events.emit('generation', { from: before, to: generation })
-    queueMicrotask(() => void this.#afterLogin(link, before !== undefined))
-  }
-
-  /** What an earlier connection or process left to do. */
-  async #afterLogin(link: Link, mayHaveLost: boolean): Promise<void> {
-    try {
-      if (mayHaveLost) await this.#outbox.sendAgain()
-      await drainOneTimeKeys(this.#agent, link)
-      await this.#publisher.publish(link)
-      await this.#outbox.resume()
-      await this.#receipts.resume()
-      await resetStale(this.#agent, this.#sessions, this.#outbox)
-    } catch (error) {
-      // A broken link says so itself, and the next one does the rest.
-      if (link.isOpen) this.#events.emit('failed', { error: asError(error) })
-    }
+  #link(): Promise<Link> {
+    return openLink(this.#parts.agent)
   }
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 export type { Username }

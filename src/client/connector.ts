@@ -1,4 +1,5 @@
 import { closeCodes, type ErrorCode, ProtocolError, reconnectAfter } from '../protocol/errors.ts'
+import { asError } from '../util/as-error.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
 import type { Emitter } from '../util/emitter.ts'
 import { raceAbort, sleep } from '../util/signal.ts'
@@ -12,6 +13,8 @@ export type ConnectorOptions = {
   url: string
   /** Proves who we are on a fresh link, and answers the generation it was told. */
   login: (link: Link) => Promise<void>
+  /** Gives up the token that the next login would use; whether there was one, without which it may succeed. */
+  dropToken: () => Promise<boolean>
   /** In [0, 1), for the jitter. */
   random: () => number
   events: Emitter<ClientEvents>
@@ -19,7 +22,7 @@ export type ConnectorOptions = {
 
 /** Back-off, ms: full jitter below a bound that doubles, so that a thousand clients of a dead node do not come back as one. */
 const firstBackoffMs = 200
-const maxBackoffMs = 20_000
+const maxBackoffMs = 5_000
 /** Between dialling and being logged in, ms. */
 const loginTimeoutMs = 15_000
 /** A connection that lasted so long starts the back-off anew, ms. */
@@ -73,19 +76,19 @@ export class Connector {
   connect(): Promise<Link> {
     if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
     if (this.#current?.isOpen) return Promise.resolve(this.#current)
-    return this.#running ? this.link() : this.#attempt(this.#options.login)
+    return this.#running ? this.link() : this.#attempt(this.#logIn())
   }
 
   /** The same with another way to log in: a registration. The link becomes the current one. */
   async connectWith(login: (link: Link) => Promise<void>): Promise<Link> {
     if (this.#closing.signal.aborted) throw new ClosedError()
     await this.#running
-    return this.#attempt(login)
+    return this.#attempt(this.#dial(login))
   }
 
   /** Dials once. Its failure is its caller's alone: who waits in `link` waits for the attempts that follow. */
-  #attempt(login: (link: Link) => Promise<void>): Promise<Link> {
-    const attempt = this.#dial(login).then(link => this.#adopt(link))
+  #attempt(dialled: Promise<Link>): Promise<Link> {
+    const attempt = dialled.then(link => this.#adopt(link))
     this.#running = attempt.then(
       () => {},
       () => {},
@@ -142,7 +145,7 @@ export class Connector {
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
         await sleep(pause, signal)
-        this.#adopt(await this.#dial(this.#options.login))
+        this.#adopt(await this.#logIn())
         return
       } catch (error) {
         if (signal.aborted) return
@@ -155,6 +158,18 @@ export class Connector {
 
   #jitter(attempt: number): number {
     return this.#options.random() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** attempt)
+  }
+
+  /** A token that ends while it is shown closes the connection, and the key is tried on another one. */
+  async #logIn(): Promise<Link> {
+    const { login, dropToken } = this.#options
+    try {
+      return await this.#dial(login)
+    } catch (error) {
+      const isRefused = error instanceof ProtocolError && error.code === 'unauthorized'
+      if (!isRefused || !(await dropToken())) throw error
+      return this.#dial(login)
+    }
   }
 
   async #dial(login: (link: Link) => Promise<void>): Promise<Link> {
@@ -201,8 +216,6 @@ export class Connector {
     this.#start(this.#jitter(this.#flaps))
   }
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 const retryAfterMs = (error: unknown): number | undefined =>
   error instanceof ProtocolError && error.retryAfter !== undefined ? error.retryAfter * 1_000 : undefined

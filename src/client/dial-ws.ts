@@ -8,6 +8,20 @@ export type TlsOptions = { ca?: string | Buffer }
 /** For the opening handshake, ms. */
 const handshakeTimeoutMs = 10_000
 
+/** Codes of a certificate whose authority is not known here. */
+const unknownAuthority = [
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+]
+
+function reasonOf(error: Error & { code?: unknown }): string {
+  if (!unknownAuthority.some(code => code === error.code)) return error.message
+  return `its certificate is of an authority that is not trusted here (${error.message}); if that is yours, name its file with --ca-file or NODE_EXTRA_CA_CERTS`
+}
+
 /** WebSockets in Node, through `ws`. */
 export const dialWs =
   (tls: TlsOptions = {}): Dial =>
@@ -31,7 +45,7 @@ export const dialWs =
       socket.terminate()
     })
     socket.on('error', error => {
-      if (!failure.reason) failure = { reason: error.message }
+      if (!failure.reason) failure = { reason: reasonOf(error) }
     })
     socket.on('close', (code, reason) =>
       handlers.closed({ ...failure, code, reason: reason.length > 0 ? reason.toString() : failure.reason }),

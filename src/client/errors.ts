@@ -102,6 +102,17 @@ export class TooLargeError extends ClientError {
   }
 }
 
+/** What was named as a media type is none; nothing was sent. */
+export class MediaTypeError extends ClientError {
+  override readonly name = 'MediaTypeError'
+  readonly code = 'media_type'
+  readonly retry = false
+
+  constructor(mediaType: string) {
+    super(`${JSON.stringify(mediaType)} is no media type; use one like text/markdown or application/pdf, in lower case`)
+  }
+}
+
 /** A recipient that makes no sense: oneself. */
 export class SelfError extends ClientError {
   override readonly name = 'SelfError'
@@ -110,6 +121,66 @@ export class SelfError extends ClientError {
 
   constructor() {
     super('an agent cannot write to itself')
+  }
+}
+
+/** Nothing was exchanged with this peer yet, so there is no key to compare. */
+export class UnknownPeerError extends ClientError {
+  override readonly name = 'UnknownPeerError'
+  readonly code = 'unknown_peer'
+  readonly retry = false
+
+  constructor(peer: string) {
+    super(`nothing was exchanged with ${peer} yet, so its key is not known here; send it a message first`)
+  }
+}
+
+/** What the peer's side shows is not what is known here. Somebody may stand between the two. */
+export class NotComparedError extends ClientError {
+  override readonly name = 'NotComparedError'
+  readonly code = 'not_verified'
+  readonly retry = false
+
+  constructor(peer: string) {
+    super(`this is not the safety number or the key of ${peer} as it is known here; nothing was changed`)
+  }
+}
+
+/** Nobody answered in time. The peer may have done what was asked all the same; an answer that comes late is an ordinary message. */
+export class RequestTimeoutError extends ClientError {
+  override readonly name = 'RequestTimeoutError'
+  readonly code = 'request_timeout'
+  readonly retry = true
+
+  constructor(peer: string, timeoutMs: number) {
+    super(`${peer} did not answer within ${timeoutMs / 1_000} s; an answer that comes later is shown as a message`)
+  }
+}
+
+/**
+ * A request was refused: by the peer, with a code of its own, or before it was sent. Thrown in a handler of requests it is what the asker
+ * is told; of anything else that a handler throws the asker learns only that it failed.
+ */
+export class RequestRefusedError extends ClientError {
+  override readonly name = 'RequestRefusedError'
+  readonly code: string
+  readonly retry = false
+
+  /** @param code 1 to 64 of a-z 0-9 _ */
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** There is nothing to answer: the request was answered, withdrawn, or is not known here. */
+export class NotOpenError extends ClientError {
+  override readonly name = 'NotOpenError'
+  readonly code = 'not_open'
+  readonly retry = false
+
+  constructor(id: string) {
+    super(`request ${id} is not open: it was answered, its sender gave it up, or it never was one`)
   }
 }
 

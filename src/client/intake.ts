@@ -1,33 +1,67 @@
-import type { ServerFrameOf } from '../protocol/frames.ts'
 import type { Username } from '../protocol/names.ts'
+import { asError } from '../util/as-error.ts'
 import type { Agent } from './agent.ts'
+import { retriable } from './aside.ts'
+import type { Consequence } from './consequence.ts'
+import type { Push } from './envelope.ts'
 import type { Inbox } from './inbox.ts'
 import type { Link } from './link.ts'
 import type { Outbox } from './outbox.ts'
 import type { Receipts } from './receipts.ts'
+import type { Requests } from './requests.ts'
 import type { Sessions } from './sessions.ts'
-import { type Consequence, takeIn } from './take-in.ts'
-
-export type Push = ServerFrameOf<'message'> | ServerFrameOf<'key_exchange'>
+import { takeIn, takeInAgain } from './take-in.ts'
 
 /** Envelopes of one commit: a backlog costs one write for many. */
 const batchSize = 64
 
 /** What comes of envelopes once they are on disk. */
-type Parts = { agent: Agent; inbox: Inbox; receipts: Receipts; sessions: Sessions; outbox: Outbox }
+type Parts = {
+  agent: Agent
+  inbox: Inbox
+  receipts: Receipts
+  sessions: Sessions
+  outbox: Outbox
+  requests: Pick<Requests, 'answered' | 'withdrawn'>
+  /** Looks at what has to be made good. */
+  repair: () => void
+  /** Publishes new prekeys. */
+  rotate: () => void
+}
 
 /** Takes envelopes in, one connection at a time: checks their order, decrypts and saves them, then acknowledges. */
 export class Intake {
   readonly #parts: Parts
   #current: Taking | undefined
+  /** A connection left something out, and the next one has not caught up yet. */
+  #hasGap = false
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
   open(link: Link): Taking {
-    this.#current = new Taking(this.#parts, link)
+    this.#current = new Taking(this.#parts, link, {
+      gap: () => {
+        this.#hasGap = true
+      },
+      caughtUp: () => {
+        if (this.#hasGap) this.#parts.agent.events.emit('gap-healed', {})
+        this.#hasGap = false
+      },
+    })
     return this.#current
+  }
+
+  /** Tries again what was set aside of a peer. Answers whether something still waits for another try. */
+  async takeAgain(peer: Username): Promise<boolean> {
+    const { agent } = this.#parts
+    const done = await agent.store.transaction(async tx => ({
+      consequences: await takeInAgain(tx, agent, peer),
+      waiting: await retriable(tx, peer),
+    }))
+    for (const consequence of done.consequences) follow(this.#parts, consequence)
+    return done.waiting.length > 0
   }
 
   /** Whether everything that waited when the connection began to listen is here. */
@@ -36,10 +70,13 @@ export class Intake {
   }
 }
 
+type Progress = { gap(): void; caughtUp(): void }
+
 /** The envelopes of one connection. */
 export class Taking {
   readonly #parts: Parts
   readonly #link: Link
+  readonly #progress: Progress
   readonly #closing = new AbortController()
   #waiting: Push[] = []
   #pushed = 0
@@ -47,9 +84,10 @@ export class Taking {
   #taken = 0
   #running: Promise<void> | undefined
 
-  constructor(parts: Parts, link: Link) {
+  constructor(parts: Parts, link: Link, progress: Progress) {
     this.#parts = parts
     this.#link = link
+    this.#progress = progress
   }
 
   get isCaughtUp(): boolean {
@@ -59,7 +97,7 @@ export class Taking {
   /** How many envelopes waited when listening began. */
   expect(queued: number): void {
     this.#expected = queued
-    this.#parts.inbox.arrived.notify()
+    this.#lookUp()
   }
 
   push(frame: Push): void {
@@ -82,6 +120,11 @@ export class Taking {
     return this.#closing.signal.aborted
   }
 
+  #lookUp(): void {
+    this.#parts.inbox.arrived.notify()
+    if (this.isCaughtUp) this.#progress.caughtUp()
+  }
+
   #shut(): void {
     this.#waiting = []
     this.#closing.abort()
@@ -89,6 +132,7 @@ export class Taking {
 
   /** Something was left out or repeated: the node is asked again from the oldest envelope on. */
   #gap({ prev }: Push): void {
+    this.#progress.gap()
     this.#parts.agent.events.emit('gap', { expected: this.#pushed, prev })
     this.#shut()
     this.#link.terminate()
@@ -103,7 +147,7 @@ export class Taking {
         await this.#takeBatch(batch)
         this.#link.ack(batch.at(-1)?.seq ?? 0)
         this.#taken += batch.length
-        inbox.arrived.notify()
+        this.#lookUp()
       } catch (error) {
         if (this.#isClosed) return
         // Not on disk, so not acknowledged: it comes again with the next connection.
@@ -121,37 +165,32 @@ export class Taking {
       for (const frame of batch) all.push(...(await takeIn(tx, agent, frame)))
       return all
     })
-    for (const consequence of consequences) this.#follow(consequence)
-  }
-
-  #follow(consequence: Consequence): void {
-    const { agent, inbox, receipts, sessions, outbox } = this.#parts
-    switch (consequence.kind) {
-      case 'arrived':
-        if (consequence.isNew) inbox.stored()
-        return receipts.schedule(consequence.from)
-      case 'event':
-        return consequence.emit(agent.events)
-      case 'pump':
-        return outbox.pump(consequence.to)
-      case 'offer-answered':
-        return sessions.answered(consequence.offerId)
-      case 'offer-declined':
-        return sessions.declined(consequence.offerId, consequence.from)
-      case 'repair':
-        return void this.#repair(consequence.peer)
-    }
-  }
-
-  /** docs/E2E.md section 7, rule 6. */
-  async #repair(peer: Username): Promise<void> {
-    const { sessions, outbox, agent } = this.#parts
-    try {
-      if (await sessions.reset(peer, 'undecryptable')) outbox.pump(peer)
-    } catch (error) {
-      agent.events.emit('failed', { error: asError(error) })
-    }
+    for (const consequence of consequences) follow(this.#parts, consequence)
   }
 }
 
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
+function follow(parts: Parts, consequence: Consequence): void {
+  const { agent, inbox, receipts, requests, sessions, outbox, repair, rotate } = parts
+  switch (consequence.kind) {
+    case 'arrived':
+      if (consequence.isNew) inbox.stored()
+      return receipts.schedule(consequence.from)
+    case 'answered':
+      return requests.answered()
+    case 'withdrawn':
+      if (consequence.removed !== undefined) inbox.removed(consequence.removed)
+      return requests.withdrawn(consequence.from, consequence.id)
+    case 'event':
+      return consequence.emit(agent.events)
+    case 'pump':
+      return outbox.pump(consequence.to)
+    case 'offer-answered':
+      return sessions.answered(consequence.offerId)
+    case 'offer-declined':
+      return sessions.declined(consequence.offerId, consequence.from)
+    case 'repair':
+      return repair()
+    case 'rotate':
+      return rotate()
+  }
+}

@@ -6,8 +6,8 @@ import type { Self } from './account.ts'
 import { DomainMismatchError, ServerFaultError } from './errors.ts'
 import type { Link } from './link.ts'
 
-type Authenticated = ServerFrameOf<'authenticated'>
-type Proof = { link: Link; self: Self; newId: () => string }
+export type Authenticated = ServerFrameOf<'authenticated'>
+export type Proof = { link: Link; self: Self; newId: () => string }
 
 /** The server's challenge, if the server is who we expect: docs/PROTOCOL.md section 5. Neither proof nor token goes to another. */
 async function challenge({ link, self }: Proof): Promise<Uint8Array> {
@@ -27,13 +27,16 @@ function checkName(answer: Authenticated, self: Self): Authenticated {
   throw new ServerFaultError(`the server logged ${self.username} in as ${answer.username}`)
 }
 
-/** Claims the name for the key; with the same key again it is a login. */
-export async function register(proof: Proof, invite?: string): Promise<Authenticated> {
+/**
+ * Claims the name for the key; with the same key again it is a login. With `again` a name that was deleted stays so.
+ * @throws {ProtocolError} `unknown_user` for that
+ */
+export async function register(proof: Proof, options: { invite?: string; again?: true } = {}): Promise<Authenticated> {
   const { link, self, newId } = proof
   const signature = await sign(proof, 'register')
   const identity = encodeBase64Url(self.identity.publicKey)
-  const request = { type: 'register', id: newId(), username: self.username, identity, signature } as const
-  return checkName(await link.request(invite === undefined ? request : { ...request, invite }), self)
+  const request = { type: 'register', id: newId(), username: self.username, identity, signature, ...options } as const
+  return checkName(await link.request(request), self)
 }
 
 /** Logs in with the token kept from last time; `null` when it has ended, and a signature is asked for. */

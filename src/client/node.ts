@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { Client as BaseClient } from './client.ts'
+import type { SuitePolicy } from './client-options.ts'
 import { dialWs } from './dial-ws.ts'
 import type { StateStore } from './state/state-store.ts'
 
@@ -10,6 +11,8 @@ export type NodeClientOptions = {
   store: StateStore
   /** The deployment's domain, where it is not the host of `server`. */
   domain?: string
+  /** Default: every suite that there is. */
+  policy?: SuitePolicy
   /** A file of certificates (PEM) to trust besides the system's. */
   caFile?: string
 }
@@ -24,5 +27,7 @@ export async function openClient({ caFile, ...options }: NodeClientOptions): Pro
   return BaseClient.open({ ...options, dial: dialWs(tls) })
 }
 
+export { exportAgent, importAgent } from './export-directory.ts'
 export * from './public.ts'
-export { openDirectoryStore } from './state/directory-store.ts'
+export { openAgentDirectory as openDirectoryStore } from './state/agent-directory.ts'
+export { decryptState, encryptState } from './state/conversion.ts'

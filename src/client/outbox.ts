@@ -1,10 +1,14 @@
 import { errors, ProtocolError } from '../protocol/errors.ts'
 import type { ServerFrameOf } from '../protocol/frames.ts'
 import type { Username } from '../protocol/names.ts'
+import { asError } from '../util/as-error.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
 import { Signal, sleep } from '../util/signal.ts'
 import type { Agent } from './agent.ts'
-import { ClosedError, ExpiredError, UnreachableError } from './errors.ts'
+import { noteGivenUp } from './confirmation-record.ts'
+import { ClosedError, UnreachableError } from './errors.ts'
+import { HeldFrames } from './held-frames.ts'
+import { mayComeBack } from './homecoming.ts'
 import type { Link } from './link.ts'
 import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
 import { type Outcome, OutcomeRecord, toError, toOutcome } from './outcome.ts'
@@ -13,6 +17,7 @@ import { releasePump } from './pump-lease.ts'
 import { keys, nameIn } from './record-keys.ts'
 import { type Draft, queue, seal } from './seal.ts'
 import type { Sessions } from './sessions.ts'
+import type { StateTransaction } from './state/state-store.ts'
 
 /** What a node said when it stored a message: its number there, and whether the recipient was not listening. */
 export type Accepted = { id: string; seq: number; queued: boolean }
@@ -36,8 +41,11 @@ export class Outbox {
   readonly #progress: Progress
   readonly #pumps = new Map<Username, Promise<void>>()
   readonly #again = new Set<Username>()
+  /** How often older messages were put in front of what was read. */
+  #rewound = 0
   /** Somebody asked for another look. */
   readonly #poked = new Signal()
+  readonly #held = new HeldFrames()
   readonly #waiters = new Map<string, Deferred<Accepted> & { to: Username }>()
 
   constructor(agent: Agent, sessions: Sessions, progress: Progress) {
@@ -78,6 +86,7 @@ export class Outbox {
 
   /** The nodes may have lost what they accepted: all without a receipt goes out again, the same bytes under the same ids. */
   async sendAgain(): Promise<void> {
+    this.#rewound += 1
     await this.#agent.store.transaction(async tx => {
       for (const [key, bytes] of await tx.list(keys.sents())) {
         tx.delete(key)
@@ -121,17 +130,21 @@ export class Outbox {
       let failures = 0
       while (!closing.aborted) {
         this.#again.delete(peer)
+        const rewound = this.#rewound
         const window = await store.transaction(tx => seal(tx, this.#agent, peer, windowSize))
         if (window.kind === 'busy') {
           await this.#whileBusy(window.until)
           await this.#collect(peer)
           continue
         }
-        for (const record of window.expired)
-          this.#refused(peer, record, new ExpiredError('not accepted within its ttl'))
+        for (const { record, error } of window.expired) this.#refused(peer, record, error)
+        if (window.isWorn) void this.#renew(peer)
         let later: Error | undefined
-        if (window.sealed.length > 0) later = await this.#transmit(await this.#agent.link(), peer, window.sealed)
-        else if (window.blocked?.by === 'announcement') later = await this.#announce()
+        if (window.sealed.length > 0) {
+          const link = await this.#agent.link()
+          if (rewound !== this.#rewound || this.#beginsAnew(link, peer, window.sealed)) continue
+          later = await this.#transmit(link, peer, window.sealed)
+        } else if (window.blocked?.by === 'announcement') later = await this.#announce()
         else if (window.blocked) later = await this.#unblock(peer, window.blocked.id)
         else if (window.expired.length === 0) break
         failures = later ? failures + 1 : 0
@@ -168,9 +181,18 @@ export class Outbox {
       return undefined
     } catch (error) {
       this.#agent.closing.throwIfAborted()
-      if (isLater(error)) return this.#delayed(peer, id, error)
+      if (isLater(error) || (await this.#isAway(peer, error))) return this.#delayed(peer, id, asError(error))
       await this.#refuseUnsealed(peer, asError(error))
       return undefined
+    }
+  }
+
+  /** docs/E2E.md section 7, rule 7. What is on its way goes on over the old session. */
+  async #renew(peer: Username): Promise<void> {
+    try {
+      if (await this.#sessions.renew(peer)) this.pump(peer)
+    } catch (error) {
+      if (!this.#agent.closing.aborted) this.#agent.events.emit('failed', { error: asError(error) })
     }
   }
 
@@ -199,24 +221,39 @@ export class Outbox {
     const unsealed = entries
       .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes), outcome: toOutcome(error) }))
       .filter(({ record }) => !isSealed(record))
-    await this.#commit(peer, unsealed)
-    for (const { record } of unsealed) this.#refused(peer, record, error)
+    for (const { record } of await this.#commit(peer, unsealed)) this.#refused(peer, record, error)
+  }
+
+  /** Where the node waits for a frame that will not come, its connection ends. */
+  #beginsAnew(link: Link, peer: Username, window: [string, SealedRecord][]): boolean {
+    const isToCome = (frameId: string) => window.some(([, { sealed }]) => sealed.frameId === frameId)
+    if (!this.#held.isStuck(link, peer, isToCome)) return false
+    this.#held.note(link, peer, undefined)
+    link.terminate()
+    return true
   }
 
   /** Sends a window, commits what the node said, then tells the callers. Answers the first error that a later attempt may mend. */
   async #transmit(link: Link, peer: Username, window: [string, SealedRecord][]): Promise<Error | undefined> {
     this.#progress.refresh(link)
     const answers = await Promise.all(window.map(([key, record]) => this.#transmitOne(link, peer, key, record)))
+    const refused = answers.find(({ result }) => result.status === 'rejected' && isLater(result.reason))
+    this.#held.note(link, peer, refused?.record.sealed.frameId)
     const settled: Settled[] = []
     let later: Error | undefined
     for (const { key, record, result } of answers) {
       if (result.status === 'fulfilled') settled.push({ key, record, outcome: result.value })
-      else if (isLater(result.reason)) later ??= this.#delayed(peer, record.id, result.reason)
+      else if (isLater(result.reason) || (await this.#isAway(peer, result.reason)))
+        later ??= this.#delayed(peer, record.id, asError(result.reason))
       else settled.push({ key, record, outcome: toOutcome(asError(result.reason)) })
     }
-    await this.#commit(peer, settled)
-    for (const { record, outcome } of settled) this.#told(peer, record, outcome)
+    for (const { record, outcome } of await this.#commit(peer, settled)) this.#told(peer, record, outcome)
     return later
+  }
+
+  /** Whether the server has lost a peer that was met, which comes back by itself. */
+  async #isAway(peer: Username, error: unknown): Promise<boolean> {
+    return error instanceof ProtocolError && error.code === 'unknown_user' && (await mayComeBack(this.#agent, peer))
   }
 
   async #transmitOne(link: Link, to: Username, key: string, record: SealedRecord): Promise<Answer> {
@@ -227,17 +264,31 @@ export class Outbox {
     return { key, record, result }
   }
 
-  async #commit(peer: Username, settled: Settled[]): Promise<void> {
-    await this.#agent.store.transaction(tx => {
-      for (const { key, record, outcome } of settled) {
-        tx.delete(key)
-        if ('seq' in outcome && record.kind === 'application')
-          tx.put(keys.sent(peer, record.id), OutboxRecord.encode(record))
-        if (!this.#waiters.has(record.id) && record.kind === 'application') {
-          tx.put(keys.outcome(record.id), OutcomeRecord.encode(pick(outcome)))
-        }
+  /**
+   * Notes what became of records, and answers which of them that concerns: one that was put anew meanwhile, after a reset of the peer's, goes
+   * on by itself.
+   */
+  async #commit(peer: Username, settled: Settled[]): Promise<Settled[]> {
+    return this.#agent.store.transaction(async tx => {
+      const standing: Settled[] = []
+      for (const one of settled) {
+        const bytes = await tx.get(one.key)
+        if (bytes && !isSame(OutboxRecord.decode(bytes), one.record)) continue
+        standing.push(one)
+        if (bytes) this.#settle(tx, peer, one)
       }
+      return standing
     })
+  }
+
+  #settle(tx: StateTransaction, to: Username, { key, record, outcome }: Settled): void {
+    tx.delete(key)
+    if (record.kind !== 'application') return
+    const { id } = record
+    const nowMs = this.#agent.now()
+    if ('seq' in outcome) tx.put(keys.sent(to, id), OutboxRecord.encode(record))
+    else noteGivenUp(tx, { id, to, error: toError(outcome), nowMs })
+    if (!this.#waiters.has(id)) tx.put(keys.outcome(id), OutcomeRecord.encode({ at: nowMs, outcome: pick(outcome) }))
   }
 
   #told(peer: Username, record: OutboxRecord, outcome: Outcome): void {
@@ -275,7 +326,7 @@ export class Outbox {
         const bytes = await tx.get(keys.outcome(id))
         if (!bytes) continue
         tx.delete(keys.outcome(id))
-        found.push([id, OutcomeRecord.decode(bytes)])
+        found.push([id, OutcomeRecord.decode(bytes).outcome])
       }
       return found
     })
@@ -297,10 +348,11 @@ export class Outbox {
   }
 }
 
+const isSame = (one: OutboxRecord, other: OutboxRecord): boolean =>
+  one.id === other.id && one.sealed?.frameId === other.sealed?.frameId
+
 const pick = (outcome: Outcome): Outcome =>
   'seq' in outcome ? { seq: outcome.seq, queued: outcome.queued } : { code: outcome.code, message: outcome.message }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 /** Whether a later attempt with the same bytes may succeed. A session that ended is logged in again. */
 const isLater = (error: unknown): error is Error =>

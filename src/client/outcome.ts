@@ -4,14 +4,12 @@ import { ClientError } from './errors.ts'
 import { recordCodec } from './records.ts'
 
 /** What became of a message, for the process that queued it when another one sent it. */
-export const OutcomeRecord = recordCodec(
-  'outcome',
-  Type.Union([
-    Type.Object({ seq: Type.Integer(), queued: Type.Boolean() }),
-    Type.Object({ code: Type.String(), message: Type.String() }),
-  ]),
-)
-export type Outcome = Static<typeof OutcomeRecord.schema>
+const Outcome = Type.Union([
+  Type.Object({ seq: Type.Integer(), queued: Type.Boolean() }),
+  Type.Object({ code: Type.String(), message: Type.String() }),
+])
+export type Outcome = Static<typeof Outcome>
+export const OutcomeRecord = recordCodec('outcome', Type.Object({ at: Type.Integer(), outcome: Outcome }))
 
 /** A refusal that another process of this agent met. */
 export class RefusedError extends ClientError {
@@ -25,7 +23,7 @@ export class RefusedError extends ClientError {
   }
 }
 
-export const toOutcome = (error: Error): Outcome => ({
+export const toOutcome = (error: Error): { code: string; message: string } => ({
   code: 'code' in error ? String(error.code) : 'internal',
   message: error.message,
 })

@@ -1,3 +1,4 @@
+import { offeredSuites } from '../crypto/policy.ts'
 import {
   generatePrekeys,
   type KeyCounts,
@@ -6,7 +7,7 @@ import {
   refillPrekeys,
   rotatePrekeys,
 } from '../crypto/prekeys.ts'
-import { encodeBase64Url } from '../util/bytes.ts'
+import { encodeBase64Url, equalBytes } from '../util/bytes.ts'
 import { type Agent, newId } from './agent.ts'
 import type { Link } from './link.ts'
 import { keys } from './record-keys.ts'
@@ -25,22 +26,23 @@ export class Publisher {
     this.#agent = agent
   }
 
-  /** Makes the prekeys of a state that has none yet. */
+  /** For a registration: makes the prekeys of a state that has none yet. A server may know nothing of a bundle that it had. */
   prepare(): Promise<void> {
     const { store, now, random } = this.#agent
     return store.transaction(async tx => {
+      tx.delete(keys.published())
       if (!(await tx.get(keys.prekeys()))) savePrekeys(tx, generatePrekeys({ nowMs: now(), random }))
     })
   }
 
-  /** Publishes a bundle where none of this state's is known to be published, or where it is due for rotation. */
+  /** Publishes a bundle where none of this state's is known to be published, where it is due for rotation, or offers other suites than we do. */
   publish(link: Link): Promise<void> {
     return this.#inTurn(async () => {
       if (!(await this.#agent.store.read(tx => this.#isDue(tx)))) return
       const bundle = await this.#agent.store.transaction(tx => this.#renewBundle(tx))
       if (!bundle) return
       const counts = await link.request({ type: 'publish_keys', id: newId(this.#agent.random), bundle })
-      await this.#agent.store.transaction(tx => tx.put(keys.published(), Uint8Array.of(1)))
+      await this.#agent.store.transaction(tx => tx.put(keys.published(), this.#suites))
       await this.#fill(link, counts)
     })
   }
@@ -57,17 +59,24 @@ export class Publisher {
   }
 
   async #isDue(tx: StateReader): Promise<boolean> {
-    return needsRotation(await loadPrekeys(tx), this.#agent.now()) || !(await tx.get(keys.published()))
+    const published = await tx.get(keys.published())
+    if (!published || !equalBytes(published, this.#suites)) return true
+    return needsRotation(await loadPrekeys(tx), this.#agent.now())
+  }
+
+  /** The suites that we offer, a byte each. */
+  get #suites(): Uint8Array {
+    return Uint8Array.from(offeredSuites(this.#agent.policy))
   }
 
   /** The bundle to publish, encoded; nothing when the published one is good. */
   async #renewBundle(tx: StateTransaction): Promise<string | undefined> {
     if (!(await this.#isDue(tx))) return undefined
-    const { random, now, self } = this.#agent
+    const { random, now, self, policy } = this.#agent
     const nowMs = now()
     const known = await loadPrekeys(tx)
     const current = needsRotation(known, nowMs) ? rotatePrekeys(known, { nowMs, random }) : known
-    const { prekeys, bundle } = makeBundle(current, self(), nowMs)
+    const { prekeys, bundle } = makeBundle(current, self(), nowMs, policy)
     savePrekeys(tx, prekeys)
     tx.delete(keys.published())
     return encodeBase64Url(bundle)

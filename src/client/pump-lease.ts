@@ -9,9 +9,9 @@ const Lease = recordCodec('pump lease', Type.Object({ instance: Type.String(), u
 
 /**
  * How long one process goes on sending to a peer without being heard of, ms. A lease that is judged wrongly costs only
- * repeats, which the node recognises by their ids.
+ * repeats, which the node recognises by their ids; one that outlives its process holds the peer's mail up.
  */
-const leaseMs = 3_000
+const leaseMs = 1_000
 
 /**
  * Takes, renews or (without work) gives back the lease on a peer's outbox, so that several processes do not send the same

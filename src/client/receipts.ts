@@ -2,13 +2,12 @@ import { encodeReceipt } from '../crypto/content.ts'
 import type { Username } from '../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../util/bytes.ts'
 import type { Agent } from './agent.ts'
+import type { ReceiptState } from './confirmation-record.ts'
 import type { Outbox } from './outbox.ts'
 import { keys, nameIn } from './record-keys.ts'
 import { queue } from './seal.ts'
 import type { StateTransaction } from './state/state-store.ts'
 import { loadPeer } from './vault.ts'
-
-export type ReceiptState = 'delivered' | 'read'
 
 /** How long receipts wait for company, ms: an application that works fast answers `read` at once instead of twice. */
 const gatherMs = 200

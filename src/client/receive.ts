@@ -1,6 +1,7 @@
 import { UnreachableError } from './errors.ts'
-import type { Inbox, ReceivedMessage, Taken } from './inbox.ts'
+import type { Inbox, Taken } from './inbox.ts'
 import type { Intake } from './intake.ts'
+import type { ReceivedMessage } from './received-message.ts'
 
 export type ReceiveOptions = {
   /** Stops receiving: the iteration ends. */

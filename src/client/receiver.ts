@@ -1,4 +1,6 @@
 import { closeCodes, ProtocolError } from '../protocol/errors.ts'
+import type { ServerFrameOf } from '../protocol/frames.ts'
+import { asError } from '../util/as-error.ts'
 import { raceAbort, sleep } from '../util/signal.ts'
 import { type Agent, newId } from './agent.ts'
 import { ReplacedError, UnreachableError } from './errors.ts'
@@ -36,6 +38,10 @@ export class Receiver {
     return stop.signal
   }
 
+  get isRunning(): boolean {
+    return this.#stop !== undefined && !this.#stop.signal.aborted
+  }
+
   /** Gives the claim up; nothing is taken in after it. */
   async stop(reason?: Error): Promise<void> {
     this.#stop?.abort(reason)
@@ -56,7 +62,7 @@ export class Receiver {
   async #listenOn(link: Link, signal: AbortSignal): Promise<void> {
     const taking = this.#intake.open(link)
     link.onPush = push => {
-      if (push.type === 'keys_low') void this.#publisher.refill(link, push).catch(() => {})
+      if (push.type === 'keys_low') this.#refill(link, push)
       else taking.push(push)
     }
     try {
@@ -76,6 +82,15 @@ export class Receiver {
       link.onPush = () => {}
       await taking.close()
     }
+  }
+
+  #refill(link: Link, { oneTimeKeys, oneTimeKemKeys }: ServerFrameOf<'keys_low'>): void {
+    const { events } = this.#agent
+    events.emit('keys-low', { oneTimeKeys, oneTimeKemKeys })
+    // The node says so again with the next `listen`.
+    this.#publisher.refill(link, { oneTimeKeys, oneTimeKemKeys }).catch((error: unknown) => {
+      if (link.isOpen) events.emit('failed', { error: asError(error) })
+    })
   }
 
   /** A `listen` that crossed with another one's may end with the close that says so. */

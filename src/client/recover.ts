@@ -1,12 +1,10 @@
 import { dropSessions } from '../crypto/peer.ts'
 import { recoverPrekeys } from '../crypto/prekeys.ts'
-import type { Username } from '../protocol/names.ts'
 import { type Agent, newId } from './agent.ts'
 import type { Link } from './link.ts'
-import type { Outbox } from './outbox.ts'
+import { oweReset } from './owed-reset.ts'
 import { keys, nameIn } from './record-keys.ts'
 import { requeue } from './seal.ts'
-import type { Sessions } from './sessions.ts'
 import type { StateTransaction } from './state/state-store.ts'
 import { loadPeer, loadPrekeys, savePeer, savePrekeys, setOrder } from './vault.ts'
 
@@ -25,9 +23,9 @@ export async function recover(tx: StateTransaction, agent: Agent, steps: number)
     const name = nameIn(key)
     const peer = await loadPeer(tx, name, agent.self().domain)
     if (peer.sessions.length === 0) continue
-    savePeer(tx, name, { ...dropSessions(peer), resetAtMs: null })
+    savePeer(tx, name, dropSessions(peer))
     await requeue(tx, name)
-    tx.put(keys.stale(name), new Uint8Array())
+    await oweReset(tx, name, 'rollback')
     peers += 1
   }
   return peers
@@ -47,24 +45,4 @@ export async function drainOneTimeKeys(agent: Agent, link: Link): Promise<void> 
     if (!oneTimeKey && !oneTimeKemKey) break
   }
   await agent.store.transaction(tx => tx.delete(keys.recovering()))
-}
-
-/** Starts anew with every peer that an older copy had a session with, one after the other; the rest at the next login. */
-export async function resetStale(agent: Agent, sessions: Sessions, outbox: Outbox): Promise<void> {
-  let after = keys.stales()
-  for (;;) {
-    const [entry] = await agent.store.read(tx => tx.list(keys.stales(), { after, limit: 1 }))
-    if (!entry) return
-    after = entry[0]
-    await resetOne(agent, sessions, nameIn(entry[0]))
-    outbox.pump(nameIn(entry[0]))
-  }
-}
-
-async function resetOne(agent: Agent, sessions: Sessions, peer: Username): Promise<void> {
-  try {
-    await sessions.ensure(peer)
-  } catch (error) {
-    agent.events.emit('failed', { error: error instanceof Error ? error : new Error(String(error)) })
-  }
 }

@@ -5,11 +5,13 @@ import { limits } from '../protocol/limits.ts'
 import type { Username } from '../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../util/bytes.ts'
 import { type Agent, newId } from './agent.ts'
-import { IdentityChangedError } from './errors.ts'
+import { noteGivenUp } from './confirmation-record.ts'
+import { ExpiredError, IdentityChangedError } from './errors.ts'
 import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
 import { holdPump } from './pump-lease.ts'
 import { keys } from './record-keys.ts'
 import type { StateTransaction } from './state/state-store.ts'
+import { isWorn } from './suite-look.ts'
 import { loadPeer, nextOrder, savePeer } from './vault.ts'
 
 /** A message as it enters the outbox. `body` is plaintext. */
@@ -42,6 +44,8 @@ export async function queue(tx: StateTransaction, agent: Agent, to: Username, dr
   tx.put(keys.outbox(to, order), OutboxRecord.encode(kept))
 }
 
+const startsSession = ({ kind, frame }: OutboxRecord): boolean => kind === 'reset' || frame !== undefined
+
 function encrypt(agent: Agent, peer: Peer, record: OutboxRecord): [Peer, SealedRecord] {
   const content = {
     id: decodeBase64Url(record.id),
@@ -49,11 +53,14 @@ function encrypt(agent: Agent, peer: Peer, record: OutboxRecord): [Peer, SealedR
     sentAtMs: record.sentAt,
     body: decodeBase64Url(record.body),
   }
-  const { peer: next, body } = encryptContent(peer, content, { nowMs: agent.now() })
+  const { peer: next, body } = encryptContent(peer, content, { nowMs: agent.now(), policy: agent.policy })
   return [next, { ...record, sealed: { frameId: newId(agent.random), body: encodeBase64Url(body) } }]
 }
 
-/** Puts what was encrypted elsewhere into the outbox: a reset, whose session and ciphertext are one commit. */
+/**
+ * Puts what was encrypted elsewhere into the outbox: a reset, whose session and ciphertext are one commit. It goes before what is not
+ * encrypted yet: that will be behind it in the ratchet, and a peer reports what comes in another order.
+ */
 export async function putSealed(
   tx: StateTransaction,
   agent: Agent,
@@ -71,29 +78,43 @@ export async function putSealed(
     expiresAt: content.sentAtMs + limits.messageTtlS * 1_000,
     sealed: { frameId: newId(agent.random), body: encodeBase64Url(body) },
   }
-  tx.put(keys.outbox(to, order), OutboxRecord.encode(record))
+  const queued = (await tx.list(keys.outboxOf(to))).map(([, bytes]) => OutboxRecord.decode(bytes))
+  arrange(tx, to, [record, ...queued.filter(waiting => !isSealed(waiting))])
+}
+
+/** Puts records into the outbox in this sequence, under the numbers that they have among them. */
+function arrange(tx: StateTransaction, to: Username, records: readonly OutboxRecord[]): void {
+  const orders = records.map(({ order }) => order).sort((one, other) => one - other)
+  for (const [at, record] of records.entries()) {
+    const order = orders[at] ?? record.order
+    tx.put(keys.outbox(to, order), OutboxRecord.encode({ ...record, order }))
+  }
 }
 
 /**
  * Queues again, in their order and under their ids, what a peer that started anew may have lost: everything without a
- * receipt, also what is encrypted and not accepted yet. Answers how many messages.
+ * receipt, also what is encrypted and not accepted yet. What opens a session of its own stays as it is. Answers how many messages.
  */
 export async function requeue(tx: StateTransaction, to: Username): Promise<number> {
   const entries = [...(await tx.list(keys.sentTo(to))), ...(await tx.list(keys.outboxOf(to)))]
-  for (const [key, bytes] of entries) {
-    const { sealed: _lost, ...record } = OutboxRecord.decode(bytes)
-    if (record.kind === 'reset') continue
-    tx.delete(key)
-    tx.put(keys.outbox(to, record.order), OutboxRecord.encode(record))
-  }
-  return entries.length
+  for (const [key] of entries) tx.delete(key)
+  const records = entries.map(([, bytes]) => OutboxRecord.decode(bytes)).sort((one, other) => one.order - other.order)
+  const again = records.filter(record => !startsSession(record)).map(({ sealed: _lost, ...record }) => record)
+  arrange(tx, to, [...records.filter(startsSession), ...again])
+  return again.filter(({ kind }) => kind === 'application').length
 }
 
 export type Window =
   /** Another process of this agent is at it until then. */
   | { kind: 'busy'; until: number }
   /** `blocked` is the first record that could not be encrypted, and what that waits for. */
-  | { kind: 'ready'; sealed: [key: string, SealedRecord][]; expired: OutboxRecord[]; blocked: Blocked | undefined }
+  | {
+      kind: 'ready'
+      sealed: [key: string, SealedRecord][]
+      expired: { record: OutboxRecord; error: ExpiredError }[]
+      blocked: Blocked | undefined
+      isWorn: boolean
+    }
 export type Blocked = { id: string; by: 'session' | 'announcement' }
 
 /** The oldest records for a peer, encrypted as far as its session goes, under this process's lease on that peer's outbox. */
@@ -101,16 +122,17 @@ export async function seal(tx: StateTransaction, agent: Agent, to: Username, siz
   const entries = await tx.list(keys.outboxOf(to), { limit: size })
   const busyUntil = await holdPump(tx, agent, to, entries.length > 0)
   if (busyUntil !== undefined) return { kind: 'busy', until: busyUntil }
-  const window: Window = { kind: 'ready', sealed: [], expired: [], blocked: undefined }
+  const window: Window = { kind: 'ready', sealed: [], expired: [], blocked: undefined, isWorn: false }
   const before = await loadPeer(tx, to, agent.self().domain)
   let peer = before
   for (const [key, bytes] of entries) {
     const record = OutboxRecord.decode(bytes)
     if (record.expiresAt <= agent.now()) {
+      const error = new ExpiredError('not accepted within its ttl')
       tx.delete(key)
-      window.expired.push(record)
+      if (record.kind === 'application') noteGivenUp(tx, { id: record.id, to, error, nowMs: agent.now() })
+      window.expired.push({ record, error })
     } else if (isSealed(record)) {
-      // Behind a blocked record only what starts sessions is sealed, and that must pass.
       window.sealed.push([key, record])
     } else if (window.blocked !== undefined || peer.trust === 'changed' || !hasSession(peer, agent.now())) {
       window.blocked ??= { id: record.id, by: 'session' }
@@ -124,5 +146,5 @@ export async function seal(tx: StateTransaction, agent: Agent, to: Username, siz
     }
   }
   if (peer !== before) savePeer(tx, to, peer)
-  return window
+  return { ...window, isWorn: await isWorn(tx, agent, to, peer) }
 }

@@ -1,9 +1,9 @@
-import type { Served } from '../crypto/bundle.ts'
+import { decodeBundle, type Served } from '../crypto/bundle.ts'
 import { encodeReset, newContent, type Reset } from '../crypto/content.ts'
 import { encryptContent } from '../crypto/encrypt-content.ts'
 import { IdentityChangedError as CryptoIdentityChanged } from '../crypto/errors.ts'
 import { dropOffer, makeOffer } from '../crypto/offer.ts'
-import { hasSession, markChanged, type Peer, resetAllowed } from '../crypto/peer.ts'
+import { hasSession, markChanged, needsRenewal, type Peer } from '../crypto/peer.ts'
 import { startSession } from '../crypto/start-session.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { ServerFrameOf } from '../protocol/frames.ts'
@@ -12,19 +12,27 @@ import { decodeBase64Url, encodeBase64Url, toHex } from '../util/bytes.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
 import { raceAbort } from '../util/signal.ts'
 import { type Agent, newId } from './agent.ts'
-import { IdentityChangedError, KeyExchangeError } from './errors.ts'
+import { IdentityChangedError, KeyExchangeError, UnreachableError } from './errors.ts'
+import { dueReset } from './owed-reset.ts'
 import { keys } from './record-keys.ts'
 import { putSealed } from './seal.ts'
+import { SerialQueue } from './state/serial-queue.ts'
 import type { StateTransaction } from './state/state-store.ts'
 import { loadPeer, loadPrekeys, savePeer, savePrekeys } from './vault.ts'
 
 /** How long a live key exchange may take, ms. */
 const exchangeTimeoutMs = 30_000
 
-/** Starts sessions: from published keys, or live with a peer that is there. One start at a time per peer. */
+/** Why a new session is to begin with a reset, if it still is; `offered` is what the peer's bundle offers. */
+type Why = (tx: StateTransaction, offered: readonly number[]) => Promise<Reset['reason'] | undefined>
+
+/** Starts sessions: from published keys, or live with a peer that is there. */
 export class Sessions {
   readonly #agent: Agent
+  /** One start at a time per peer: the keys that a node served are for one session. */
+  readonly #turns = new Map<Username, SerialQueue>()
   readonly #starting = new Map<Username, Promise<void>>()
+  readonly #renewing = new Map<Username, Promise<boolean>>()
   readonly #exchanging = new Map<Username, Promise<void>>()
   /** The request under which keys were asked for: after a lost answer, the same ones are served again. */
   readonly #fetches = new Map<Username, string>()
@@ -40,37 +48,57 @@ export class Sessions {
    */
   ensure(peer: Username): Promise<void> {
     return once(this.#starting, peer, async () => {
-      if (!(await this.#isMissing(peer))) return
-      if (await this.#isStale(peer)) return void (await this.reset(peer, 'rollback'))
-      const served = await this.#fetch(peer)
-      if (!served) return this.initiate(peer)
-      await this.#start(peer, served, async (tx, started) => {
-        // Another process, or the peer, may have been faster.
-        if (hasSession(await loadPeer(tx, peer, this.#agent.self().domain), this.#agent.now())) return false
-        savePeer(tx, peer, started)
-        return true
-      })
+      const isPublished = await this.#inTurn(peer, () => this.#ensure(peer))
+      if (!isPublished) await this.initiate(peer)
     })
   }
 
-  /** A new session whose first content is a reset: docs/E2E.md section 7, rules 5 to 7. Answers whether something was queued. */
-  async reset(peer: Username, reason: Reset['reason']): Promise<boolean> {
+  /** Answers false when there is no session and the peer has published no keys. */
+  async #ensure(peer: Username): Promise<boolean> {
+    if (!(await this.#isMissing(peer))) return true
+    if ((await this.#isDue(peer)) && (await this.#repair(peer))) return true
     const served = await this.#fetch(peer)
     if (!served) return false
-    const { now: nowMs, random } = this.#agent
     await this.#start(peer, served, async (tx, started) => {
-      const known = await loadPeer(tx, peer, this.#agent.self().domain)
-      // Two bodies that could not be read ask for one repair.
-      if (reason === 'undecryptable' && !resetAllowed(known, nowMs())) return false
-      if (reason === 'rollback' && !(await tx.get(keys.stale(peer)))) return false
-      tx.delete(keys.stale(peer))
-      const content = newContent('reset', encodeReset({ reason, ids: [] }), { nowMs: nowMs(), random })
-      const { peer: next, body } = encryptContent(started, content, { nowMs: nowMs() })
-      savePeer(tx, peer, next)
-      await putSealed(tx, this.#agent, peer, { kind: 'reset', content, body })
+      // Another process, or the peer, may have been faster.
+      if (hasSession(await loadPeer(tx, peer, this.#agent.self().domain), this.#agent.now())) return false
+      savePeer(tx, peer, started)
       return true
     })
     return true
+  }
+
+  /** Sends the reset that is owed to a peer, if there is one and it may be sent now. Answers whether it was queued. */
+  repair(peer: Username): Promise<boolean> {
+    return this.#inTurn(peer, async () => (await this.#isDue(peer)) && this.#repair(peer))
+  }
+
+  async #repair(peer: Username): Promise<boolean> {
+    const { self, now } = this.#agent
+    return this.#startWithReset(peer, async tx => {
+      const known = await loadPeer(tx, peer, self().domain)
+      const reason = await dueReset(tx, peer, { peer: known, nowMs: now() })
+      if (reason) tx.delete(keys.owed(peer))
+      return reason
+    })
+  }
+
+  /**
+   * Goes over to a new session where the old one has served, or the peer's bundle has a better suite: docs/E2E.md section 7, rule 7. Answers
+   * whether that was queued.
+   */
+  renew(peer: Username): Promise<boolean> {
+    const { self, now, policy } = this.#agent
+    const why: Why = async (tx, offered) => {
+      const known = await loadPeer(tx, peer, self().domain)
+      return needsRenewal(known, now(), offered, policy) ? 'renewal' : undefined
+    }
+    return once(this.#renewing, peer, () => this.#inTurn(peer, () => this.#startWithReset(peer, why)))
+  }
+
+  /** The same because somebody asks for it. */
+  startAnew(peer: Username): Promise<boolean> {
+    return this.#inTurn(peer, () => this.#startWithReset(peer, async () => 'renewal'))
   }
 
   /** Starts a fresh session with a peer that listens now: docs/E2E.md section 12. */
@@ -86,6 +114,12 @@ export class Sessions {
   /** The peer declined. */
   declined(offerId: Uint8Array, peer: Username): void {
     this.#offers.get(toHex(offerId))?.reject(new KeyExchangeError('key_exchange_declined', `${peer} declined`))
+  }
+
+  #inTurn<T>(peer: Username, work: () => Promise<T>): Promise<T> {
+    const turns = this.#turns.get(peer) ?? new SerialQueue()
+    this.#turns.set(peer, turns)
+    return turns.run(work)
   }
 
   async #isMissing(peer: Username): Promise<boolean> {
@@ -105,27 +139,53 @@ export class Sessions {
       this.#fetches.delete(peer)
       return toServed(keys)
     } catch (error) {
+      if (!(error instanceof UnreachableError)) this.#fetches.delete(peer)
       if (error instanceof ProtocolError && error.code === 'no_keys') return undefined
       throw error
     }
   }
 
-  /** Whether the peer still has to be told that this state was an older copy. */
-  async #isStale(peer: Username): Promise<boolean> {
-    return (await this.#agent.store.read(tx => tx.get(keys.stale(peer)))) !== undefined
+  async #isDue(name: Username): Promise<boolean> {
+    const { store, self, now } = this.#agent
+    return store.read(async tx => {
+      const peer = await loadPeer(tx, name, self().domain)
+      return (await dueReset(tx, name, { peer, nowMs: now() })) !== undefined
+    })
   }
 
-  /** Computes a session aside and lets `commit` save it, if it is still wanted; a key that has changed is remembered instead. */
+  /**
+   * A new session whose first content is a reset: docs/E2E.md section 7, rules 5 to 7. `why` answers its reason, and nothing where it
+   * is not wanted any more. Answers whether it was queued; a peer that has published no keys gets none.
+   */
+  async #startWithReset(peer: Username, why: Why): Promise<boolean> {
+    const served = await this.#fetch(peer)
+    if (!served) return false
+    const { now, random, policy } = this.#agent
+    return this.#start(peer, served, async (tx, started) => {
+      const reason = await why(tx, decodeBundle(served.bundle).suites)
+      if (!reason) return false
+      const content = newContent('reset', encodeReset({ reason, ids: [] }), { nowMs: now(), random })
+      const { peer: next, body } = encryptContent(started, content, { nowMs: now(), policy })
+      savePeer(tx, peer, next)
+      await putSealed(tx, this.#agent, peer, { kind: 'reset', content, body })
+      return true
+    })
+  }
+
+  /**
+   * Computes a session aside and lets `commit` save it, if it is still wanted; a key that has changed is remembered instead. Answers
+   * whether it was saved.
+   */
   async #start(
     peer: Username,
     served: Served,
     commit: (tx: StateTransaction, started: Peer) => Promise<boolean>,
-  ): Promise<void> {
-    const { store, self, now, random, events } = this.#agent
+  ): Promise<boolean> {
+    const { store, self, now, random, events, policy } = this.#agent
     const outcome = await store.transaction(async tx => {
       const known = await loadPeer(tx, peer, self().domain)
       try {
-        const { peer: started } = startSession(known, { self: self(), served, nowMs: now(), random })
+        const { peer: started } = startSession(known, { self: self(), served, policy, nowMs: now(), random })
         return (await commit(tx, started)) ? 'started' : 'unwanted'
       } catch (error) {
         if (!(error instanceof CryptoIdentityChanged)) throw error
@@ -133,10 +193,12 @@ export class Sessions {
         return 'changed'
       }
     })
-    if (outcome === 'unwanted') return
-    if (outcome === 'started') return events.emit('session', { peer, initiated: true })
-    events.emit('key-changed', { peer })
-    throw new IdentityChangedError(peer)
+    if (outcome === 'changed') {
+      events.emit('key-changed', { peer })
+      throw new IdentityChangedError(peer)
+    }
+    if (outcome === 'started') events.emit('session', { peer, initiated: true })
+    return outcome === 'started'
   }
 
   async #exchange(peer: Username, timeoutMs: number): Promise<void> {
@@ -163,10 +225,10 @@ export class Sessions {
 
   /** The private keys of an offer are on disk before it leaves. */
   #makeOffer(peer: Username, lifetimeMs: number): Promise<{ offerId: Uint8Array; body: Uint8Array }> {
-    const { store, self, now, random } = this.#agent
+    const { store, self, now, random, policy } = this.#agent
     return store.transaction(async tx => {
       const to = formatAddress(peer, self().domain)
-      const made = makeOffer(await loadPrekeys(tx), { self: self(), to, nowMs: now(), random, lifetimeMs })
+      const made = makeOffer(await loadPrekeys(tx), { self: self(), to, policy, nowMs: now(), random, lifetimeMs })
       savePrekeys(tx, made.prekeys)
       return made
     })
@@ -174,7 +236,7 @@ export class Sessions {
 }
 
 /** Joins what is under way for a peer, or starts it. */
-function once(running: Map<Username, Promise<void>>, peer: Username, start: () => Promise<void>): Promise<void> {
+function once<T>(running: Map<Username, Promise<T>>, peer: Username, start: () => Promise<T>): Promise<T> {
   const known = running.get(peer)
   if (known) return known
   const started = start().finally(() => running.delete(peer))

@@ -1,44 +1,34 @@
 import { decodeReceipt, decodeReset, newContent } from '../crypto/content.ts'
-import { decryptBody } from '../crypto/decrypt-body.ts'
+import { type Decrypted, decryptBody } from '../crypto/decrypt-body.ts'
 import { encryptContent } from '../crypto/encrypt-content.ts'
-import { CryptoError, IdentityChangedError } from '../crypto/errors.ts'
+import { CryptoError } from '../crypto/errors.ts'
 import { decodeMessage, type OfferMessage } from '../crypto/message.ts'
 import { acceptOffer, dropOffer, findOffer } from '../crypto/offer.ts'
 import {
   checkHandshakeRate,
-  markChanged,
+  findSession,
+  needsAnswer,
   needsHeartbeat,
   type Peer,
-  resetAllowed,
   withHandshake,
 } from '../crypto/peer.ts'
-import { sha256 } from '../crypto/primitives.ts'
-import { type Address, formatAddress, parseUsername, type Username } from '../protocol/names.ts'
-import { decodeBase64Url, encodeBase64Url, encodeUtf8, toHex } from '../util/bytes.ts'
-import type { Emitter } from '../util/emitter.ts'
+import { needsRotation } from '../crypto/prekeys.ts'
+import type { Username } from '../protocol/names.ts'
+import { encodeBase64Url } from '../util/bytes.ts'
 import type { Agent } from './agent.ts'
-import type { ClientEvents } from './events.ts'
-import { InboxRecord } from './inbox.ts'
-import type { Push } from './intake.ts'
+import { retriable, setAside } from './aside.ts'
+import { noteConfirmed } from './confirmation-record.ts'
+import { type Consequence, event } from './consequence.ts'
+import { type Envelope, type Push, toEnvelope } from './envelope.ts'
+import { fileExchange } from './exchange.ts'
+import { encodeMoment } from './moment.ts'
+import { isSealed, OutboxRecord } from './outbox-record.ts'
 import { noteReceipt } from './receipts.ts'
+import { InboxRecord } from './received-message.ts'
 import { keys } from './record-keys.ts'
 import { putSealed, queue, requeue } from './seal.ts'
 import type { StateTransaction } from './state/state-store.ts'
 import { loadPeer, loadPrekeys, nextOrder, savePeer, savePrekeys } from './vault.ts'
-
-/** What is left to do once an envelope is on disk. */
-export type Consequence =
-  | { kind: 'arrived'; from: Username; isNew: boolean }
-  | { kind: 'pump'; to: Username }
-  | { kind: 'offer-answered'; offerId: Uint8Array }
-  | { kind: 'offer-declined'; offerId: Uint8Array; from: Username }
-  | { kind: 'repair'; peer: Username }
-  | { kind: 'event'; emit: (events: Emitter<ClientEvents>) => void }
-
-/** Bodies set aside that are kept for a look; beyond it the one with the smallest hash goes, which nobody can aim at. */
-const maxAside = 200
-
-type Envelope = { from: Username; address: Address; frameType: Push['type']; body: Uint8Array; hash: string }
 
 /**
  * One envelope, inside the transaction that saves whatever comes of it. It never throws for what is in the envelope: that
@@ -46,43 +36,49 @@ type Envelope = { from: Username; address: Address; frameType: Push['type']; bod
  */
 export async function takeIn(tx: StateTransaction, agent: Agent, frame: Push): Promise<Consequence[]> {
   const envelope = open(agent, frame)
-  if (!envelope) return []
+  if (!envelope) {
+    const reason = 'the node names a sender that cannot be'
+    return [event('undecryptable', { from: frame.from, reason, remedy: 'none' })]
+  }
   if (await tx.get(keys.body(envelope.hash))) return []
   try {
-    const consequences = await dispatch(tx, agent, envelope)
-    tx.put(keys.body(envelope.hash), encodeUtf8(String(agent.now())))
-    return consequences
+    return await take(tx, agent, envelope)
   } catch (error) {
     if (error instanceof CryptoError) return setAside(tx, agent, envelope, error)
     throw error
   }
 }
 
-function open(agent: Agent, { from, body, type }: Push): Envelope | undefined {
-  const username = senderOf(from)
-  if (!username) {
-    agent.events.emit('undecryptable', { from: from as Username, reason: 'the node names a sender that cannot be' })
-    return undefined
+/** Tries once more what was set aside of a peer for a reason that may have passed. */
+export async function takeInAgain(tx: StateTransaction, agent: Agent, from: Username): Promise<Consequence[]> {
+  const all: Consequence[] = []
+  for (const { key, record, hash } of await retriable(tx, from)) {
+    const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, agent.self().domain)
+    try {
+      all.push(...(await take(tx, agent, envelope)), event('recovered', { from, aside: hash }))
+      tx.delete(key)
+    } catch (error) {
+      if (!(error instanceof CryptoError)) throw error
+      if (error.code === record.code) continue
+      // The same bytes fail for another reason now, and what helps against that is another thing.
+      tx.delete(key)
+      all.push(...(await setAside(tx, agent, envelope, error)))
+    }
   }
-  const bytes = bytesOf(body)
-  const hash = toHex(sha256(bytes).subarray(0, 16))
-  return { from: username, address: formatAddress(username, agent.self().domain), frameType: type, body: bytes, hash }
+  return all
 }
 
-function senderOf(from: string): Username | undefined {
-  try {
-    return parseUsername(from)
-  } catch {
-    return undefined
-  }
+async function take(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
+  const consequences = await dispatch(tx, agent, envelope)
+  tx.put(keys.body(envelope.hash), encodeMoment(agent.now()))
+  return consequences
 }
 
-/** What is no base64url is kept as it came, and refused like any other body that is none. */
-function bytesOf(body: string): Uint8Array {
+function open(agent: Agent, frame: Push): Envelope | undefined {
   try {
-    return decodeBase64Url(body)
+    return toEnvelope(frame, agent.self().domain)
   } catch {
-    return encodeUtf8(body)
+    return undefined
   }
 }
 
@@ -99,54 +95,72 @@ async function decrypt(tx: StateTransaction, agent: Agent, envelope: Envelope): 
   const self = agent.self()
   const prekeys = await loadPrekeys(tx)
   const before = await loadPeer(tx, from, self.domain)
-  const options = { self, prekeys, from: address, frameType, nowMs: agent.now(), random: agent.random }
+  const { policy, random } = agent
+  const options = { self, prekeys, policy, from: address, frameType, nowMs: agent.now(), random }
   const decrypted = decryptBody(before, body, options)
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
-  const { content, arrival } = decrypted
-  const consequences = await accept(tx, from, content)
+  const { content, arrival, isLate } = decrypted
+  const consequences = await accept(tx, agent, from, content)
+  if (isLate) consequences.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
     consequences.push({ kind: 'pump', to: from }, event('session', { peer: from, initiated: false }))
   const answered = prekeys.offers.find(offer => !decrypted.prekeys.offers.includes(offer))
   if (answered) consequences.push({ kind: 'offer-answered', offerId: answered.offerId })
-  return [...consequences, ...(await heartbeat(tx, agent, from, decrypted.peer))]
+  if (decrypted.prekeys !== prekeys && needsRotation(decrypted.prekeys, agent.now())) {
+    consequences.push({ kind: 'rotate' })
+  }
+  if (answersReset(before, decrypted)) consequences.push(event('repaired', { peer: from }))
+  return [...consequences, ...(await answer(tx, agent, from, decrypted))]
+}
+
+/** The first answer on a session that we opened with a reset: the peer knows, and sends again what it still has. */
+function answersReset(before: Peer, { sid }: Decrypted): boolean {
+  const session = findSession(before, sid)
+  return session?.opening === 'reset' && session.role.kind === 'unanswered'
 }
 
 type Content = ReturnType<typeof newContent>
 
-async function accept(tx: StateTransaction, from: Username, content: Content): Promise<Consequence[]> {
+async function accept(tx: StateTransaction, agent: Agent, from: Username, content: Content): Promise<Consequence[]> {
   switch (content.kind) {
     case 'application':
-      return keep(tx, from, content)
+      return keep(tx, agent, from, content)
     case 'receipt':
-      return receipt(tx, from, content.body)
+      return receipt(tx, agent, from, content.body)
     case 'reset':
       return reset(tx, from, content.body)
     case 'empty':
       return []
     default:
-      return [event('undecryptable', { from, reason: `content of kind ${content.kind} is not known here` })]
+      // What it means is not known here, and is for the application to say.
+      return keep(tx, agent, from, content)
   }
 }
 
 /** Repeats are dropped by (sender, `msg_id`); their receipt is given again, for it may be what was lost. */
-async function keep(tx: StateTransaction, from: Username, content: Content): Promise<Consequence[]> {
+async function keep(tx: StateTransaction, agent: Agent, from: Username, content: Content): Promise<Consequence[]> {
   const id = encodeBase64Url(content.id)
   noteReceipt(tx, from, id, 'delivered')
   const isNew = !(await tx.get(keys.seen(from, id)))
-  if (isNew) {
-    tx.put(keys.seen(from, id), new Uint8Array())
-    const record = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs }
-    tx.put(keys.inbox(await nextOrder(tx)), InboxRecord.encode(record))
-  }
+  if (!isNew) return [{ kind: 'arrived', from, isNew }]
+  const receivedAt = agent.now()
+  tx.put(keys.seen(from, id), encodeMoment(receivedAt))
+  const isPlain = content.kind === 'application'
+  const record: InboxRecord = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs, receivedAt }
+  const filed = isPlain ? await fileExchange(tx, agent, { from, record }) : undefined
+  if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
+  const kept = isPlain ? record : { ...record, contentKind: content.kind }
+  tx.put(keys.inbox(await nextOrder(tx)), InboxRecord.encode(kept))
   return [{ kind: 'arrived', from, isNew }]
 }
 
-async function receipt(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Consequence[]> {
+async function receipt(tx: StateTransaction, agent: Agent, from: Username, body: Uint8Array): Promise<Consequence[]> {
   const { state, ids } = decodeReceipt(body)
   const consequences: Consequence[] = []
   for (const bytes of ids) {
     const id = encodeBase64Url(bytes)
+    await noteConfirmed(tx, { id, from, state, nowMs: agent.now() })
     tx.delete(keys.sent(from, id))
     consequences.push(event(state, { id, to: from }))
   }
@@ -159,9 +173,21 @@ async function reset(tx: StateTransaction, from: Username, body: Uint8Array): Pr
   return [{ kind: 'pump', to: from }, event('peer-reset', { peer: from, reason, resent })]
 }
 
-/** docs/E2E.md section 7, rule 8. */
-async function heartbeat(tx: StateTransaction, agent: Agent, to: Username, peer: Peer): Promise<Consequence[]> {
-  if (!needsHeartbeat(peer)) return []
+/**
+ * An empty content where the ratchet has to turn (docs/E2E.md section 7, rule 8), or where a peer's new session wants an answer: until then each
+ * of its messages carries the handshake. A message gets a receipt, which answers, too.
+ */
+async function answer(
+  tx: StateTransaction,
+  agent: Agent,
+  to: Username,
+  { peer, content }: Decrypted,
+): Promise<Consequence[]> {
+  const isWanted = needsHeartbeat(peer) || (needsAnswer(peer) && content.kind !== 'application')
+  if (!isWanted || peer.trust === 'changed') return []
+  // Whatever is encrypted next will do.
+  const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
+  if (last && !isSealed(OutboxRecord.decode(last[1]))) return []
   const id = encodeBase64Url(agent.random(16))
   await queue(tx, agent, to, { id, kind: 'empty', body: new Uint8Array() })
   return [{ kind: 'pump', to }]
@@ -176,14 +202,16 @@ async function answerOffer(
 ): Promise<Consequence[]> {
   const self = agent.self()
   const nowMs = agent.now()
-  const { random } = agent
+  // It held no message, and whoever made it waits no longer.
+  if (offer.expiresAtS * 1_000 <= nowMs) return []
+  const { random, policy } = agent
   const before = await loadPeer(tx, from, self.domain)
   const prekeys = await loadPrekeys(tx)
   checkHandshakeRate(before, nowMs)
-  const accepted = acceptOffer(withHandshake(before, nowMs), offer, { self, prekeys, nowMs, random })
+  const accepted = acceptOffer(withHandshake(before, nowMs), offer, { self, prekeys, policy, nowMs, random })
   if (accepted.outcome === 'wait') return []
   const content = newContent('empty', new Uint8Array(), { nowMs, random })
-  const { peer, body } = encryptContent(accepted.peer, content, { nowMs })
+  const { peer, body } = encryptContent(accepted.peer, content, { nowMs, policy })
   savePeer(tx, from, peer)
   await putSealed(tx, agent, from, { kind: 'empty', frame: 'key_exchange', content, body })
   // The peer of an offer that crosses this one waits for this answer and gives none: what both wanted is there.
@@ -202,31 +230,3 @@ async function declined(
   savePrekeys(tx, dropOffer(prekeys, offerId))
   return [{ kind: 'offer-declined', offerId, from }]
 }
-
-/** What cannot be read never disappears silently: it is kept for a look, reported, and repaired where that is allowed. */
-async function setAside(
-  tx: StateTransaction,
-  agent: Agent,
-  { from, body, hash }: Envelope,
-  error: CryptoError,
-): Promise<Consequence[]> {
-  if (await tx.get(keys.aside(hash))) return []
-  const kept = await tx.list(keys.asides(), { limit: maxAside })
-  const [other] = kept
-  if (other && kept.length === maxAside) tx.delete(other[0])
-  tx.put(keys.aside(hash), body)
-  const consequences: Consequence[] = [event('undecryptable', { from, reason: error.message })]
-  const peer = await loadPeer(tx, from, agent.self().domain)
-  if (error instanceof IdentityChangedError) {
-    savePeer(tx, from, markChanged(peer, error.seen))
-    return [...consequences, event('key-changed', { peer: from })]
-  }
-  const lost = error.code === 'undecryptable' || error.code === 'malformed'
-  const repairable = lost && resetAllowed(peer, agent.now())
-  return repairable ? [...consequences, { kind: 'repair', peer: from }] : consequences
-}
-
-const event = <Name extends keyof ClientEvents>(name: Name, value: ClientEvents[Name]): Consequence => ({
-  kind: 'event',
-  emit: events => events.emit(name, value),
-})

@@ -11,10 +11,12 @@ const resetReasons = { undecryptable: 1, renewal: 2, rollback: 3 } as const
 const receiptStates = { delivered: 1, read: 2 } as const
 
 export type ContentKind = (typeof kinds)[number]
+/** A kind of a later version, with its number on the wire: what it carries is authentic, and only its meaning is not known. */
+export type UnknownKind = `unknown-${number}`
 /** What one message says. `id` is 16 random bytes; it stays when the content is encrypted again after a reset. */
 export type Content = {
   readonly id: Uint8Array
-  readonly kind: ContentKind
+  readonly kind: ContentKind | UnknownKind
   readonly sentAtMs: number
   readonly body: Uint8Array
 }
@@ -41,31 +43,33 @@ export function paddedLength(length: number): number {
   return Math.ceil(length / granule) * granule
 }
 
-/** @throws {CryptoError} `too_large` for a body over 64 KiB. */
+const names: readonly string[] = kinds
+
+/** @throws {CryptoError} `too_large` for a body over 64 KiB, and for a kind that this version does not make. */
 export function encodeContent({ id, kind, sentAtMs, body }: Content): Uint8Array {
   if (id.length !== 16) throw new CryptoError('malformed')
   if (body.length > cryptoLimits.maxContentBytes) throw new CryptoError('too_large')
-  const content = concatBytes(id, u8(1), u8(kinds.indexOf(kind)), u64(sentAtMs), vec32(body), u8(0x80))
+  const content = concatBytes(id, u8(1), u8(names.indexOf(kind)), u64(sentAtMs), vec32(body), u8(0x80))
   const padded = new Uint8Array(paddedLength(content.length))
   padded.set(content)
   return padded
 }
 
-/** @throws {CryptoError} `malformed`, also for an unknown kind and for padding that `encodeContent` does not make. */
+/** @throws {CryptoError} `malformed`, also for padding that `encodeContent` does not make. */
 export function decodeContent(bytes: Uint8Array): Content {
   return readAll(bytes, reader => {
     const id = reader.take(16)
     reader.expect(1)
-    const kind = kinds[reader.u8()]
+    const code = reader.u8()
     const sentAtMs = reader.u64()
     const body = reader.vec32()
     reader.expect(0x80)
     const length = bytes.length - reader.remaining
-    if (kind === undefined || body.length > cryptoLimits.maxContentBytes) throw new CryptoError('malformed')
+    if (body.length > cryptoLimits.maxContentBytes) throw new CryptoError('malformed')
     if (bytes.length !== paddedLength(length) || reader.rest().some(byte => byte !== 0)) {
       throw new CryptoError('malformed')
     }
-    return { id, kind, sentAtMs, body }
+    return { id, kind: kinds[code] ?? `unknown-${code}`, sentAtMs, body }
   })
 }
 

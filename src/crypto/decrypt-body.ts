@@ -1,10 +1,19 @@
 import { equalBytes } from '../util/bytes.ts'
+import { compareBytes } from './compare-bytes.ts'
 import { type Content, decodeContent } from './content.ts'
 import { CryptoError, IdentityChangedError } from './errors.ts'
 import { respond, type Self, sessionId } from './handshake.ts'
 import { checkIdentityKey, type IdentityKey } from './identity.ts'
 import { decodeMessage, type PrekeyMessage, type RatchetMessage } from './message.ts'
-import { checkHandshakeRate, findSession, identityOf, type Peer, pinIdentity, withHandshake } from './peer.ts'
+import {
+  activeSession,
+  checkHandshakeRate,
+  findSession,
+  identityOf,
+  type Peer,
+  pinIdentity,
+  withHandshake,
+} from './peer.ts'
 import { defaultPolicy, type Policy } from './policy.ts'
 import { checkReplay, findPrekeys, type PrekeyUse, usePrekeys } from './prekey-use.ts'
 import type { Prekeys } from './prekeys.ts'
@@ -39,8 +48,10 @@ export type Decrypted = {
   readonly content: Content
   readonly sid: Uint8Array
   readonly arrival: Arrival
+  /** Something that its sender encrypted later came before it. */
+  readonly isLate: boolean
 }
-type Opened = { readonly session: Session; readonly content: Content }
+type Opened = { readonly session: Session; readonly content: Content; readonly isLate: boolean }
 
 const undecryptable = (): CryptoError => new CryptoError('undecryptable')
 
@@ -56,11 +67,25 @@ function open(session: Session, message: RatchetMessage, options: DecryptOptions
   const { nowMs, random, policy = defaultPolicy } = options
   const { associatedData, role } = session
   const circumstances = { nowMs, random, lifetimeMs: policy.mailboxLifetimeMs }
-  const { ratchet, plaintext } = decryptRatchet(session.ratchet, { ...message, associatedData }, circumstances)
+  const { ratchet, plaintext, isLate } = decryptRatchet(session.ratchet, { ...message, associatedData }, circumstances)
   const content = decode(plaintext)
   const answered = role.kind === 'unanswered' ? { kind: 'answered' as const, answeredAtMs: nowMs } : role
   const opening = openingAfter(session, message, content)
-  return { content, session: { ...session, ratchet, role: answered, opening, received: session.received + 1 } }
+  const received = session.received + 1
+  return { content, isLate, session: { ...session, ratchet, role: answered, opening, received } }
+}
+
+/** With a reset of its own the sender has left all sessions of before: what comes on one of those was encrypted earlier. */
+const wasLeft = (peer: Peer, session: Session): boolean => {
+  const active = activeSession(peer)
+  const isReset = active?.role.kind === 'inbound' && active.opening === 'reset'
+  return isReset && session.standing.kind === 'retired' && !mayOutliveReset(session, active)
+}
+
+/** Of two resets that cross the sender goes on with the smaller sid (rule 5), also where we have left that one for a third. */
+const mayOutliveReset = ({ sid, role, opening }: Session, reset: Session): boolean => {
+  if (role.kind === 'inbound' || opening !== 'reset' || compareBytes(sid, reset.sid) > 0) return false
+  return role.kind === 'unanswered' || role.answeredAtMs >= reset.createdAtMs
 }
 
 function decode(plaintext: Uint8Array): Content {
@@ -73,7 +98,7 @@ function decode(plaintext: Uint8Array): Content {
 
 function receiveKnown(peer: Peer, before: Session, message: RatchetMessage, options: DecryptOptions): Decrypted {
   const { nowMs, prekeys, policy = defaultPolicy } = options
-  const { session, content } = open(before, message, options)
+  const { session, content, isLate } = open(before, message, options)
   const replaced = activateOnReceipt(replaceSession(peer, session), session)
   const opensWithReset = before.opening === 'none' && session.opening === 'reset'
   const settled = opensWithReset ? admitReset(replaced, session.sid, nowMs) : replaced
@@ -83,6 +108,7 @@ function receiveKnown(peer: Peer, before: Session, message: RatchetMessage, opti
     content,
     sid: session.sid,
     arrival: { kind: 'known' },
+    isLate: isLate || wasLeft(peer, before),
   }
 }
 
@@ -93,7 +119,8 @@ function checkOffer({ offer }: PrekeyUse, { from, frameType, nowMs }: DecryptOpt
 }
 
 function checkSuite({ minSuite }: Peer, { header }: PrekeyMessage, { policy = defaultPolicy }: DecryptOptions): void {
-  if (header.suite < minSuite || header.suite < policy.minSuite) throw new CryptoError('suite_refused')
+  const isAllowed = header.suite >= minSuite && header.suite >= policy.minSuite && header.suite <= policy.maxSuite
+  if (!isAllowed) throw new CryptoError('suite_refused')
 }
 
 function checkInitiator(peer: Peer, identity: Uint8Array, { self }: DecryptOptions): IdentityKey {
@@ -153,6 +180,7 @@ function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions)
     content,
     sid: session.sid,
     arrival: { kind: 'new', outcome: isActive ? 'active' : 'superseded' },
+    isLate: false,
   }
 }
 

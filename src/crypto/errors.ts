@@ -15,6 +15,8 @@ export type CryptoErrorCode =
   | 'bad_key'
   /** A bundle for another address, with a wrong signature, or older than one seen before. */
   | 'bad_bundle'
+  /** A card for another address, with a wrong signature or key, or older than one seen before. */
+  | 'bad_card'
   /** No common suite at or above the minimum. */
   | 'suite_refused'
   /** There is no session to send with: fetch the peer's keys and start one. */
@@ -36,6 +38,7 @@ const texts: Record<CryptoErrorCode, string> = {
   bad_version: 'the stored record is of another version',
   bad_key: 'the key is not acceptable',
   bad_bundle: "the peer's key bundle is not acceptable",
+  bad_card: "the peer's card is not acceptable",
   suite_refused: 'no common suite at or above the minimum',
   no_session: 'there is no session with this peer',
   identity_changed: "the peer's identity key has changed",

@@ -24,6 +24,7 @@ export type MakeOfferOptions = {
   readonly self: Self
   /** The peer's address: nobody else may answer. */
   readonly to: string
+  readonly policy?: Policy
   readonly nowMs: number
   readonly random: Random
   readonly lifetimeMs: number
@@ -50,11 +51,11 @@ export function makeOffer(
   prekeys: Prekeys,
   options: MakeOfferOptions,
 ): { prekeys: Prekeys; offerId: Uint8Array; body: Uint8Array } {
-  const { self, nowMs } = options
+  const { self, nowMs, policy } = options
   const { offer, prekeys: next } = addOffer(prekeys, options)
   const { offerId, expiresAtMs, oneTimeKey, oneTimeKemKey } = offer
   const served = {
-    bundle: encodeCurrentBundle(next, self, nowMs),
+    bundle: encodeCurrentBundle(next, self, nowMs, policy),
     oneTimeKey: publicOneTimeKey(oneTimeKey),
     oneTimeKemKey: publicKemKey(self.identity, oneTimeKemKey),
   }

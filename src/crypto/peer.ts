@@ -2,6 +2,7 @@ import { equalBytes } from '../util/bytes.ts'
 import { CryptoError } from './errors.ts'
 import type { IdentityKey } from './identity.ts'
 import { cryptoLimits } from './limits.ts'
+import { defaultPolicy, type Policy } from './policy.ts'
 import { hasSid, isStale, type Session } from './session.ts'
 import { commonSuite, type Suite } from './suites.ts'
 
@@ -77,7 +78,8 @@ export const dropSessions = (peer: Peer): Peer => ({ ...peer, sessions: [], acti
 export function trustPeer(peer: Peer): Peer {
   if (peer.trust !== 'changed') return peer
   const { seen, before: _before, ...rest } = peer
-  return { ...rest, trust: 'first-use', identity: seen, maxSeq: 0, sessions: [], active: null }
+  const anew = { maxSeq: 0, sessions: [], active: null, handshakes: [], resetAtMs: null, renewedAtMs: null }
+  return { ...rest, ...anew, trust: 'first-use', identity: seen }
 }
 
 /** The user stays with the pinned key. */
@@ -110,7 +112,7 @@ export function hasSession(peer: Peer, nowMs: number): boolean {
 }
 
 /** A clock that was set back must not make a limit last for ever. */
-const isWithin = (intervalMs: number, atMs: number | null, nowMs: number): boolean =>
+export const isWithin = (intervalMs: number, atMs: number | null, nowMs: number): boolean =>
   atMs !== null && Math.abs(nowMs - atMs) < intervalMs
 
 /** Whether the hour since the last reset has passed, and the peer is one we know (rule 6). */
@@ -125,11 +127,17 @@ const isWorn = ({ createdAtMs, sent, received }: Session, nowMs: number): boolea
  * Whether the active session is due for a renewal (rule 7): after 7 days or 10 000 messages, and when the suites of a
  * bundle of the peer's, `offered`, have a better one. At most once an hour, and never while it is unanswered.
  */
-export function needsRenewal(peer: Peer, nowMs: number, offered: readonly number[] = []): boolean {
+export function needsRenewal(
+  peer: Peer,
+  nowMs: number,
+  offered: readonly number[] = [],
+  { maxSuite }: Pick<Policy, 'maxSuite'> = defaultPolicy,
+): boolean {
   const session = activeSession(peer)
   if (!session || session.role.kind === 'unanswered') return false
   if (isWithin(cryptoLimits.resetIntervalMs, peer.renewedAtMs, nowMs)) return false
-  return isWorn(session, nowMs) || (commonSuite(offered, session.suite) ?? 0) > session.suite
+  const { suite } = session
+  return isWorn(session, nowMs) || (commonSuite(offered, { minSuite: suite, maxSuite }) ?? 0) > suite
 }
 
 /** Whether the peer has sent 50 messages on one chain and nothing was sent since it began: send kind `empty` (rule 8). */

@@ -3,8 +3,8 @@ import { CryptoError } from './errors.ts'
 import type { Self } from './handshake.ts'
 import type { IdentityKeyPair } from './identity.ts'
 import { cryptoLimits } from './limits.ts'
+import { defaultPolicy, offeredSuites } from './policy.ts'
 import { kemKeyPair, type Random, x25519PublicKey } from './primitives.ts'
-import { suites } from './suites.ts'
 
 export { decodePrekeys, encodePrekeys } from './prekeys-codec.ts'
 
@@ -83,7 +83,12 @@ export function generatePrekeys(making: Making): Prekeys {
 }
 
 /** The bundle of the published generation, under the `seq` given last. */
-export function encodeCurrentBundle(prekeys: Prekeys, { identity, address }: Self, nowMs: number): Uint8Array {
+export function encodeCurrentBundle(
+  prekeys: Prekeys,
+  { identity, address }: Self,
+  nowMs: number,
+  policy = defaultPolicy,
+): Uint8Array {
   const [{ signedPrekey, lastResortKem }] = prekeys.generations
   const key = x25519PublicKey(signedPrekey.privateKey)
   const kem = kemKeyPair(lastResortKem.seed).publicKey
@@ -92,7 +97,7 @@ export function encodeCurrentBundle(prekeys: Prekeys, { identity, address }: Sel
     identity: identity.publicKey,
     seq: prekeys.seq,
     issuedAtS: Math.floor(nowMs / 1000),
-    suites,
+    suites: offeredSuites(policy),
     signedPrekey: { id: signedPrekey.id, key, signature: signPrekey(identity, key) },
     lastResortKem: { id: lastResortKem.id, key: kem, signature: signKemKey(identity, kem) },
   })
@@ -102,9 +107,14 @@ export function encodeCurrentBundle(prekeys: Prekeys, { identity, address }: Sel
  * A new bundle to publish. Its `seq` follows the clock where that is ahead, so that a state restored from an older
  * copy does not fall behind what peers have seen.
  */
-export function makeBundle(prekeys: Prekeys, self: Self, nowMs: number): { prekeys: Prekeys; bundle: Uint8Array } {
+export function makeBundle(
+  prekeys: Prekeys,
+  self: Self,
+  nowMs: number,
+  policy = defaultPolicy,
+): { prekeys: Prekeys; bundle: Uint8Array } {
   const next = { ...prekeys, seq: Math.max(prekeys.seq + 1, Math.floor(nowMs / 1000)) }
-  return { prekeys: next, bundle: encodeCurrentBundle(next, self, nowMs) }
+  return { prekeys: next, bundle: encodeCurrentBundle(next, self, nowMs, policy) }
 }
 
 const fill = (held: number, low: number, full: number): number => (held < low ? full - held : 0)

@@ -1,5 +1,7 @@
 import { cbc } from '@noble/ciphers/aes.js'
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
+import { argon2id as nobleArgon2id } from '@noble/hashes/argon2.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from '@noble/hashes/sha2.js'
@@ -36,6 +38,36 @@ export const encryptAes256Cbc = (key: Uint8Array, iv: Uint8Array, plaintext: Uin
 /** Call it only on bytes whose tag was checked: it throws on wrong padding. */
 export const decryptAes256Cbc = (key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array =>
   cbc(key, iv).decrypt(ciphertext)
+
+export const xchachaNonceBytes = 24
+
+/** XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha): its nonces are long enough to be drawn at random for ever. */
+export const sealXChaCha = (key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array =>
+  xchacha20poly1305(key, nonce, aad).encrypt(plaintext)
+
+/** Nothing where the tag is wrong. */
+export function openXChaCha(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  ciphertext: Uint8Array,
+  aad: Uint8Array,
+): Uint8Array | undefined {
+  try {
+    return xchacha20poly1305(key, nonce, aad).decrypt(ciphertext)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a guess at a passphrase costs: memory in KiB, passes over it, lanes (computed one after the other). */
+export type Argon2Cost = { readonly memoryKib: number; readonly passes: number; readonly lanes: number }
+
+/** Argon2id (RFC 9106) to 32 bytes. */
+export const argon2id = (
+  passphrase: Uint8Array,
+  salt: Uint8Array,
+  { memoryKib, passes, lanes }: Argon2Cost,
+): Uint8Array => nobleArgon2id(passphrase, salt, { m: memoryKib, t: passes, p: lanes, dkLen: 32 })
 
 /** Compares without telling by its time where the first difference is. Lengths are public. */
 export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {

@@ -191,26 +191,27 @@ function openMessage(ratchet: Ratchet, message: Sealed, circumstances: Circumsta
   const found = findSkipped(skipped, dh, n)
   if (found) {
     const plaintext = open(found, message)
-    return { plaintext, ratchet: { ...ratchet, skipped: withoutSkipped(skipped, dh, n) } }
+    return { plaintext, isLate: true, ratchet: { ...ratchet, skipped: withoutSkipped(skipped, dh, n) } }
   }
   const chain = ratchet.receiving
   const known = chain !== null && equalBytes(chain.dh, dh)
   if (tooFar(known ? chain.n : 0, n)) throw new CryptoError('undecryptable')
-  if (!known) return openTurned(ratchet, skipped, message, circumstances)
+  if (!known) return { ...openTurned(ratchet, skipped, message, circumstances), isLate: false }
   if (n < chain.n) throw new CryptoError('undecryptable')
   const opened = openOnChain(chain, skipped, message, nowMs)
-  return { plaintext: opened.plaintext, ratchet: { ...ratchet, receiving: opened.receiving, skipped: opened.skipped } }
+  const next = { ...ratchet, receiving: opened.receiving, skipped: opened.skipped }
+  return { plaintext: opened.plaintext, isLate: false, ratchet: next }
 }
 
 /**
- * Decrypts one message. Work before the tag is checked is bounded: one DH and `maxSkippedPerMessage` hashes.
+ * Decrypts one message. It `isLate` when one that the sender encrypted after it was opened before. Work before the tag is checked is bounded: one DH and `maxSkippedPerMessage` hashes.
  * @throws {CryptoError} `undecryptable`, whatever the cause; the state that was passed in is as it was.
  */
 export function decryptRatchet(
   ratchet: Ratchet,
   message: Sealed,
   circumstances: Circumstances,
-): { ratchet: Ratchet; plaintext: Uint8Array } {
+): { ratchet: Ratchet; plaintext: Uint8Array; isLate: boolean } {
   try {
     return openMessage(ratchet, message, circumstances)
   } catch {

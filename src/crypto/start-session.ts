@@ -32,8 +32,9 @@ function checkBundle(peer: Peer, { self, served, verify }: StartOptions): Bundle
   return bundle
 }
 
-function chooseSuite(peer: Peer, bundle: Bundle, { minSuite }: Policy): Suite {
-  const suite = commonSuite(bundle.suites, peer.minSuite > minSuite ? peer.minSuite : minSuite)
+function chooseSuite(peer: Peer, bundle: Bundle, { minSuite, maxSuite }: Policy): Suite {
+  const lowest = peer.minSuite > minSuite ? peer.minSuite : minSuite
+  const suite = commonSuite(bundle.suites, { minSuite: lowest, maxSuite })
   if (!suite) throw new CryptoError('suite_refused')
   return suite
 }

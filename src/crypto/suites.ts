@@ -6,6 +6,8 @@ export const suites: readonly Suite[] = [2, 1]
 
 export const isSuite = (number: number): number is Suite => number === 1 || number === 2
 
-/** The highest suite in both lists, not below `minimum`. */
-export const commonSuite = (offered: readonly number[], minimum: Suite): Suite | undefined =>
-  suites.find(suite => suite >= minimum && offered.includes(suite))
+/** The highest suite that is offered and within both bounds. */
+export const commonSuite = (
+  offered: readonly number[],
+  { minSuite, maxSuite }: { minSuite: Suite; maxSuite: Suite },
+): Suite | undefined => suites.find(suite => suite >= minSuite && suite <= maxSuite && offered.includes(suite))

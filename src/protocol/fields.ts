@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { Capability } from './card.ts'
 import { limits } from './limits.ts'
 
 /** The shapes that frames and HTTP bodies share. All text is ASCII by its pattern, so that no surrogate gets in. */
@@ -71,7 +72,44 @@ export const FetchedKeys = {
   oneTimeKey: Type.Optional(OneTimeKey),
   oneTimeKemKey: Type.Optional(OneTimeKemKey),
 }
-export const ListedUser = Type.Object({ username: Name, online: Type.Boolean(), lastSeenAt: TimeMs })
+export const Card = Type.String({
+  pattern: `^[A-Za-z0-9_-]{1,${chars(limits.maxCardBytes)}}$`,
+  description: `signed card, base64url (docs/E2E.md section 14), at most ${limits.maxCardBytes} bytes`,
+})
+export const ListedUser = Type.Object({
+  username: Name,
+  online: Type.Boolean(),
+  lastSeenAt: TimeMs,
+  card: Type.Optional(Card),
+})
+export const UserQuery = {
+  online: Type.Optional(Type.Boolean()),
+  prefix: Type.Optional(Prefix),
+  capability: Type.Optional(Capability),
+  cards: Type.Optional(Type.Boolean({ description: 'with the cards of those listed' })),
+  limit: Type.Optional(PageLimit),
+  cursor: Type.Optional(Cursor),
+}
 export const UserPage = { users: Type.Array(ListedUser), cursor: Type.Union([Type.String(), Type.Null()]) }
+export const Writers = Type.Union([Type.Literal('anyone'), Type.Literal('contacts'), Type.Literal('allowlist')], {
+  description: 'who may write to a user',
+})
+export const SessionName = Type.String({
+  pattern: '^[A-Za-z0-9_-]{16}$',
+  description: 'what a login is called: no secret',
+})
+export const SessionList = Type.Array(
+  Type.Object({ session: SessionName, createdAt: TimeMs, expiresAt: TimeMs, current: Type.Boolean() }),
+)
+export const SetRule = Type.Union([Type.Literal('allowed'), Type.Literal('blocked')])
+export const RulePage = {
+  rules: Type.Array(
+    Type.Object({
+      username: Name,
+      rule: Type.Union([Type.Literal('allowed'), Type.Literal('blocked'), Type.Literal('contact')]),
+    }),
+  ),
+  cursor: Type.Union([Type.String(), Type.Null()]),
+}
 export const Kind = Type.Union([Type.Literal('message'), Type.Literal('key_exchange')])
 export const PushedEnvelope = { seq: Seq, prev: Seq, id: Id, from: Name, body: Body, sentAt: TimeMs }

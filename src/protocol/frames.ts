@@ -1,6 +1,7 @@
 import Type, { type Static, type TObject } from 'typebox'
 import {
   Body,
+  Card,
   Count,
   Cursor,
   Epoch,
@@ -13,14 +14,19 @@ import {
   Name,
   Nonce,
   PageLimit,
-  Prefix,
   PushedEnvelope,
+  RulePage,
   Seq,
+  SessionList,
+  SessionName,
+  SetRule,
   Signature,
   TimeMs,
   Token,
   Ttl,
   UserPage,
+  UserQuery,
+  Writers,
 } from './fields.ts'
 
 /** What a connection must be to send a frame; `listening` includes `authenticated`. */
@@ -40,6 +46,7 @@ export const clientFrames = {
       identity: Identity,
       signature: Signature,
       invite: Type.Optional(Invite),
+      again: Type.Optional(Type.Boolean()),
     }),
   },
   authenticate: {
@@ -84,11 +91,18 @@ export const clientFrames = {
     schema: Type.Object({
       type: Type.Literal('list_users'),
       id: Id,
-      online: Type.Optional(Type.Boolean()),
-      prefix: Type.Optional(Prefix),
-      limit: Type.Optional(PageLimit),
-      cursor: Type.Optional(Cursor),
+      ...UserQuery,
     }),
+  },
+  publish_card: {
+    state: 'authenticated',
+    reply: 'card_published',
+    schema: Type.Object({ type: Type.Literal('publish_card'), id: Id, card: Type.Optional(Card) }),
+  },
+  fetch_card: {
+    state: 'authenticated',
+    reply: 'card',
+    schema: Type.Object({ type: Type.Literal('fetch_card'), id: Id, username: Name }),
   },
   publish_keys: {
     state: 'authenticated',
@@ -104,6 +118,41 @@ export const clientFrames = {
     state: 'authenticated',
     reply: 'reserved',
     schema: Type.Object({ type: Type.Literal('reserve'), id: Id, upTo: Count }),
+  },
+  sessions: {
+    state: 'authenticated',
+    reply: 'session_list',
+    schema: Type.Object({ type: Type.Literal('sessions'), id: Id }),
+  },
+  end_sessions: {
+    state: 'authenticated',
+    reply: 'sessions_ended',
+    schema: Type.Object({ type: Type.Literal('end_sessions'), id: Id, session: Type.Optional(SessionName) }),
+  },
+  privacy: {
+    state: 'authenticated',
+    reply: 'privacy',
+    schema: Type.Object({ type: Type.Literal('privacy'), id: Id, writers: Type.Optional(Writers) }),
+  },
+  set_rule: {
+    state: 'authenticated',
+    reply: 'rule',
+    schema: Type.Object({
+      type: Type.Literal('set_rule'),
+      id: Id,
+      username: Name,
+      rule: Type.Union([SetRule, Type.Literal('none')]),
+    }),
+  },
+  list_rules: {
+    state: 'authenticated',
+    reply: 'rule_list',
+    schema: Type.Object({
+      type: Type.Literal('list_rules'),
+      id: Id,
+      limit: Type.Optional(PageLimit),
+      cursor: Type.Optional(Cursor),
+    }),
   },
   heartbeat: {
     state: 'challenged',
@@ -137,10 +186,22 @@ export const serverFrames = {
   message: Type.Object({ type: Type.Literal('message'), ...PushedEnvelope }),
   key_exchange: Type.Object({ type: Type.Literal('key_exchange'), ...PushedEnvelope }),
   user_list: Type.Object({ type: Type.Literal('user_list'), id: Id, ...UserPage }),
+  card_published: Type.Object({ type: Type.Literal('card_published'), id: Id }),
+  card: Type.Object({ type: Type.Literal('card'), id: Id, username: Name, card: Card }),
   published: Type.Object({ type: Type.Literal('published'), id: Id, ...KeyCounts }),
   keys: Type.Object({ type: Type.Literal('keys'), id: Id, ...FetchedKeys }),
   keys_low: Type.Object({ type: Type.Literal('keys_low'), ...KeyCounts }),
   reserved: Type.Object({ type: Type.Literal('reserved'), id: Id, upTo: Count }),
+  session_list: Type.Object({ type: Type.Literal('session_list'), id: Id, sessions: SessionList }),
+  sessions_ended: Type.Object({ type: Type.Literal('sessions_ended'), id: Id, count: Count }),
+  privacy: Type.Object({ type: Type.Literal('privacy'), id: Id, writers: Writers }),
+  rule: Type.Object({
+    type: Type.Literal('rule'),
+    id: Id,
+    username: Name,
+    rule: Type.Union([SetRule, Type.Literal('none')]),
+  }),
+  rule_list: Type.Object({ type: Type.Literal('rule_list'), id: Id, ...RulePage }),
   heartbeat: Type.Object({ type: Type.Literal('heartbeat'), id: Type.Optional(Id), time: TimeMs }),
   error: Type.Object({
     type: Type.Literal('error'),

@@ -37,6 +37,12 @@ export const limits = {
   /** Users of one page of a listing. */
   maxPage: 500,
   defaultPage: 100,
+  /** A user's card, bytes: it is for everybody to read. */
+  maxCardBytes: 4_096,
+  /** Capabilities of a card: an entry of an index each. */
+  maxCapabilities: 16,
+  /** Users of one page of a listing that brings their cards: about what one frame holds. */
+  maxCardPage: 20,
   /** One-time keys a node holds for a user, and the marks below which it asks for more. */
   maxOneTimeKeys: 100,
   maxOneTimeKemKeys: 20,
@@ -44,10 +50,46 @@ export const limits = {
   lowOneTimeKemKeys: 10,
   /** A repeated key fetch with the same id gets the same answer for so long, ms. */
   fetchRepeatMs: 60_000,
-  /** Key fetches per requester, and with one-time keys per target, in one window. A coordinator may start with 500 agents at once. */
+  /** Key fetches of one user, at once and then in a minute: a coordinator may start with 500 agents at once. */
   maxFetchesPerRequester: 1_000,
+  /** Fetches with one-time keys, per target and per requester and target, in one window: nobody drains a pool alone, and two agents that begin anew get theirs. */
   maxOneTimeFetchesPerTarget: 200,
+  maxOneTimeFetchesPerPair: 20,
   fetchWindowMs: 60_000,
+  /** Users that one user allows, blocks or keeps as contacts: 400 KB of names. A coordinator writes to thousands. */
+  maxRules: 10_000,
+  /** Logins and upgrades from one address: a thousand agents behind one proxy come back at once; a flood costs signatures. */
+  arrivalsPerS: 100,
+  arrivalsBurst: 2_000,
+  /** Frames of a connection before its login: a login takes one, and each costs its sender nothing. */
+  strangerFramesPerS: 10,
+  strangerFramesBurst: 200,
+  /** Calls of the operator's routes from one address: whoever pages through lists needs some, and a wrong token counts as ten. */
+  operatorCallsPerS: 10,
+  operatorCallsBurst: 200,
+  /** WebSocket pings and pongs of one connection: a client that works sends one in a while. */
+  controlFramesPerS: 20,
+  controlFramesBurst: 500,
+  /** Answers `rate_limited` that a user may earn on one node before it does not listen to reason; more than clients have on the way. */
+  refusalsPerS: 50,
+  refusalsBurst: 5_000,
+  /** A connection whose user is over its rate by less is read more slowly instead of refused, ms. */
+  maxHoldMs: 1_000,
+  /** A connection that is read more slowly goes on at least so much later, ms: a timer for each frame would cost more than the frames. */
+  minHoldMs: 20,
+  /** The part of a rate that each node lets through uncounted, so that quiet users cost Redis nothing. */
+  uncountedShare: 0.05,
+  /** The part of a burst that a node takes from Redis at once: one call for hundreds of frames. */
+  leaseShare: 0.1,
+  /** HTTP calls of one user: whoever needs more has a socket, where a frame costs a tenth of a call. */
+  userCallsPerS: 500,
+  userCallsBurst: 5_000,
+  /** Bursts of what an operator may set, in seconds of the rate: 500 of the largest bodies at once, an inbox to its brim. */
+  userFramesBurstS: 2,
+  userBytesBurstS: 8,
+  pairMessagesBurstS: 2,
+  /** The part of a user's bytes that may go to one other. */
+  pairShareOfBytes: 0.5,
   /** Envelopes and bytes in one script call: a long script stops every other user's. */
   maxBatchItems: 100,
   maxBatchBytes: 1_048_576,
@@ -58,11 +100,31 @@ export const limits = {
   /** A node's lease on its connections, ms, and how often it renews: three renewals may be lost. */
   leaseMs: 12_000,
   renewMs: 3_000,
-  /** How often a delivery loop looks at its inbox and its claim though nothing woke it, ms, plus up to a fifth. */
+  /** How often a delivery loop looks at its inbox and its claim though nothing woke it, ms. */
   deliveryCheckMs: 10_000,
   /** How often nodes read the stream of revoked tokens, ms. */
   revocationCheckMs: 500,
+  /** How long an invite may be used unless its maker says otherwise, and at most, s. */
+  inviteTtlS: 86_400,
+  maxInviteTtlS: 2_592_000,
+  /** HTTP and WebSocket requests: headers and all of it must be here by then, ms; one byte a second is an attack. */
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 12_000,
+  /** How often a node looks for requests that are late, ms. */
+  lateCheckMs: 1_000,
+  /** Connections besides the sockets: probes, calls, and those that wait to be refused. */
+  httpReserve: 1_000,
+  /** What a connection that is one too many waits before it comes again, s. */
+  fullRetryS: 10,
   /** Defaults of what an operator may set: see `.env.example`. */
+  maxConnections: 15_000,
+  maxConnectionsPerAddress: 5_000,
+  maxConnectionsPerUser: 100,
+  maxStrangers: 2_000,
+  userFramesPerS: 5_000,
+  userBytesPerS: 8_388_608,
+  pairMessagesPerS: 1_000,
+  registrationsPerHour: 1_000,
   sessionTtlS: 86_400,
   messageTtlS: 604_800,
   dedupeWindowS: 600,

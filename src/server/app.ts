@@ -1,26 +1,31 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { parseObject } from '../protocol/codec.ts'
+import { ProtocolError } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
 import { bearer } from './plugins/bearer.ts'
 import { documentation } from './plugins/documentation.ts'
-import { problems } from './plugins/problems.ts'
+import { answerBrokenRequest, problems, refuseUnrouted } from './plugins/problems.ts'
+import { securityHeaders } from './plugins/security-headers.ts'
 import { validation } from './plugins/validation.ts'
 import { unavailable } from './refusal.ts'
 import type { RelayNode } from './relay-node.ts'
+import { operatorRoutes } from './routes/admin.ts'
 import { authRoutes } from './routes/auth.ts'
+import { cardRoutes } from './routes/cards.ts'
 import { healthRoutes } from './routes/health.ts'
 import { inboxRoutes } from './routes/inbox.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { messageRoutes } from './routes/messages.ts'
+import { ownRoutes } from './routes/own.ts'
 import { socketRoutes, webSockets } from './routes/socket.ts'
 import { userRoutes } from './routes/users.ts'
 
-/** A request must be here whole by then, ms: one byte a second is an attack. */
-const requestTimeoutMs = 15_000
-const headersTimeoutMs = 10_000
 /** An HTTP connection on which nothing moves, ms: longer than the longest wait for mail. */
 const connectionTimeoutMs = (limits.maxWaitS + 15) * 1000
+
+/** A name in a path: the longest address, with its `@` escaped. */
+const maxPathNameChars = 260
 
 /** The Fastify app of a node: HTTP, the socket, their errors and their description. Does not listen yet. */
 export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<FastifyInstance> {
@@ -31,12 +36,21 @@ export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<Fas
     genReqId: () => randomUUID(),
     trustProxy: node.config.trustProxy.length > 0 ? [...node.config.trustProxy] : false,
     bodyLimit: limits.maxFrameBytes,
-    requestTimeout: requestTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
     connectionTimeout: connectionTimeoutMs,
-    http: { headersTimeout: headersTimeoutMs },
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: limits.lateCheckMs,
+      requireHostHeader: false,
+    },
     exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: maxPathNameChars },
+    frameworkErrors: refuseUnrouted,
+    clientErrorHandler: answerBrokenRequest,
   })
+  app.server.maxConnections = node.config.maxConnections + limits.httpReserve
   await app.register(problems, { node })
+  await app.register(securityHeaders)
   await app.register(validation)
   await app.register(webSockets)
   await app.register(bearer, { node })
@@ -44,7 +58,10 @@ export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<Fas
   addDefaults(app, node)
   await app.register(documentation)
   await app.register(healthRoutes, { node })
-  for (const routes of [authRoutes, userRoutes, keyRoutes, messageRoutes]) await app.register(routes, { node })
+  for (const routes of [authRoutes, userRoutes, ownRoutes, cardRoutes, keyRoutes, messageRoutes])
+    await app.register(routes, { node })
+  const { adminTokenHash: tokenHash } = node.config
+  if (tokenHash !== null) await app.register(operatorRoutes, { node, tokenHash })
   await app.register(inboxRoutes, { node, drain })
   await app.register(socketRoutes, { node })
   return app
@@ -60,8 +77,10 @@ function parseOnlyJson(app: FastifyInstance): void {
 
 function addDefaults(app: FastifyInstance, node: RelayNode): void {
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-content-type-options', 'nosniff')
-    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store')
+    // Node itself would answer without a code.
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new ProtocolError('bad_frame', 'Host is missing')
+    if (request.ws && request.routeOptions.url !== '/ws') throw new ProtocolError('not_found', 'the socket is at /ws')
     if (!node.isDraining() || request.url.startsWith('/health/')) return
     reply.header('connection', 'close')
     throw unavailable('the node is shutting down')

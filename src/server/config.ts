@@ -2,12 +2,17 @@ import Type, { type TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { limits } from '../protocol/limits.ts'
 import { isDomain, isLoopback } from '../protocol/names.ts'
+import { isNetwork } from './address.ts'
+import { hashSecret } from './secrets.ts'
+import { parseRedisUrl } from './store/redis/redis-url.ts'
 
 /** One environment variable: its default as it would be written there, and why one changes it. */
 export type Setting = { schema: TSchema; default: string; why: string }
 
 const choice = (...names: string[]) => Type.Union(names.map(name => Type.Literal(name)))
 const positive = (maximum: number) => Type.Integer({ minimum: 1, maximum })
+/** 128 bits, even of hex. */
+const minAdminTokenChars = 32
 const maxTtlS = 10 * 365 * 86_400
 
 /** Everything an operator may set. `.env.example` lists the same, and a test holds it against this table. */
@@ -30,12 +35,22 @@ export const settings = {
   REDIS_URL: {
     schema: Type.String(),
     default: '',
-    why: 'What nodes share, e.g. redis://localhost:6379. Empty: one node in memory, and nothing survives it.',
+    why: 'What nodes share, e.g. redis://localhost:6379, or redis+sentinel://host:26379,host:26379/mymaster, or redis+cluster://host:6379,host:6379. Empty: one node in memory, and nothing survives it.',
   },
   STORE: {
     schema: choice('', 'redis', 'memory'),
     default: '',
     why: 'Empty follows REDIS_URL; with NODE_ENV=production memory must be said.',
+  },
+  DURABILITY: {
+    schema: choice('standard', 'strict'),
+    default: 'standard',
+    why: 'strict: nothing is accepted before a replica of Redis has it as well; needs one, and min-replicas-to-write 1.',
+  },
+  REDIS_APPENDONLY: {
+    schema: choice('required', 'optional'),
+    default: 'required',
+    why: 'optional takes a Redis that keeps no append-only file, as some services do: what it accepted after its last snapshot is lost when it ends.',
   },
   LOG_LEVEL: {
     schema: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
@@ -48,6 +63,16 @@ export const settings = {
     why: 'Port of Prometheus metrics on the same HOST, of their own so that they stay private; empty is off.',
   },
   REGISTRATION: { schema: choice('open', 'invite', 'closed'), default: 'open', why: 'Who may claim a free name.' },
+  LISTING: {
+    schema: choice('open', 'closed'),
+    default: 'open',
+    why: 'closed: nobody is told who is registered or online, not even by name; writing to a name that one knows goes on.',
+  },
+  ADMIN_TOKEN: {
+    schema: Type.String(),
+    default: '',
+    why: 'Turns on the administration at /v1/admin for whoever sends it; 32 characters or more, e.g. of openssl rand -base64 32. Empty is off.',
+  },
   ALLOWED_ORIGINS: {
     schema: Type.String(),
     default: '',
@@ -57,6 +82,46 @@ export const settings = {
     schema: Type.String(),
     default: '',
     why: 'Proxies whose X-Forwarded-For is believed, comma-separated addresses or CIDRs.',
+  },
+  MAX_CONNECTIONS: {
+    schema: positive(1_000_000),
+    default: String(limits.maxConnections),
+    why: 'Sockets of one node; a process needs a file descriptor for each, and 1000 more.',
+  },
+  MAX_CONNECTIONS_PER_ADDRESS: {
+    schema: positive(1_000_000),
+    default: String(limits.maxConnectionsPerAddress),
+    why: 'Sockets of one node from one address (IPv6: from one /64). Behind a proxy set TRUST_PROXY, or all are from one.',
+  },
+  MAX_CONNECTIONS_PER_USER: {
+    schema: positive(1_000_000),
+    default: String(limits.maxConnectionsPerUser),
+    why: 'Sockets of one node that are logged in as one user.',
+  },
+  MAX_STRANGERS: {
+    schema: positive(1_000_000),
+    default: String(limits.maxStrangers),
+    why: 'Sockets of one node that have not logged in; beyond it the oldest of them goes.',
+  },
+  USER_FRAMES_PER_S: {
+    schema: positive(1_000_000),
+    default: String(limits.userFramesPerS),
+    why: 'Frames a second of one user over all nodes; twice as many at once.',
+  },
+  USER_BYTES_PER_S: {
+    schema: Type.Integer({ minimum: limits.maxFrameBytes, maximum: 1_073_741_824 }),
+    default: String(limits.userBytesPerS),
+    why: 'Bytes a second of one user over all nodes; eight times as many at once, half of either to one recipient.',
+  },
+  PAIR_MESSAGES_PER_S: {
+    schema: positive(1_000_000),
+    default: String(limits.pairMessagesPerS),
+    why: 'Messages a second from one user to one other over all nodes; twice as many at once.',
+  },
+  REGISTRATIONS_PER_HOUR: {
+    schema: positive(1_000_000_000),
+    default: String(limits.registrationsPerHour),
+    why: 'Registrations from one address (IPv6: from one /64) over all nodes; as many at once.',
   },
   SESSION_TTL_S: { schema: positive(maxTtlS), default: String(limits.sessionTtlS), why: 'How long a token lives.' },
   MESSAGE_TTL_S: {
@@ -82,6 +147,9 @@ export const settings = {
 } as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof settings
+export type Durability = 'standard' | 'strict'
+export type AppendOnly = 'required' | 'optional'
+export type Listing = 'open' | 'closed'
 export type Registration = 'open' | 'invite' | 'closed'
 
 /** What a node runs with. Lists are parsed, times are milliseconds. */
@@ -89,13 +157,24 @@ export type Config = {
   port: number
   host: string
   domain: string
-  store: { kind: 'memory' } | { kind: 'redis'; url: string }
+  store: { kind: 'memory' } | { kind: 'redis'; url: string; durability: Durability; appendOnly: AppendOnly }
   logLevel: string
   /** `null`: no metrics. */
   metricsPort: number | null
   registration: Registration
+  listing: Listing
+  /** `null`: there is no administration. The token itself is not kept. */
+  adminTokenHash: string | null
   allowedOrigins: readonly string[]
   trustProxy: readonly string[]
+  maxConnections: number
+  maxConnectionsPerAddress: number
+  maxConnectionsPerUser: number
+  maxStrangers: number
+  userFramesPerS: number
+  userBytesPerS: number
+  pairMessagesPerS: number
+  registrationsPerHour: number
   sessionTtlMs: number
   messageTtlMs: number
   dedupeWindowMs: number
@@ -130,12 +209,22 @@ export function readConfig(env: Environment = process.env): Config {
     port: whole('PORT'),
     host,
     domain: readDomain(text('DOMAIN'), host),
-    store: readStore(text('STORE'), text('REDIS_URL'), env.NODE_ENV === 'production'),
+    store: readStore(text, env.NODE_ENV === 'production'),
     logLevel: text('LOG_LEVEL'),
     metricsPort: metricsPort === '' ? null : Number(metricsPort),
     registration: readRegistration(text('REGISTRATION')),
+    listing: text('LISTING') === 'closed' ? 'closed' : 'open',
+    adminTokenHash: readAdminToken(text('ADMIN_TOKEN')),
     allowedOrigins: readOrigins(list(text('ALLOWED_ORIGINS'))),
     trustProxy: readProxies(list(text('TRUST_PROXY'))),
+    maxConnections: whole('MAX_CONNECTIONS'),
+    maxConnectionsPerAddress: whole('MAX_CONNECTIONS_PER_ADDRESS'),
+    maxConnectionsPerUser: whole('MAX_CONNECTIONS_PER_USER'),
+    maxStrangers: whole('MAX_STRANGERS'),
+    userFramesPerS: whole('USER_FRAMES_PER_S'),
+    userBytesPerS: whole('USER_BYTES_PER_S'),
+    pairMessagesPerS: whole('PAIR_MESSAGES_PER_S'),
+    registrationsPerHour: whole('REGISTRATIONS_PER_HOUR'),
     sessionTtlMs: whole('SESSION_TTL_S') * 1000,
     messageTtlMs: whole('MESSAGE_TTL_S') * 1000,
     dedupeWindowMs: whole('DEDUPE_WINDOW_S') * 1000,
@@ -176,22 +265,38 @@ function readDomain(domain: string, host: string): string {
   return domain
 }
 
-function readStore(store: string, url: string, production: boolean): Config['store'] {
+function readStore(text: (name: SettingName) => string, production: boolean): Config['store'] {
+  const [store, url] = [text('STORE'), text('REDIS_URL')]
+  const durability = text('DURABILITY') === 'strict' ? 'strict' : 'standard'
+  const appendOnly = text('REDIS_APPENDONLY') === 'optional' ? 'optional' : 'required'
+  if (url && store !== 'memory') return { kind: 'redis', url: readRedisUrl(url), durability, appendOnly }
+  if (durability === 'strict') throw new ConfigError('DURABILITY', 'strict needs Redis: set REDIS_URL')
   if (store === 'memory') return { kind: 'memory' }
-  if (url) return { kind: 'redis', url: readRedisUrl(url) }
   if (store === 'redis') throw new ConfigError('REDIS_URL', 'must be set where STORE is redis')
   if (production) throw new ConfigError('REDIS_URL', 'must be set in production, or STORE=memory said')
   return { kind: 'memory' }
 }
 
 function readRedisUrl(url: string): string {
-  const valid = URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol)
-  if (!valid) throw new ConfigError('REDIS_URL', 'must be a redis:// or rediss:// URL')
-  return url
+  if (parseRedisUrl(url)) return url
+  throw new ConfigError(
+    'REDIS_URL',
+    'must be a redis:// or rediss:// URL, redis+sentinel://host:port[,host:port]/name-of-the-primary, or redis+cluster://host:port[,host:port]',
+  )
 }
 
 function readRegistration(text: string): Registration {
   return text === 'invite' || text === 'closed' ? text : 'open'
+}
+
+/** What is wrong with it is said without it. */
+function readAdminToken(token: string): string | null {
+  if (token === '') return null
+  if (/^\S+$/.test(token) && token.length >= minAdminTokenChars) return hashSecret(token)
+  throw new ConfigError(
+    'ADMIN_TOKEN',
+    `must have ${minAdminTokenChars} characters or more, and no space; make one with: openssl rand -base64 32`,
+  )
 }
 
 function readOrigins(origins: string[]): string[] {
@@ -208,7 +313,7 @@ function readOrigins(origins: string[]): string[] {
 
 function readProxies(proxies: string[]): string[] {
   for (const proxy of proxies) {
-    if (!/^[0-9a-fA-F.:]+(?:\/\d{1,3})?$/.test(proxy)) {
+    if (!isNetwork(proxy)) {
       throw new ConfigError('TRUST_PROXY', `must list addresses or CIDRs, not ${JSON.stringify(proxy)}`)
     }
   }

@@ -1,19 +1,18 @@
 import { decodeClientFrame, encodeFrame, FrameError, type RawFrame } from '../protocol/codec.ts'
 import { type CloseReason, closeCodes, ProtocolError } from '../protocol/errors.ts'
-import type { ClientFrame, ConnectionState, ServerFrame } from '../protocol/frames.ts'
+import type { ConnectionState, ServerFrame } from '../protocol/frames.ts'
 import { limits } from '../protocol/limits.ts'
+import type { Username } from '../protocol/names.ts'
 import type { Timer } from './clock.ts'
 import type { OpenConnection } from './connections.ts'
-import { Delivery } from './delivery.ts'
-import { dispatch, holdUp } from './dispatch.ts'
+import { type CatchUp, Delivery } from './delivery.ts'
 import { FrameQueue, type Turn } from './frame-queue.ts'
-import { costOf, isPipelined } from './frame-rules.ts'
+import { FrameTurns } from './frame-turns.ts'
 import type { AuthSession } from './operations/session.ts'
 import { toRefusal, unavailable } from './refusal.ts'
 import type { RelayNode } from './relay-node.ts'
 import { generateSecret, hashSecret } from './secrets.ts'
 import { SendStream } from './send-batch.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 /** The socket as a connection sees it. */
 export type Wire = {
@@ -31,10 +30,6 @@ type State =
   | { kind: 'listening'; session: AuthSession; expiry: Timer; delivery: Delivery }
   | { kind: 'closed' }
 
-/** Frames a second: more than any agent needs, little enough that one cannot starve the rest. */
-const frameRate = { perSecond: 5_000, burst: 10_000 }
-/** Refusals for the rate that a peer may earn; one that earns more does not listen to reason. */
-const refusalRate = { perSecond: 50, burst: 1_000 }
 /** A close frame holds 125 bytes, two of them the code. */
 const maxReasonChars = 120
 
@@ -45,29 +40,31 @@ const maxReasonChars = 120
 export class Connection implements OpenConnection {
   readonly id: string = generateSecret()
   readonly node: RelayNode
+  readonly address: string
   readonly sends: SendStream
   readonly #wire: Wire
-  readonly #rate: TokenBucket
+  readonly #turns: FrameTurns
   #state: State
   readonly #frames: FrameQueue<RawFrame>
-  readonly #refusals: TokenBucket
   #boundTo: string | undefined
+  /** What the peer was told at login. */
+  #generation: string | undefined
   #ended: Promise<void> = Promise.resolve()
 
-  /** Sends the first challenge. */
-  constructor(node: RelayNode, wire: Wire) {
+  /** Sends the first challenge. `address` is whom its limits count for. */
+  constructor(node: RelayNode, wire: Wire, address: string) {
     this.node = node
-    this.sends = new SendStream(this.id)
+    this.address = address
+    this.sends = new SendStream(this.id, () => this.#isCurrent())
     this.#wire = wire
-    this.#rate = new TokenBucket(frameRate, node.clock)
-    this.#refusals = new TokenBucket(refusalRate, node.clock)
+    this.#turns = new FrameTurns(this)
     this.#frames = new FrameQueue({ decode: raw => this.#decode(raw), pause: wire.pause, resume: wire.resume })
     const deadline = node.clock.after(
       limits.loginTimeoutMs,
       () => void this.close('loginTimeout', 'no login within 10 s'),
     )
     this.#state = { kind: 'challenged', nonce: '', failures: 0, deadline }
-    node.connections.add(this)
+    node.connections.add(this, address)
     this.#challenge(this.#state)
   }
 
@@ -76,8 +73,19 @@ export class Connection implements OpenConnection {
     return this.#state.kind === 'closed' ? 'challenged' : this.#state.kind
   }
 
+  /** Who has logged in. */
+  get username(): Username | undefined {
+    const state = this.#state
+    return state.kind === 'authenticated' || state.kind === 'listening' ? state.session.username : undefined
+  }
+
   get isClosed(): boolean {
     return this.#state.kind === 'closed'
+  }
+
+  /** Whether the peer must log in again to learn that mail may be lost. One that listens is told by its delivery. */
+  get isOutdated(): boolean {
+    return this.#state.kind === 'authenticated' && !this.#isCurrent()
   }
 
   /** @throws {ProtocolError} `unauthorized` before login. */
@@ -97,10 +105,9 @@ export class Connection implements OpenConnection {
     this.#frames.push(raw)
   }
 
-  /** The peer sent a control frame; they count, too. */
-  spend(): void {
-    const retryAfter = this.#rate.take()
-    if (retryAfter > 0) this.#countRateRefusal(retryAfter)
+  /** The peer sent a ping or a pong: each is answered or costs a wake-up, so they count, too. */
+  countControl(): void {
+    if (!this.#turns.takeControl()) void this.close('rateLimited', 'too many pings')
   }
 
   /** The socket has written everything it had. */
@@ -124,11 +131,12 @@ export class Connection implements OpenConnection {
     this.node.metrics.refused.inc({ code })
     this.reply({ type: 'error', ...(id !== undefined && { id }), code, message, ...(retryAfter && { retryAfter }) })
     if (error.close) void this.close(error.close, message)
+    if (this.sends.isFull) void this.close('draining', 'too many recipients wait for a repetition')
   }
 
   /**
    * One attempt to log in: the nonce is gone whatever comes of it. A failed one is answered with the error and a new challenge.
-   * A token is bound before it is looked up, so that a revocation in between ends this connection.
+   * A token is bound before it is looked up, so that a revocation in between ends this connection; a new one is looked up, too.
    */
   async logIn(id: string, token: string | undefined, attempt: (nonce: string) => Promise<AuthSession>): Promise<void> {
     if (this.#state.kind !== 'challenged') return
@@ -138,8 +146,11 @@ export class Connection implements OpenConnection {
       if (this.node.isDraining() || !this.node.store.isReady()) throw unavailable('come back at another node')
       if (token !== undefined) this.#bind(hashSecret(token))
       const session = await attempt(nonce)
-      const reserved = await this.node.store.reserve(session.username, 0)
-      this.#loggedIn(id, session, reserved)
+      if (this.isClosed) return
+      this.#bind(session.tokenHash)
+      const entry = await this.#entry(session)
+      this.node.connections.admit(this, session.username)
+      this.#loggedIn(id, session, entry)
     } catch (error) {
       this.#unbind()
       this.#loginFailed(id, toRefusal(error), error)
@@ -150,7 +161,8 @@ export class Connection implements OpenConnection {
   async listen(id: string, instance: string): Promise<void> {
     if (this.#state.kind === 'listening') return this.#listenAgain(id, this.#state)
     const { username } = this.session
-    const delivery = new Delivery(this.id, username, this.#receiver(), this.#deliveryContext())
+    // An id of its own: a claim that fails is given up by it, and may be tried again meanwhile.
+    const delivery = new Delivery(generateSecret(), username, this.#receiver(), this.#deliveryContext())
     const { epoch, queued } = await delivery.claim(instance)
     if (this.#state.kind !== 'authenticated') return delivery.stop()
     this.#state = { ...this.#state, kind: 'listening', delivery }
@@ -166,17 +178,17 @@ export class Connection implements OpenConnection {
     await delivery.stop()
   }
 
-  /** The token ends by the connection's own wish, which therefore hears nothing of it. */
+  /** The token ends by the connection's own wish, which therefore hears nothing of it. Where that fails, nothing has changed. */
   async logOut(): Promise<void> {
     const { tokenHash } = this.session
-    await this.stopListening()
     this.#unbind()
     try {
       await this.node.store.revokeSession(tokenHash)
     } catch (error) {
-      this.#bind(tokenHash)
+      if (!this.isClosed) this.#bind(tokenHash)
       throw error
     }
+    await this.stopListening()
   }
 
   /** Closes the socket with a code of the table; resolves when the claim is given up. */
@@ -194,12 +206,22 @@ export class Connection implements OpenConnection {
     if (state.kind === 'closed') return this.#ended
     this.#state = { kind: 'closed' }
     this.#frames.end()
+    this.#turns.end()
     this.#unbind()
     this.node.connections.remove(this)
     if (state.kind === 'challenged') state.deadline.cancel()
     else state.expiry.cancel()
     if (state.kind === 'listening') this.#ended = state.delivery.stop()
     return this.#ended
+  }
+
+  /** A store out of reach does not say, and takes nothing either. */
+  #isCurrent(): boolean {
+    try {
+      return this.#generation === this.node.store.generation()
+    } catch {
+      return false
+    }
   }
 
   #challenge(state: State & { kind: 'challenged' }): void {
@@ -213,15 +235,23 @@ export class Connection implements OpenConnection {
     })
   }
 
-  #loggedIn(id: string, session: AuthSession, reserved: number): void {
+  /** What the answer to a login needs besides. @throws {ProtocolError} when the session has ended before it was bound. */
+  async #entry({ username, tokenHash }: AuthSession): Promise<{ reserved: number }> {
+    const { store } = this.node
+    const [reserved, session] = await Promise.all([store.reserve(username, 0), store.findSession(tokenHash)])
+    if (!session) throw new ProtocolError('unauthorized', 'the session has ended')
+    return { reserved }
+  }
+
+  #loggedIn(id: string, session: AuthSession, { reserved }: { reserved: number }): void {
     if (this.#state.kind !== 'challenged') return
     this.#state.deadline.cancel()
-    this.#bind(session.tokenHash)
     const { username, token, expiresAt } = session
-    const lifeMs = Math.max(0, expiresAt - this.node.clock.now())
+    const lifeMs = Math.max(0, expiresAt - this.node.store.now())
     const expiry = this.node.clock.after(lifeMs, () => void this.close('unauthorized', 'the session has expired'))
     this.#state = { kind: 'authenticated', session, expiry }
     const generation = this.node.store.generation()
+    this.#generation = generation
     this.reply({ type: 'authenticated', id, username, token, expiresAt, generation, reserved })
   }
 
@@ -249,9 +279,13 @@ export class Connection implements OpenConnection {
   }
 
   #deliveryContext() {
-    const { store, listeners, releases, clock, log, random, metrics } = this.node
-    const counts = { pushed: () => metrics.pushed.inc(), read: () => metrics.inboxReads.inc() }
-    return { store, listeners, releases, clock, log, random, counts }
+    const { store, listeners, releases, acks, checks, clock, log, metrics } = this.node
+    const counts = {
+      pushed: () => metrics.pushed.inc(),
+      read: () => metrics.inboxReads.inc(),
+      caughtUp: (reason: CatchUp) => metrics.catchUps.inc({ reason }),
+    }
+    return { store, listeners, releases, acks, checks, clock, log, counts }
   }
 
   #bind(tokenHash: string): void {
@@ -267,27 +301,10 @@ export class Connection implements OpenConnection {
 
   #decode(raw: RawFrame): Turn {
     try {
-      return this.#toTurn(decodeClientFrame(raw))
+      return this.#turns.toTurn(decodeClientFrame(raw), raw.length)
     } catch (error) {
       const id = error instanceof FrameError ? error.id : undefined
-      return { pipelined: false, start: () => this.refuse(toRefusal(error), id) }
+      return this.#turns.toErrorTurn(error, id, raw.length)
     }
-  }
-
-  #toTurn(frame: ClientFrame): Turn {
-    const retryAfter = this.#rate.take(costOf(frame.type))
-    if (retryAfter > 0) return this.#overRate(frame, retryAfter)
-    return { pipelined: isPipelined(frame.type), start: () => dispatch(this, frame) }
-  }
-
-  #overRate(frame: ClientFrame, retryAfter: number): Turn {
-    this.#countRateRefusal(retryAfter)
-    holdUp(this, frame)
-    const refusal = new ProtocolError('rate_limited', 'too many frames', { retryAfter })
-    return { pipelined: false, start: () => this.refuse(refusal, 'id' in frame ? frame.id : undefined) }
-  }
-
-  #countRateRefusal(retryAfter: number): void {
-    if (this.#refusals.take() > 0) void this.close('rateLimited', `come back in ${retryAfter} s`)
   }
 }

@@ -7,6 +7,8 @@ import type { Clock, Timer } from './clock.ts'
 import type { Listener, Listeners } from './listeners.ts'
 import type { Logger } from './logger.ts'
 import { PushWindow } from './push-window.ts'
+import type { Rota } from './rota.ts'
+import type { Round } from './round.ts'
 import {
   type Claim,
   type ConnectionId,
@@ -26,18 +28,21 @@ export type Receiver = {
 }
 
 export type DeliveryContext = {
-  store: Pick<Store, 'claim' | 'read' | 'ack' | 'release' | 'countKeys'>
+  store: Pick<Store, 'claim' | 'read' | 'peek' | 'ack' | 'release' | 'countKeys'>
   listeners: Listeners
   releases: { release(claim: Claim): Promise<void> }
+  /** Acknowledgements of all connections, a few ms of them together. */
+  acks: Pick<Round, 'join' | 'leave'>
+  /** Looks at inboxes though nothing woke anybody. */
+  checks: Pick<Rota, 'join'>
   clock: Clock
   log: Pick<Logger, 'warn' | 'error'>
-  /** From 0 to 1. */
-  random(): number
-  counts: { pushed(): void; read(): void }
+  counts: { pushed(): void; read(): void; caughtUp(reason: CatchUp): void }
 }
 
-/** Acknowledgements of so many ms share one trim. */
-const ackDelayMs = 5
+/** Why an inbox is looked at though no hint told what is in it. */
+export type CatchUp = 'gap' | 'bare' | 'resumed' | 'timer'
+
 /** How long a claim that is not ours any more waits to hear who has it: the notice names the winner. */
 const replacedGraceMs = 500
 /** When to look again after the store was out of reach, ms. */
@@ -64,7 +69,8 @@ export class Delivery implements Listener {
   #wakeUps = 0
   #hints: Envelope[] = []
   #storedAck = 0
-  readonly #timers: { ack?: Timer; check?: Timer; slow?: Timer; retry?: Timer; lost?: Timer } = {}
+  readonly #storeAcks = () => void this.#storeAck()
+  readonly #timers: { check?: Timer; slow?: Timer; retry?: Timer; lost?: Timer } = {}
 
   constructor(connection: ConnectionId, username: Username, receiver: Receiver, context: DeliveryContext) {
     this.connection = connection
@@ -96,7 +102,7 @@ export class Delivery implements Listener {
     if (this.#over || !this.#claim) return
     this.#pushing = true
     if (this.#replacedBy) this.#replaced(this.#replacedBy.epoch, this.#replacedBy.instance)
-    this.#scheduleCheck()
+    this.#timers.check = this.#context.checks.join(() => this.#check())
     this.#wake()
     void this.#askForKeys()
   }
@@ -109,7 +115,7 @@ export class Delivery implements Listener {
     if (notice.kind === 'appended') this.#hint(notice.epoch, notice.envelope)
     else if (notice.kind === 'replaced') this.#replaced(notice.epoch, notice.instance)
     else if (notice.kind === 'keys-low') this.#keysLow(notice.counts)
-    else if (notice.kind === 'resumed') this.#wake()
+    else if (notice.kind === 'resumed') this.#catchUpFor('resumed')
     else if (notice.kind === 'lease-lost') this.#stale()
   }
 
@@ -120,7 +126,7 @@ export class Delivery implements Listener {
   ack(seq: number): void {
     if (seq > this.#window.lastPushed) throw new ProtocolError('bad_ack', 'seq is above what was pushed')
     if (!this.#window.ack(seq)) return
-    this.#timers.ack ??= this.#context.clock.after(ackDelayMs, () => void this.#storeAck())
+    this.#context.acks.join(this.#storeAcks)
     if (this.#blocked && this.#window.isWide) this.#wake()
   }
 
@@ -146,15 +152,27 @@ export class Delivery implements Listener {
     this.#over = true
     this.#hints = []
     this.#context.listeners.remove(this.#username, this)
+    this.#context.acks.leave(this.#storeAcks)
     for (const timer of Object.values(this.#timers)) timer.cancel()
   }
 
   #hint(epoch: number, envelope: Envelope | undefined): void {
     if (!this.#pushing || epoch !== this.#claim?.epoch) return
-    if (!envelope) return this.#wake()
+    if (!envelope) return this.#catchUpFor('bare')
     if (envelope.seq <= this.#window.lastPushed) return
     if (this.#reading) this.#keepHint(envelope)
-    else if (!this.#blocked && !this.#pushNext(envelope)) this.#wake()
+    else if (!this.#blocked && !this.#pushNext(envelope)) this.#missed(envelope)
+  }
+
+  /** It was not pushed: either there is no room, and what makes room wakes the loop, or something before it is missing. */
+  #missed(envelope: Envelope): void {
+    if (envelope.prev === this.#window.lastPushed) this.#wake()
+    else this.#catchUpFor('gap')
+  }
+
+  #catchUpFor(reason: CatchUp): void {
+    this.#context.counts.caughtUp(reason)
+    this.#wake()
   }
 
   /** A read is under way: what fits behind it is pushed without another one. */
@@ -247,8 +265,7 @@ export class Delivery implements Listener {
   }
 
   async #storeAck(): Promise<void> {
-    this.#timers.ack?.cancel()
-    delete this.#timers.ack
+    this.#context.acks.leave(this.#storeAcks)
     const seq = this.#window.lastAcked
     if (!this.#claim || seq <= this.#storedAck) return
     try {
@@ -261,14 +278,21 @@ export class Delivery implements Listener {
     }
   }
 
-  /** Now and then look at the inbox and the claim though nothing woke us: any hint may have been lost. */
-  #scheduleCheck(): void {
-    const ms = limits.deliveryCheckMs * (1 + this.#context.random() / 5)
-    this.#timers.check = this.#context.clock.after(ms, () => {
-      this.#scheduleCheck()
-      void this.#storeAck()
-      this.#wake()
-    })
+  /** Now and then looks at the inbox and the claim though nothing woke us: any hint may have been lost. */
+  #check(): void {
+    void this.#storeAck()
+    void this.#peek()
+  }
+
+  async #peek(): Promise<void> {
+    if (!this.#pushing || this.#reading || !this.#claim) return
+    try {
+      const outcome = await this.#context.store.peek(this.#claim, this.#window.lastPushed)
+      if (outcome === 'stale') this.#stale()
+      else if (outcome === 'some') this.#catchUpFor('timer')
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 
   /** Not our claim any more. Who has it is in a notice that may be on its way; without one, the agent shall come back. */

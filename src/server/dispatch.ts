@@ -1,8 +1,11 @@
 import type { ProtocolError } from '../protocol/errors.ts'
 import type { ClientFrame, ClientFrameOf, ClientFrameType } from '../protocol/frames.ts'
 import type { Connection } from './connection.ts'
-import { isLogin, refusalIn } from './frame-rules.ts'
+import { isLogin, isSend, refusalIn, type SendFrame } from './frame-rules.ts'
+import { fetchCard, publishCard } from './operations/cards.ts'
 import { fetchKeys, publishKeys } from './operations/keys.ts'
+import { endSession, endSessions, listSessions } from './operations/own-sessions.ts'
+import { listRules, privacy, setRule } from './operations/privacy.ts'
 import { refuseSend, type SendRequest, send } from './operations/send.ts'
 import { login, register, resume } from './operations/session.ts'
 import { listUsers } from './operations/users.ts'
@@ -15,7 +18,7 @@ type Handlers = {
 /** What each frame does, once its state allows it. A throw is answered with an error. */
 const handlers = {
   register: (connection, { id, ...request }) =>
-    connection.logIn(id, undefined, nonce => register(connection.node, { ...request, nonce })),
+    connection.logIn(id, undefined, nonce => register(connection.node, connection.address, { ...request, nonce })),
 
   authenticate: (connection, { id, token, username = '', signature = '' }) =>
     connection.logIn(id, token, nonce =>
@@ -38,6 +41,16 @@ const handlers = {
     connection.reply({ type: 'user_list', id, ...(await listUsers(connection.node, query)) })
   },
 
+  publish_card: async (connection, { id, card }) => {
+    await publishCard(connection.node, connection.session.username, card)
+    connection.reply({ type: 'card_published', id })
+  },
+
+  fetch_card: async (connection, { id, username }) => {
+    const card = await fetchCard(connection.node, connection.session.username, username)
+    connection.reply({ type: 'card', id, ...card })
+  },
+
   publish_keys: async (connection, { id, ...upload }) => {
     const counts = await publishKeys(connection.node, connection.session.username, upload)
     connection.reply({ type: 'published', id, ...counts })
@@ -53,6 +66,32 @@ const handlers = {
     connection.reply({ type: 'reserved', id, upTo: reserved })
   },
 
+  sessions: async (connection, { id }) => {
+    const { username, tokenHash } = connection.session
+    connection.reply({ type: 'session_list', id, sessions: await listSessions(connection.node, username, tokenHash) })
+  },
+
+  end_sessions: async (connection, { id, session }) => {
+    const { username, tokenHash } = connection.session
+    if (session !== undefined) await endSession(connection.node, username, session)
+    const count = session === undefined ? await endSessions(connection.node, username, tokenHash) : 1
+    connection.reply({ type: 'sessions_ended', id, count })
+  },
+
+  privacy: async (connection, { id, writers }) => {
+    connection.reply({ type: 'privacy', id, ...(await privacy(connection.node, connection.session.username, writers)) })
+  },
+
+  set_rule: async (connection, { id, username, rule }) => {
+    const set = await setRule(connection.node, connection.session.username, username, rule)
+    connection.reply({ type: 'rule', id, ...set })
+  },
+
+  list_rules: async (connection, { id, ...page }) => {
+    const rules = await listRules(connection.node, connection.session.username, page)
+    connection.reply({ type: 'rule_list', id, ...rules })
+  },
+
   heartbeat: (connection, { id }) =>
     connection.reply({ type: 'heartbeat', ...(id !== undefined && { id }), time: connection.node.clock.now() }),
 
@@ -62,8 +101,6 @@ const handlers = {
     void connection.close('logout')
   },
 } satisfies Handlers
-
-type SendFrame = ClientFrameOf<'send'> | ClientFrameOf<'key_exchange'>
 
 async function sendFrame(connection: Connection, frame: SendFrame): Promise<void> {
   const { seq, queued } = await send(connection.node, connection.sends, connection.session.username, toRequest(frame))
@@ -77,8 +114,6 @@ const toRequest = ({ type, id, to, body, ttl }: SendFrame): SendRequest => ({
   ttl,
   kind: type === 'send' ? 'message' : 'key_exchange',
 })
-
-const isSend = (frame: ClientFrame): frame is SendFrame => frame.type === 'send' || frame.type === 'key_exchange'
 
 /** A frame that is refused, retryable, before it was tried: where it is a send, its successors wait for it. */
 export function holdUp(connection: Connection, frame: ClientFrame): void {
@@ -129,4 +164,4 @@ function failed(connection: Connection, frame: ClientFrame, error: unknown): voi
   connection.refuse(refusal, idOf(frame))
 }
 
-const idOf = (frame: ClientFrame): string | undefined => ('id' in frame ? frame.id : undefined)
+export const idOf = (frame: ClientFrame): string | undefined => ('id' in frame ? frame.id : undefined)

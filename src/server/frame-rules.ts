@@ -1,5 +1,11 @@
 import { ProtocolError } from '../protocol/errors.ts'
-import { type ClientFrameType, type ConnectionState, clientFrames } from '../protocol/frames.ts'
+import {
+  type ClientFrame,
+  type ClientFrameOf,
+  type ClientFrameType,
+  type ConnectionState,
+  clientFrames,
+} from '../protocol/frames.ts'
 
 /** What a connection in `state` answers to a frame of `type` instead of handling it; `null` when it may (PROTOCOL.md section 2). */
 export function refusalIn(state: ConnectionState, type: ClientFrameType): ProtocolError | null {
@@ -11,6 +17,9 @@ export function refusalIn(state: ConnectionState, type: ClientFrameType): Protoc
   return null
 }
 
+export type SendFrame = ClientFrameOf<'send'> | ClientFrameOf<'key_exchange'>
+export const isSend = (frame: ClientFrame): frame is SendFrame => frame.type === 'send' || frame.type === 'key_exchange'
+
 export const isLogin = (type: ClientFrameType): boolean => type === 'register' || type === 'authenticate'
 
 /**
@@ -20,5 +29,18 @@ export const isLogin = (type: ClientFrameType): boolean => type === 'register' |
 export const isPipelined = (type: ClientFrameType): boolean =>
   type === 'send' || type === 'key_exchange' || type === 'ack'
 
-/** What a frame counts against the connection's rate: a listing makes the store read hundreds of users. */
-export const costOf = (type: ClientFrameType): number => (type === 'list_users' || type === 'publish_keys' ? 20 : 1)
+const ofLists: ReadonlySet<ClientFrameType> = new Set([
+  'list_users',
+  'list_rules',
+  'publish_card',
+  'set_rule',
+  'privacy',
+  'sessions',
+  'end_sessions',
+])
+
+/** What a frame counts against its rate: a listing makes the store read hundreds of users, a decision is told to every node, and each key has a signature to check. */
+export function costOf(type: ClientFrameType): number {
+  if (type === 'publish_keys') return 200
+  return ofLists.has(type) ? 20 : 1
+}

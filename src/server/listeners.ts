@@ -31,6 +31,7 @@ export class Listeners {
   notify(notice: Notice): void {
     switch (notice.kind) {
       case 'appended':
+      case 'deleted':
       case 'keys-low':
         return this.#tell(this.#byUser.get(notice.username), notice)
       case 'replaced':
@@ -42,6 +43,8 @@ export class Listeners {
           notice,
         )
       case 'revoked':
+      case 'drain':
+      case 'unheard':
         return
     }
   }

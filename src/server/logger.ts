@@ -3,7 +3,20 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 export type { Logger } from 'pino'
 
 /** Names under which a secret or a frame could get into a log by mistake. */
-const secretNames = ['token', 'authorization', 'signature', 'nonce', 'invite', 'body', 'args', 'password', 'cookie']
+const secretNames = [
+  'token',
+  'authorization',
+  'signature',
+  'nonce',
+  'invite',
+  'body',
+  'headers',
+  'args',
+  'password',
+  'passphrase',
+  'secret',
+  'cookie',
+]
 const redact = secretNames.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
 
 /** An error without what libraries hang on it: ioredis adds the command and its arguments. */

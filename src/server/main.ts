@@ -1,8 +1,10 @@
+import type { Server, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { limits } from '../protocol/limits.ts'
 import { defer } from '../util/deferred.ts'
+import { Allowances } from './allowances.ts'
 import { buildApp } from './app.ts'
-import { Arrivals } from './arrivals.ts'
-import { systemClock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { Connections } from './connections.ts'
 import { Listeners } from './listeners.ts'
@@ -11,13 +13,19 @@ import { openMetrics } from './metrics.ts'
 import { serveMetrics } from './metrics-server.ts'
 import { openStore } from './open-store.ts'
 import { Presence } from './presence.ts'
+import { Rates } from './rates.ts'
 import type { RelayNode } from './relay-node.ts'
 import { Releases } from './releases.ts'
+import { Rota } from './rota.ts'
+import { Round } from './round.ts'
 import { SendBatch } from './send-batch.ts'
 import type { Notice, Store } from './store/store.ts'
 
 /** How long appends under way may take while the node goes, ms; then their senders repeat them elsewhere. */
-const drainMs = 3_000
+const drainMs = 2_000
+
+/** Acknowledgements of so many ms share one call of the store. */
+const ackDelayMs = 5
 
 /** A running node. */
 export type StartedNode = {
@@ -41,10 +49,11 @@ export async function startNode(config: Config, { log, store: given }: StartOpti
   const store = given ?? (await openStore(config, log))
   const drain = new AbortController()
   const node = createNode(config, store, log, drain.signal)
-  store.onNotice(notice => heard(node, notice))
-  const presence = new Presence(node)
+  const goAway = () => giveUp(node, drain)
+  store.onNotice(notice => heard(node, notice, goAway))
+  const presence = new Presence(node, () => heard(node, { kind: 'lease-lost' }, goAway))
   const app = await buildApp(node, drain.signal)
-  const closing = { app, node, presence, drain, closeMetrics: async () => {} }
+  const closing = { app, sockets: socketsOf(app.server), node, presence, drain, closeMetrics: async () => {} }
   try {
     await presence.start()
     const url = await app.listen({ port: config.port, host: config.host })
@@ -69,22 +78,32 @@ export async function startNode(config: Config, { log, store: given }: StartOpti
 }
 
 /** What belongs to a node, put together. */
-export function createNode(config: Config, store: Store, log: Logger, drain: AbortSignal): RelayNode {
+export function createNode(
+  config: Config,
+  store: Store,
+  log: Logger,
+  drain: AbortSignal,
+  clock: Clock = systemClock,
+): RelayNode {
   const metrics = openMetrics()
   return {
     config,
     store,
     log,
     metrics,
-    clock: systemClock,
+    clock,
     sends: new SendBatch(
       store,
       error => log.error({ err: error }, 'an append failed'),
       items => metrics.batchItems.observe(items),
     ),
-    arrivals: new Arrivals(systemClock),
+    acks: new Round(ackDelayMs, clock),
+    checks: new Rota(limits.deliveryCheckMs, clock),
+    arrivals: new Rates({ perSecond: limits.arrivalsPerS, burst: limits.arrivalsBurst }, clock),
+    allowances: new Allowances(config, store, clock),
+    operators: new Rates({ perSecond: limits.operatorCallsPerS, burst: limits.operatorCallsBurst }, clock),
     listeners: new Listeners(),
-    connections: new Connections(),
+    connections: new Connections(config),
     releases: new Releases(store, log),
     random: Math.random,
     isDraining: () => drain.aborted,
@@ -92,10 +111,13 @@ export function createNode(config: Config, store: Store, log: Logger, drain: Abo
 }
 
 /** Never throws: the store calls it from where nobody could catch. */
-function heard(node: RelayNode, notice: Notice): void {
+function heard(node: RelayNode, notice: Notice, goAway: () => Promise<void>): void {
   try {
-    if (notice.kind === 'revoked') node.connections.revoked(notice.tokenHash)
+    if (notice.kind === 'drain') void goAway()
+    else if (notice.kind === 'revoked') node.connections.revoked(notice.tokenHash)
+    else if (notice.kind === 'unheard') node.metrics.unheard.inc({ why: notice.why })
     else node.listeners.notify(notice)
+    if (notice.kind === 'lease-lost') node.connections.closeOutdated()
   } catch (error) {
     node.log.error({ err: error, notice: notice.kind }, 'a notice failed')
   }
@@ -103,25 +125,50 @@ function heard(node: RelayNode, notice: Notice): void {
 
 type Closing = {
   app: FastifyInstance
+  sockets: ReadonlySet<Socket>
   node: RelayNode
   presence: Presence
   drain: AbortController
   closeMetrics(): Promise<void>
 }
 
-/** Not ready any more; then what is under way, the sockets, the server, and the store last. */
-async function close({ app, node, presence, drain, closeMetrics }: Closing): Promise<void> {
+/** Not ready any more; then what is under way, and the sockets. A node that was told to drain stays so until its process is ended. */
+async function giveUp({ sends, connections, log }: RelayNode, drain: AbortController): Promise<void> {
+  if (!drain.signal.aborted) log.info('draining: nothing new is begun')
   drain.abort()
-  await atMost(drainMs, node.sends.idle())
-  await atMost(drainMs, node.connections.closeAll('draining', 'the node is shutting down'))
+  await atMost(drainMs, sends.idle())
+  await atMost(drainMs, connections.closeAll('draining', 'the node is shutting down'))
+}
+
+/** Gives up; then the server, and the store last. */
+async function close({ app, sockets, node, presence, drain, closeMetrics }: Closing): Promise<void> {
+  await giveUp(node, drain)
   presence.stop()
-  await app.close()
+  await closeHttp(app, sockets)
   await closeMetrics()
-  await node.store.close()
+  await atMost(drainMs, node.store.close())
+}
+
+/** The open connections of a server, also those that asked for an upgrade: Node's `closeAllConnections` forgets about them. */
+function socketsOf(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return sockets
+}
+
+/** Answers under way are finished; a connection that says nothing, or never took its answer, holds nobody up. */
+async function closeHttp(app: FastifyInstance, sockets: ReadonlySet<Socket>): Promise<void> {
+  const closed = app.close()
+  await atMost(drainMs, closed)
+  for (const socket of sockets) socket.destroy()
+  await closed
 }
 
 /** The promise, or the end of so many ms. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
   const { promise, resolve } = defer<void>()
   const timer = setTimeout(resolve, ms)
   await Promise.race([work, promise])

@@ -10,7 +10,7 @@ export async function serveMetrics(
 ): Promise<{ url: string; close(): Promise<void> }> {
   collectProcessMetrics(node.metrics)
   const { registry, connections, listening } = node.metrics
-  const app = Fastify({ logger: false, requestTimeout: 10_000 })
+  const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
   app.get('/metrics', async (_request, reply) => {
     connections.set(node.connections.size)
     listening.set(node.listeners.size)

@@ -11,6 +11,24 @@ export function openMetrics() {
   const accepted = counter('accepted', 'Sends that were stored or known')
   const pushed = counter('pushed', 'Envelopes pushed to listening sockets')
   const inboxReads = counter('inbox_reads', 'Reads of an inbox by a delivery loop; with hints alone there are few')
+  const catchUps = new Counter({
+    name: 'aimessage_catch_ups_total',
+    help: 'Looks at an inbox because a hint had a gap before it or carried nothing, the subscription began anew, or it was time',
+    labelNames: ['reason'],
+    registers,
+  })
+  const unheard = new Counter({
+    name: 'aimessage_hints_unheard_total',
+    help: 'Hints to another node that were lost: it has no subscriber, or the queue to it is full',
+    labelNames: ['why'],
+    registers,
+  })
+  const leasesLost = new Counter({
+    name: 'aimessage_leases_lost_total',
+    help: 'Times this node gave its claims up: the lease ran out, it lapsed unseen, or the process stood still',
+    labelNames: ['why'],
+    registers,
+  })
   const refused = new Counter({
     name: 'aimessage_errors_total',
     help: 'Errors answered',
@@ -32,7 +50,23 @@ export function openMetrics() {
     registers,
   })
   for (const code of Object.keys(errors)) refused.inc({ code }, 0)
-  return { registry, accepted, pushed, inboxReads, refused, closed, connections, listening, batchItems }
+  for (const reason of ['gap', 'bare', 'resumed', 'timer']) catchUps.inc({ reason }, 0)
+  for (const why of ['no subscriber', 'queue full']) unheard.inc({ why }, 0)
+  for (const why of ['ran out', 'lapsed', 'stood still']) leasesLost.inc({ why }, 0)
+  return {
+    registry,
+    accepted,
+    pushed,
+    inboxReads,
+    catchUps,
+    unheard,
+    leasesLost,
+    refused,
+    closed,
+    connections,
+    listening,
+    batchItems,
+  }
 }
 
 /** Event-loop lag, memory and the like: of the process, so only where one node is the process. */

@@ -9,7 +9,8 @@ import type { Store, StoreOptions } from './store/store.ts'
 export async function openStore(config: Config, log: Logger): Promise<Store> {
   const options = storeOptions(config)
   if (config.store.kind === 'redis') {
-    return openRedisStore(options, { url: config.store.url, warn: message => log.warn(message) })
+    const { url, durability, appendOnly } = config.store
+    return openRedisStore(options, { url, durability, appendOnly, warn: message => log.warn(message) })
   }
   log.warn('in memory: one node, and nothing survives it; set REDIS_URL for more')
   return openMemoryStore(options)

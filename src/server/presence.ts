@@ -3,8 +3,12 @@ import type { Timer } from './clock.ts'
 import type { RelayNode } from './relay-node.ts'
 import { StoreUnavailableError } from './store/store.ts'
 
-/** How often the indexes are rid of what dead nodes left, ms, plus up to a fifth so that nodes do not do it together. */
+/** How often the store is rid of what dead nodes left and of what is past its time, ms, plus up to a fifth so that nodes do not do it together. */
 const cleanUpMs = 30_000
+
+/** How often the node looks whether it stood still, ms, and for how long it may have, ms: half a lease later others may judge it. */
+const watchMs = 500
+const maxStallMs = limits.leaseMs / 2
 
 /**
  * Keeps this node's lease. What was claimed under a lease that ran out is dropped, whether Redis was away or this process was: a node that
@@ -12,14 +16,17 @@ const cleanUpMs = 30_000
  */
 export class Presence {
   readonly #node: RelayNode
+  readonly #onLost: () => void
   #renewedAt: number
   #isLost = false
   #isOver = false
   #renewing = false
-  readonly #timers: { renew?: Timer; cleanUp?: Timer } = {}
+  readonly #timers: { renew?: Timer; cleanUp?: Timer; watch?: Timer } = {}
 
-  constructor(node: RelayNode) {
+  /** `onLost`: what was claimed here is not this node's any more. */
+  constructor(node: RelayNode, onLost: () => void) {
     this.#node = node
+    this.#onLost = onLost
     this.#renewedAt = node.clock.elapsed()
   }
 
@@ -28,34 +35,56 @@ export class Presence {
     await this.#renewOnce()
     this.#scheduleRenewal()
     this.#scheduleCleanUp()
+    this.#scheduleWatch()
   }
 
   stop(): void {
     this.#isOver = true
-    this.#timers.renew?.cancel()
-    this.#timers.cleanUp?.cancel()
+    for (const timer of Object.values(this.#timers)) timer.cancel()
   }
 
   #scheduleRenewal(): void {
     if (this.#isOver) return
     this.#timers.renew = this.#node.clock.after(limits.renewMs, () => {
-      this.#checkLease()
       this.#scheduleRenewal()
-      if (!this.#renewing) void this.#renew()
+      void this.#renew()
     })
+  }
+
+  #scheduleWatch(): void {
+    if (this.#isOver) return
+    const expectedAt = this.#node.clock.elapsed() + watchMs
+    this.#timers.watch = this.#node.clock.after(watchMs, () => {
+      this.#checkStall(expectedAt)
+      this.#checkLease()
+      this.#scheduleWatch()
+    })
+  }
+
+  /** A node that stood still for half a lease serves nobody meanwhile: its agents do better elsewhere. */
+  #checkStall(expectedAt: number): void {
+    const stalledMs = this.#node.clock.elapsed() - expectedAt
+    if (stalledMs < maxStallMs) return
+    this.#node.store.doubtLease()
+    this.#lose('stood still', { stalledMs: Math.round(stalledMs) })
+    void this.#renew()
   }
 
   /** The lease began no later than its renewal was asked for. */
   #checkLease(): void {
-    const isLost = this.#node.clock.elapsed() - this.#renewedAt >= limits.leaseMs
-    if (isLost && !this.#isLost) {
-      this.#node.log.warn('the lease ran out; claims are dropped')
-      this.#node.listeners.notify({ kind: 'lease-lost' })
-    }
-    this.#isLost = isLost
+    const hasEnded = this.#node.clock.elapsed() - this.#renewedAt >= limits.leaseMs
+    if (hasEnded && !this.#isLost) this.#lose('ran out')
+  }
+
+  #lose(why: 'ran out' | 'lapsed' | 'stood still', facts: { stalledMs?: number } = {}): void {
+    this.#isLost = true
+    this.#node.log.warn({ why, ...facts }, 'the lease was lost; claims are dropped')
+    this.#node.metrics.leasesLost.inc({ why })
+    this.#onLost()
   }
 
   async #renew(): Promise<void> {
+    if (this.#renewing) return
     this.#renewing = true
     try {
       await this.#renewOnce()
@@ -69,8 +98,11 @@ export class Presence {
 
   async #renewOnce(): Promise<void> {
     const askedAt = this.#node.clock.elapsed()
-    await this.#node.store.renewLease()
+    const state = await this.#node.store.renewLease()
+    // By its own clock this process did not notice: the machine slept, or Redis' clock was set forward.
+    if (state === 'lapsed' && !this.#isLost) this.#lose('lapsed')
     this.#renewedAt = askedAt
+    this.#isLost = false
   }
 
   #scheduleCleanUp(): void {
@@ -82,6 +114,7 @@ export class Presence {
   async #cleanUp(): Promise<void> {
     try {
       await this.#node.store.cleanUpDeadNodes()
+      await this.#node.store.sweep()
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) this.#node.log.error({ err: error }, 'clean-up failed')
     } finally {

@@ -15,8 +15,12 @@ export function toRefusal(error: unknown): ProtocolError {
   return new ProtocolError('internal', 'a fault of ours')
 }
 
+/** `waitMs` as whole seconds, so that who waits them is let through. */
+export const rateLimited = (message: string, waitMs: number): ProtocolError =>
+  new ProtocolError('rate_limited', message, { retryAfter: Math.max(1, Math.ceil(waitMs / 1_000)) })
+
 /** Codes that make a send block its successors until it comes again. */
 export const mayRetry = (code: ErrorCode): boolean => errors[code].retry === 'yes'
 
-export const unavailable = (message: string): ProtocolError =>
-  new ProtocolError('unavailable', message, { retryAfter: unavailableRetryS })
+export const unavailable = (message: string, retryAfter: number = unavailableRetryS): ProtocolError =>
+  new ProtocolError('unavailable', message, { retryAfter })

@@ -1,11 +1,14 @@
-import type { Arrivals } from './arrivals.ts'
+import type { Allowances } from './allowances.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Connections } from './connections.ts'
 import type { Listeners } from './listeners.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import type { Rates } from './rates.ts'
 import type { Releases } from './releases.ts'
+import type { Rota } from './rota.ts'
+import type { Round } from './round.ts'
 import type { SendBatch } from './send-batch.ts'
 import type { Store } from './store/store.ts'
 
@@ -16,7 +19,14 @@ export type RelayNode = {
   readonly log: Logger
   readonly clock: Clock
   readonly sends: SendBatch
-  readonly arrivals: Arrivals
+  readonly acks: Round
+  readonly checks: Rota
+  /** Logins and upgrades, by address. */
+  readonly arrivals: Rates
+  /** Calls of the operator's routes, by address. */
+  readonly operators: Rates
+  /** What users may spend. */
+  readonly allowances: Allowances
   readonly listeners: Listeners
   readonly connections: Connections
   readonly releases: Releases

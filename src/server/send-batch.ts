@@ -3,21 +3,32 @@ import type { Username } from '../protocol/names.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
 import { type AppendItem, type AppendResult, type Store, StoreUnavailableError } from './store/store.ts'
 
+/** Recipients of one stream for whom a refused send must come again first: more than any agent has, little enough to remember. */
+const maxHeldRecipients = 10_000
+
 /** What one connection sends. Lives as long as the connection; HTTP calls have one each. */
 export class SendStream {
   readonly id: string
   /** Whether sends of it are under way. */
   busy = false
+  /** False once the store may have lost what the sender was told was stored: what it sends before it knows would overtake that. */
+  readonly isCurrent: () => boolean
   readonly #refusals = new Map<Username, { id: string; result: AppendResult }>()
 
-  constructor(id: string) {
+  constructor(id: string, isCurrent: () => boolean = () => true) {
     this.id = id
+    this.isCurrent = isCurrent
   }
 
   /** The refusal that holds this send up: of another id, which must come again first. */
   refusalFor(item: Send): { id: string; result: AppendResult } | undefined {
     const refusal = this.#refusals.get(item.to)
     return refusal?.id === item.id ? undefined : refusal
+  }
+
+  /** Whether more is held up than can be remembered; the stream must end then, or a successor could overtake. */
+  get isFull(): boolean {
+    return this.#refusals.size >= maxHeldRecipients
   }
 
   /** Keeps the first refusal per recipient, and forgets it once its id has got a final answer. */
@@ -151,7 +162,7 @@ export class SendBatch {
   }
 
   #isRefused({ stream, item, refused }: Waiting): boolean {
-    return refused || stream.refusalFor(item) !== undefined
+    return refused || stream.refusalFor(item) !== undefined || !stream.isCurrent()
   }
 
   #refuseNow(waiting: Waiting): void {

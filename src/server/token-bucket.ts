@@ -1,6 +1,5 @@
 import type { Clock } from './clock.ts'
-
-export type Rate = { perSecond: number; burst: number }
+import type { Rate } from './store/store.ts'
 
 /** Counts what comes against a rate. */
 export class TokenBucket {
@@ -16,17 +15,12 @@ export class TokenBucket {
     this.#filledAt = clock.elapsed()
   }
 
-  /** Takes `cost`: 0 when there was enough, else seconds until there is. */
+  /** Takes `cost`: 0 when there was enough, else ms until there is. */
   take(cost = 1): number {
     this.#fill()
-    if (this.#left < cost) return Math.max(1, Math.ceil((cost - this.#left) / this.#rate.perSecond))
+    if (this.#left < cost) return Math.ceil(((cost - this.#left) * 1_000) / this.#rate.perSecond)
     this.#left -= cost
     return 0
-  }
-
-  get isFull(): boolean {
-    this.#fill()
-    return this.#left >= this.#rate.burst
   }
 
   #fill(): void {

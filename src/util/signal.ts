@@ -23,16 +23,33 @@ export class Signal {
   }
 }
 
-/** The promise, or the signal's reason if that comes first. Leaves no listener behind. */
+const watchers = new WeakMap<AbortSignal, Set<() => void>>()
+
+/** Runs once when the signal aborts. However many wait, the signal has one listener: Node takes more than ten for a leak. Returns what cancels. */
+function onAbort(signal: AbortSignal, run: () => void): () => void {
+  const waiting = watchers.get(signal) ?? watch(signal)
+  waiting.add(run)
+  return () => waiting.delete(run)
+}
+
+function watch(signal: AbortSignal): Set<() => void> {
+  const waiting = new Set<() => void>()
+  watchers.set(signal, waiting)
+  signal.addEventListener('abort', () => {
+    for (const run of waiting) run()
+  })
+  return waiting
+}
+
+/** The promise, or the signal's reason if that comes first. Leaves nothing behind that waits. */
 export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
     promise.catch(() => {})
     return Promise.reject(signal.reason)
   }
   const { promise: aborted, reject } = defer<never>()
-  const onAbort = () => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', onAbort))
+  const cancel = onAbort(signal, () => reject(signal.reason))
+  return Promise.race([promise, aborted]).finally(cancel)
 }
 
 /** Waits `ms`; rejects with the signal's reason when aborted. The timer never outlives the wait. */

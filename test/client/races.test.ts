@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { ScheduledWorld, type WorldAgent } from '../fixtures/scheduled-world.ts'
+import { turningScheduler } from '../fixtures/scheduler.ts'
+import { openUnguardedStore } from '../fixtures/unguarded-store.ts'
 
 /** Every run draws the order in which frames arrive; a failing seed is printed and can be run again. */
-const runs = { numRuns: Number(process.env.RACES ?? 40) }
+const runs = { numRuns: Number(process.env.RACES ?? 25) }
 
 async function inWorld(
   scheduler: fc.Scheduler,
@@ -33,10 +35,14 @@ const texts = (name: string, count: number): string[] => Array.from({ length: co
 
 t.test('two callers that need the same new session share one', () =>
   fc.assert(
-    fc.asyncProperty(fc.scheduler(), async scheduler => {
+    fc.asyncProperty(turningScheduler(), async scheduler => {
       await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }, world) => {
         bob?.listen()
-        await Promise.all(texts('alice', 4).map(text => alice?.client.send('bob', text)))
+        await Promise.all([
+          alice?.client.getOrCreateSession('bob'),
+          alice?.client.getOrCreateSession('bob'),
+          ...texts('alice', 4).map(text => alice?.client.send('bob', text)),
+        ])
         const shown = await untilShown(bob, 'alice', 4)
         if (shown.join() !== texts('alice', 4).join()) throw new Error(`shown: ${shown}`)
         const fetched = world.received.filter(type => type === 'fetch_keys').length
@@ -50,7 +56,7 @@ t.test('two callers that need the same new session share one', () =>
 
 t.test('both sides start at once and receive while they send: all arrives, in order, once', () =>
   fc.assert(
-    fc.asyncProperty(fc.scheduler(), async scheduler => {
+    fc.asyncProperty(turningScheduler(), async scheduler => {
       await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
         alice?.listen()
         bob?.listen()
@@ -72,7 +78,7 @@ t.test('both sides start at once and receive while they send: all arrives, in or
 
 t.test('live key exchanges that cross leave both able to read each other', () =>
   fc.assert(
-    fc.asyncProperty(fc.scheduler(), async scheduler => {
+    fc.asyncProperty(turningScheduler(), async scheduler => {
       await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
         alice?.listen()
         bob?.listen()
@@ -97,11 +103,37 @@ t.test('live key exchanges that cross leave both able to read each other', () =>
   ),
 )
 
-const step = fc.constantFrom('alice sends', 'bob sends', 'cut alice', 'cut bob', 'alice stops', 'bob stops', 'users')
+t.test('two loops of one client share what comes: each message is shown to one of them', () =>
+  fc.assert(
+    fc.asyncProperty(turningScheduler(), async scheduler => {
+      await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
+        bob?.listen()
+        bob?.listen()
+        const sent = texts('alice', 5)
+        await Promise.all(sent.map(text => alice?.client.send('bob', text)))
+        const shown = await untilShown(bob, 'alice', sent.length)
+        if ([...shown].sort().join() !== sent.join()) throw new Error(`shown: ${shown}`)
+        await bob?.deafen()
+      })
+    }),
+    runs,
+  ),
+)
+
+const step = fc.constantFrom(
+  'alice sends',
+  'bob sends',
+  'cut alice',
+  'cut bob',
+  'alice stops',
+  'bob stops',
+  'bob restarts',
+  'users',
+)
 
 t.test('whatever breaks, stops and starts in between, all arrives, in order, once', () =>
   fc.assert(
-    fc.asyncProperty(fc.scheduler(), fc.array(step, { minLength: 4, maxLength: 16 }), async (scheduler, steps) => {
+    fc.asyncProperty(turningScheduler(), fc.array(step, { minLength: 4, maxLength: 16 }), async (scheduler, steps) => {
       await inWorld(scheduler, ['alice', 'bob'], async agents => {
         const { alice, bob } = agents
         alice?.listen()
@@ -118,7 +150,10 @@ t.test('whatever breaks, stops and starts in between, all arrives, in order, onc
           } else if (first === 'cut') agents[second]?.cut()
           else if (second === 'stops')
             going.push((agents[first]?.deafen() ?? Promise.resolve()).then(() => agents[first]?.listen()))
-          else going.push(listUsers(agents.alice))
+          else if (second === 'restarts') {
+            going.push(agents[first]?.client.stopListening() ?? Promise.resolve())
+            agents[first]?.listen()
+          } else going.push(listUsers(agents.alice))
         }
         await Promise.all(going)
         for (const [agent, from] of [
@@ -143,3 +178,39 @@ async function listUsers(agent: WorldAgent | undefined): Promise<void> {
     // The connection was cut: the caller is told, and asks again if it wants.
   }
 }
+
+/** Long for one message; messages that are lost never come. */
+const patienceMs = 3_000
+
+t.test('and it is noticed when transactions of the state do not follow each other', async t => {
+  const { failed } = await fc.check(
+    fc.asyncProperty(turningScheduler(), async scheduler => {
+      const world = new ScheduledWorld(scheduler)
+      const play = async () => {
+        const alice = await world.open('alice', openUnguardedStore())
+        const bob = await world.open('bob')
+        const reported: string[] = []
+        bob.client.on('undecryptable', ({ reason }) => reported.push(reason))
+        await Promise.all([alice, bob].map(({ client, name }) => client.register(name)))
+        bob.listen()
+        const sent = texts('alice', 6)
+        const going = sent.map(text => alice.client.send('bob', text).catch(() => {}))
+        const until = performance.now() + patienceMs
+        while (
+          (bob.shown.get('alice')?.length ?? 0) < sent.length &&
+          reported.length === 0 &&
+          performance.now() < until
+        )
+          await new Promise(resolve => setImmediate(resolve))
+        const shown = bob.shown.get('alice') ?? []
+        await world.close([alice, bob])
+        await Promise.all(going)
+        if (reported.length > 0) throw new Error(`not readable: ${reported}`)
+        if (shown.join() !== sent.join()) throw new Error(`shown: ${shown}`)
+      }
+      await scheduler.waitFor(play())
+    }),
+    { numRuns: 20, endOnFailure: true },
+  )
+  t.ok(failed)
+})

@@ -186,6 +186,45 @@ t.test('of two resets that cross the smaller sid wins', async t => {
   }
 })
 
+t.test(
+  'what comes on a reset that won its crossing is in order, also where its sender has reset once more',
+  async t => {
+    const outcomes = new Set<string>()
+    for (let run = 0; run < 8; run++) {
+      const pair = makePair(`reset after reset ${run}`)
+      const [alice, bob] = pair
+      const [ofAlice, ofBob] = startBoth(pair)
+      const [fromAlice, fromBob] = [sendReset(alice), sendReset(bob)]
+      start(alice, serve(bob))
+      sendReset(alice)
+      receive(bob, fromAlice)
+      const isWon = activeOf(bob) === toHex(ofAlice)
+      const next = [send(bob, 'next'), send(bob, 'and next')]
+      receive(alice, fromBob)
+      advance(1, alice)
+      const late = next.map(body => receive(alice, body).isLate)
+      t.strictSame(late, [false, false])
+      outcomes.add(isWon && activeOf(alice) === toHex(ofBob) ? 'on what alice has left' : 'on what is active')
+    }
+    t.equal(outcomes.size, 2)
+  },
+)
+
+t.test('what its sender encrypted before its own reset is late behind it', async t => {
+  for (let run = 0; run < 8; run++) {
+    const pair = makePair(`left behind ${run}`)
+    const [alice, bob] = pair
+    start(alice, serve(bob))
+    receive(bob, sendReset(alice))
+    receive(alice, send(bob, 'on time'))
+    const before = send(bob, 'before')
+    start(bob, serve(alice))
+    advance(11 * minuteMs, alice)
+    receive(alice, sendReset(bob))
+    t.equal(receive(alice, before).isLate, true)
+  }
+})
+
 t.test('a reset that is overtaken by its successor still counts as the first content', async t => {
   const pair = makePair('overtaken')
   const [alice, bob] = pair

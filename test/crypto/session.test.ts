@@ -28,7 +28,7 @@ import { verifyNative } from '../fixtures/native-ed25519.ts'
 
 const undecryptable = new CryptoError('undecryptable')
 const badBundle = new CryptoError('bad_bundle')
-const suite1 = { minSuite: 1 as const, mailboxLifetimeMs: 7 * dayMs }
+const suite1 = { minSuite: 1 as const, maxSuite: 2 as const, mailboxLifetimeMs: 7 * dayMs }
 const suite2 = { ...suite1, minSuite: 2 as const }
 
 /** A bundle of `agent` that says something else than it would. */

@@ -4,34 +4,19 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Client } from '../../src/client/client.ts'
 import { dialWs } from '../../src/client/dial-ws.ts'
-import { openMemoryStore } from '../../src/client/node.ts'
+
+import { MemoryDisk, openMemoryStore } from '../../src/client/state/memory-store.ts'
+import { loadPeer } from '../../src/client/vault.ts'
+import { parseUsername } from '../../src/protocol/names.ts'
 import { receiveSome } from '../fixtures/agents.ts'
-import { startLyingNode } from '../fixtures/lying-node.ts'
+import { startCapture } from '../fixtures/capture-proxy.ts'
+import { findBytes } from '../fixtures/find-bytes.ts'
 import { startNodeProcess } from '../fixtures/node.ts'
+import { RawClient } from '../fixtures/raw-client.ts'
 import { startRedis } from '../fixtures/redis.ts'
+import { RecordedSecrets, ratchetSecrets } from '../fixtures/secrets.ts'
 
-/** Ways in which bytes may stand in a text: as they are, in hex, and in base64 at each of the three places they can begin. */
-function formsOf(bytes: Uint8Array): Buffer[] {
-  const hex = Buffer.from(bytes).toString('hex')
-  const base64 = [0, 1, 2].map(offset => {
-    const text = Buffer.concat([Buffer.alloc(offset), bytes])
-      .toString('base64')
-      .replace(/=+$/, '')
-    // The first and last characters depend on what stands beside them.
-    return text.slice(offset === 0 ? 0 : offset + 1, -1)
-  })
-  const texts = [
-    hex,
-    hex.toUpperCase(),
-    ...base64,
-    ...base64.map(text => text.replaceAll('+', '-').replaceAll('/', '_')),
-  ]
-  return [Buffer.from(bytes), ...texts.map(text => Buffer.from(text))]
-}
-
-const contains = (haystack: Buffer, bytes: Uint8Array): boolean => formsOf(bytes).some(form => haystack.includes(form))
-
-/** Every command that Redis was sent since it started, uncompressed. */
+/** Every command that changed Redis since it started, uncompressed. */
 async function everythingWritten(dir: string): Promise<Buffer> {
   const files = join(dir, 'appendonlydir')
   return Buffer.concat(await Promise.all((await readdir(files)).map(name => readFile(join(files, name)))))
@@ -43,41 +28,41 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
   })
   const env = { REDIS_URL: redis.url, LOG_LEVEL: 'trace' }
   const nodes = await Promise.all([startNodeProcess(t, env), startNodeProcess(t, env)])
-  const socket: string[] = []
-  const secrets: Uint8Array[] = []
+  const captures = await Promise.all(nodes.map(({ url }) => startCapture(t, url)))
+  const secrets = new RecordedSecrets()
 
-  /** An agent whose frames are written down as the node sees them, and whose every random secret is known. */
-  const open = async (name: string, realUrl: string) => {
-    const { server, lies } = await startLyingNode(t, realUrl)
-    const note = (frame: { type: string }) => {
-      socket.push(JSON.stringify(frame))
-      return frame
-    }
-    lies.toNode = note
-    lies.toClient = note
-    const random = (length: number) => {
-      const bytes = new Uint8Array(randomBytes(length))
-      if (length >= 32) secrets.push(bytes)
-      return bytes
-    }
+  const open = async (name: string, server: string) => {
+    const disk = new MemoryDisk()
     const client = await Client.open({
       server,
       domain: 'localhost',
-      store: openMemoryStore(),
+      store: openMemoryStore(disk),
       dial: dialWs({}),
-      random,
+      random: secrets.random,
     })
     t.teardown(() => client.close())
     await client.register(name)
-    return client
+    return { client, disk }
   }
-  const alice = await open('alice', nodes[0]?.wsUrl ?? '')
-  const bob = await open('bob', nodes[1]?.wsUrl ?? '')
+  const { client: alice, disk: atAlice } = await open('alice', captures[0]?.server ?? '')
+  const { client: bob, disk: atBob } = await open('bob', captures[1]?.server ?? '')
+
+  /** What the ratchets of both hold now. */
+  const ratchets = async (): Promise<Uint8Array[]> => {
+    const found = await Promise.all(
+      [[atAlice, 'bob'] as const, [atBob, 'alice'] as const].map(([disk, peer]) =>
+        openMemoryStore(disk).read(tx => loadPeer(tx, parseUsername(peer), 'localhost')),
+      ),
+    )
+    return found.flatMap(({ sessions }) => sessions.flatMap(({ ratchet }) => ratchetSecrets(ratchet)))
+  }
+  const sessionSecrets: Uint8Array[] = []
   const canaries = Array.from({ length: 8 }, () => new Uint8Array(randomBytes(32)))
   const texts = canaries.map((bytes, at) => (at % 2 ? Buffer.from(bytes).toString('hex') : bytes))
 
   // One while bob is away, which waits in Redis; then in both directions.
   await alice.send('bob', texts[0] ?? '')
+  sessionSecrets.push(...(await ratchets()))
   const received = receiveSome(bob, 4)
   const answers = receiveSome(alice, 4)
   for (const text of texts.slice(1, 4)) await alice.send('bob', text)
@@ -88,40 +73,56 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
     texts.map(text => Buffer.from(text)),
     'they arrived',
   )
+  sessionSecrets.push(...(await ratchets()))
   await alice.close()
   await bob.close()
+
+  // A client that does not encrypt: what it leaks must be found, or the search is worth nothing.
+  const leaked = new Uint8Array(randomBytes(32))
+  const careless = await RawClient.loggedIn(t, `${captures[0]?.server}/ws`)
+  const body = Buffer.concat([Buffer.from('x'), leaked]).toString('base64url')
+  t.match(await careless.request({ type: 'send', to: 'bob', body }), { type: 'accepted' })
+  t.match(await careless.request({ type: 'send', to: body, body }), { type: 'error' })
+  const refused = await fetch(`${nodes[0]?.url}/v1/${body}?body=${body}`, {
+    headers: { authorization: `Bearer ${body}` },
+  })
+  t.equal(refused.status, 404)
+  await redis.cli('SAVE')
   for (const node of nodes) await node.stop()
 
   const places = {
-    Redis: Buffer.concat([await everythingWritten(redis.dir), Buffer.from(String(await redis.cli('DBSIZE')))]),
-    logs: Buffer.from(nodes.flatMap(node => node.logs()).join('\n')),
-    socket: Buffer.from(socket.join('\n')),
+    'what was written to Redis': await everythingWritten(redis.dir),
+    'a dump of Redis': await readFile(join(redis.dir, 'dump.rdb')),
+    'the logs of the nodes': Buffer.from(nodes.flatMap(node => node.logs()).join('\n')),
+    'the sockets of the nodes': Buffer.concat(captures.map(capture => capture.bytes())),
   }
-  await redis.cli('SAVE')
-  const dump = await readFile(join(redis.dir, 'dump.rdb'))
-  t.ok(secrets.length > 100, `${secrets.length} random secrets are looked for`)
-  for (const [name, haystack] of Object.entries({ ...places, dump })) {
-    t.equal(canaries.filter(bytes => contains(haystack, bytes)).length, 0, `no body in ${name}`)
-    t.equal(secrets.filter(bytes => contains(haystack, bytes)).length, 0, `no private key in ${name}`)
+  const privateKeys = [...secrets.pieces(), ...sessionSecrets]
+  t.ok(privateKeys.length > 500, `${privateKeys.length} pieces of private keys are looked for`)
+  t.ok(sessionSecrets.length >= 8, 'those of sessions among them')
+  for (const [name, haystack] of Object.entries(places)) {
+    t.equal(canaries.filter(bytes => findBytes(haystack, bytes)).length, 0, `no body in ${name}`)
+    t.equal(privateKeys.filter(bytes => findBytes(haystack, bytes)).length, 0, `no private key in ${name}`)
   }
 
   t.test('and these searches find what is there', async t => {
+    const { 'the logs of the nodes': logs, ...rest } = places
     const identity = Buffer.from(alice.account?.identity ?? '', 'base64url')
-    t.ok(contains(places.Redis, identity), 'a public key in Redis')
-    t.ok(contains(places.socket, identity), 'a public key on the socket')
-    t.ok(contains(dump, identity), 'a public key in the dump')
-    t.ok(places.logs.includes('listening') && places.logs.length > 500, 'something in the logs')
+    for (const [name, haystack] of Object.entries(rest)) {
+      t.ok(findBytes(haystack, identity), `a public key in ${name}`)
+      t.ok(findBytes(haystack, leaked), `what was not encrypted in ${name}`)
+    }
+    t.ok(logs.includes('listening') && logs.length > 500, 'something in the logs')
+    t.notOk(findBytes(logs, leaked), 'but no body, not even one that was refused')
+
     const [canary = new Uint8Array()] = canaries
     for (const text of ['utf8', 'hex', 'base64', 'base64url'] as const) {
       const planted = Buffer.from(text === 'utf8' ? canary : Buffer.from(canary).toString(text))
-      t.ok(
-        contains(Buffer.concat([Buffer.from('before'), planted, Buffer.from('after')]), canary),
-        `a planted one, ${text}`,
-      )
+      const around = Buffer.concat([Buffer.from('before'), planted, Buffer.from('after')])
+      t.ok(findBytes(around, canary), `a planted one, ${text}`)
     }
     for (const shift of [1, 2]) {
       const text = Buffer.concat([Buffer.alloc(shift, 7), canary, Buffer.from('after')]).toString('base64')
-      t.ok(contains(Buffer.from(text), canary), `one inside a longer base64, ${shift} bytes on`)
+      t.ok(findBytes(Buffer.from(text), canary), `one inside a longer base64, ${shift} bytes on`)
     }
   })
 })

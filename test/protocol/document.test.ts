@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { adminRoutes } from '../../src/protocol/admin-http.ts'
 import { closeCodes, errors, type Reconnect } from '../../src/protocol/errors.ts'
 import { clientFrames, serverFrames } from '../../src/protocol/frames.ts'
 import { httpRoutes } from '../../src/protocol/http.ts'
@@ -103,6 +104,12 @@ t.test('section 10 and the table of HTTP routes name the same', async t => {
   t.same(sorted(listed), sorted(known))
 })
 
+t.test("section 11 and the table of an operator's routes name the same", async t => {
+  const listed = rows(11).map(([cell = '']) => `${cell.split(' ')[0]} ${names(cell)[0]}`)
+  const known = Object.values(adminRoutes).map(({ method, path }) => `${method} ${path.replace(/:(\w+)/, '{$1}')}`)
+  t.same(sorted(listed), sorted(known))
+})
+
 t.test('all but the first three routes of section 10 need a token', async t => {
   const open = Object.entries(httpRoutes).filter(([, { auth }]) => !auth)
   t.same(
@@ -125,6 +132,7 @@ t.test('the page states the limits that the table holds', async t => {
     ['maxEnvelopesPerSender', 'at most 900 envelopes'],
     ['maxPage', '1–500, default 100'],
     ['defaultPage', '1–500, default 100'],
+    ['maxRules', 'A list holds 10000 names'],
     ['maxOneTimeKeys', '(100 and 20)'],
     ['maxOneTimeKemKeys', '(100 and 20)'],
     ['maxSessionsPerUser', 'at most 50; the oldest goes'],

@@ -22,6 +22,8 @@ t.test('nothing set is one node in memory on loopback', async t => {
     store: { kind: 'memory' },
     metricsPort: null,
     registration: 'open',
+    listing: 'open',
+    adminTokenHash: null,
     allowedOrigins: [],
     trustProxy: [],
     sessionTtlMs: 86_400_000,
@@ -72,6 +74,9 @@ t.test('what is wrong is named', async t => {
     [{ METRICS_PORT: 'on' }, 'METRICS_PORT'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
     [{ REGISTRATION: 'maybe' }, 'REGISTRATION'],
+    [{ LISTING: 'some' }, 'LISTING'],
+    [{ ADMIN_TOKEN: 'x'.repeat(31) }, 'ADMIN_TOKEN'],
+    [{ ADMIN_TOKEN: `${'x'.repeat(20)} ${'x'.repeat(20)}` }, 'ADMIN_TOKEN'],
     [{ DOMAIN: 'Not A Domain' }, 'DOMAIN'],
     [{ HOST: '0.0.0.0' }, 'DOMAIN'],
     [{ HOST: '10.0.0.5', DOMAIN: 'localhost' }, 'DOMAIN'],
@@ -96,8 +101,20 @@ t.test('in production, memory must be said', async t => {
   t.same(readConfig({ NODE_ENV: 'production', STORE: 'memory' }).store, { kind: 'memory' })
 })
 
+t.test('what is kept before it is told can be chosen where there is Redis', async t => {
+  const REDIS_URL = 'redis://localhost:6379'
+  t.match(readConfig({ REDIS_URL }).store, { durability: 'standard' })
+  t.match(readConfig({ REDIS_URL, DURABILITY: 'strict' }).store, { durability: 'strict' })
+  t.match(refusal({ REDIS_URL, DURABILITY: 'some' }), /^DURABILITY must be standard or strict/)
+  for (const STORE of ['', 'memory'])
+    t.match(refusal({ STORE, DURABILITY: 'strict' }), /^DURABILITY strict needs Redis/)
+})
+
 t.test('a wrong password in a URL is not repeated in the refusal', async t => {
   t.notMatch(refusal({ REDIS_URL: 'http://:secret@redis' }), /secret/)
+  t.notMatch(refusal({ ADMIN_TOKEN: 'short-secret' }), /short-secret/)
+  const config = readConfig({ ADMIN_TOKEN: 'secret'.repeat(8) })
+  t.notMatch(JSON.stringify(config), /secretsecret/, 'nor kept')
 })
 
 t.test('.env.example lists every setting with its default and its reason', async t => {

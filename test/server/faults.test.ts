@@ -195,3 +195,19 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
   t.same(await alice.closed, { code: 4503, reason: 'the node is shutting down' })
   t.ok(alice.received.some(frame => frame.type === 'accepted'))
 })
+
+t.test('a client that sends on to ever more users of a store out of reach is closed with 4503', async t => {
+  const inner = openTestStore()
+  const store = withFaults(inner, { append: () => Promise.reject(new StoreUnavailableError('gone')) })
+  const { wsUrl } = await startTestNode(t, {}, { store })
+  const client = await RawClient.loggedIn(t, wsUrl)
+  let sent = 0
+  while (client.socket.readyState === client.socket.OPEN && sent < 30_000) {
+    for (let index = 0; index < 250; index += 1) {
+      sent += 1
+      client.send({ type: 'send', id: `${sent}`, to: `user-${sent}`, body: 'AAAA' })
+    }
+    await Promise.race([client.closed, client.find(frame => 'id' in frame && frame.id === `${sent}`).catch(() => {})])
+  }
+  t.equal((await client.closed).code, 4503)
+})

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
 import { HttpClient } from '../fixtures/http-client.ts'
@@ -230,7 +232,8 @@ t.test('a wait ends with the first message', async t => {
 t.test('a wait ends with its time', async t => {
   const { url } = await startTestNode(t)
   const reader = await HttpClient.loggedIn(url, newUser())
-  t.match(await reader.call('GET', '/v1/inbox?wait=1'), { status: 200, body: { messages: [], queued: 0 } })
+  const answers = Array.from({ length: 200 }, () => reader.call('GET', '/v1/inbox?wait=1'))
+  for (const answer of await Promise.all(answers)) t.match(answer, { status: 200, body: { messages: [], queued: 0 } })
   t.match(await reader.call('GET', '/v1/inbox?wait=51'), problem(400, 'bad_frame'))
 })
 
@@ -278,6 +281,18 @@ t.test('a caller that hangs up leaves nothing behind', async t => {
   while ((await listening()) !== '0') await new Promise(resolve => setImmediate(resolve))
   await RawClient.connect(t, wsUrl)
   t.match(await (await fetch(metricsUrl ?? '')).text(), /aimessage_connections 1/)
+})
+
+t.test('a connection that says nothing does not keep a node from closing, within its 10 s', async t => {
+  const node = await startTestNode(t, { METRICS_PORT: '0' })
+  const silent = [node.url, node.metricsUrl ?? ''].map(url => connect(Number(new URL(url).port), '127.0.0.1'))
+  await Promise.all(silent.map(socket => once(socket, 'connect')))
+  const gone = silent.map(socket => once(socket, 'close'))
+  for (const socket of silent) socket.resume()
+  const started = performance.now()
+  await node.close()
+  t.ok(performance.now() - started < 10_000)
+  await Promise.all(gone)
 })
 
 t.test('no such path is 404, no such method 405, another content type 415, a large body 413', async t => {

@@ -3,14 +3,26 @@ import type { Client, ReceiveOptions } from '../../client/node.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { type Context, type Start, withAgent } from '../context.ts'
 import { reportEvents } from '../event-report.ts'
+import { usageError } from '../failure.ts'
 import { drawMessage, messageJson } from '../message-text.ts'
 import { parseCount, parseSeconds } from '../options.ts'
 import type { Output } from '../output.ts'
+import { execDeliver } from '../wake/exec.ts'
+import { touchFor } from '../wake/touch.ts'
+import { handOver } from '../wake/wake.ts'
+import { webhookDeliver } from '../wake/webhook.ts'
 
 type Options = { count?: number; wait?: number }
+type ListenOptions = Options & { exec?: string; execTimeout?: number; webhook?: string; touch?: string }
+
+/** A command that hangs holds up all behind it, ms. */
+const defaultExecTimeoutMs = 300_000
 
 const shape =
   '\nJSON: {id, from, body, sentAt, verified}, one line each; bodyBase64 in place of body where it is no UTF-8'
+const events = '\nWhat happens to the connection and to messages is told on standard error; JSON: {event, …}'
+const wake =
+  '\nA message that --exec or --webhook does not take comes again, those behind it wait. What --exec writes for a request is the reply.'
 const promise =
   '\nA message is acknowledged once its line is written; one whose acknowledgement was cut off is shown again, with the same id.'
 
@@ -19,8 +31,15 @@ export function addListen(program: Command, start: Start): void {
     .command('listen')
     .description('show messages as they come, over as many connections as it takes')
     .option('--count <n>', 'end after so many messages', parseCount)
-    .addHelpText('after', `${promise}${shape}`)
-    .action((options: Options, command: Command) => start(command, context => listen(context, options)))
+    .option(
+      '--exec <command>',
+      'run this for each message, JSON on its standard input; acknowledged when it exits with 0',
+    )
+    .option('--exec-timeout <seconds>', 'kill it after so long (default: 300)', parseSeconds)
+    .option('--webhook <url>', 'post each message, signed with AIMESSAGE_WEBHOOK_SECRET; acknowledged by 2xx')
+    .option('--touch <file>', "set this file's time when something is there; acknowledge nothing")
+    .addHelpText('after', `${promise}${shape}${events}${wake}`)
+    .action((options: ListenOptions, command: Command) => start(command, context => listen(context, options)))
 }
 
 export function addRecv(program: Command, start: Start): void {
@@ -29,23 +48,42 @@ export function addRecv(program: Command, start: Start): void {
     .description('show the messages that are there, and end')
     .option('--wait <seconds>', 'wait so long for messages', parseSeconds, 0)
     .option('--count <n>', 'end after so many messages; without it, with all that are there', parseCount)
-    .addHelpText('after', `${promise}${shape}`)
+    .addHelpText('after', `${promise}${shape}${events}`)
     .action((options: Options, command: Command) => start(command, context => recv(context, options)))
 }
 
-async function listen(context: Context, { count }: Options): Promise<void> {
+async function listen(context: Context, options: ListenOptions): Promise<void> {
   const { interruption, output } = context
+  const { count } = options
+  const act = actOf(options)
   interruption.isOrderly = true
   await withAgent(context, async client => {
-    reportEvents(client, output)
+    reportEvents(client, output, 'everything')
     await raceAbort(client.connect(), interruption.signal)
-    await show(client, output, { signal: interruption.signal, ...(count !== undefined && { count }) })
+    await act({ client, output, signal: interruption.signal, ...(count !== undefined && { count }) })
   })
+}
+
+type Act = (listening: { client: Client; output: Output; signal: AbortSignal; count?: number }) => Promise<void>
+
+/** What is done with messages. @throws {CliError} `usage` */
+function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch }: ListenOptions): Act {
+  if ([exec, webhook, touch].filter(option => option !== undefined).length > 1) {
+    throw usageError('one of --exec, --webhook and --touch at a time; an agent has one listener')
+  }
+  if (touch !== undefined) return ({ client, signal }) => touchFor(client, touch, signal)
+  if (exec !== undefined) {
+    return listening => handOver({ ...listening, deliver: execDeliver(listening.client, exec, execTimeout) })
+  }
+  if (webhook === undefined) return ({ client, output, ...options }) => show(client, output, options)
+  const deliver = webhookDeliver(webhook, process.env.AIMESSAGE_WEBHOOK_SECRET)
+  return listening => handOver({ ...listening, deliver })
 }
 
 async function recv(context: Context, { count, wait = 0 }: Options): Promise<void> {
   const { interruption, output } = context
   await withAgent(context, async client => {
+    reportEvents(client, output, 'exceptions')
     await raceAbort(client.connect(), interruption.signal)
     await show(client, output, { signal: interruption.signal, waitMs: wait, ...(count !== undefined && { count }) })
   })

@@ -2,22 +2,25 @@ import type { Command } from 'commander'
 import { raceAbort } from '../../util/signal.ts'
 import { type Context, type Start, withNewAgent } from '../context.ts'
 import { escapeLine } from '../escape.ts'
+import { addInviteOptions, type InviteOptions, readInvite } from '../invite.ts'
+import { readStandardInput } from '../standard-input.ts'
 
 export function addRegister(program: Command, start: Start): void {
-  program
+  const register = program
     .command('register')
     .description('claim NAME for this agent, with a key that is made for it; the name is its own for good')
     .argument('<name>', '3 to 32 of a-z 0-9 . _ -')
-    .option('--invite <code>', 'where the server asks for one')
+  addInviteOptions(register, 'a file that has it; - is standard input')
     .addHelpText('after', '\nJSON: {username, domain, address, identity}')
-    .action((name: string, options: { invite?: string }, command: Command) =>
-      start(command, context => register(context, name, options)),
+    .action((name: string, options: InviteOptions, command: Command) =>
+      start(command, context => claim(context, name, options)),
     )
 }
 
-async function register(context: Context, name: string, options: { invite?: string }): Promise<void> {
+async function claim(context: Context, name: string, options: InviteOptions): Promise<void> {
   const { settings, output, interruption } = context
-  const account = await withNewAgent(settings, client => raceAbort(client.register(name, options), interruption.signal))
+  const invite = await readInvite(options, () => readStandardInput(interruption.signal))
+  const account = await withNewAgent(settings, client => raceAbort(client.register(name, invite), interruption.signal))
   await output.print(account, paint => [
     `${paint.green('registered')} ${paint.bold(escapeLine(account.address))}`,
     `identity key ${account.identity}`,

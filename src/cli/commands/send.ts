@@ -27,9 +27,13 @@ export function addSend(program: Command, start: Start): void {
       '\nSeveral words are one TEXT in quotes; a TEXT that starts with a dash comes after "--".\nJSON: {id, to, seq, queued}; queued says that the recipient was not listening',
     )
     .action((to: string, text: string | undefined, options: Options, command: Command) =>
-      start(command, async context => send(context, { to, body: text ?? (await fromInput(context)), ...options })),
+      start(command, async context => send(context, { to, body: await bodyOf(context, text), ...options })),
     )
 }
+
+/** The text of an argument, or what stands on standard input. @throws {CliError} `usage` when there is nothing */
+export const bodyOf = async (context: Context, text: string | undefined): Promise<string | Uint8Array> =>
+  text ?? (await fromInput(context))
 
 async function fromInput({ interruption, output }: Context): Promise<Uint8Array> {
   if (process.stdin.isTTY) output.note({ event: 'reading' }, 'the message, then Ctrl-D:')

@@ -5,7 +5,7 @@ import { escapeLine } from '../escape.ts'
 import { timeText } from '../message-text.ts'
 import type { Paint } from '../paint.ts'
 
-type Query = { online?: boolean; prefix?: string }
+type Query = { online?: boolean; prefix?: string; capability?: string }
 
 export function addUsers(program: Command, start: Start): void {
   program
@@ -13,17 +13,22 @@ export function addUsers(program: Command, start: Start): void {
     .description('list who is registered, by name')
     .option('--online', 'only those who are listening now')
     .option('--prefix <text>', 'only names that start so')
-    .addHelpText('after', '\nJSON: {username, online, lastSeenAt}, one line each')
+    .option('--capability <tag>', 'only agents whose card names it')
+    .addHelpText(
+      'after',
+      '\nJSON: {username, online, lastSeenAt}, one line each; with --capability also card, or cardError',
+    )
     .action((query: Query, command: Command) => start(command, context => users(context, query)))
 }
 
 async function users(context: Context, query: Query): Promise<void> {
   await withConnectedAgent(context, async client => {
-    for await (const user of client.users(query)) await context.output.print(user, paint => [drawUser(user, paint)])
+    for await (const user of client.users({ ...query, cards: query.capability !== undefined }))
+      await context.output.print(user, paint => [drawUser(user, paint)])
   })
 }
 
-function drawUser({ username, online, lastSeenAt }: ListedUser, paint: Paint): string {
+function drawUser({ username, online, lastSeenAt, card }: ListedUser, paint: Paint): string {
   const state = online ? paint.green('online') : paint.dim(`last seen ${timeText(lastSeenAt)}`)
-  return `${escapeLine(username).padEnd(32)}  ${state}`
+  return `${escapeLine(username).padEnd(32)}  ${state}${card ? `  ${escapeLine(card.title)}` : ''}`
 }

@@ -14,7 +14,9 @@ const reply = 'Found it: a missing import. It is fixed, main is green again.'
 const shownChars = 60
 
 export async function nodeStarts({ server, narrator }: Scene): Promise<void> {
-  await narrator.step('A node starts in this process, on the embedded engine', { server }, [`It listens on ${server}.`])
+  await narrator.step('A node starts in this process, on the embedded engine', { server }, [
+    `It listens on ${server}. Nothing below is staged: each line tells what came of the step.`,
+  ])
 }
 
 export async function registerAgent({ enter, narrator }: Scene, name: string): Promise<DemoAgent> {
@@ -25,7 +27,8 @@ export async function registerAgent({ enter, narrator }: Scene, name: string): P
   const { oneTimeKeys, oneTimeKemKeys } = await published.promise
   await narrator.step(`${name} registers`, { address, identity, oneTimeKeys, oneTimeKemKeys }, [
     `${address}, identity key ${identity}`,
-    `The private half was made here and stays here. The node got public keys: ${oneTimeKeys} one-time X25519, ${oneTimeKemKeys} one-time ML-KEM.`,
+    'The private half was made here and stays here.',
+    `For when nobody answers, the node got public keys: ${oneTimeKeys} one-time X25519, ${oneTimeKemKeys} one-time ML-KEM.`,
   ])
   return agent
 }
@@ -42,8 +45,8 @@ export async function writeToAbsent({ narrator }: Scene, { client }: DemoAgent):
   const { initiated } = await session.promise
   await narrator.step('alice writes to bob', { text: question, id, seq, queued, initiated }, [
     `alice: "${question}"`,
-    `Keys: alice took bob's published ones from the node and ${initiated ? 'started' : 'joined'} a session without him.`,
-    `The node accepted it as number ${seq}. ${queued ? 'Nobody listens for bob: it waits.' : 'bob is listening.'}`,
+    `With bob's public keys from the node she ${initiated ? 'started' : 'joined'} a session without him, and encrypted it.`,
+    `The node has stored it. ${queued ? 'Nobody listens for bob: it waits.' : 'bob is listening.'}`,
   ])
 }
 
@@ -60,8 +63,11 @@ export async function comeBack({ enter, narrator }: Scene): Promise<DemoAgent> {
   const bob = await enter('bob')
   const { from, text, verified } = await listen(bob.client).message
   await narrator.step('bob comes back, with nothing but his directory', { from, text, verified }, [
-    `bob reads, from ${from} (${verified}): "${text}"`,
+    `${from}: "${text}"`,
     'He finished the key exchange with what alice had put into her message.',
+    verified === 'verified'
+      ? "He has compared alice's key."
+      : "It is the first time that he sees alice's key: from now on he would notice another one.",
   ])
   return bob
 }
@@ -71,17 +77,17 @@ export async function answer({ narrator }: Scene, { client }: DemoAgent, alice: 
   const { from, text } = await alice.message
   const read = await alice.read
   await narrator.step('bob answers', { id, from, text, read: read.id }, [
-    `alice reads, from ${from}: "${text}"`,
-    `A receipt, encrypted like any message, told her that bob has read ${read.id}.`,
+    `${from}: "${text}"`,
+    'A receipt, encrypted like any message, told alice that bob has read hers.',
   ])
 }
 
 export async function compareKeys({ narrator }: Scene, alice: DemoAgent, bob: DemoAgent): Promise<void> {
   const [hers, his] = await bothNumbers(alice, bob)
   const isSame = hers === his
-  await narrator.step('Is somebody in between?', { alice: hers, bob: his, isSame }, [
-    `alice's safety number with bob: ${inGroups(hers)}`,
-    `bob's safety number with alice: ${inGroups(his)}`,
+  await narrator.step('Is somebody in between? The two compare safety numbers', { alice: hers, bob: his, isSame }, [
+    `alice sees: ${inGroups(hers)}`,
+    `bob sees:   ${inGroups(his)}`,
     isSame ? 'They are the same: each has the true key of the other.' : 'They differ: do not trust this conversation!',
   ])
 }
@@ -112,11 +118,11 @@ const drawEnvelope = ({ from, to, kind, body }: AppendItem): string =>
   `${from} -> ${to}  ${kind}, ${body.length} characters: ${body.slice(0, shownChars)}…`
 
 const nextCommands = [
-  'aimessage serve',
-  'aimessage register alice --agent alice',
-  'aimessage register bob --agent bob',
-  'aimessage send bob "hello" --agent alice',
-  'aimessage listen --agent bob',
+  'npx aimessage serve',
+  'npx aimessage register alice --agent alice',
+  'npx aimessage register bob --agent bob',
+  'npx aimessage send bob "hello" --agent alice',
+  'npx aimessage listen --agent bob',
 ]
 
 export async function farewell({ narrator }: Scene): Promise<void> {

@@ -4,6 +4,7 @@ import { DirectoryWatch } from './directory-watch.ts'
 import { OpenWork } from './open-work.ts'
 import { applicationId, SqliteConnection, unreadable } from './sqlite-connection.ts'
 import { prepareDirectory, type StateDirectory } from './state-directory.ts'
+import { StateError } from './state-error.ts'
 import { firstFormat, needsMigration, type StateFormat } from './state-format.ts'
 import type { StateReader, StateStore, StateTransaction } from './state-store.ts'
 import { WriteBatches } from './write-batches.ts'
@@ -16,6 +17,8 @@ export interface DirectoryStoreOptions {
   format?: StateFormat
   /** How long to wait for another process that writes, before `locked`. Default 30 s. */
   lockTimeoutMs?: number
+  /** `alone` keeps all other processes out until the store is closed. Default `shared`. */
+  use?: 'shared' | 'alone'
 }
 
 type OpenOptions = Required<DirectoryStoreOptions>
@@ -23,22 +26,30 @@ type OpenOptions = Required<DirectoryStoreOptions>
 /**
  * The state of one agent in a directory of a local disk, shared by any number of processes of this machine and user. Made when
  * it does not exist. See docs/STATE.md.
- * @throws StateError `unreadable`, `permissions`, `version`, `locked` or `disk`
+ * @throws StateError `unreadable`, `permissions`, `version`, `locked`, `in_use` or `disk`
  */
 export async function openDirectoryStore(path: string, options: DirectoryStoreOptions = {}): Promise<StateStore> {
-  const { format = firstFormat, lockTimeoutMs = 30_000 } = options
+  const { format = firstFormat, lockTimeoutMs = 30_000, use = 'shared' } = options
   const directory = await prepareDirectory(path, format.version)
   const connection = new SqliteConnection(directory.database)
   try {
     const turn = new WriteTurn(connection, directory, lockTimeoutMs)
-    const settings = { format, lockTimeoutMs }
+    const settings = { format, lockTimeoutMs, use }
     await checkDatabase(connection, turn, settings, directory)
-    connection.useLog()
+    if (use === 'shared') connection.useLog()
+    else if (!connection.takeAlone()) throw inUse(directory)
     return new DirectoryStore(directory, connection, turn, settings)
   } catch (error) {
     connection.close()
     throw error
   }
+}
+
+function inUse({ database }: StateDirectory): StateError {
+  return new StateError(
+    'in_use',
+    `${database} is used by another process: end it (fuser ${database} names it), and try again.`,
+  )
 }
 
 /** Looks for damage in one snapshot, and brings an older format up to date in one transaction. */
@@ -94,6 +105,7 @@ class DirectoryStore implements StateStore {
   readonly #directory: StateDirectory
   readonly #connection: SqliteConnection
   readonly #lockTimeoutMs: number
+  readonly #use: OpenOptions['use']
   readonly #batches: WriteBatches
   readonly #open: OpenWork
   readonly #listeners = new ChangeListeners()
@@ -106,6 +118,7 @@ class DirectoryStore implements StateStore {
     this.#directory = directory
     this.#connection = connection
     this.#lockTimeoutMs = options.lockTimeoutMs
+    this.#use = options.use
     this.#open = new OpenWork(directory.path)
     this.#batches = new WriteBatches({
       connection,
@@ -121,6 +134,8 @@ class DirectoryStore implements StateStore {
   }
 
   read<T>(work: (tx: StateReader) => Promise<T> | T): Promise<T> {
+    // A second connection would find the state taken.
+    if (this.#use === 'alone') return this.transaction(work)
     return this.#open.run(async () => {
       const connection = this.#readers.pop() ?? new SqliteConnection(this.#directory.database)
       const reader = new BufferedTransaction(connection)
@@ -158,6 +173,7 @@ class DirectoryStore implements StateStore {
     this.#stopWatching()
     await this.#open.close()
     try {
+      if (this.#use === 'alone') this.#connection.useLog()
       this.#connection.checkpoint()
     } catch {
       // Everything is on disk, if only in the log.

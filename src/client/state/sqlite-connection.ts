@@ -42,7 +42,24 @@ export class SqliteConnection implements StateSnapshot {
 
   /** A copy made by `VACUUM INTO` has lost this mode. Changes the file: only once it is known to be ours. */
   useLog(): void {
+    this.#guard(() => this.#db.exec('PRAGMA locking_mode = NORMAL'))
     if (this.#row('PRAGMA journal_mode')?.[0] !== 'wal') this.#guard(() => this.#db.exec('PRAGMA journal_mode = WAL'))
+  }
+
+  /**
+   * Takes the whole state for this connection, until `useLog` gives it back or the process ends. False while any other connection is open:
+   * each holds a shared lock on the file for as long as it uses the log (sqlite.org/wal.html, section 8).
+   */
+  takeAlone(): boolean {
+    try {
+      this.#guard(() => this.#db.exec('PRAGMA locking_mode = EXCLUSIVE'))
+      const isTaken = this.#row('PRAGMA journal_mode = DELETE')?.[0] === 'delete'
+      if (isTaken) this.#guard(() => this.#db.exec('BEGIN EXCLUSIVE; COMMIT'))
+      return isTaken
+    } catch (error) {
+      if (error instanceof StateError && error.code === 'locked') return false
+      throw error
+    }
   }
 
   /** False when another process holds what this needs. */

@@ -4,6 +4,7 @@ import { chmod, link, lstat, mkdir, open, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { SqliteConnection, unreadable } from './sqlite-connection.ts'
 import { StateError } from './state-error.ts'
+import { syncPath } from './sync-path.ts'
 
 const directoryMode = 0o700
 const fileMode = 0o600
@@ -59,12 +60,12 @@ async function createDatabase({ path, database }: StateDirectory, version: numbe
     }
     const log = await lstat(`${draft}-wal`).catch(ignore('ENOENT'))
     if (log && log.size > 0) throw new StateError('disk', `${draft} could not be completed: try again.`)
-    await sync(draft)
+    await syncPath(draft)
     await link(draft, database).catch(ignore('EEXIST'))
   } finally {
     for (const end of ['', '-wal', '-shm']) await rm(draft + end, { force: true })
   }
-  await sync(path)
+  await syncPath(path)
 }
 
 /** Never opens the database: closing any descriptor of it would drop the locks that this process holds on it. */
@@ -85,17 +86,6 @@ function foreign(path: string, found: Stats): StateError {
 
 async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(ignore('ENOENT'))) !== undefined
-}
-
-async function sync(path: string): Promise<void> {
-  // Windows cannot sync a directory, and its rename is journaled.
-  if (process.platform === 'win32') return
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 function ignore(code: string): (error: unknown) => undefined {

@@ -1,5 +1,5 @@
 /** What went wrong with an agent's state; `retry` says whether the same call may succeed later without anybody's help. */
-const retryable = {
+export const retryable = {
   /** The store was closed, or is closing. */
   closed: false,
   /** A transaction was used after its work had ended. */
@@ -12,6 +12,22 @@ const retryable = {
   permissions: false,
   /** Written by a newer version of this software, or by an older one that cannot be migrated. */
   version: false,
+  /** It is encrypted, and neither a passphrase nor a key was given. */
+  secret_missing: false,
+  /** It is encrypted with another passphrase or key, or its header was changed. */
+  secret_wrong: false,
+  /** It is to be encrypted, and is already. */
+  encrypted: false,
+  /** A passphrase or key was given, and it is not encrypted. */
+  not_encrypted: false,
+  /** It was exported: the identity lives elsewhere now. */
+  moved: false,
+  /** An identity was to be brought in, and there is one. */
+  occupied: false,
+  /** A file that was to be written is there already. */
+  file_exists: false,
+  /** Another process works with it, and this needs it alone. */
+  in_use: true,
   /** Another process held the state for longer than the time allowed. */
   locked: true,
   /** The disk is full or failed; nothing of the transaction was kept. */

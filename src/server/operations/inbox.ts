@@ -1,13 +1,16 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { defer } from '../../util/deferred.ts'
+import type { Timer } from '../clock.ts'
+import type { OpenConnection } from '../connections.ts'
 import type { Listener } from '../listeners.ts'
 import type { RelayNode } from '../relay-node.ts'
 import type { Claim, Envelope, Notice } from '../store/store.ts'
 import type { AuthSession } from './session.ts'
 
-export type InboxPage = { messages: (Envelope & { prev: number })[]; queued: number; epoch: number }
-export type InboxQuery = { limit?: number | undefined; wait?: number | undefined }
+/** `cursor` is behind all that was shown. */
+export type InboxPage = { messages: Envelope[]; cursor: number; queued: number; epoch: number }
+export type InboxQuery = { limit?: number | undefined; wait?: number | undefined; after?: number | undefined }
 
 const takenOver = () => new ProtocolError('conflict', 'the inbox is claimed by another')
 const ownerOf = ({ tokenHash }: AuthSession) =>
@@ -15,15 +18,24 @@ const ownerOf = ({ tokenHash }: AuthSession) =>
 /** As much as one call answers with: the window of a socket. */
 const maxPageBytes = limits.maxUnackedBytes
 
-/** Something that waits for notices about one inbox, and remembers those that come before it looks. */
-class InboxWatch implements Listener {
+/** Something that waits for notices about one inbox or the end of its session, and remembers those that come before it looks. */
+class InboxWatch implements Listener, OpenConnection {
+  /** Who calls over HTTP was told no generation. */
+  readonly isOutdated = false
   readonly connection: string
+  readonly #expiry: Timer
   #wakeUps = 0
   #wake = defer<void>()
   #replacedBy = 0
+  #sessionEnded = false
 
-  constructor(connection: string) {
-    this.connection = connection
+  constructor({ tokenHash, expiresAt }: AuthSession, { clock, store }: RelayNode) {
+    this.connection = tokenHash
+    this.#expiry = clock.after(Math.max(0, expiresAt - store.now()), () => void this.close())
+  }
+
+  get sessionEnded(): boolean {
+    return this.#sessionEnded
   }
 
   get wakeUps(): number {
@@ -39,6 +51,16 @@ class InboxWatch implements Listener {
     if (notice.kind !== 'keys-low') this.wake()
   }
 
+  /** The session has ended. */
+  async close(): Promise<void> {
+    this.#sessionEnded = true
+    this.wake()
+  }
+
+  end(): void {
+    this.#expiry.cancel()
+  }
+
   wake(): void {
     this.#wakeUps += 1
     this.#wake.resolve()
@@ -52,29 +74,37 @@ class InboxWatch implements Listener {
 }
 
 /**
- * What is not acknowledged, oldest first. Claims a free inbox, or goes on with the caller's claim; waits until something is there, `wait`
+ * What is not acknowledged, oldest first, behind the cursor `after`. Claims a free inbox, or goes on with the caller's claim; waits until something is there, `wait`
  * seconds have passed or `abort` fires (the caller hung up, the node drains).
- * @throws {ProtocolError} `conflict` when another listens, also while this waits
+ * @throws {ProtocolError} `conflict` when another listens, `unauthorized` when the session ends, also while this waits
  */
 export async function readInbox(
   node: RelayNode,
   session: AuthSession,
-  { limit = limits.defaultPage, wait = 0 }: InboxQuery,
+  { limit = limits.defaultPage, wait = 0, after = 0 }: InboxQuery,
   abort: AbortSignal,
 ): Promise<InboxPage> {
-  const watch = new InboxWatch(session.tokenHash)
-  const deadline = node.clock.elapsed() + wait * 1000
-  const timer = node.clock.after(wait * 1000, () => watch.wake())
+  const watch = new InboxWatch(session, node)
+  // Said by the timer, and not read from the clock: timers fire up to a millisecond early, and this one fires once.
+  let isLate = wait === 0
+  const timer = node.clock.after(wait * 1000, () => {
+    isLate = true
+    watch.wake()
+  })
   const onAbort = () => watch.wake()
   abort.addEventListener('abort', onAbort, { once: true })
   node.listeners.add(session.username, watch)
+  node.connections.bind(session.tokenHash, watch)
   try {
     const claim = await claimInbox(node, session)
-    const isOver = () => abort.aborted || node.clock.elapsed() >= deadline
-    const messages = await readOrWait(node, claim, watch, limit, isOver)
-    return { messages: chain(messages), queued: await node.store.countQueued(session.username), epoch: claim.epoch }
+    const isOver = () => abort.aborted || isLate
+    const messages = await readOrWait(node, claim, watch, { after, maxItems: limit }, isOver)
+    const queued = await node.store.countQueued(session.username)
+    return { messages: chain(messages, after), cursor: messages.at(-1)?.seq ?? after, queued, epoch: claim.epoch }
   } finally {
     node.listeners.remove(session.username, watch)
+    node.connections.unbind(session.tokenHash, watch)
+    watch.end()
     abort.removeEventListener('abort', onAbort)
     timer.cancel()
   }
@@ -91,22 +121,23 @@ async function readOrWait(
   node: RelayNode,
   claim: Claim,
   watch: InboxWatch,
-  maxItems: number,
+  { after, maxItems }: { after: number; maxItems: number },
   isOver: () => boolean,
 ): Promise<Envelope[]> {
   for (;;) {
     const { wakeUps } = watch
+    if (watch.sessionEnded) throw new ProtocolError('unauthorized', 'the session has ended')
     if (watch.replacedBy > claim.epoch) throw takenOver()
-    const envelopes = await node.store.read(claim, 0, { maxItems, maxBytes: maxPageBytes })
+    const envelopes = await node.store.read(claim, after, { maxItems, maxBytes: maxPageBytes })
     if (envelopes === 'stale') throw takenOver()
     if (envelopes.length > 0 || isOver()) return envelopes
     await watch.after(wakeUps)
   }
 }
 
-/** `prev` as on a socket: the one before it in this answer. */
-const chain = (envelopes: readonly Envelope[]): Envelope[] =>
-  envelopes.map((envelope, index) => ({ ...envelope, prev: envelopes[index - 1]?.seq ?? 0 }))
+/** `prev` as on a socket: the one shown before it. */
+const chain = (envelopes: readonly Envelope[], after: number): Envelope[] =>
+  envelopes.map((envelope, index) => ({ ...envelope, prev: envelopes[index - 1]?.seq ?? after }))
 
 /**
  * Everything up to `seq` is stored by the caller.

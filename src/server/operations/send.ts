@@ -10,7 +10,7 @@ export type Accepted = { seq: number; queued: boolean }
 
 /**
  * Stores an envelope. Resolves once it is stored.
- * @throws {ProtocolError} `invalid_username`, `unknown_user`, `id_reused`, `inbox_full`, `unavailable`
+ * @throws {ProtocolError} `invalid_username`, `unknown_user`, `forbidden`, `id_reused`, `inbox_full`, `unavailable`
  */
 export async function send(
   node: RelayNode,
@@ -47,6 +47,8 @@ function toAccepted(result: AppendResult): Accepted {
       return { seq: result.seq, queued: result.queued }
     case 'unknown_user':
       throw new ProtocolError('unknown_user', 'no such user')
+    case 'forbidden':
+      throw new ProtocolError('forbidden', 'this user takes nothing from you')
     case 'id_reused':
       throw new ProtocolError('id_reused', 'this id was sent with other content')
     case 'inbox_full':

@@ -3,7 +3,7 @@ import { checkIdentityKey, type IdentityKey, trustedIdentityKey } from '../../cr
 import { encodeRelayAuth, type RelayAuth } from '../../crypto/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { verifyEd25519InPool } from '../ed25519.ts'
 import type { RelayNode } from '../relay-node.ts'
 import { generateSecret, hashSecret } from '../secrets.ts'
@@ -13,27 +13,41 @@ import type { InviteRule, TokenHash } from '../store/store.ts'
 export type AuthSession = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
 
 type Proof = { username: string; nonce: string; signature: string }
-export type Registration = Proof & { identity: string; invite?: string | undefined }
+export type Registration = Proof & {
+  identity: string
+  invite?: string | undefined
+  /** The caller had the name, and this deployment may have lost it: what was deleted stays deleted. */
+  again?: boolean | undefined
+}
 
+const blocked = () => new ProtocolError('forbidden', 'this user is blocked here')
 const wrongProof = () => new ProtocolError('unauthorized', 'the proof is not right')
 
 /**
  * Claims a free name for a key; with the same key again it is a login. The nonce must have been taken by the caller.
- * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`
+ * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`, `rate_limited`; `unknown_user` for `again` when it was deleted
  */
-export async function register(node: RelayNode, request: Registration): Promise<AuthSession & { created: boolean }> {
+export async function register(
+  node: RelayNode,
+  address: string,
+  request: Registration,
+): Promise<AuthSession & { created: boolean }> {
   const username = parseUsername(request.username)
   const identity = readIdentity(request.identity)
   await checkProof(node, 'register', { ...request, username, identity })
-  const outcome = await node.store.register(username, request.identity, inviteRule(node, request.invite))
+  await node.allowances.spendRegistration(address)
+  const rule = inviteRule(node, request.invite)
+  const outcome = await node.store.register(username, request.identity, rule, request.again ? 'loss' : 'deletion')
   if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
+  if (outcome === 'blocked') throw blocked()
+  if (outcome === 'deleted') throw new ProtocolError('unknown_user', 'this user was deleted here')
   if (outcome === 'forbidden') throw new ProtocolError('forbidden', 'registration is not open to this caller')
   return { ...(await createSession(node, username)), created: outcome === 'created' }
 }
 
 /**
  * A token for a signed nonce. An unknown name costs and answers the same as a wrong key.
- * @throws {ProtocolError} `invalid_username`, `unauthorized`
+ * @throws {ProtocolError} `invalid_username`, `unauthorized`, `forbidden` when an operator blocked it
  */
 export async function login(node: RelayNode, request: Proof): Promise<AuthSession> {
   const username = parseUsername(request.username)
@@ -48,24 +62,25 @@ export async function login(node: RelayNode, request: Proof): Promise<AuthSessio
 export async function resume(node: RelayNode, token: string): Promise<AuthSession> {
   const tokenHash = hashSecret(token)
   const session = await node.store.findSession(tokenHash)
-  if (!session || session.expiresAt <= node.clock.now()) throw new ProtocolError('unauthorized', 'no such session')
+  if (!session || session.expiresAt <= node.store.now()) throw new ProtocolError('unauthorized', 'no such session')
   return { ...session, token, tokenHash }
 }
 
-/** Checks a proof against the key that the name is registered with. */
+/** Checks a proof against the key that the name is registered with. That it is blocked is told to its owner alone. */
 export async function checkOwnProof(
   node: RelayNode,
   purpose: RelayAuth['purpose'],
   { username, nonce, signature }: { username: Username; nonce: string; signature: string },
 ): Promise<void> {
   const user = await node.store.findUser(username)
-  const identity = user ? trustedIdentityKey(decodeBase64Url(user.identity)) : nobody
+  const identity = trustedIdentityKey(decodeBase64Url(user?.identity ?? nobody))
   await checkProof(node, purpose, { username, identity, nonce, signature })
   if (!user) throw wrongProof()
+  if (user.blocked) throw blocked()
 }
 
-/** A key whose owner nobody is, for names that nobody has: the base point. */
-const nobody = trustedIdentityKey(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
+/** A key whose owner nobody is, for names that nobody has: the base point. Read anew each time, as the keys of others are. */
+const nobody = encodeBase64Url(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
 
 async function checkProof(
   node: RelayNode,

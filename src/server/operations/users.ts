@@ -5,22 +5,39 @@ import type { RelayNode } from '../relay-node.ts'
 import type { User, UserQuery, UserStatus } from '../store/store.ts'
 import { checkOwnProof } from './session.ts'
 
-/** A page of users, sorted by name. */
-export function listUsers(
+type Query = { [Field in keyof UserQuery]?: UserQuery[Field] | undefined }
+
+/** A page of users, sorted by name. @throws {ProtocolError} `forbidden` where nobody may list them */
+export async function listUsers(
   node: RelayNode,
-  { online, prefix, limit = limits.defaultPage, cursor }: { [Field in keyof UserQuery]?: UserQuery[Field] | undefined },
+  query: Query,
+): Promise<{ users: UserStatus[]; cursor: string | null }> {
+  if (node.config.listing === 'closed') throw new ProtocolError('forbidden', 'users are not listed here')
+  return findUsers(node, query)
+}
+
+/** The same, for an operator. */
+export function findUsers(
+  node: RelayNode,
+  { online, prefix, capability, cards, limit = limits.defaultPage, cursor }: Query,
 ): Promise<{ users: UserStatus[]; cursor: string | null }> {
   return node.store.listUsers({
-    limit,
+    limit: cards ? Math.min(limit, limits.maxCardPage) : limit,
+    ...(capability !== undefined && { capability }),
+    ...(cards && { cards }),
     ...(online !== undefined && { online }),
     ...(prefix && { prefix }),
     ...(cursor && { cursor }),
   })
 }
 
-/** @throws {ProtocolError} `invalid_username`, `unknown_user` */
-export async function getUser(node: RelayNode, name: string): Promise<User & { online: boolean }> {
-  const user = await node.store.findUser(parseRecipient(name, node.config.domain))
+/** @throws {ProtocolError} `invalid_username`, `unknown_user`; `forbidden` for another's name where nobody may list users */
+export async function getUser(node: RelayNode, own: Username, name: string): Promise<User & { online: boolean }> {
+  const username = parseRecipient(name, node.config.domain)
+  if (node.config.listing === 'closed' && username !== own) {
+    throw new ProtocolError('forbidden', 'users are not listed here')
+  }
+  const user = await node.store.findUser(username)
   if (!user) throw new ProtocolError('unknown_user', 'no such user')
   return user
 }

@@ -10,8 +10,8 @@ declare module 'fastify' {
     getSession(): AuthSession
   }
   interface FastifyInstance {
-    /** A hook for routes that need `Authorization: Bearer TOKEN`. */
-    bearer(request: FastifyRequest): Promise<void>
+    /** A hook for routes that need `Authorization: Bearer TOKEN`; `cost` is what the call counts against its user's rate. */
+    bearer(request: FastifyRequest, cost?: number): Promise<void>
   }
 }
 
@@ -22,10 +22,12 @@ export const bearer = fastifyPlugin<{ node: RelayNode }>(
   async (app: FastifyInstance, { node }) => {
     const sessions = new WeakMap<FastifyRequest, AuthSession>()
 
-    app.decorate('bearer', async (request: FastifyRequest) => {
+    app.decorate('bearer', async (request: FastifyRequest, cost = 1) => {
       const token = bearerPattern.exec(request.headers.authorization ?? '')?.[1]
       if (!token) throw new ProtocolError('unauthorized', 'this needs Authorization: Bearer TOKEN')
-      sessions.set(request, await resume(node, token))
+      const session = await resume(node, token)
+      await node.allowances.spendCall(session.username, cost)
+      sessions.set(request, session)
     })
 
     app.decorateRequest('getSession', function (this: FastifyRequest): AuthSession {

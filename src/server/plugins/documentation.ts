@@ -19,7 +19,7 @@ export const documentation = fastifyPlugin(
       },
       transform: ({ schema, url }) => ({ schema: withProblem(schema), url }),
     })
-    await app.register(swaggerUi, { routePrefix: '/docs' })
+    await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
     app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   },
   { name: 'documentation', fastify: '5.x', dependencies: ['validation'] },

@@ -1,27 +1,27 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { type ErrorCode, errors, ProtocolError } from '../../protocol/errors.ts'
 import { toRefusal } from '../refusal.ts'
 import type { RelayNode } from '../relay-node.ts'
 
-/** RFC 9457, with the protocol's code; `status` differs from the table's only for 405, 415 and the like. */
+const contentType = 'application/problem+json'
+
 function sendProblem(reply: FastifyReply, error: ProtocolError, status: number = errors[error.code].http) {
-  const { code, message: detail, retryAfter } = error
-  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
   if (status === 401) reply.header('www-authenticate', 'Bearer')
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .serializer(JSON.stringify)
-    .send({
-      type: 'about:blank',
-      title: titles[code],
-      status,
-      code,
-      detail,
-      ...(retryAfter !== undefined && { retryAfter }),
-    })
+  return reply.code(status).type(contentType).serializer(JSON.stringify).send(toProblem(error, status))
 }
+
+/** RFC 9457, with the protocol's code; `status` differs from the table's only for 405, 415 and the like. */
+const toProblem = ({ code, message: detail, retryAfter }: ProtocolError, status: number) => ({
+  type: 'about:blank',
+  title: titles[code],
+  status,
+  code,
+  detail,
+  ...(retryAfter !== undefined && { retryAfter }),
+})
 
 const titles: Record<ErrorCode, string> = {
   bad_frame: 'Bad request',
@@ -51,6 +51,27 @@ function fromFastify({ statusCode = 500, message }: FastifyError): { error: Prot
   if (statusCode === 503)
     return { error: new ProtocolError('unavailable', 'the node is shutting down', { retryAfter: 1 }), status: 503 }
   return null
+}
+
+/** What Fastify refuses before there is a route: a path that cannot be decoded, or a name in it that is too long. */
+export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const known = fromFastify(error)
+  sendProblem(reply, known?.error ?? toRefusal(error), known?.status)
+}
+
+/** Status and reason of what Node's parser refuses, by its error; anything else is 400. */
+const brokenRequests: Record<string, { status: number; reason: string }> = {
+  HPE_HEADER_OVERFLOW: { status: 431, reason: 'Request Header Fields Too Large' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, reason: 'Request Timeout' },
+}
+
+/** Answers what is no HTTP request, or too slow a one; there is no request yet to answer otherwise. */
+export function answerBrokenRequest({ code }: ConnectionError, socket: Socket): void {
+  const { status, reason } = brokenRequests[code] ?? { status: 400, reason: 'Bad Request' }
+  const body = JSON.stringify(toProblem(new ProtocolError('bad_frame', reason), status))
+  const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: ${contentType}\r\nContent-Length: ${body.length}\r\nConnection: close`
+  if (socket.writable) socket.write(`${head}\r\n\r\n${body}`)
+  socket.destroy()
 }
 
 const isFastifyError = (error: unknown): error is FastifyError =>

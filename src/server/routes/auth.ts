@@ -4,6 +4,7 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import { httpRoutes } from '../../protocol/http.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseUsername } from '../../protocol/names.ts'
+import { addressKey } from '../address.ts'
 import { type AuthSession, login, register } from '../operations/session.ts'
 import type { RelayNode } from '../relay-node.ts'
 import { generateSecret } from '../secrets.ts'
@@ -12,17 +13,17 @@ import { routeOptions } from './route-options.ts'
 /** Names and tokens: docs/PROTOCOL.md sections 5 and 10. */
 export const authRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
   const { challenge, register: registration, login: authentication, logout } = httpRoutes
-  const onRequest = async (request: FastifyRequest) => node.arrivals.check(request.ip)
+  const onRequest = async (request: FastifyRequest) => node.arrivals.spend(addressKey(request.ip))
 
   app.post(challenge.path, { schema: challenge.schema, onRequest }, async request => {
     const nonce = generateSecret()
     await node.store.putChallenge(nonce, parseUsername(request.body.username), limits.challengeTtlMs)
-    return { nonce, domain: node.config.domain, expiresAt: node.clock.now() + limits.challengeTtlMs }
+    return { nonce, domain: node.config.domain, expiresAt: node.store.now() + limits.challengeTtlMs }
   })
 
   app.post(registration.path, { schema: registration.schema, onRequest }, async (request, reply) => {
     await takeNonce(node, request.body)
-    const session = await register(node, request.body)
+    const session = await register(node, addressKey(request.ip), request.body)
     return reply.code(session.created ? 201 : 200).send(toAnswer(session))
   })
 

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { httpRoutes } from '../../protocol/http.ts'
+import { costOf } from '../frame-rules.ts'
 import { fetchKeys, publishKeys } from '../operations/keys.ts'
 import type { RelayNode } from '../relay-node.ts'
 import { routeOptions } from './route-options.ts'
@@ -7,7 +8,7 @@ import { routeOptions } from './route-options.ts'
 export const keyRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
   const { publishKeys: publish, fetchKeys: fetch } = httpRoutes
 
-  app.put(publish.path, { schema: publish.schema, ...routeOptions(app, publish) }, request =>
+  app.put(publish.path, { schema: publish.schema, ...routeOptions(app, publish, costOf('publish_keys')) }, request =>
     publishKeys(node, request.getSession().username, request.body),
   )
 

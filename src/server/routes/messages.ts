@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { checkBody } from '../../protocol/codec.ts'
 import { httpRoutes } from '../../protocol/http.ts'
+import { parseRecipient } from '../../protocol/names.ts'
 import { send } from '../operations/send.ts'
 import type { RelayNode } from '../relay-node.ts'
 import { SendStream } from '../send-batch.ts'
@@ -13,8 +14,10 @@ export const messageRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = asy
   app.post(route.path, { schema: route.schema, ...routeOptions(app, route) }, async (request, reply) => {
     const { id, kind = 'message', ...message } = request.body
     checkBody(message.body)
+    const { username } = request.getSession()
+    await node.allowances.spendMessage(username, parseRecipient(message.to, node.config.domain), message.body.length)
     const stream = new SendStream(`http:${request.id}`)
-    const { seq, queued } = await send(node, stream, request.getSession().username, { id, kind, ...message })
+    const { seq, queued } = await send(node, stream, username, { id, kind, ...message })
     return reply.code(202).send({ id, seq, queued })
   })
 }

@@ -1,11 +1,11 @@
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { RawData, WebSocket } from 'ws'
-import { ProtocolError } from '../../protocol/errors.ts'
+import { closeCodes, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
+import { addressKey } from '../address.ts'
 import { Connection, type Wire } from '../connection.ts'
-import { unavailable } from '../refusal.ts'
 import type { RelayNode } from '../relay-node.ts'
 
 const subprotocol = 'aimessage.v1'
@@ -14,11 +14,11 @@ const maxFragments = 64
 /** Pieces in which one message may arrive: the largest frame in segments of 128 bytes. */
 const maxBufferedChunks = 1_024
 /** How long a peer may take to answer a close, ms: a slow one would hold its buffer all that time. */
-const closeTimeoutMs = 5_000
+const closeTimeoutMs = 2_000
+/** The same for one that never said who it is, ms. */
+const strangerCloseMs = 500
 /** How long peers have to answer the last close of a node that goes, ms. */
 const lastWordMs = 1_000
-/** Sockets of one node: below the file descriptors that a process usually may have. */
-const maxConnections = 15_000
 /** How often silent peers are looked for, ms. */
 const sweepMs = 1_000
 
@@ -27,6 +27,8 @@ const socketOptions = {
   maxFragments,
   maxBufferedChunks,
   closeTimeout: closeTimeoutMs,
+  // More than the node lets through, which closes with a code; beyond its own number ws cuts off without one.
+  maxPendingAutoPongs: limits.controlFramesBurst + 1,
   perMessageDeflate: false,
   handleProtocols: () => subprotocol,
 }
@@ -49,7 +51,10 @@ export async function socketRoutes(app: FastifyInstance, { node }: { node: Relay
   const silence = new SilenceWatch()
   app.addHook('onClose', async () => silence.end())
   const onRequest = async (request: FastifyRequest) => checkUpgrade(node, request)
-  app.get('/ws', { websocket: true, onRequest, schema: { hide: true } }, (socket, request) => {
+  const onError = (error: Error) => node.log.debug({ err: error }, 'a socket failed')
+  app.get('/ws', { websocket: true, onRequest, preHandler: letGo, schema: { hide: true } }, (socket, request) => {
+    // The plugin's own listener would keep the request as long as the connection.
+    socket.removeAllListeners('error').on('error', onError)
     serve(node, silence, socket, request)
   })
 }
@@ -69,13 +74,19 @@ function endSockets(app: FastifyInstance, done: () => void): void {
 /** @throws {ProtocolError} what the upgrade is refused with */
 function checkUpgrade(node: RelayNode, request: FastifyRequest): void {
   if (!request.ws) throw new ProtocolError('bad_frame', 'this is a WebSocket: GET /ws with Upgrade')
-  node.arrivals.check(request.ip)
-  if (node.connections.size >= maxConnections) throw unavailable('the node is full')
+  const address = addressKey(request.ip)
+  node.arrivals.spend(address)
+  node.connections.checkRoom(address)
   const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
   if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol is ${subprotocol}`)
   if (!isAllowedOrigin(request, node.config.allowedOrigins)) {
     throw new ProtocolError('forbidden', 'this origin may not connect')
   }
+}
+
+/** The upgrade will be answered by ws: an answer that nobody writes would stay with the transport as long as the connection, and the request with it. */
+async function letGo({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply): Promise<void> {
+  raw.detachSocket(socket)
 }
 
 /** Browsers send an origin and cannot lie about it; whoever is no browser needs none. */
@@ -87,18 +98,19 @@ function isAllowedOrigin({ headers, host }: FastifyRequest, allowed: readonly st
 
 function serve(node: RelayNode, silence: SilenceWatch, socket: WebSocket, request: FastifyRequest): void {
   const { socket: transport } = request.raw
-  const connection = new Connection(node, openWire(socket, transport))
+  const connection = new Connection(node, openWire(socket, transport), addressKey(request.ip))
   const alive = silence.watch(socket)
   socket.on('message', (data, isBinary) => {
     alive()
     if (isBinary) void connection.close('notTheProtocol', 'frames are text')
     else connection.receive(toBytes(data))
   })
-  socket.on('ping', () => {
+  const onControl = () => {
     alive()
-    connection.spend()
-  })
-  socket.on('pong', alive)
+    connection.countControl()
+  }
+  socket.on('ping', onControl)
+  socket.on('pong', onControl)
   const onDrain = () => connection.drained()
   transport.on('drain', onDrain)
   socket.on('close', () => {
@@ -131,7 +143,10 @@ function openWire(socket: WebSocket, transport: FastifyRequest['raw']['socket'])
       cork()
       socket.send(text, { compress: false })
     },
-    close: (code, reason) => socket.close(code, reason),
+    close: (code, reason) => {
+      socket.close(code, reason)
+      if (code === closeCodes.loginTimeout.code) setTimeout(() => socket.terminate(), strangerCloseMs).unref()
+    },
     bufferedBytes: () => socket.bufferedAmount,
     pause: () => socket.pause(),
     resume: () => socket.resume(),

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { httpRoutes } from '../../protocol/http.ts'
+import { costOf } from '../frame-rules.ts'
 import { deleteUser, getUser, listUsers } from '../operations/users.ts'
 import type { RelayNode } from '../relay-node.ts'
 import { routeOptions } from './route-options.ts'
@@ -7,10 +8,12 @@ import { routeOptions } from './route-options.ts'
 export const userRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
   const { listUsers: list, getUser: get, deleteUser: remove } = httpRoutes
 
-  app.get(list.path, { schema: list.schema, ...routeOptions(app, list) }, request => listUsers(node, request.query))
+  app.get(list.path, { schema: list.schema, ...routeOptions(app, list, costOf('list_users')) }, request =>
+    listUsers(node, request.query),
+  )
 
   app.get(get.path, { schema: get.schema, ...routeOptions(app, get) }, request =>
-    getUser(node, request.params.username),
+    getUser(node, request.getSession().username, request.params.username),
   )
 
   app.delete(remove.path, { schema: remove.schema, ...routeOptions(app, remove) }, async (request, reply) => {

@@ -1,4 +1,7 @@
 import type { Username } from '../../protocol/names.ts'
+import type { Administration } from './administration.ts'
+import type { Cards } from './cards.ts'
+import type { Privacy } from './privacy.ts'
 
 /**
  * What nodes share. One interface, two engines: `redis/` for deployments, `memory` as its executable model and for
@@ -6,12 +9,17 @@ import type { Username } from '../../protocol/names.ts'
  * idempotent; every method of a claim is fenced by its epoch. A store out of reach throws `StoreUnavailableError`, after which the
  * outcome is unknown.
  */
-export interface Store extends Users, Sessions, Inboxes, Keys, Nodes {
+export interface Store extends Users, Sessions, Inboxes, Keys, Buckets, Nodes {
   readonly kind: 'memory' | 'redis'
   /** This process: random, new at each start. */
   readonly nodeId: NodeId
+  readonly privacy: Privacy
+  readonly cards: Cards
+  readonly admin: Administration
   /** A value that changes when writes may have been lost: restart, failover or restore of what is behind the store. */
   generation(): string
+  /** The store's clock, ms since 1970: what `expiresAt` is counted by, whatever this machine's clock says. */
+  now(): number
   /** Whether the store answers now and this node holds its lease. */
   isReady(): boolean
   /** Hints and notices for this node. One handler, set before the first claim. It never throws and never waits. */
@@ -44,19 +52,17 @@ export type User = {
   lastSeenAt: number
 }
 
-export type UserStatus = { username: Username; online: boolean; lastSeenAt: number }
+/** `card` where it was asked for and there is one. */
+export type UserStatus = { username: Username; online: boolean; lastSeenAt: number; card?: string }
 
 export interface Users {
   /**
    * Claims a name for a key, once, whichever nodes race. A deleted user's name is `created` again only for its own key.
-   * `sameKeyOnly` is set where registration is not open to this caller: a free name is then `forbidden`.
+   * Where registration is not open to this caller a free name is `forbidden`; `blocked` is what an operator did to the name.
+   * After a `loss` (default: `deletion`) a name that was deleted or released is `deleted`, and stays so.
    */
-  register(
-    username: Username,
-    identity: string,
-    invite: InviteRule,
-  ): Promise<'created' | 'same' | 'taken' | 'forbidden'>
-  findUser(username: Username): Promise<(User & { online: boolean }) | null>
+  register(username: Username, identity: string, invite: InviteRule, after?: RegisteredAfter): Promise<Registered>
+  findUser(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null>
   /** Mail, keys, sessions and the claim go; the name stays reserved for its key, its numbers go on. */
   deleteUser(username: Username): Promise<void>
   /** Sorted by name; `cursor` is the last name of the page before. `cursor: null` in the answer is the end. */
@@ -65,13 +71,27 @@ export interface Users {
   addInvite(inviteHash: string, ttlMs: number): Promise<void>
 }
 
+export type Registered = 'created' | 'same' | 'taken' | 'forbidden' | 'blocked' | 'deleted'
+/** What a caller means to undo: whatever it was, or nothing but a store's loss. */
+export type RegisteredAfter = 'deletion' | 'loss'
 export type InviteRule = { kind: 'open' } | { kind: 'closed' } | { kind: 'invite'; inviteHash: string | undefined }
-export type UserQuery = { online?: boolean; prefix?: string; limit: number; cursor?: string }
+export type UserQuery = {
+  online?: boolean
+  prefix?: string
+  /** Only users whose card names it. */
+  capability?: string
+  /** With their cards. */
+  cards?: boolean
+  limit: number
+  cursor?: string
+}
 
 export interface Sessions {
-  /** Stores an auth session. Over `maxSessionsPerUser` the oldest ends, as if revoked. */
+  /** Stores an auth session, of a user that is not blocked. Over `maxSessionsPerUser` the oldest ends, as if revoked. */
   createSession(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }>
   findSession(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null>
+  /** Oldest first. */
+  listSessions(username: Username): Promise<StoredSession[]>
   /** Ends a token everywhere: each node gets a `revoked` notice within 1 s, even when a publish is lost. */
   revokeSession(tokenHash: TokenHash): Promise<void>
   /** A nonce for one login over HTTP. */
@@ -79,6 +99,8 @@ export interface Sessions {
   /** Whether the nonce was given to this name and not used; it is gone afterwards in any case. */
   takeChallenge(nonce: string, username: Username): Promise<boolean>
 }
+
+export type StoredSession = { tokenHash: TokenHash; createdAt: number; expiresAt: number }
 
 export type EnvelopeKind = 'message' | 'key_exchange'
 
@@ -109,9 +131,14 @@ export type AppendResult =
   | { status: 'stored'; seq: number; queued: boolean; repeated: boolean }
   | { status: 'unknown_user' }
   | { status: 'id_reused' }
+  /** The recipient takes nothing from this sender, or an operator blocked it. */
+  | { status: 'forbidden' }
   | { status: 'inbox_full'; retryAfter: number }
   /** The store refused the write, or may have done it and did not say so: the sender repeats the same frame. */
   | { status: 'unavailable' }
+
+/** What a sender is asked to wait when an inbox is full, s. */
+export const fullRetryS = 60
 
 export type Owner =
   | { kind: 'socket'; connection: ConnectionId; instance: string }
@@ -131,11 +158,14 @@ export interface Inboxes {
   append(items: readonly AppendItem[]): Promise<AppendResult[]>
   /**
    * A socket takes an inbox over from whoever holds it, and the old holder gets a `replaced` notice wherever it is. An
-   * HTTP owner gets a free inbox or goes on with its own claim (same epoch); else `conflict`.
+   * HTTP owner gets a free inbox or goes on with its own claim (same epoch); else `conflict`. The connection of a socket's claim is
+   * never used again: what a claim got that failed is given up by it, by the store itself.
    */
   claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'>
   /** Envelopes above `after`, oldest first, none past its ttl; at least one when there is one, whatever its size. */
   read(claim: Claim, after: number, limit: ReadLimit): Promise<Envelope[] | 'stale'>
+  /** Whether `read` may find something: what many listeners that hear nothing ask now and then, cheaper than reading. */
+  peek(claim: Claim, after: number): Promise<'some' | 'none' | 'stale'>
   /** Trims up to `seq`. An HTTP claim can acknowledge only what `read` returned to it: `bad_ack`. */
   ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'>
   /** Gives the claim up; a claim that a later one has replaced stays untouched. */
@@ -157,27 +187,53 @@ export type KeyUpload = {
 export type KeyCounts = { oneTimeKeys: number; oneTimeKemKeys: number }
 export type FetchedKeys = { bundle: string; oneTimeKey?: OneTimeKey; oneTimeKemKey?: OneTimeKemKey }
 
+export type FetchRefusal = 'unknown_user' | 'forbidden' | 'no_keys'
+
 export interface Keys {
   /** A full pool ignores the rest; an id that the pool holds is not taken twice. */
   publishKeys(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
   countKeys(username: Username): Promise<KeyCounts>
   /**
    * Takes one key of each pool, in one step. The same requester and id get the same answer for `fetchRepeatMs`. Over the
-   * limit per target the one-time keys stay; over the limit per requester it is `rate_limited`.
+   * limit per target, or per requester and target, the one-time keys stay. Who may not write gets no keys: `forbidden`.
    * A user whose pool falls below its mark by it gets a `keys-low` notice where it listens.
    */
-  fetchKeys(
-    username: Username,
-    requester: Username,
-    id: string,
-  ): Promise<FetchedKeys | 'unknown_user' | 'no_keys' | 'rate_limited'>
+  fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal>
+}
+
+/** What is counted over all nodes: for a user, for what it sends to one `peer`, for an address. */
+export type Bucket =
+  | { kind: 'frames' | 'bytes' | 'calls' | 'fetches'; user: Username }
+  | { kind: 'messages' | 'messageBytes'; user: Username; peer: Username }
+  | { kind: 'registrations'; address: string }
+export type BucketKind = Bucket['kind']
+/** A bucket of `burst` tokens that fills with `perSecond`. */
+export type Rate = { perSecond: number; burst: number }
+/** At most `wanted`; nothing where there are fewer than `needed`, which is at most the burst. */
+export type LeaseRequest = { wanted: number; needed: number }
+export type Lease = {
+  granted: number
+  /** In how many ms there are as many as needed, if nobody else takes any. */
+  waitMs: number
+}
+
+export interface Buckets {
+  /** Tokens for this node to spend as it likes. Those it does not spend are lost, at most until the bucket has filled again. */
+  leaseTokens(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease>
 }
 
 export interface Nodes {
-  /** Renews this node's lease. Throws when the store is out of reach. Called every `renewMs`. */
-  renewLease(): Promise<void>
+  /**
+   * Renews this node's lease, every `renewMs`. `lapsed`: it had ended before, by the store's clock, and others may have taken what this node held.
+   * @throws {StoreUnavailableError}
+   */
+  renewLease(): Promise<'kept' | 'lapsed'>
+  /** This process stood still: the store is not ready until a renewal says what became of the lease. */
+  doubtLease(): void
   /** Gives up what dead nodes held in the indexes. Safe to call on every node at any time. */
   cleanUpDeadNodes(): Promise<void>
+  /** Removes mail past its ttl and completes deletions that stopped half way. Safe to call on every node at any time. */
+  sweep(): Promise<void>
 }
 
 /** What a store tells its node. Notices may be lost, late, repeated or out of order: none is needed for correctness. */
@@ -186,9 +242,17 @@ export type Notice =
   | { kind: 'appended'; username: Username; epoch: number; envelope?: Envelope }
   /** A higher epoch took the inbox from `connection`. `instance` is the winner's, '' for an HTTP owner. */
   | { kind: 'replaced'; username: Username; connection: ConnectionId; epoch: number; instance: string }
+  /** The user was deleted, and the claim went with it. No higher epoch exists: its sockets end with their sessions, whose `revoked` follows. */
+  | { kind: 'deleted'; username: Username }
   | { kind: 'keys-low'; username: Username; counts: KeyCounts }
   | { kind: 'revoked'; tokenHash: TokenHash }
+  /** An operator wants this node to give up what it does. */
+  | { kind: 'drain' }
   /** Notices may have been missed: look at every inbox that is claimed here. */
   | { kind: 'resumed' }
   /** This node slept past its lease or lost the store: its claims are not its own any more. */
   | { kind: 'lease-lost' }
+  /** Hints for another node were lost: nobody subscribes to it, or too many wait to be sent. For who counts. */
+  | { kind: 'unheard'; why: Unheard }
+
+export type Unheard = 'no subscriber' | 'queue full'

@@ -1,52 +1,19 @@
-import { existsSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
-import { type BrowserContext, chromium } from 'playwright-core'
+import type { BrowserContext } from 'playwright-core'
 import t from 'tap'
+import { bundleScript, launchBrowser, servePage } from '../../fixtures/browser.ts'
+import { requireTool } from '../../fixtures/tools.ts'
 import { contract } from './store-contract.ts'
 
-const executablePath = '/usr/bin/chromium'
-if (!existsSync(executablePath)) throw new Error('This test needs Chromium: apt-get install chromium')
+const executablePath = requireTool(t, 'chromium')
 
 const entry = fileURLToPath(new URL('../../fixtures/state/contract-page.ts', import.meta.url))
-// Fails on any import of a Node module.
-const bundle = await build({ entryPoints: [entry], bundle: true, format: 'iife', platform: 'browser', write: false })
-const script = bundle.outputFiles[0]?.text ?? ''
-
-// IndexedDB needs an origin, and Web Locks a secure one: loopback is.
-const server = createServer((request, response) => {
-  const isScript = request.url === '/page.js'
-  response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
-  response.end(isScript ? script : '<!doctype html><title>state</title><script src="/page.js"></script>')
-})
-await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-const address = server.address()
-if (address === null || typeof address === 'string') throw new Error('no port')
-const { port } = address
-
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-})
-const context = await browser.newContext()
-t.teardown(async () => {
-  await browser.close()
-  server.close()
-})
+const { origin } = await servePage(t, await bundleScript(entry))
+const context = await launchBrowser(t, executablePath)
 
 async function openPage(inside: BrowserContext = context) {
   const page = await inside.newPage()
-  await page.goto(`http://127.0.0.1:${port}/`)
+  await page.goto(origin)
   return page
 }
 

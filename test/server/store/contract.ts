@@ -1,10 +1,14 @@
 import type { Test } from 'tap'
+import { administrationContract } from './contract/administration.ts'
 import { appendingContract } from './contract/appending.ts'
+import { bucketsContract } from './contract/buckets.ts'
+import { cardsContract } from './contract/cards.ts'
 import { claimsContract } from './contract/claims.ts'
 import { deletionContract } from './contract/deletion.ts'
 import { httpClaimsContract } from './contract/http-claims.ts'
 import { listingContract } from './contract/listing.ts'
 import { nodesContract } from './contract/nodes.ts'
+import { privacyContract } from './contract/privacy.ts'
 import { publishedKeysContract } from './contract/published-keys.ts'
 import { quotasContract } from './contract/quotas.ts'
 import { readingContract } from './contract/reading.ts'
@@ -30,5 +34,9 @@ const contracts = [
   httpClaimsContract,
   readingContract,
   publishedKeysContract,
+  bucketsContract,
+  cardsContract,
   nodesContract,
+  privacyContract,
+  administrationContract,
 ]

@@ -6,7 +6,7 @@ import { openRedisStore } from '../../../src/server/store/redis/redis-store.ts'
 import type { Store } from '../../../src/server/store/store.ts'
 import { startRedis } from '../../fixtures/redis.ts'
 import { until } from './contract/world.ts'
-import { type Operation, operations } from './model/operations.ts'
+import { type Operation, operations, operationsWithContacts } from './model/operations.ts'
 import { Player } from './model/player.ts'
 
 /** Small enough that every bound is met often. */
@@ -14,22 +14,22 @@ const small = { messageTtlS: 86_400, dedupeWindowS: 86_400, inboxMaxMessages: 6,
 const numRuns = Number(process.env.RUNS ?? 200)
 let runs = 0
 
-async function openRedisNodes(url: string): Promise<Store[]> {
+async function openRedisNodes(url: string, count: number): Promise<Store[]> {
   const open = () => openRedisStore({ ...small, nodeId: randomUUID() }, { url })
-  const nodes = await Promise.all([open(), open()])
+  const nodes = await Promise.all(Array.from({ length: count }, open))
   t.teardown(() => Promise.all(nodes.map(node => node.close())))
   return nodes
 }
 
-function openMemoryNodes(): Store[] {
+function openMemoryNodes(count: number): Store[] {
   const backing = memoryBacking(small)
-  return [0, 1].map(() => openMemoryStore({ ...small, nodeId: randomUUID() }, backing))
+  return Array.from({ length: count }, () => openMemoryStore({ ...small, nodeId: randomUUID() }, backing))
 }
 
 /** Each run has users of its own, so that Redis need not be emptied. */
 async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Promise<void> {
   const run = `r${runs++}`
-  const model = new Player(openMemoryNodes(), run)
+  const model = new Player(openMemoryNodes(redisNodes.length), run)
   const real = new Player(redisNodes, run)
   await Promise.all(redisNodes.map(node => node.renewLease()))
   for (const operation of sequence) {
@@ -46,10 +46,23 @@ async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Pr
 
 t.test('any sequence of operations on two nodes gives the same results on both engines', async t => {
   const redis = await startRedis(t)
-  const nodes = await openRedisNodes(redis.url)
+  const nodes = await openRedisNodes(redis.url, 2)
   await fc.assert(
     fc.asyncProperty(operations, sequence => playBoth(nodes, sequence)),
     { numRuns },
   )
   t.pass(`${numRuns} sequences`)
 })
+
+t.test(
+  'any sequence of operations on one node, contacts among them, gives the same results on both engines',
+  async t => {
+    const redis = await startRedis(t)
+    const nodes = await openRedisNodes(redis.url, 1)
+    await fc.assert(
+      fc.asyncProperty(operationsWithContacts, sequence => playBoth(nodes, sequence)),
+      { numRuns },
+    )
+    t.pass(`${numRuns} sequences`)
+  },
+)

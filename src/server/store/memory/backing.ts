@@ -1,9 +1,12 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
+import type { StoredCard } from '../cards.ts'
 import type { FetchedKeys, KeyCounts, NodeId, Notice, OneTimeKemKey, OneTimeKey, TokenHash, User } from '../store.ts'
+import { MemoryAccess } from './access.ts'
+import { MemoryBuckets } from './buckets.ts'
 import { type Held, type InboxLimits, MemoryInbox } from './inbox.ts'
 
-export type MemoryUser = User & { deleted: boolean; tokens: TokenHash[] }
+export type MemoryUser = User & { deleted: boolean; tokens: { tokenHash: TokenHash; createdAt: number }[] }
 export type MemoryKeys = {
   bundle: { text: string; counter: number } | undefined
   oneTimeKeys: OneTimeKey[]
@@ -11,28 +14,33 @@ export type MemoryKeys = {
   /** Answers of the last minute, by requester and id. */
   served: Map<string, { at: number; keys: FetchedKeys }>
   /** One-time keys handed out in the window that began at `since`. */
-  window: { since: number; taken: number }
+  window: { since: number; taken: number; by: Map<Username, number> }
 }
 type Node = { leaseEnd: number; hear: (notice: Notice) => void }
 
 /** What the nodes of one deployment share: Redis' part, in the memory of one process. */
 export class MemoryBacking {
   readonly users = new Map<Username, MemoryUser>()
+  /** Names that were given up for any key. */
+  readonly released = new Set<Username>()
   readonly sessions = new Map<TokenHash, { username: Username; expiresAt: number }>()
   readonly challenges = new Map<string, { username: Username; expiresAt: number }>()
   readonly invites = new Map<string, { expiresAt: number; user?: string }>()
   readonly nodes = new Map<NodeId, Node>()
-  readonly fetches = new Map<Username, { since: number; count: number }>()
+  readonly buckets: MemoryBuckets
+  readonly cards = new Map<Username, StoredCard>()
   readonly now: () => number
   readonly generation: string
   readonly #inboxLimits: InboxLimits
   readonly #inboxes = new Map<Username, MemoryInbox>()
   readonly #keys = new Map<Username, MemoryKeys>()
+  readonly #access = new Map<Username, MemoryAccess>()
 
   constructor(inboxLimits: InboxLimits, generation: string, now: () => number = Date.now) {
     this.#inboxLimits = inboxLimits
     this.generation = generation
     this.now = now
+    this.buckets = new MemoryBuckets(now)
   }
 
   inbox(username: Username): MemoryInbox {
@@ -47,10 +55,16 @@ export class MemoryBacking {
       oneTimeKeys: [],
       oneTimeKemKeys: [],
       served: new Map(),
-      window: { since: 0, taken: 0 },
+      window: { since: 0, taken: 0, by: new Map() },
     }
     this.#keys.set(username, keys)
     return keys
+  }
+
+  access(username: Username): MemoryAccess {
+    const access = this.#access.get(username) ?? new MemoryAccess()
+    this.#access.set(username, access)
+    return access
   }
 
   dropKeys(username: Username): void {
@@ -76,6 +90,20 @@ export class MemoryBacking {
     }
   }
 
+  /** Forgets mail and sessions whose time is over. */
+  dropExpired(): void {
+    const nowMs = this.now()
+    for (const inbox of this.#inboxes.values()) inbox.dropExpired(nowMs)
+    for (const [token, { expiresAt }] of this.sessions) if (expiresAt <= nowMs) this.sessions.delete(token)
+    this.buckets.dropFull()
+  }
+
+  /** Inboxes that sockets of a node hold. */
+  countListening(node: NodeId): number {
+    const held = [...this.#inboxes.values()].map(inbox => inbox.held)
+    return held.filter(one => one?.node === node && one.owner.kind === 'socket').length
+  }
+
   isOnline(username: Username): boolean {
     const { held } = this.inbox(username)
     return this.isHeld(held) && held.owner.kind === 'socket'
@@ -85,9 +113,13 @@ export class MemoryBacking {
     this.nodes.get(node)?.hear(notice)
   }
 
-  renew(node: NodeId): void {
+  renew(node: NodeId): 'kept' | 'lapsed' {
+    const nowMs = this.now()
     const known = this.nodes.get(node)
-    if (known) known.leaseEnd = this.now() + limits.leaseMs
+    if (!known) return 'lapsed'
+    const state = known.leaseEnd > nowMs ? 'kept' : 'lapsed'
+    known.leaseEnd = nowMs + limits.leaseMs
+    return state
   }
 
   counts(username: Username): KeyCounts {

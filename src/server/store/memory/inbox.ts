@@ -17,6 +17,7 @@ type Share = { count: number; bytes: number }
 export type Appended =
   | { status: 'stored'; envelope: Stored; repeated: boolean }
   | { status: 'id_reused' }
+  | { status: 'forbidden' }
   | { status: 'inbox_full' }
 
 /** Numbers follow the clock, so that none is given twice after the state was lost. */
@@ -42,10 +43,21 @@ export class MemoryInbox {
     return this.#envelopes.length
   }
 
-  append(item: AppendItem, fingerprint: string, nowMs: number): Appended {
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** When the first envelope that waits was stored, ms since 1970. */
+  get oldestAt(): number | null {
+    return this.#envelopes[0]?.sentAt ?? null
+  }
+
+  append(item: AppendItem, fingerprint: string, nowMs: number, mayWrite: boolean): Appended {
     const key = `${item.from} ${item.id}`
     const seen = this.#seen.get(key)
     if (seen && nowMs - seen.at <= this.#limits.dedupeWindowMs) return this.#repeat(item, seen, fingerprint)
+    if (!mayWrite) return { status: 'forbidden' }
+    if (this.#isFull(item)) this.dropExpired(nowMs)
     if (this.#isFull(item)) return { status: 'inbox_full' }
     const seq = nextNumber(this.#lastSeq, nowMs)
     const ttlMs = Math.min(item.ttlMs, this.#limits.messageTtlMs)
@@ -107,7 +119,7 @@ export class MemoryInbox {
   }
 
   read(after: number, { maxItems, maxBytes }: ReadLimit, nowMs: number): Envelope[] {
-    this.#drop(({ expiresAt }) => expiresAt <= nowMs)
+    this.dropExpired(nowMs)
     const found: Envelope[] = []
     let bytes = 0
     for (const { expiresAt: _kept, ...envelope } of this.#envelopes) {
@@ -117,6 +129,14 @@ export class MemoryInbox {
       found.push(envelope)
     }
     return found
+  }
+
+  reachesAbove(seq: number): boolean {
+    return this.#envelopes.length > 0 && this.#lastSeq > seq
+  }
+
+  dropExpired(nowMs: number): void {
+    this.#drop(({ expiresAt }) => expiresAt <= nowMs)
   }
 
   trim(upTo: number): void {

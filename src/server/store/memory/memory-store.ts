@@ -1,31 +1,34 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
+import type { Administration } from '../administration.ts'
+import type { Cards } from '../cards.ts'
+import { ComposedStore } from '../composed-store.ts'
+import type { Privacy } from '../privacy.ts'
 import type {
-  AppendItem,
-  AppendResult,
-  Claim,
-  Envelope,
-  FetchedKeys,
+  Bucket,
   InviteRule,
-  KeyCounts,
-  KeyUpload,
+  Lease,
+  LeaseRequest,
   NodeId,
   Notice,
-  Owner,
-  ReadLimit,
+  Rate,
+  Registered,
+  RegisteredAfter,
   Store,
+  StoredSession,
   StoreOptions,
   TokenHash,
   User,
   UserQuery,
   UserStatus,
 } from '../store.ts'
+import { MemoryAdministration } from './administration.ts'
 import { MemoryBacking } from './backing.ts'
-import type { Held } from './inbox.ts'
-
-/** What a sender is asked to wait when an inbox is full, s. */
-const fullRetryS = 60
+import { MemoryCards } from './cards.ts'
+import { MemoryInboxes } from './inboxes.ts'
+import { MemoryPrivacy } from './privacy.ts'
+import { MemoryPublishedKeys } from './published-keys.ts'
 
 /** The memory engine: for one node, or for several of one process that share a backing. Nothing survives it. */
 export const openMemoryStore = (options: StoreOptions, backing = memoryBacking(options)): Store =>
@@ -45,15 +48,27 @@ export const memoryBacking = (
 }
 
 /** One node's view of a backing; several may share one. Every method is one step: nothing runs between its reads and writes. */
-export class MemoryStore implements Store {
+export class MemoryStore extends ComposedStore implements Store {
   readonly kind = 'memory'
   readonly nodeId: NodeId
+  readonly privacy: Privacy
+  readonly cards: Cards
+  readonly admin: Administration
   readonly #backing: MemoryBacking
+  protected readonly inboxes: MemoryInboxes
+  protected readonly keys: MemoryPublishedKeys
   #hear: (notice: Notice) => void = () => {}
+  #isInDoubt = false
 
   constructor(backing: MemoryBacking, nodeId: NodeId) {
+    super()
     this.nodeId = nodeId
     this.#backing = backing
+    this.inboxes = new MemoryInboxes(backing, nodeId)
+    this.keys = new MemoryPublishedKeys(backing)
+    this.privacy = new MemoryPrivacy(backing)
+    this.cards = new MemoryCards(backing)
+    this.admin = new MemoryAdministration(backing)
     const leaseEnd = backing.now() + limits.leaseMs
     backing.nodes.set(nodeId, { leaseEnd, hear: notice => this.#hear(notice) })
   }
@@ -62,8 +77,12 @@ export class MemoryStore implements Store {
     return this.#backing.generation
   }
 
+  now(): number {
+    return this.#backing.now()
+  }
+
   isReady(): boolean {
-    return this.#backing.nodes.has(this.nodeId)
+    return this.#backing.nodes.has(this.nodeId) && !this.#isInDoubt
   }
 
   onNotice(handler: (notice: Notice) => void): void {
@@ -78,10 +97,13 @@ export class MemoryStore implements Store {
     username: Username,
     identity: string,
     invite: InviteRule,
-  ): Promise<'created' | 'same' | 'taken' | 'forbidden'> {
+    after: RegisteredAfter = 'deletion',
+  ): Promise<Registered> {
     const known = this.#backing.users.get(username)
     if (known && known.identity !== identity) return 'taken'
+    if (this.#backing.access(username).closed) return 'blocked'
     if (known && !known.deleted) return 'same'
+    if (after === 'loss' && (known || this.#backing.released.has(username))) return 'deleted'
     if (!this.#admits(invite, `${username} ${identity}`)) return 'forbidden'
     const nowMs = this.#backing.now()
     const user = { username, identity, registeredAt: nowMs, lastSeenAt: nowMs, deleted: false, tokens: [] }
@@ -102,27 +124,32 @@ export class MemoryStore implements Store {
     this.#backing.invites.set(inviteHash, { expiresAt: this.#backing.now() + ttlMs })
   }
 
-  async findUser(username: Username): Promise<(User & { online: boolean }) | null> {
+  async findUser(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null> {
     const user = this.#backing.liveUser(username)
     if (!user) return null
     const { identity, registeredAt, lastSeenAt } = user
-    return { username, identity, registeredAt, lastSeenAt, online: this.#backing.isOnline(username) }
+    const blocked = this.#backing.access(username).closed
+    return { username, identity, registeredAt, lastSeenAt, online: this.#backing.isOnline(username), blocked }
   }
 
   async deleteUser(username: Username): Promise<void> {
     const user = this.#backing.liveUser(username)
     if (!user) return
-    const inbox = this.#backing.inbox(username)
-    if (inbox.held) this.#tellReplaced(username, inbox.held, inbox.held.epoch + 1, '')
-    inbox.clear()
-    for (const token of [...user.tokens]) await this.revokeSession(token)
-    this.#backing.dropKeys(username)
     user.deleted = true
+    for (const { tokenHash } of [...user.tokens]) await this.revokeSession(tokenHash)
+    const inbox = this.#backing.inbox(username)
+    if (inbox.held) this.#backing.hear(inbox.held.node, { kind: 'deleted', username })
+    inbox.clear()
+    this.#backing.dropKeys(username)
+    this.#backing.cards.delete(username)
+    this.#backing.access(username).clear()
   }
 
   async listUsers({
     online,
     prefix = '',
+    capability,
+    cards = false,
     limit,
     cursor = '',
   }: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }> {
@@ -131,8 +158,11 @@ export class MemoryStore implements Store {
       if (username <= cursor || !username.startsWith(prefix)) continue
       const user = await this.findUser(username)
       if (!user || (online !== undefined && user.online !== online)) continue
+      const card = this.#backing.cards.get(username)
+      if (capability !== undefined && !card?.capabilities.includes(capability)) continue
       if (users.length === limit) return { users, cursor: users.at(-1)?.username ?? null }
-      users.push({ username, online: user.online, lastSeenAt: user.lastSeenAt })
+      const { lastSeenAt } = user
+      users.push({ username, online: user.online, lastSeenAt, ...(cards && card && { card: card.text }) })
     }
     return { users, cursor: null }
   }
@@ -140,11 +170,13 @@ export class MemoryStore implements Store {
   async createSession(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }> {
     const expiresAt = this.#backing.now() + ttlMs
     const user = this.#backing.liveUser(username)
-    if (!user) return { expiresAt }
+    this.#backing.sessions.delete(tokenHash)
+    if (!user || this.#backing.access(username).closed) return { expiresAt }
     this.#backing.sessions.set(tokenHash, { username, expiresAt })
-    const { tokens } = user
-    tokens.push(tokenHash)
-    for (const oldest of tokens.slice(0, -limits.maxSessionsPerUser)) await this.revokeSession(oldest)
+    const tokens = user.tokens.filter(token => token.tokenHash !== tokenHash)
+    tokens.push({ tokenHash, createdAt: this.#backing.now() })
+    user.tokens = tokens
+    for (const oldest of tokens.slice(0, -limits.maxSessionsPerUser)) await this.revokeSession(oldest.tokenHash)
     return { expiresAt }
   }
 
@@ -153,12 +185,20 @@ export class MemoryStore implements Store {
     return session && session.expiresAt > this.#backing.now() ? session : null
   }
 
+  async listSessions(username: Username): Promise<StoredSession[]> {
+    return (this.#backing.users.get(username)?.tokens ?? []).flatMap(({ tokenHash, createdAt }) => {
+      const session = this.#backing.sessions.get(tokenHash)
+      const isOpen = session !== undefined && session.expiresAt > this.#backing.now()
+      return isOpen ? [{ tokenHash, createdAt, expiresAt: session.expiresAt }] : []
+    })
+  }
+
   async revokeSession(tokenHash: TokenHash): Promise<void> {
     const session = this.#backing.sessions.get(tokenHash)
     if (!session) return
     this.#backing.sessions.delete(tokenHash)
     const user = this.#backing.users.get(session.username)
-    if (user) user.tokens = user.tokens.filter(token => token !== tokenHash)
+    if (user) user.tokens = user.tokens.filter(token => token.tokenHash !== tokenHash)
     for (const { hear } of this.#backing.nodes.values()) hear({ kind: 'revoked', tokenHash })
   }
 
@@ -177,185 +217,24 @@ export class MemoryStore implements Store {
     return challenge !== undefined && challenge.username === username && challenge.expiresAt > this.#backing.now()
   }
 
-  async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
-    const blocked = new Set<string>()
-    const nowMs = this.#backing.now()
-    return items.map(item => {
-      const pair = `${item.stream} ${item.to}`
-      if (blocked.has(pair)) return { status: 'inbox_full', retryAfter: fullRetryS }
-      const result = this.#append(item, nowMs)
-      if (result.status === 'inbox_full') blocked.add(pair)
-      return result
-    })
+  async leaseTokens(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease> {
+    return this.#backing.buckets.lease(bucket, rate, request)
   }
 
-  #append(item: AppendItem, nowMs: number): AppendResult {
-    if (!this.#backing.liveUser(item.to)) return { status: 'unknown_user' }
-    const inbox = this.#backing.inbox(item.to)
-    const fingerprint = createHash('sha256').update(`${item.kind} ${item.body}`).digest('base64url')
-    const appended = inbox.append(item, fingerprint, nowMs)
-    if (appended.status === 'inbox_full') return { ...appended, retryAfter: fullRetryS }
-    if (appended.status === 'id_reused') return appended
-    const { envelope, repeated } = appended
-    const { held } = inbox
-    const isHeld = this.#backing.isHeld(held)
-    if (isHeld) this.#hint(item.to, held, repeated ? undefined : envelope)
-    return { status: 'stored', seq: envelope.seq, queued: !isHeld, repeated }
+  async renewLease(): Promise<'kept' | 'lapsed'> {
+    this.#isInDoubt = false
+    return this.#backing.renew(this.nodeId)
   }
 
-  #hint(username: Username, { node, epoch }: Held, stored: (Envelope & { expiresAt: number }) | undefined): void {
-    if (!stored) return this.#backing.hear(node, { kind: 'appended', username, epoch })
-    const { expiresAt: _kept, ...envelope } = stored
-    this.#backing.hear(node, { kind: 'appended', username, epoch, envelope })
-  }
-
-  async claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'> {
-    const inbox = this.#backing.inbox(username)
-    const { held } = inbox
-    const isOwn = held?.owner.kind === 'http' && held.owner.connection === owner.connection
-    if (owner.kind === 'http' && this.#backing.isHeld(held) && !isOwn) return 'conflict'
-    const next = owner.kind === 'http' && isOwn && this.#backing.isHeld(held) ? held : this.#take(username, owner)
-    next.node = this.nodeId
-    if (owner.kind === 'http') next.until = this.#backing.now() + owner.ttlMs
-    this.#touch(username)
-    return { claim: { username, epoch: next.epoch, owner }, queued: inbox.length }
-  }
-
-  #take(username: Username, owner: Owner): Held {
-    const inbox = this.#backing.inbox(username)
-    const { held: before } = inbox
-    const held = inbox.claim(owner, this.nodeId, this.#backing.now())
-    if (before) this.#tellReplaced(username, before, held.epoch, owner.kind === 'socket' ? owner.instance : '')
-    return held
-  }
-
-  #tellReplaced(username: Username, { node, owner }: Held, epoch: number, instance: string): void {
-    this.#backing.hear(node, { kind: 'replaced', username, connection: owner.connection, epoch, instance })
-  }
-
-  #touch(username: Username): void {
-    const user = this.#backing.users.get(username)
-    if (user) user.lastSeenAt = this.#backing.now()
-  }
-
-  async read(claim: Claim, after: number, limit: ReadLimit): Promise<Envelope[] | 'stale'> {
-    const inbox = this.#backing.inbox(claim.username)
-    const held = inbox.match(claim, this.nodeId)
-    if (!held) return 'stale'
-    const envelopes = inbox.read(after, limit, this.#backing.now())
-    if (claim.owner.kind === 'http') {
-      held.until = this.#backing.now() + claim.owner.ttlMs
-      held.returnedUpTo = Math.max(held.returnedUpTo, envelopes.at(-1)?.seq ?? 0)
-    }
-    return envelopes
-  }
-
-  async ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'> {
-    const inbox = this.#backing.inbox(claim.username)
-    const held = inbox.match(claim, this.nodeId)
-    if (!held) return 'stale'
-    if (claim.owner.kind === 'http' && seq > held.returnedUpTo) return 'bad_ack'
-    inbox.trim(seq)
-    return 'acked'
-  }
-
-  async release(claim: Claim): Promise<void> {
-    const inbox = this.#backing.inbox(claim.username)
-    if (!inbox.match(claim, this.nodeId)) return
-    inbox.held = undefined
-    this.#touch(claim.username)
-  }
-
-  async countQueued(username: Username): Promise<number> {
-    return this.#backing.inbox(username).length
-  }
-
-  async reserve(username: Username, upTo: number): Promise<number> {
-    const inbox = this.#backing.inbox(username)
-    inbox.reserved = Math.max(inbox.reserved, upTo)
-    return inbox.reserved
-  }
-
-  async publishKeys(
-    username: Username,
-    { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
-  ): Promise<KeyCounts | 'conflict'> {
-    if (!this.#backing.liveUser(username)) return { oneTimeKeys: 0, oneTimeKemKeys: 0 }
-    const keys = this.#backing.keys(username)
-    if (bundle && keys.bundle && bundle.counter < keys.bundle.counter) return 'conflict'
-    if (bundle) keys.bundle = bundle
-    keys.oneTimeKeys = fill(keys.oneTimeKeys, oneTimeKeys, limits.maxOneTimeKeys)
-    keys.oneTimeKemKeys = fill(keys.oneTimeKemKeys, oneTimeKemKeys, limits.maxOneTimeKemKeys)
-    return this.#backing.counts(username)
-  }
-
-  async countKeys(username: Username): Promise<KeyCounts> {
-    return this.#backing.counts(username)
-  }
-
-  async fetchKeys(
-    username: Username,
-    requester: Username,
-    id: string,
-  ): Promise<FetchedKeys | 'unknown_user' | 'no_keys' | 'rate_limited'> {
-    const nowMs = this.#backing.now()
-    if (this.#isOverLimit(requester, nowMs)) return 'rate_limited'
-    if (!this.#backing.liveUser(username)) return 'unknown_user'
-    const keys = this.#backing.keys(username)
-    if (!keys.bundle) return 'no_keys'
-    const request = `${requester} ${id}`
-    const served = keys.served.get(request)
-    if (served && nowMs - served.at <= limits.fetchRepeatMs) return served.keys
-    const fetched = this.#takeOneTimeKeys(username, nowMs)
-    for (const [old, { at }] of keys.served) {
-      if (nowMs - at <= limits.fetchRepeatMs) break
-      keys.served.delete(old)
-    }
-    keys.served.set(request, { at: nowMs, keys: fetched })
-    this.#tellLow(username)
-    return fetched
-  }
-
-  #isOverLimit(requester: Username, nowMs: number): boolean {
-    const window = this.#backing.fetches.get(requester)
-    const isOpen = window && nowMs - window.since <= limits.fetchWindowMs
-    const count = (isOpen ? window.count : 0) + 1
-    this.#backing.fetches.set(requester, { since: isOpen ? window.since : nowMs, count })
-    return count > limits.maxFetchesPerRequester
-  }
-
-  #takeOneTimeKeys(username: Username, nowMs: number): FetchedKeys {
-    const keys = this.#backing.keys(username)
-    const isOpen = nowMs - keys.window.since <= limits.fetchWindowMs
-    if (!isOpen) keys.window = { since: nowMs, taken: 0 }
-    const bundle = keys.bundle?.text ?? ''
-    if (keys.window.taken >= limits.maxOneTimeFetchesPerTarget) return { bundle }
-    keys.window.taken += 1
-    const oneTimeKey = keys.oneTimeKeys.shift()
-    const oneTimeKemKey = keys.oneTimeKemKeys.shift()
-    return { bundle, ...(oneTimeKey && { oneTimeKey }), ...(oneTimeKemKey && { oneTimeKemKey }) }
-  }
-
-  #tellLow(username: Username): void {
-    const counts = this.#backing.counts(username)
-    const { held } = this.#backing.inbox(username)
-    const isLow = counts.oneTimeKeys < limits.lowOneTimeKeys || counts.oneTimeKemKeys < limits.lowOneTimeKemKeys
-    if (isLow && this.#backing.isHeld(held)) this.#backing.hear(held.node, { kind: 'keys-low', username, counts })
-  }
-
-  async renewLease(): Promise<void> {
-    this.#backing.renew(this.nodeId)
+  doubtLease(): void {
+    this.#isInDoubt = true
   }
 
   async cleanUpDeadNodes(): Promise<void> {
     this.#backing.releaseDead()
   }
-}
 
-function fill<Key extends { id: number }>(held: Key[], added: readonly Key[], full: number): Key[] {
-  const keys = [...held]
-  for (const key of added) {
-    if (keys.length < full && !keys.some(({ id }) => id === key.id)) keys.push(key)
+  async sweep(): Promise<void> {
+    this.#backing.dropExpired()
   }
-  return keys
 }

@@ -1,14 +1,22 @@
 import { hash } from 'node:crypto'
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
-import type { AppendItem, AppendResult, Envelope, NodeId, Notice } from '../store.ts'
+import {
+  type AppendItem,
+  type AppendResult,
+  type Envelope,
+  fullRetryS,
+  type NodeId,
+  type Notice,
+  StoreUnavailableError,
+} from '../store.ts'
 import type { RedisContext } from './context.ts'
-import { inboxKey, metaKey, seenKeys, shareKey } from './keys.ts'
-import { asArray, asNumber, asString } from './reply.ts'
+import type { RedisExpiry } from './expiry.ts'
+import { inboxKey, metaKey, rulesKey, seenKeys, shareKey } from './keys.ts'
+import { isCluster, type RedisClient } from './redis-client.ts'
+import { asArray, asNumber, asStrings } from './reply.ts'
 import { scripts } from './script.ts'
 
-/** What a sender is asked to wait when an inbox is full, s. */
-const fullRetryS = 60
 /** 132 bits: enough to tell one body of a sender from another of its own. */
 const fingerprintChars = 22
 
@@ -16,37 +24,117 @@ type Listening = { node: NodeId; epoch: number } | null
 type Appended = { result: AppendResult; notice?: Notice }
 
 /** Appends as one script call, and tells the nodes that listen: one publish each. */
-export async function appendBatch(context: RedisContext, items: readonly AppendItem[]): Promise<AppendResult[]> {
+export async function appendBatch(
+  context: RedisContext,
+  expiry: Pick<RedisExpiry, 'mark'>,
+  items: readonly AppendItem[],
+): Promise<AppendResult[]> {
   if (items.length === 0) return []
-  const recipients = [...new Set(items.map(({ to }) => to))]
-  const reply = asArray(await scripts.append.run(context.redis, keysOf(recipients), argsOf(context, recipients, items)))
-  const nowMs = asNumber(reply[0])
-  const codes = asArray(reply[1])
-  const listening = new Map(asArray(reply[2]).map((text, at) => [recipients[at], decodeListening(asString(text))]))
-  const hints = new Map<NodeId, Notice[]>()
-  const results = items.map((item, at) => {
-    const listener = listening.get(item.to) ?? null
-    const isHeard = listener !== null && context.leases.hears(listener.node)
-    const { result, notice } = decodeResult(asString(codes[at]), item, {
-      nowMs,
-      epoch: listener?.epoch ?? 0,
-      queued: !isHeard,
-    })
-    if (listener && notice) hints.set(listener.node, [...(hints.get(listener.node) ?? []), notice])
-    return result
+  return context.keep(redis => (isCluster(redis) ? appendEach : append)(redis, context, expiry, items))
+}
+
+/** A script serves one slot of a Cluster, and so one recipient. What fails for one holds for that one only. */
+async function appendEach(
+  redis: RedisClient,
+  context: RedisContext,
+  expiry: Pick<RedisExpiry, 'mark'>,
+  items: readonly AppendItem[],
+): Promise<AppendResult[]> {
+  const results: AppendResult[] = items.map(() => ({ status: 'unavailable' }))
+  const appends = [...groupsOf(items).values()].map(async places => {
+    const own = places.flatMap(at => items[at] ?? [])
+    const appended = await append(redis, context, expiry, own).catch(afterFailedAppend)
+    for (const [index, result] of appended.entries()) results[places[index] ?? -1] = result
   })
-  for (const [node, notices] of hints) context.tell(node, notices)
+  await Promise.all(appends)
   return results
 }
 
-const keysOf = (recipients: readonly Username[]): string[] =>
-  recipients.flatMap(name => [metaKey(name), inboxKey(name), shareKey(name), ...seenKeys(name)])
+function afterFailedAppend(error: unknown): AppendResult[] {
+  if (error instanceof StoreUnavailableError) return []
+  throw error
+}
 
-function argsOf(
-  { options }: RedisContext,
-  recipients: readonly Username[],
+async function append(
+  redis: RedisClient,
+  context: RedisContext,
+  expiry: Pick<RedisExpiry, 'mark'>,
   items: readonly AppendItem[],
-): (string | number)[] {
+): Promise<AppendResult[]> {
+  const groups = groupsOf(items)
+  const reply = asArray(await scripts.append.run(redis, keysOf(groups.keys()), argsOf(context, groups, items)))
+  const { appended, hints, due } = decodeReply(context, groups, items, reply)
+  for (const [node, notices] of hints) context.tell(node, notices)
+  const unmarked = await markAll(expiry, due)
+  return appended.map((result, at) => (unmarked.has(items[at]?.to ?? '') ? afterFailedMark(result) : result))
+}
+
+/** For each recipient the places of its items, which the script answers one recipient after the other. */
+type Groups = ReadonlyMap<Username, readonly number[]>
+
+function groupsOf(items: readonly AppendItem[]): Groups {
+  const groups = new Map<Username, number[]>()
+  for (const [at, { to }] of items.entries()) {
+    const places = groups.get(to)
+    if (places) places.push(at)
+    else groups.set(to, [at])
+  }
+  return groups
+}
+
+type Reply = { appended: AppendResult[]; hints: Map<NodeId, Notice[]>; due: Map<Username, number> }
+
+function decodeReply(
+  context: RedisContext,
+  groups: Groups,
+  items: readonly AppendItem[],
+  [now, codes, listeners, due]: unknown[],
+): Reply {
+  const [texts, listening, times] = [asStrings(codes), asStrings(listeners), asStrings(due)]
+  const nowMs = asNumber(now)
+  const reply: Reply = { appended: [], hints: new Map(), due: new Map() }
+  let group = 0
+  let next = 0
+  for (const [recipient, places] of groups) {
+    const listener = decodeListening(listening[group] ?? '')
+    const isHeard = listener !== null && context.leases.hears(listener.node)
+    const facts = { nowMs, epoch: listener?.epoch ?? 0, queued: !isHeard }
+    const notices: Notice[] = []
+    for (const at of places) {
+      const item = items[at]
+      if (!item) continue
+      const { result, notice } = decodeResult(texts[next++] ?? '', item, facts)
+      reply.appended[at] = result
+      if (notice) notices.push(notice)
+    }
+    if (listener && notices.length > 0) addTo(reply.hints, listener.node, notices)
+    if (times[group]) reply.due.set(recipient, Number(times[group]))
+    group += 1
+  }
+  return reply
+}
+
+function addTo(hints: Map<NodeId, Notice[]>, node: NodeId, notices: readonly Notice[]): void {
+  const before = hints.get(node)
+  if (before) before.push(...notices)
+  else hints.set(node, [...notices])
+}
+
+/** Once in the life of a message for each recipient: before anybody hears `accepted`, so that what is accepted also goes. */
+async function markAll(expiry: Pick<RedisExpiry, 'mark'>, due: Map<Username, number>): Promise<Set<string>> {
+  const unmarked = new Set<string>()
+  await Promise.all([...due].map(([name, at]) => expiry.mark(name, at).catch(() => unmarked.add(name))))
+  return unmarked
+}
+
+/** Stored, but the sender shall send it again, so that the mark is made. */
+const afterFailedMark = (result: AppendResult): AppendResult =>
+  result.status === 'stored' ? { status: 'unavailable' } : result
+
+const keysOf = (recipients: Iterable<Username>): string[] =>
+  [...recipients].flatMap(name => [metaKey(name), inboxKey(name), shareKey(name), ...seenKeys(name), rulesKey(name)])
+
+function argsOf({ options }: RedisContext, groups: Groups, items: readonly AppendItem[]): (string | number)[] {
   const { dedupeWindowS, inboxMaxMessages, inboxMaxBytes, messageTtlS } = options
   const shareBytes = inboxMaxBytes * limits.senderShareOfBytes
   const args: (string | number)[] = [
@@ -56,10 +144,15 @@ function argsOf(
     limits.maxEnvelopesPerSender,
     shareBytes,
   ]
-  const indexes = new Map(recipients.map((name, at) => [name, at + 1]))
-  for (const { stream, from, to, id, kind, body, ttlMs } of items) {
-    const ttl = Math.min(ttlMs, messageTtlS * 1_000)
-    args.push(indexes.get(to) ?? 0, stream, from, id, kind, ttl, fingerprintOf(kind, body), body)
+  for (const places of groups.values()) {
+    args.push(places.length)
+    for (const at of places) {
+      const item = items[at]
+      if (!item) continue
+      const { stream, from, id, kind, body, ttlMs } = item
+      const ttl = Math.min(ttlMs, messageTtlS * 1_000)
+      args.push(stream, `${id} ${from}`, kind, ttl, fingerprintOf(kind, body), body)
+    }
   }
   return args
 }
@@ -97,6 +190,8 @@ function decodeResult(text: string, item: AppendItem, { nowMs, epoch, queued }: 
       return { result: { status: 'unknown_user' } }
     case 'i':
       return { result: { status: 'id_reused' } }
+    case 'd':
+      return { result: { status: 'forbidden' } }
     case 'f':
       return { result: { status: 'inbox_full', retryAfter: fullRetryS } }
     default:

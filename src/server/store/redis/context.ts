@@ -1,12 +1,16 @@
-import type { Redis } from 'ioredis'
 import type { NodeId, Notice, StoreOptions } from '../store.ts'
+import type { Keep } from './keeper.ts'
 import type { Leases } from './leases.ts'
+import type { Locks } from './locks.ts'
+import type { RedisClient } from './redis-client.ts'
 
 /** What the parts of the engine share. */
 export type RedisContext = {
-  readonly redis: Redis
+  readonly redis: RedisClient
   readonly options: StoreOptions
   readonly leases: Leases
+  readonly locks: Locks
+  readonly keep: Keep
   /** Tells a node, in time or never. */
   tell(node: NodeId, notices: readonly Notice[]): void
 }

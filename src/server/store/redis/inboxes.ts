@@ -1,30 +1,54 @@
 import { parseUsername, type Username } from '../../../protocol/names.ts'
-import type { AppendItem, AppendResult, Claim, Envelope, Inboxes, NodeId, Owner, ReadLimit } from '../store.ts'
+import {
+  type AppendItem,
+  type AppendResult,
+  type Claim,
+  type Envelope,
+  type Inboxes,
+  type NodeId,
+  type Owner,
+  type ReadLimit,
+  StoreUnavailableError,
+} from '../store.ts'
 import { appendBatch } from './append-batch.ts'
+import { type AckOutcome, ClaimCalls, type PeekOutcome } from './claim-calls.ts'
+import { commandTimeoutMs } from './connect.ts'
+import type { RedisContacts } from './contacts.ts'
 import type { RedisContext } from './context.ts'
+import { DoubtfulClaims } from './doubtful-claims.ts'
+import type { RedisExpiry } from './expiry.ts'
 import { inboxKey, metaKey, nodeUsersKey, onlineKey, shareKey, userKey } from './keys.ts'
 import { connectionOf, encodeOwner, isSocketOwner } from './owner.ts'
 import { asArray, asNumber, asString, asStrings } from './reply.ts'
 import { scripts } from './script.ts'
 import { settled } from './store-error.ts'
 
-/** Envelopes that one call removes: a long script stops everybody else's. */
-const maxTrim = 1_000
+/** Users that one step of mending puts into the indexes. */
+const mendUsers = 200
 
 type Taken = { epoch: number; queued: number; before: string; beforeNode: NodeId }
 
 /** Inboxes and who claims them. Every step of one inbox is one script; the indexes around it are repaired by reading. */
 export class RedisInboxes implements Inboxes {
   readonly #context: RedisContext
+  readonly #expiry: Pick<RedisExpiry, 'mark'>
+  readonly #contacts: RedisContacts
+  readonly #calls: ClaimCalls
   /** Who listens here, to mend the indexes by. */
   readonly #listening = new Set<Username>()
+  readonly #doubtful: DoubtfulClaims
 
-  constructor(context: RedisContext) {
+  constructor(context: RedisContext, expiry: Pick<RedisExpiry, 'mark'>, contacts: RedisContacts) {
     this.#context = context
+    this.#expiry = expiry
+    this.#doubtful = new DoubtfulClaims({ redis: context.redis, onGivenUp: username => this.#leave(username) })
+    this.#contacts = contacts
+    this.#calls = new ClaimCalls(context)
   }
 
-  append(items: readonly AppendItem[]): Promise<AppendResult[]> {
-    return appendBatch(this.#context, items)
+  async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
+    await this.#contacts.note(items)
+    return appendBatch(this.#context, this.#expiry, items)
   }
 
   async claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'> {
@@ -44,27 +68,43 @@ export class RedisInboxes implements Inboxes {
 
   /** The node's set names it before the claim does, so that whoever cleans up after this node finds it; and after, since a release may have removed it. */
   async #claimSocket(username: Username, owner: Owner): Promise<Taken> {
-    await this.#mark(username, this.#context.options.nodeId)
-    const taken = decodeTaken(asArray(await this.#runClaim(username, owner, '')))
-    if (taken === 'conflict') throw new TypeError('a socket takes an inbox from anybody')
-    this.#listening.add(username)
-    await this.index(username)
-    return taken
+    const { leases, options } = this.#context
+    await this.#mark(options.nodeId, username)
+    const until = leases.latestRedisNow() + commandTimeoutMs
+    try {
+      const taken = decodeTaken(asArray(await this.#runClaim(username, owner, { until })))
+      if (taken === 'conflict') throw new TypeError('a socket takes an inbox from anybody')
+      this.#listening.add(username)
+      await this.#index(options.nodeId, username)
+      return taken
+    } catch (error) {
+      this.#doubtful.add({ username, owner: encodeOwner(owner, options.nodeId), until })
+      throw error
+    }
+  }
+
+  /** Gives up what claims got that nobody was told of; called when Redis answers. Never rejects. */
+  settleClaims(): Promise<void> {
+    return this.#doubtful.settle()
   }
 
   async #claimHttp(username: Username, owner: Owner): Promise<Taken | 'conflict'> {
-    const reply = asArray(await this.#runClaim(username, owner, ''))
+    const reply = asArray(await this.#runClaim(username, owner))
     if (reply[0] !== 'held') return decodeTaken(reply)
     const [, epoch, node] = asStrings(reply)
     if (node === undefined || epoch === undefined || this.#context.leases.isLive(node)) return 'conflict'
-    const again = asArray(await this.#runClaim(username, owner, epoch))
+    const again = asArray(await this.#runClaim(username, owner, { deadEpoch: epoch }))
     return again[0] === 'held' ? 'conflict' : decodeTaken(again)
   }
 
-  #runClaim(username: Username, owner: Owner, deadEpoch: string): Promise<unknown> {
+  #runClaim(
+    username: Username,
+    owner: Owner,
+    { deadEpoch = '', until = '' }: { deadEpoch?: string; until?: number | '' } = {},
+  ): Promise<unknown> {
     const { redis, options } = this.#context
     const lastsMs = owner.kind === 'http' ? owner.ttlMs : ''
-    const args = [encodeOwner(owner, options.nodeId), options.nodeId, lastsMs, deadEpoch]
+    const args = [encodeOwner(owner, options.nodeId), options.nodeId, lastsMs, deadEpoch, until]
     return scripts.claim.run(redis, [metaKey(username), userKey(username)], args)
   }
 
@@ -79,23 +119,25 @@ export class RedisInboxes implements Inboxes {
     }
   }
 
-  async ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'> {
-    const { username } = claim
-    const keys = [metaKey(username), inboxKey(username), shareKey(username)]
-    for (;;) {
-      const outcome = await scripts.ack.run(this.#context.redis, keys, [...this.#proofOf(claim), seq, maxTrim])
-      if (outcome === 'acked' || outcome === 'stale' || outcome === 'bad_ack') return outcome
-    }
+  ack(claim: Claim, seq: number): Promise<AckOutcome> {
+    return this.#calls.ack(claim, seq)
+  }
+
+  peek(claim: Claim, after: number): Promise<PeekOutcome> {
+    return this.#calls.peek(claim, after)
   }
 
   async release(claim: Claim): Promise<void> {
     const { username, owner } = claim
-    const { redis, options } = this.#context
-    await scripts.release.run(redis, [metaKey(username), userKey(username)], this.#proofOf(claim))
-    if (owner.kind === 'http') return
-    // Also where another node has it now: the set of this one still named it.
-    const node = await this.unindex(username, options.nodeId)
-    if (node !== options.nodeId) this.#listening.delete(username)
+    await scripts.release.run(this.#context.redis, [metaKey(username), userKey(username)], this.#proofOf(claim))
+    if (owner.kind === 'socket') await this.#leave(username)
+  }
+
+  /** Also where another node has the inbox now: the set of this one still named it. */
+  async #leave(username: Username): Promise<void> {
+    const { nodeId } = this.#context.options
+    const node = await this.unindex(username, nodeId)
+    if (node !== nodeId) this.#listening.delete(username)
   }
 
   async countQueued(username: Username): Promise<number> {
@@ -106,10 +148,10 @@ export class RedisInboxes implements Inboxes {
     return asNumber(await scripts.reserve.run(this.#context.redis, [metaKey(username)], [upTo]))
   }
 
-  /** Notes in the indexes that a user listens here. */
-  async index(username: Username): Promise<void> {
-    const { redis, options } = this.#context
-    await Promise.all([this.#mark(username, options.nodeId), scripts.mark.run(redis, [onlineKey], ['index', username])])
+  /** Notes in the indexes that users listen at a node. */
+  async #index(node: NodeId, ...usernames: Username[]): Promise<void> {
+    const { redis } = this.#context
+    await Promise.all([this.#mark(node, ...usernames), scripts.mark.run(redis, [onlineKey], ['index', ...usernames])])
   }
 
   /** Takes a user out of the indexes, and looks again: it may have come back meanwhile, or listen at the node that is returned. */
@@ -118,17 +160,21 @@ export class RedisInboxes implements Inboxes {
     await settled(Promise.all([redis.zrem(onlineKey, username), redis.srem(nodeUsersKey(node), username)]))
     const [owner, owningNode] = await settled(redis.hmget(metaKey(username), 'owner', 'node'))
     if (!owner || !owningNode || !isSocketOwner(owner)) return null
-    await Promise.all([this.#mark(username, owningNode), scripts.mark.run(redis, [onlineKey], ['index', username])])
+    await this.#index(owningNode, username)
     return owningNode
   }
 
   /** Whoever listens here, in the indexes once more: a release elsewhere may have stopped half way. */
   async mend(): Promise<void> {
-    for (const username of [...this.#listening]) if (this.#listening.has(username)) await this.index(username)
+    const all = [...this.#listening]
+    for (let at = 0; at < all.length; at += mendUsers) {
+      const listening = all.slice(at, at + mendUsers).filter(username => this.#listening.has(username))
+      if (listening.length > 0) await this.#index(this.#context.options.nodeId, ...listening)
+    }
   }
 
-  async #mark(username: Username, node: NodeId): Promise<void> {
-    await scripts.mark.run(this.#context.redis, [nodeUsersKey(node)], ['set', username])
+  async #mark(node: NodeId, ...usernames: Username[]): Promise<void> {
+    await scripts.mark.run(this.#context.redis, [nodeUsersKey(node)], ['set', ...usernames])
   }
 
   /** What the script holds against the claim. */
@@ -139,6 +185,7 @@ export class RedisInboxes implements Inboxes {
 
 function decodeTaken(reply: unknown[]): Taken | 'conflict' {
   if (reply[0] === 'conflict') return 'conflict'
+  if (reply[0] === 'late') throw new StoreUnavailableError('the claim reached Redis too late')
   const [, epoch, queued, before, beforeNode] = asStrings(reply)
   return {
     epoch: asNumber(epoch),

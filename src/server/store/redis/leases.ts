@@ -12,8 +12,9 @@ export class Leases {
   readonly #own: NodeId
   readonly #elapsed: Elapsed
   #ends = new Map<NodeId, number>()
-  /** Redis' clock ahead of ours, ms. */
+  /** Redis' clock ahead of ours, ms, and by how much at most: the answer that told was under way. */
   #ahead = 0
+  #aheadAtMost = 0
   #renewedAt = Number.NEGATIVE_INFINITY
   #steadySince = Number.POSITIVE_INFINITY
   readonly #deaf = new Map<NodeId, number>()
@@ -28,8 +29,19 @@ export class Leases {
     if (askedAt - this.#renewedAt >= limits.leaseMs) this.#steadySince = askedAt
     this.#renewedAt = askedAt
     this.#ahead = redisNow - this.#elapsed()
+    this.#aheadAtMost = redisNow - askedAt
     this.#ends = ends
     for (const [node, end] of this.#deaf) if ((ends.get(node) ?? 0) > end) this.#deaf.delete(node)
+  }
+
+  /** Whether there ever was a lease to lose. */
+  get wasHeld(): boolean {
+    return this.#steadySince !== Number.POSITIVE_INFINITY
+  }
+
+  /** Nothing is known of the own lease, nor judged of others, until the next renewal. */
+  doubt(): void {
+    this.#renewedAt = Number.NEGATIVE_INFINITY
   }
 
   /** Whether this node's own lease stands. */
@@ -56,6 +68,11 @@ export class Leases {
 
   dead(): NodeId[] {
     return [...this.#ends.keys()].filter(node => !this.isLive(node))
+  }
+
+  /** What Redis' clock says now at the latest, ms since 1970. */
+  latestRedisNow(): number {
+    return Math.ceil(this.#elapsed() + this.#aheadAtMost)
   }
 
   #mayJudge(): boolean {

@@ -1,39 +1,33 @@
-import type { Redis } from 'ioredis'
-import Redlock, { type Lock } from 'redlock'
 import { limits } from '../../../protocol/limits.ts'
 import { parseUsername } from '../../../protocol/names.ts'
 import type { NodeId, Nodes } from '../store.ts'
 import type { RedisContext } from './context.ts'
 import type { RedisInboxes } from './inboxes.ts'
-import { cleanUpLock, fenceKey, metaKey, nodesKey, nodeUsersKey } from './keys.ts'
-import { asNumber, asStrings } from './reply.ts'
+import { cleanUpLock, metaKey, nodesKey, nodeUsersKey } from './keys.ts'
+import { asNumber, asString, asStrings } from './reply.ts'
 import { scripts } from './script.ts'
 import { settled } from './store-error.ts'
 
-/** How long one cleaner holds the lock, ms, and what it keeps for the step under way. */
-const lockMs = 10_000
-const lockReserveMs = 2_000
 /** Users that one step takes away from a dead node. */
 const stepUsers = 200
 
-export class RedisNodes implements Nodes {
+export class RedisNodes implements Pick<Nodes, 'renewLease' | 'cleanUpDeadNodes'> {
   readonly #context: RedisContext
   readonly #inboxes: RedisInboxes
-  readonly #redlock: Redlock
 
   constructor(context: RedisContext, inboxes: RedisInboxes) {
     this.#context = context
     this.#inboxes = inboxes
-    this.#redlock = new Redlock([context.redis], { retryCount: 0 })
-    // That somebody else cleans up is no error; what fails is thrown where it is waited for.
-    this.#redlock.on('error', () => {})
   }
 
-  async renewLease(): Promise<void> {
+  async renewLease(): Promise<'kept' | 'lapsed'> {
     const { redis, options, leases } = this.#context
     const askedAt = performance.now()
-    const [now, ...entries] = asStrings(await scripts.renew.run(redis, [nodesKey], [options.nodeId, limits.leaseMs]))
+    const reply = asStrings(await scripts.renew.run(redis, [nodesKey], [options.nodeId, limits.leaseMs]))
+    const [now, state, ...entries] = reply
+    const isFirst = !leases.wasHeld
     leases.renewed(askedAt, asNumber(now), decodeLeases(entries))
+    return state === 'lapsed' && !isFirst ? 'lapsed' : 'kept'
   }
 
   /**
@@ -42,10 +36,8 @@ export class RedisNodes implements Nodes {
    */
   async cleanUpDeadNodes(): Promise<void> {
     await this.#inboxes.mend()
-    for (const node of this.#context.leases.dead()) {
-      const lock = await this.#lock(node)
-      if (lock) await this.#cleanUp(node, lock)
-    }
+    const { leases, locks } = this.#context
+    for (const node of leases.dead()) await locks.hold(cleanUpLock(node), fence => this.#cleanUp(node, fence))
   }
 
   /** Ends this node's lease: what it still held is taken away by the others. */
@@ -55,37 +47,23 @@ export class RedisNodes implements Nodes {
     if (held === 0) await settled(redis.zrem(nodesKey, options.nodeId))
   }
 
-  /** `null`: another node does it, or Redis is away. */
-  async #lock(node: NodeId): Promise<Lock | null> {
-    try {
-      return await this.#redlock.acquire([cleanUpLock(node)], lockMs)
-    } catch {
-      return null
-    }
-  }
-
-  async #cleanUp(node: NodeId, lock: Lock): Promise<void> {
+  async #cleanUp(node: NodeId, fence: number): Promise<'more' | 'done'> {
     const { redis } = this.#context
-    try {
-      const fence = asNumber(await scripts.nextFence.run(redis, [fenceKey], []))
-      // A lock may be handed out late; its own clock says whether it still stands.
-      while (lock.expiration - Date.now() > lockReserveMs) {
-        const users = await settled(redis.srandmember(nodeUsersKey(node), stepUsers))
-        if (users.length === 0) return void (await scripts.forgetNode.run(redis, [nodesKey], [node]))
-        await this.#takeAway(redis, users, node, fence)
-      }
-    } finally {
-      await lock.release().catch(() => {})
+    const epoch = asString(await scripts.seenDead.run(redis, [nodesKey], [node]))
+    if (epoch === '') return 'done'
+    const users = await settled(redis.srandmember(nodeUsersKey(node), stepUsers))
+    if (users.length === 0) {
+      await scripts.forgetNode.run(redis, [nodesKey], [node])
+      return 'done'
     }
+    const outcomes = await Promise.all(users.map(name => this.#takeAway(name, [node, fence, epoch])))
+    return outcomes.includes('released') && !outcomes.includes('overtaken') ? 'more' : 'done'
   }
 
-  async #takeAway(redis: Redis, users: readonly string[], node: NodeId, fence: number): Promise<void> {
-    await Promise.all(
-      users.map(async name => {
-        const isMine = asNumber(await scripts.releaseDead.run(redis, [metaKey(name)], [node, fence]))
-        if (isMine === 1) await this.#inboxes.unindex(parseUsername(name), node)
-      }),
-    )
+  async #takeAway(name: string, proof: readonly [NodeId, number, string]): Promise<string> {
+    const outcome = asString(await scripts.releaseDead.run(this.#context.redis, [metaKey(name)], proof))
+    if (outcome === 'released') await this.#inboxes.unindex(parseUsername(name), proof[0])
+    return outcome
   }
 }
 

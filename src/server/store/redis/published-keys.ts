@@ -1,8 +1,8 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
-import type { FetchedKeys, KeyCounts, Keys, KeyUpload, OneTimeKemKey, OneTimeKey } from '../store.ts'
+import type { FetchedKeys, FetchRefusal, KeyCounts, Keys, KeyUpload, OneTimeKemKey, OneTimeKey } from '../store.ts'
 import type { RedisContext } from './context.ts'
-import { fetchedKey, fetchesKey, keysKey, metaKey, oneTimeKemKeysKey, oneTimeKeysKey } from './keys.ts'
+import { fetchedKey, keysKey, metaKey, oneTimeKemKeysKey, oneTimeKeysKey, rulesKey, takersKey } from './keys.ts'
 import { asArray, asNumber, asString } from './reply.ts'
 import { scripts } from './script.ts'
 import { settled } from './store-error.ts'
@@ -19,7 +19,7 @@ export class RedisKeys implements Keys {
     username: Username,
     { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
   ): Promise<KeyCounts | 'conflict'> {
-    const reply = await scripts.publishKeys.run(this.#context.redis, keysOf(username), [
+    const args = [
       bundle?.text ?? '',
       bundle?.counter ?? 0,
       limits.maxOneTimeKeys,
@@ -27,7 +27,8 @@ export class RedisKeys implements Keys {
       oneTimeKeys.length,
       ...oneTimeKeys.map(({ id, key }) => `${id} ${key}`),
       ...oneTimeKemKeys.map(({ id, key, signature }) => `${id} ${key} ${signature}`),
-    ])
+    ]
+    const reply = await this.#context.keep(redis => scripts.publishKeys.run(redis, keysOf(username), args))
     return reply === null ? 'conflict' : decodeCounts(asArray(reply))
   }
 
@@ -37,19 +38,18 @@ export class RedisKeys implements Keys {
     return decodeCounts(await settled(Promise.all(counts)))
   }
 
-  async fetchKeys(
-    username: Username,
-    requester: Username,
-    id: string,
-  ): Promise<FetchedKeys | 'unknown_user' | 'no_keys' | 'rate_limited'> {
-    const { redis } = this.#context
-    const fetches = asNumber(await scripts.countWindow.run(redis, [fetchesKey(requester)], [limits.fetchWindowMs]))
-    if (fetches > limits.maxFetchesPerRequester) return 'rate_limited'
-    const keys = [...keysOf(username), fetchedKey(username, requester, id)]
-    const args = [limits.fetchRepeatMs, limits.maxOneTimeFetchesPerTarget, limits.fetchWindowMs]
-    const reply = asArray(await scripts.fetchKeys.run(redis, keys, args))
+  async fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
+    const keys = [...keysOf(username), fetchedKey(username, requester, id), rulesKey(username), takersKey(username)]
+    const args = [
+      limits.fetchRepeatMs,
+      limits.maxOneTimeFetchesPerTarget,
+      limits.fetchWindowMs,
+      requester,
+      limits.maxOneTimeFetchesPerPair,
+    ]
+    const reply = asArray(await this.#context.keep(kept => scripts.fetchKeys.run(kept, keys, args)))
     const [outcome] = reply
-    if (outcome === 'unknown_user' || outcome === 'no_keys') return outcome
+    if (outcome === 'unknown_user' || outcome === 'forbidden' || outcome === 'no_keys') return outcome
     if (reply.length > 4) this.#tellLow(username, decodeCounts(reply.slice(4)), asString(reply[6]))
     return decodeFetched(reply)
   }

@@ -1,45 +1,69 @@
-import { createHash, randomBytes } from 'node:crypto'
-import type { Redis } from 'ioredis'
-import type { Username } from '../../../protocol/names.ts'
-import {
-  type AppendItem,
-  type AppendResult,
-  type Claim,
-  type Envelope,
-  type FetchedKeys,
-  type InviteRule,
-  type KeyCounts,
-  type KeyUpload,
-  type NodeId,
-  type Notice,
-  type Owner,
-  type ReadLimit,
-  type Store,
-  type StoreOptions,
-  StoreUnavailableError,
-  type TokenHash,
-  type User,
-  type UserQuery,
-  type UserStatus,
+import { parseUsername, type Username } from '../../../protocol/names.ts'
+import type { Administration } from '../administration.ts'
+import type { Cards } from '../cards.ts'
+import { ComposedStore } from '../composed-store.ts'
+import type { Privacy } from '../privacy.ts'
+import type {
+  AppendItem,
+  AppendResult,
+  Bucket,
+  FetchedKeys,
+  FetchRefusal,
+  InviteRule,
+  Lease,
+  LeaseRequest,
+  NodeId,
+  Notice,
+  Rate,
+  Registered,
+  RegisteredAfter,
+  Store,
+  StoredSession,
+  StoreOptions,
+  TokenHash,
+  User,
+  UserQuery,
+  UserStatus,
 } from '../store.ts'
+import { RedisAdministration } from './administration.ts'
+import { type Announced, RedisAnnouncements } from './announcements.ts'
+import { RedisBuckets } from './buckets.ts'
 import { Bus } from './bus.ts'
-import { checkServer, makeOnce, readInfo } from './check-server.ts'
-import { connect } from './connect.ts'
+import { RedisCards } from './cards.ts'
+import { type AppendOnly, checkServer, type Durability } from './check-server.ts'
+import { connectClient, connectSubscription } from './connect.ts'
+import { RedisContacts } from './contacts.ts'
 import type { RedisContext } from './context.ts'
+import { RedisExpiry } from './expiry.ts'
+import { RedisGeneration } from './generation.ts'
 import { RedisInboxes } from './inboxes.ts'
-import { generationKey } from './keys.ts'
+import { Keeper, keepOnPrimary } from './keeper.ts'
 import { Leases } from './leases.ts'
+import { type Acquire, Locks, redlockOf } from './locks.ts'
 import { RedisNodes } from './nodes.ts'
+import { RedisPrivacy } from './privacy.ts'
 import { RedisKeys } from './published-keys.ts'
+import { isCluster, type RedisClient } from './redis-client.ts'
+import { asNumber } from './reply.ts'
+import { agreeOnSchema, ownSchema, type Schema } from './schema.ts'
 import { RedisSessions } from './sessions.ts'
-import { settled } from './store-error.ts'
+import { withoutArguments } from './store-error.ts'
+import type { Subscription } from './subscription.ts'
 import { RedisUsers } from './users.ts'
 
 export type RedisStoreOptions = {
-  /** `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS. */
+  /** As `parseRedisUrl` takes it. */
   url: string
+  /** `strict`: nothing is told before a replica has it, too. */
+  durability?: Durability
+  /** `required`: a Redis that would lose mail when it ends is refused. */
+  appendOnly?: AppendOnly
   /** What the operator should know: connection errors, unwise settings. Without arguments of commands. */
   warn?: (message: string) => void
+  /** What grants locks; a test gives one that grants them wrongly. */
+  locksOf?: (redis: RedisClient) => Acquire
+  /** What another release reads and writes, for a test. */
+  schema?: Schema
 }
 
 /**
@@ -49,41 +73,67 @@ export type RedisStoreOptions = {
  */
 export async function openRedisStore(
   options: StoreOptions,
-  { url, warn = () => {} }: RedisStoreOptions,
+  {
+    url,
+    durability = 'standard',
+    appendOnly = 'required',
+    warn = () => {},
+    locksOf = redlockOf,
+    schema = ownSchema,
+  }: RedisStoreOptions,
 ): Promise<Store> {
-  const store = await RedisStore.open(options, url, warn)
+  const store = await RedisStore.open(options, { url, durability, appendOnly, warn, locksOf, schema })
   return store
 }
 
-type Parts = { options: StoreOptions; commands: Redis; subscriber: Redis }
+type Parts = {
+  options: StoreOptions
+  commands: RedisClient
+  subscription: Subscription
+  keeping: RedisClient | null
+  acquire: Acquire
+}
+
+/** In a Cluster a notice goes to the servers of the channel's slot alone. */
+const publisherOf = (client: RedisClient) => async (channel: string, text: string) =>
+  isCluster(client) ? asNumber(await client.spublish(channel, text)) : client.publish(channel, text)
 
 /** One node's view of what Redis holds. */
-class RedisStore implements Store {
+class RedisStore extends ComposedStore implements Store {
   readonly kind = 'redis'
   readonly nodeId: NodeId
-  readonly #commands: Redis
-  readonly #subscriber: Redis
+  readonly privacy: Privacy
+  readonly cards: Cards
+  readonly admin: Administration
+  readonly #commands: RedisClient
+  readonly #keeping: RedisClient | null
   readonly #leases: Leases
   readonly #bus: Bus
-  readonly #inboxes: RedisInboxes
+  protected readonly inboxes: RedisInboxes
   readonly #users: RedisUsers
   readonly #sessions: RedisSessions
-  readonly #keys: RedisKeys
+  readonly #announcements: RedisAnnouncements
+  readonly #contacts: RedisContacts
+  protected readonly keys: RedisKeys
+  readonly #buckets: RedisBuckets
   readonly #nodes: RedisNodes
-  #generation = ''
-  #isGenerationKnown = false
+  readonly #expiry: RedisExpiry
+  readonly #generation: RedisGeneration
   #hear: (notice: Notice) => void = () => {}
 
-  private constructor({ options, commands, subscriber }: Parts) {
+  private constructor({ options, commands, subscription, keeping, acquire }: Parts) {
+    super()
     const hear = (notice: Notice) => this.#hear(notice)
     this.nodeId = options.nodeId
     this.#commands = commands
-    this.#subscriber = subscriber
+    this.#keeping = keeping
+    // Agents that stay connected would not learn that they have to send again what has no receipt.
+    this.#generation = new RedisGeneration(commands, () => hear({ kind: 'lease-lost' }))
     this.#leases = new Leases(options.nodeId)
     this.#bus = new Bus({
       own: options.nodeId,
-      commands,
-      subscriber,
+      publish: publisherOf(commands),
+      subscription,
       hear,
       onDeaf: node => this.#leases.heardNothing(node),
     })
@@ -91,64 +141,80 @@ class RedisStore implements Store {
       redis: commands,
       options,
       leases: this.#leases,
+      locks: new Locks(commands, acquire),
+      keep: keeping ? new Keeper(keeping).keep : keepOnPrimary(commands),
       tell: (node, notices) => this.#bus.tell(node, notices),
     }
-    this.#inboxes = new RedisInboxes(context)
-    this.#users = new RedisUsers(context)
-    this.#sessions = new RedisSessions(context, hear)
-    this.#keys = new RedisKeys(context)
-    this.#nodes = new RedisNodes(context, this.#inboxes)
+    this.#expiry = new RedisExpiry(context, username => this.#users.finishDeletion(username, this.#endToken))
+    this.#announcements = new RedisAnnouncements(commands, (what, which) => this.#announced(what, which))
+    this.#contacts = new RedisContacts(context)
+    this.inboxes = new RedisInboxes(context, this.#expiry, this.#contacts)
+    const cards = new RedisCards(context)
+    this.cards = cards
+    this.#users = new RedisUsers(context, cards)
+    this.#sessions = new RedisSessions(context, this.#announcements, hear)
+    this.privacy = new RedisPrivacy(context, this.#announcements, this.#contacts)
+    this.admin = new RedisAdministration(context, this.#announcements, () => hear({ kind: 'drain' }))
+    this.keys = new RedisKeys(context)
+    this.#buckets = new RedisBuckets(context)
+    this.#nodes = new RedisNodes(context, this.inboxes)
   }
 
-  static async open(options: StoreOptions, url: string, warn: (message: string) => void): Promise<RedisStore> {
-    const onError = (error: Error) => warn(`Redis: ${error.message.slice(0, 200)}`)
-    const commands = await connect(url, 'aimessage', onError)
-    let subscriber: Redis | undefined
+  static async open(
+    options: StoreOptions,
+    { url, durability, appendOnly, warn, locksOf, schema }: Required<RedisStoreOptions>,
+  ): Promise<RedisStore> {
+    const onError = (error: Error) => warn(`Redis: ${withoutArguments(error.message).slice(0, 200)}`)
+    const opened: RedisClient[] = []
+    const open = async (name: string) => {
+      const redis = await connectClient(url, name, onError)
+      opened.push(redis)
+      return redis
+    }
     try {
-      for (const advice of await checkServer(commands)) warn(advice)
-      subscriber = await connect(url, 'aimessage-hints', onError)
-      const store = new RedisStore({ options, commands, subscriber })
-      await store.#start()
-      return store
+      const commands = await open('aimessage')
+      for (const advice of await checkServer(commands, { durability, appendOnly })) warn(advice)
+      await agreeOnSchema(commands, schema)
+      const keeping = durability === 'strict' ? await open('aimessage-keep') : null
+      const subscription = await connectSubscription(commands, url, 'aimessage-hints', onError)
+      const store = new RedisStore({ options, commands, subscription, keeping, acquire: locksOf(commands) })
+      try {
+        await store.#start()
+        return store
+      } catch (error) {
+        subscription.close()
+        throw error
+      }
     } catch (error) {
-      commands.disconnect()
-      subscriber?.disconnect()
+      for (const redis of opened) redis.disconnect()
       throw error
     }
   }
 
   async #start(): Promise<void> {
     await this.#bus.start()
-    await this.#sessions.start()
-    await this.#readGeneration()
-    this.#commands.on('close', () => {
-      this.#isGenerationKnown = false
-    })
-    this.#commands.on('ready', () => this.#readGeneration().catch(() => this.#commands.disconnect(true)))
+    await this.#announcements.start()
+    await this.#generation.start()
     await this.#nodes.renewLease()
   }
 
-  /** Another process, or one that was emptied, may not have what the last one accepted. */
-  async #readGeneration(): Promise<void> {
-    const info = await readInfo(this.#commands)
-    const made = await settled(makeOnce(this.#commands, generationKey, randomBytes(16).toString('base64url')))
-    const text = `${info.get('run_id')} ${made}`
-    const generation = createHash('sha256').update(text).digest('base64url').slice(0, 22)
-    const isChanged = this.#generation !== '' && this.#generation !== generation
-    this.#generation = generation
-    this.#isGenerationKnown = true
-    // Agents that stay connected would not learn that they have to send again what has no receipt.
-    if (isChanged) this.#hear({ kind: 'lease-lost' })
+  #announced(what: Announced, which: string): void {
+    if (what === 'token') this.#hear({ kind: 'revoked', tokenHash: which })
+    else if (what === 'writers') this.#contacts.forget(parseUsername(which))
+    else if (which === this.nodeId) this.#hear({ kind: 'drain' })
   }
 
-  /** @throws {StoreUnavailableError} while a new connection has not told: an answer with the last one would hide a loss. */
   generation(): string {
-    if (!this.#isGenerationKnown) throw new StoreUnavailableError('Redis is out of reach')
-    return this.#generation
+    return this.#generation.current()
+  }
+
+  now(): number {
+    return this.#leases.latestRedisNow()
   }
 
   isReady(): boolean {
-    return this.#commands.status === 'ready' && this.#isGenerationKnown && this.#leases.isHeld()
+    const isConnected = this.#commands.status === 'ready' && (this.#keeping?.status ?? 'ready') === 'ready'
+    return isConnected && this.#generation.isKnown() && this.#leases.isHeld()
   }
 
   onNotice(handler: (notice: Notice) => void): void {
@@ -157,14 +223,14 @@ class RedisStore implements Store {
 
   async close(): Promise<void> {
     this.#bus.close()
-    this.#sessions.close()
-    this.#isGenerationKnown = false
+    this.#announcements.close()
+    this.#generation.close()
     try {
       await this.#nodes.forgetSelf()
     } catch {
       // Redis is away; the lease ends by itself.
     }
-    this.#subscriber.disconnect()
+    this.#keeping?.disconnect()
     this.#commands.disconnect()
   }
 
@@ -172,17 +238,21 @@ class RedisStore implements Store {
     username: Username,
     identity: string,
     invite: InviteRule,
-  ): Promise<'created' | 'same' | 'taken' | 'forbidden'> {
-    return this.#users.register(username, identity, invite)
+    after: RegisteredAfter = 'deletion',
+  ): Promise<Registered> {
+    return this.#users.register(username, identity, { invite, after })
   }
 
-  findUser(username: Username): Promise<(User & { online: boolean }) | null> {
+  findUser(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null> {
     return this.#users.findUser(username)
   }
 
-  deleteUser(username: Username): Promise<void> {
-    return this.#users.deleteUser(username, token => this.#sessions.endOf(token, username))
+  async deleteUser(username: Username): Promise<void> {
+    await this.#expiry.markLeaving(username)
+    await this.#users.deleteUser(username, this.#endToken)
   }
+
+  #endToken = (tokenHash: TokenHash, username: Username): Promise<void> => this.#sessions.endOf(tokenHash, username)
 
   listUsers(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }> {
     return this.#users.listUsers(query)
@@ -200,6 +270,10 @@ class RedisStore implements Store {
     return this.#sessions.findSession(tokenHash)
   }
 
+  listSessions(username: Username): Promise<StoredSession[]> {
+    return this.#sessions.listSessions(username)
+  }
+
   revokeSession(tokenHash: TokenHash): Promise<void> {
     return this.#sessions.revokeSession(tokenHash)
   }
@@ -212,55 +286,39 @@ class RedisStore implements Store {
     return this.#sessions.takeChallenge(nonce, username)
   }
 
-  append(items: readonly AppendItem[]): Promise<AppendResult[]> {
-    return this.#inboxes.append(items)
+  override async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
+    const results = await super.append(items)
+    if (results.some(({ status }) => status === 'unknown_user')) await this.#generation.check()
+    return results
   }
 
-  claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'> {
-    return this.#inboxes.claim(username, owner)
+  override async fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
+    const fetched = await super.fetchKeys(username, requester, id)
+    if (fetched === 'unknown_user') await this.#generation.check()
+    return fetched
   }
 
-  read(claim: Claim, after: number, limit: ReadLimit): Promise<Envelope[] | 'stale'> {
-    return this.#inboxes.read(claim, after, limit)
+  leaseTokens(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease> {
+    return this.#buckets.leaseTokens(bucket, rate, request)
   }
 
-  ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'> {
-    return this.#inboxes.ack(claim, seq)
+  async renewLease(): Promise<'kept' | 'lapsed'> {
+    const state = await this.#nodes.renewLease()
+    // A Redis that was emptied knows this node no more, and no connection ended by it.
+    if (state === 'lapsed') await this.#generation.refresh()
+    void this.inboxes.settleClaims()
+    return state
   }
 
-  release(claim: Claim): Promise<void> {
-    return this.#inboxes.release(claim)
-  }
-
-  countQueued(username: Username): Promise<number> {
-    return this.#inboxes.countQueued(username)
-  }
-
-  reserve(username: Username, upTo: number): Promise<number> {
-    return this.#inboxes.reserve(username, upTo)
-  }
-
-  publishKeys(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'> {
-    return this.#keys.publishKeys(username, upload)
-  }
-
-  countKeys(username: Username): Promise<KeyCounts> {
-    return this.#keys.countKeys(username)
-  }
-
-  fetchKeys(
-    username: Username,
-    requester: Username,
-    id: string,
-  ): Promise<FetchedKeys | 'unknown_user' | 'no_keys' | 'rate_limited'> {
-    return this.#keys.fetchKeys(username, requester, id)
-  }
-
-  renewLease(): Promise<void> {
-    return this.#nodes.renewLease()
+  doubtLease(): void {
+    this.#leases.doubt()
   }
 
   cleanUpDeadNodes(): Promise<void> {
     return this.#nodes.cleanUpDeadNodes()
+  }
+
+  sweep(): Promise<void> {
+    return this.#expiry.sweep()
   }
 }

@@ -1,6 +1,6 @@
 /** What we use of redlock 5.0.0-beta.2, whose `exports` names no types. */
 declare module 'redlock' {
-  import type { Redis } from 'ioredis'
+  import type { Cluster, Redis } from 'ioredis'
 
   export class ResourceLockedError extends Error {}
   export class ExecutionError extends Error {}
@@ -13,7 +13,10 @@ declare module 'redlock' {
   }
 
   export default class Redlock {
-    constructor(clients: Iterable<Redis>, settings?: { retryCount?: number; automaticExtensionThreshold?: number })
+    constructor(
+      clients: Iterable<Redis | Cluster>,
+      settings?: { retryCount?: number; automaticExtensionThreshold?: number },
+    )
     on(name: 'error', listener: (error: unknown) => void): this
     acquire(resources: string[], durationMs: number): Promise<Lock>
   }

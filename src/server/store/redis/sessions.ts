@@ -1,39 +1,23 @@
 import { limits } from '../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../protocol/names.ts'
-import type { Notice, Sessions, TokenHash } from '../store.ts'
+import type { Notice, Sessions, StoredSession, TokenHash } from '../store.ts'
+import type { RedisAnnouncements } from './announcements.ts'
 import type { RedisContext } from './context.ts'
-import { challengeKey, metaKey, revokedKey, sessionKey, sessionsKey } from './keys.ts'
+import { challengeKey, metaKey, sessionKey, sessionsKey } from './keys.ts'
 import { asNumber, asStrings, orNull } from './reply.ts'
 import { scripts } from './script.ts'
 import { settled } from './store-error.ts'
 
-/** How long a node may be away and still learn which tokens ended, ms. */
-const revokedKeptMs = 86_400_000
-
-/** Auth sessions. That one ended is a stream which every node reads, so that no lost publish keeps a token alive. */
+/** Auth sessions. That one ended is announced, so that no lost publish keeps a token alive. */
 export class RedisSessions implements Sessions {
   readonly #context: RedisContext
+  readonly #announcements: RedisAnnouncements
   readonly #hear: (notice: Notice) => void
-  #timer: NodeJS.Timeout | undefined
-  #isClosed = false
-  /** The last entry of the stream that was read. */
-  #read = '0-0'
 
-  constructor(context: RedisContext, hear: (notice: Notice) => void) {
+  constructor(context: RedisContext, announcements: RedisAnnouncements, hear: (notice: Notice) => void) {
     this.#context = context
+    this.#announcements = announcements
     this.#hear = hear
-  }
-
-  /** Reads the stream from its end on. */
-  async start(): Promise<void> {
-    const [last] = await settled(this.#context.redis.xrevrange(revokedKey, '+', '-', 'COUNT', 1))
-    if (last) this.#read = last[0]
-    this.#schedule()
-  }
-
-  close(): void {
-    this.#isClosed = true
-    clearTimeout(this.#timer)
   }
 
   /** The session is there before the index names it, so that whoever deletes the user finds it or we find the user gone. */
@@ -55,6 +39,19 @@ export class RedisSessions implements Sessions {
     return username === null || expiresAt < 0 ? null : { username: parseUsername(username), expiresAt }
   }
 
+  /** The index orders them by when they were made, µs; one that has expired may still stand there. */
+  async listSessions(username: Username): Promise<StoredSession[]> {
+    const { redis } = this.#context
+    const flat = await settled(redis.zrange(sessionsKey(username), '0', '-1', 'WITHSCORES'))
+    const made = flat.flatMap((tokenHash, at) =>
+      at % 2 === 0 ? [{ tokenHash, createdAt: Math.floor(Number(flat[at + 1]) / 1_000) }] : [],
+    )
+    const ends = await settled(Promise.all(made.map(({ tokenHash }) => redis.pexpiretime(sessionKey(tokenHash)))))
+    return made
+      .map((session, at) => ({ ...session, expiresAt: ends[at] ?? -1 }))
+      .filter(({ expiresAt }) => expiresAt >= 0)
+  }
+
   async revokeSession(tokenHash: TokenHash): Promise<void> {
     const username = await settled(this.#context.redis.get(sessionKey(tokenHash)))
     if (username !== null) await this.#end(tokenHash, parseUsername(username))
@@ -62,10 +59,11 @@ export class RedisSessions implements Sessions {
 
   /** Told before it is done: a repetition after half of it tells again. */
   async #end(tokenHash: TokenHash, username: Username): Promise<void> {
-    const { redis } = this.#context
-    await scripts.revoke.run(redis, [revokedKey], [tokenHash, revokedKeptMs])
-    await settled(redis.del(sessionKey(tokenHash)))
-    await settled(redis.zrem(sessionsKey(username), tokenHash))
+    await this.#context.keep(async redis => {
+      await this.#announcements.announce(redis, 'token', tokenHash)
+      await settled(redis.del(sessionKey(tokenHash)))
+      await settled(redis.zrem(sessionsKey(username), tokenHash))
+    })
     this.#hear({ kind: 'revoked', tokenHash })
   }
 
@@ -80,25 +78,5 @@ export class RedisSessions implements Sessions {
 
   async takeChallenge(nonce: string, username: Username): Promise<boolean> {
     return (await settled(this.#context.redis.getdel(challengeKey(nonce)))) === username
-  }
-
-  #schedule(): void {
-    if (this.#isClosed) return
-    this.#timer = setTimeout(() => void this.#readRevoked(), limits.revocationCheckMs)
-    this.#timer.unref()
-  }
-
-  async #readRevoked(): Promise<void> {
-    try {
-      const streams = await this.#context.redis.xread('COUNT', 1_000, 'STREAMS', revokedKey, this.#read)
-      for (const [id, fields] of streams?.[0]?.[1] ?? []) {
-        this.#read = id
-        this.#hear({ kind: 'revoked', tokenHash: fields[1] ?? '' })
-      }
-    } catch {
-      // Redis is away; the next look brings what was missed.
-    } finally {
-      this.#schedule()
-    }
   }
 }

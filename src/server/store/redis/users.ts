@@ -1,27 +1,43 @@
 import { parseUsername, type Username } from '../../../protocol/names.ts'
-import type { InviteRule, User, UserQuery, UserStatus } from '../store.ts'
+import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus } from '../store.ts'
+import { inviteEntry } from './administration.ts'
+import { type RedisCards, split } from './cards.ts'
 import type { RedisContext } from './context.ts'
 import {
+  capabilityKey,
+  cardKey,
+  endedKey,
   inboxKey,
   inviteKey,
+  invitesKey,
   keysKey,
   metaKey,
   oneTimeKemKeysKey,
   oneTimeKeysKey,
   onlineKey,
+  rulesKey,
   seenKeys,
   sessionsKey,
   shareKey,
   userKey,
   usersKey,
 } from './keys.ts'
-import { connectionOf, isSocketOwner } from './owner.ts'
+import { isSocketOwner } from './owner.ts'
+import type { RedisClient } from './redis-client.ts'
 import { asNumber, asString, asStrings, orNull } from './reply.ts'
 import { scripts } from './script.ts'
 import { settled } from './store-error.ts'
 
-type Registration = 'created' | 'same' | 'taken' | 'free'
-type Found = User & { online: boolean }
+type Registration = Exclude<Registered, 'forbidden'> | 'free'
+type Rule = { invite: InviteRule; after: RegisteredAfter }
+type Found = User & { online: boolean; blocked: boolean }
+type EndToken = (tokenHash: string, username: Username) => Promise<void>
+
+/** Where to look: for a capability there are fewest names. */
+const indexFor = (capability: string | undefined, online: boolean | undefined): string => {
+  if (capability !== undefined) return capabilityKey(capability)
+  return online === true ? onlineKey : usersKey
+}
 
 /** Names of an index that one look at it brings. */
 const lookahead = 100
@@ -29,43 +45,49 @@ const lookahead = 100
 export class RedisUsers {
   readonly #context: RedisContext
 
-  constructor(context: RedisContext) {
+  readonly #cards: RedisCards
+
+  constructor(context: RedisContext, cards: RedisCards) {
     this.#context = context
+    this.#cards = cards
   }
 
-  async register(
+  async register(username: Username, identity: string, rule: Rule): Promise<Registered> {
+    return this.#context.keep(async redis => {
+      const outcome = await this.#claimName(redis, username, identity, rule)
+      if (outcome === 'free') return 'forbidden'
+      // Repeated for one that is known, since the first time may have stopped before it.
+      if (outcome === 'created' || outcome === 'same') await scripts.mark.run(redis, [usersKey], ['index', username])
+      return outcome
+    })
+  }
+
+  async #claimName(
+    redis: RedisClient,
     username: Username,
     identity: string,
-    invite: InviteRule,
-  ): Promise<'created' | 'same' | 'taken' | 'forbidden'> {
-    const outcome = await this.#claimName(username, identity, invite)
-    if (outcome === 'free') return 'forbidden'
-    // Repeated for one that is known, since the first time may have stopped before it.
-    if (outcome !== 'taken') await scripts.mark.run(this.#context.redis, [usersKey], ['index', username])
-    return outcome
-  }
-
-  async #claimName(username: Username, identity: string, invite: InviteRule): Promise<Registration> {
-    if (invite.kind === 'open') return this.#run(username, identity, '1')
-    const known = await this.#run(username, identity, '0')
+    { invite, after }: Rule,
+  ): Promise<Registration> {
+    const run = async (mayTake: '0' | '1'): Promise<Registration> => {
+      const keys = [userKey(username), metaKey(username)]
+      const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after])
+      if (isRegistration(outcome)) return outcome
+      throw new TypeError('an unknown outcome of register')
+    }
+    if (invite.kind === 'open') return run('1')
+    const known = await run('0')
     if (known !== 'free' || invite.kind === 'closed' || invite.inviteHash === undefined) return known
-    const { redis } = this.#context
     const key = inviteKey(invite.inviteHash)
     if (asNumber(await scripts.useInvite.run(redis, [key], [`${username} ${identity}`])) === 0) return 'free'
-    const outcome = await this.#run(username, identity, '1')
-    if (outcome === 'taken') await settled(redis.set(key, '', 'KEEPTTL', 'XX'))
+    const outcome = await run('1')
+    if (outcome !== 'created' && outcome !== 'same') await settled(redis.set(key, '', 'KEEPTTL', 'XX'))
     return outcome
-  }
-
-  async #run(username: Username, identity: string, mayTake: '0' | '1'): Promise<Registration> {
-    const keys = [userKey(username), metaKey(username)]
-    const outcome = await scripts.register.run(this.#context.redis, keys, [identity, mayTake])
-    if (outcome === 'created' || outcome === 'same' || outcome === 'taken' || outcome === 'free') return outcome
-    throw new TypeError('an unknown outcome of register')
   }
 
   async addInvite(inviteHash: string, ttlMs: number): Promise<void> {
-    await scripts.put.run(this.#context.redis, [inviteKey(inviteHash)], ['', ttlMs])
+    const { redis } = this.#context
+    const expiresAt = asNumber(await scripts.put.run(redis, [inviteKey(inviteHash)], ['', ttlMs]))
+    await scripts.mark.run(redis, [invitesKey], ['index', inviteEntry(inviteHash, expiresAt)])
   }
 
   async findUser(username: Username): Promise<Found | null> {
@@ -82,33 +104,54 @@ export class RedisUsers {
   /** Not awaited in between, so that the commands for many names leave together. */
   async #row(username: Username): Promise<Found | null> {
     const { redis, leases } = this.#context
-    const [[identity, registeredAt, lastSeenAt, deleted], [owner, node]] = await Promise.all([
+    const [[identity, registeredAt, lastSeenAt, deleted], [owner, node, closed]] = await Promise.all([
       redis.hmget(userKey(username), 'identity', 'registeredAt', 'lastSeenAt', 'deleted'),
-      redis.hmget(metaKey(username), 'owner', 'node'),
+      redis.hmget(metaKey(username), 'owner', 'node', 'closed'),
     ])
     if (!identity || deleted) return null
     const online = !!owner && !!node && isSocketOwner(owner) && leases.isLive(node)
-    return { username, identity, registeredAt: Number(registeredAt), lastSeenAt: Number(lastSeenAt), online }
+    const times = { registeredAt: Number(registeredAt), lastSeenAt: Number(lastSeenAt) }
+    return { username, identity, ...times, online, blocked: !!closed }
   }
 
   async listUsers({
     online,
     prefix = '',
+    capability,
+    cards = false,
     limit,
     cursor = '',
   }: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }> {
     const users: UserStatus[] = []
+    const page = async (next: string | null) => ({ users: cards ? await this.#withCards(users) : users, cursor: next })
     let last = cursor
     for (;;) {
-      const names = await this.#names(online === true ? onlineKey : usersKey, prefix, last)
-      for (const user of await this.#find(names)) {
-        if (online !== undefined && user.online !== online) continue
-        if (users.length === limit) return { users, cursor: users.at(-1)?.username ?? null }
-        users.push({ username: user.username, online: user.online, lastSeenAt: user.lastSeenAt })
+      const names = await this.#names(indexFor(capability, online), prefix, last)
+      const found = await this.#find(names)
+      const named = capability === undefined ? undefined : await this.#withCapability(names, capability)
+      for (const { username, online: isOnline, lastSeenAt } of found) {
+        if ((online !== undefined && isOnline !== online) || named?.has(username) === false) continue
+        if (users.length === limit) return page(users.at(-1)?.username ?? null)
+        users.push({ username, online: isOnline, lastSeenAt })
       }
-      if (names.length < lookahead) return { users, cursor: null }
+      if (names.length < lookahead) return page(null)
       last = names.at(-1) ?? last
     }
+  }
+
+  /** Those of these names whose card names the capability; the others do not belong into its index. */
+  async #withCapability(names: readonly Username[], capability: string): Promise<Set<Username>> {
+    const { redis } = this.#context
+    const tags = await settled(Promise.all(names.map(name => redis.hget(cardKey(name), 'capabilities'))))
+    const named = names.filter((_name, at) => split(tags[at]).includes(capability))
+    for (const name of names) if (!named.includes(name)) await this.#cards.leave(name, [capability])
+    return new Set(named)
+  }
+
+  async #withCards(users: readonly UserStatus[]): Promise<UserStatus[]> {
+    const { redis } = this.#context
+    const cards = await settled(Promise.all(users.map(({ username }) => redis.hget(cardKey(username), 'card'))))
+    return users.map((user, at) => ({ ...user, ...(cards[at] && { card: cards[at] }) }))
   }
 
   /** The next names of an index after `last`. */
@@ -119,21 +162,36 @@ export class RedisUsers {
     return names.map(parseUsername)
   }
 
-  /** One step for what the user owns; the indexes and tokens after it are found again by a repetition of nothing but themselves. */
-  async deleteUser(username: Username, revoke: (tokenHash: string) => Promise<void>): Promise<void> {
-    const { redis, tell } = this.#context
-    const owned = [inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey].map(key => key(username))
-    const keys = [userKey(username), metaKey(username), sessionsKey(username), ...owned, ...seenKeys(username)]
-    const reply = orNull(await scripts.deleteUser.run(redis, keys, []), asStrings)
+  /** One step for what the user owns. What comes after it is found again and done by whoever looks at the user next. */
+  async deleteUser(username: Username, end: EndToken): Promise<void> {
+    const { keep, tell } = this.#context
+    const owned = [inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, rulesKey, cardKey].map(key =>
+      key(username),
+    )
+    const ofSessions = [sessionsKey(username), endedKey(username)]
+    const keys = [userKey(username), metaKey(username), ...ofSessions, ...owned, ...seenKeys(username)]
+    const capabilities = await this.#cards.capabilitiesOf(username)
+    const reply = orNull(await keep(redis => scripts.deleteUser.run(redis, keys, [])), asStrings)
     if (!reply) return
-    const [owner = '', node = '', epoch, ...tokens] = reply
-    if (owner !== '') {
-      tell(node, [
-        { kind: 'replaced', username, connection: connectionOf(owner), epoch: asNumber(epoch) + 1, instance: '' },
-      ])
+    await this.#cards.leave(username, capabilities)
+    const [owner = '', node = ''] = reply
+    if (owner !== '') tell(node, [{ kind: 'deleted', username }])
+    await this.finishDeletion(username, end)
+  }
+
+  /** Ends the tokens and leaves the listings, of a user that is deleted: also if it was half done before. */
+  async finishDeletion(username: Username, end: EndToken): Promise<void> {
+    const { redis } = this.#context
+    for (;;) {
+      const tokens = await settled(redis.zrange(endedKey(username), '0', String(lookahead - 1)))
+      if (tokens.length === 0) break
+      for (const token of tokens) {
+        await end(token, username)
+        await settled(redis.zrem(endedKey(username), token))
+      }
     }
-    for (const token of tokens) await revoke(token)
     await this.#unlist(username)
+    await settled(redis.hdel(metaKey(username), 'leaving'))
   }
 
   /** Out of the listings; and in again, if its key took it back meanwhile. */
@@ -144,3 +202,11 @@ export class RedisUsers {
     if (live !== null && asString(live) === '1') await scripts.mark.run(redis, [usersKey], ['index', username])
   }
 }
+
+const isRegistration = (outcome: unknown): outcome is Registration =>
+  outcome === 'created' ||
+  outcome === 'same' ||
+  outcome === 'taken' ||
+  outcome === 'blocked' ||
+  outcome === 'deleted' ||
+  outcome === 'free'

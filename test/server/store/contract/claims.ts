@@ -58,6 +58,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     const old = await claimed(a, alice, socket('c1'))
     const now = await claimed(b, alice, socket('c2'))
     t.equal(await a.read(old, 0, everything), 'stale')
+    t.equal(await a.peek(old, 0), 'stale')
     t.equal(await a.ack(old, two), 'stale')
     await a.release(old)
     t.equal((await a.findUser(alice))?.online, true)
@@ -78,10 +79,12 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     ]
     for (const other of forged) {
       t.equal(await a.read(other, 0, everything), 'stale')
+      t.equal(await a.peek(other, 0), 'stale')
       t.equal(await a.ack(other, Number.MAX_SAFE_INTEGER), 'stale')
       await a.release(other)
     }
     t.equal(await b.read(claim, 0, everything), 'stale', 'a connection belongs to its node')
+    t.equal(await b.peek(claim, 0), 'stale')
     t.equal(await b.ack(claim, Number.MAX_SAFE_INTEGER), 'stale')
     await b.release(claim)
     t.same(idsOf(await readAll(a, claim)), ['m1'])
@@ -93,6 +96,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     const claim = await claimed(a, alice, socket('c1'))
     await a.release(claim)
     t.equal(await a.read(claim, 0, everything), 'stale')
+    t.equal(await a.peek(claim, 0), 'stale')
     t.equal(await a.ack(claim, 1), 'stale')
     t.match(await a.append([item('m1')]), [{ queued: true }])
     const notices = new Notices(a)

@@ -31,6 +31,19 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     )
   })
 
+  t.test('a deleted or released name does not come back as one that was lost', async t => {
+    const { a, b } = await openWorld(t)
+    t.equal(await a.register(alice, 'one', open, 'loss'), 'created')
+    t.equal(await a.register(alice, 'one', open, 'loss'), 'same')
+    t.equal(await a.register(alice, 'two', open, 'loss'), 'taken')
+    await b.deleteUser(alice)
+    t.equal(await a.register(alice, 'one', open, 'loss'), 'deleted')
+    t.equal(await a.register(alice, 'one', { kind: 'closed' }, 'loss'), 'deleted')
+    t.equal(await b.admin.releaseName(alice), 'released')
+    t.equal(await a.register(alice, 'one', open, 'loss'), 'deleted')
+    t.equal(await a.register(alice, 'two', open), 'created')
+  })
+
   t.test('mail, keys and sessions of a deleted user go', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
@@ -74,9 +87,8 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     const notices = new Notices(a)
     const claim = await claimed(a, alice, socket('c1'))
     await b.deleteUser(alice)
-    const [replaced] = await notices.first('replaced')
-    t.match(replaced, { username: alice, connection: 'c1', instance: '' })
-    t.ok((replaced?.epoch ?? 0) > claim.epoch)
+    t.same(await notices.first('deleted'), [{ kind: 'deleted', username: alice }])
+    t.same(notices.of('replaced'), [], 'nobody has a higher epoch')
     t.equal(await a.read(claim, 0, { maxItems: 1, maxBytes: 1 }), 'stale')
     t.equal(await a.ack(claim, 1), 'stale')
     await register(a, alice)

@@ -45,6 +45,19 @@ export function nodesContract(t: Test, openWorld: OpenWorld): void {
     t.equal(store.isReady(), false)
   })
 
+  t.test('a renewal says whether the lease had ended, and a node in doubt is ready again after it', async t => {
+    const { a, pass } = await openWorld(t)
+    t.equal(await a.renewLease(), 'kept')
+    a.doubtLease()
+    t.equal(a.isReady(), false)
+    t.equal(await a.renewLease(), 'kept')
+    t.equal(a.isReady(), true)
+    await pass(limits.leaseMs + 100)
+    t.equal(await a.renewLease(), 'lapsed')
+    t.equal(await a.renewLease(), 'kept')
+    t.equal(a.isReady(), true)
+  })
+
   t.test(
     'a node that stays away is dead: its users are offline, its claims are free, its indexes are cleaned',
     async t => {

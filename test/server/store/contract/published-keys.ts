@@ -78,7 +78,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.publishKeys(alice, { oneTimeKeys: oneTime(85, 40), oneTimeKemKeys: kem(10, 40) }), full)
     const ids: (number | undefined)[] = []
     for (let index = 0; index <= full.oneTimeKeys; index += 1)
-      ids.push(oneTimeOf(await a.fetchKeys(alice, bob, `f${index}`)))
+      ids.push(oneTimeOf(await a.fetchKeys(alice, parseUsername(`user-${index}`), 'f')))
     t.same(ids, [...Array.from({ length: 100 }, (_, index) => index + 1), undefined])
   })
 
@@ -109,7 +109,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice, bob)
     await a.publishKeys(alice, { bundle: bundle(1) })
     const fetches = Array.from({ length: limits.maxOneTimeFetchesPerTarget }, (_, index) => `f${index}`)
-    await Promise.all(fetches.map(id => a.fetchKeys(alice, bob, id)))
+    await Promise.all(fetches.map(id => a.fetchKeys(alice, parseUsername(`user-${id}`), id)))
     await a.publishKeys(alice, { oneTimeKeys: oneTime(1, 3), oneTimeKemKeys: kem(1, 3) })
     t.same(await a.fetchKeys(alice, carol, 'over'), { bundle: 'bundle-1' })
     t.same(await a.countKeys(alice), { oneTimeKeys: 3, oneTimeKemKeys: 3 })
@@ -118,16 +118,19 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.match(await a.fetchKeys(alice, carol, 'later'), { oneTimeKey: { id: 1 } })
   })
 
-  t.test('over the limit per requester it is rate limited, on every node', async t => {
-    const { a, b } = await openWorld(t)
-    await register(a, alice, bob, carol)
-    await a.publishKeys(alice, { bundle: bundle(1) })
-    const fetches = Array.from({ length: limits.maxFetchesPerRequester }, (_, index) => `f${index}`)
+  t.test('one requester takes so many one-time keys of a target, and leaves the rest to others', async t => {
+    const { a, b, pass } = await openWorld(t)
+    await register(a, alice, bob)
+    const most = limits.maxOneTimeFetchesPerPair
+    await a.publishKeys(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, most + 5) })
+    const fetches = Array.from({ length: most + 3 }, (_, index) => `f${index}`)
     const outcomes = await Promise.all(fetches.map((id, index) => (index % 2 ? a : b).fetchKeys(alice, bob, id)))
-    t.notOk(outcomes.includes('rate_limited'))
-    t.equal(await a.fetchKeys(alice, bob, 'over'), 'rate_limited')
-    t.equal(await b.fetchKeys(carol, bob, 'over'), 'rate_limited')
-    t.match(await b.fetchKeys(alice, carol, 'other'), { bundle: 'bundle-1' })
+    t.equal(outcomes.map(oneTimeOf).filter(id => id !== undefined).length, most)
+    t.same(await a.fetchKeys(alice, bob, 'over'), { bundle: 'bundle-1' }, 'never an error')
+    t.match(await b.fetchKeys(alice, carol, 'other'), { oneTimeKey: { id: most + 1 } })
+    if (a.kind === 'redis') return t.comment('the window is a minute of Redis; the memory engine shows its end')
+    await pass(limits.fetchWindowMs + 1)
+    t.match(await a.fetchKeys(alice, bob, 'later'), { oneTimeKey: { id: most + 2 } })
   })
 
   t.test('who runs low is told where it listens', async t => {

@@ -27,6 +27,19 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.countQueued(alice), 3)
   })
 
+  t.test('a look says whether there is something to read above a number, for many at once, each its own', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice, bob)
+    const ofAlice = await claimed(a, alice, socket('c1'))
+    const ofBob = await claimed(a, bob, socket('c2'))
+    t.same(await Promise.all([a.peek(ofAlice, 0), a.peek(ofBob, 0)]), ['none', 'none'])
+    const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
+    const looks = [a.peek(ofAlice, 0), a.peek(ofBob, 0), a.peek(ofAlice, one), a.peek(ofAlice, two)]
+    t.same(await Promise.all(looks), ['some', 'none', 'some', 'none'])
+    await a.ack(ofAlice, two)
+    t.equal(await a.peek(ofAlice, 0), 'none')
+  })
+
   t.test('a read is bounded by items and bytes, but never empty while there is one', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
@@ -119,6 +132,25 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.ack(claim, three), 'acked')
     t.same(idsOf(await readAll(a, claim)), ['m4'])
     t.equal(await a.countQueued(alice), 1)
+  })
+
+  t.test('acknowledgements of one turn have an outcome each', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob, carol)
+    const sent = [item('m1'), item('m2'), item('m1', { to: bob, from: alice }), item('m1', { to: carol })]
+    const [one = 0, , other = 0, third = 0] = await append(a, ...sent)
+    const old = await claimed(a, bob, socket('c2'))
+    const [claim, newer] = [await claimed(a, alice, socket('c1')), await claimed(b, bob, socket('c3'))]
+    const last = await claimed(a, carol, socket('c4'))
+    t.same(await Promise.all([a.ack(claim, one), a.ack(old, other), a.ack(last, third), a.ack(claim, one)]), [
+      'acked',
+      'stale',
+      'acked',
+      'acked',
+    ])
+    t.same(idsOf(await readAll(a, claim)), ['m2'])
+    t.same(idsOf(await readAll(b, newer)), ['m1'])
+    t.equal(await a.countQueued(carol), 0)
   })
 
   t.test('what waits is counted, for whoever asks', async t => {

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import type { Writers } from '../../../../src/server/store/privacy.ts'
 
 /** Which node, user, claim, ... : small numbers, which each engine's player maps to its own. */
 export type Choice = number
@@ -18,7 +19,14 @@ export type ItemChoice = {
 export type Operation = { node: Choice } & (
   | { kind: 'register'; user: Choice; key: Choice; rule: RuleChoice }
   | { kind: 'addInvite'; invite: Choice }
-  | { kind: 'findUser' | 'deleteUser' | 'countQueued' | 'countKeys'; user: Choice }
+  | {
+      kind: 'findUser' | 'findAccount' | 'deleteUser' | 'countQueued' | 'countKeys'
+      user: Choice
+    }
+  | { kind: 'block' | 'unblock' | 'releaseName' | 'listRules' | 'listSessions'; user: Choice }
+  | { kind: 'setWriters'; user: Choice; writers: Writers }
+  | { kind: 'setRule'; user: Choice; peer: Choice; rule: 'allowed' | 'blocked' | null }
+  | { kind: 'revokeInvite'; invite: Choice }
   | {
       kind: 'listUsers'
       online: boolean | undefined
@@ -26,8 +34,9 @@ export type Operation = { node: Choice } & (
       cursor: Choice | undefined
       prefix: Choice | undefined
     }
-  | { kind: 'createSession' | 'takeChallenge' | 'putChallenge'; text: Choice; user: Choice }
-  | { kind: 'findSession' | 'revokeSession'; text: Choice }
+  | { kind: 'takeChallenge' | 'putChallenge'; text: Choice; user: Choice }
+  /** A token is random, so it is always the same user's: the one of the same number. */
+  | { kind: 'createSession' | 'findSession' | 'revokeSession'; text: Choice }
   | { kind: 'append'; items: ItemChoice[] }
   | { kind: 'claim'; user: Choice; token: Choice | undefined }
   | { kind: 'read'; claim: Choice; after: NumberChoice; maxItems: number; maxBytes: number }
@@ -67,59 +76,92 @@ const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: 
 const is = <K extends string>(...kinds: K[]) => fc.constantFrom(...kinds)
 
 /** Mostly what moves an inbox, so that short sequences reach its corners. */
-const operation: fc.Arbitrary<Operation> = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({ kind: is('append'), node, items: fc.array(item, { minLength: 1, maxLength: 6 }) }),
-  },
-  { weight: 6, arbitrary: fc.record({ kind: is('claim'), node, user, token: optional(fc.nat(1)) }) },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      kind: is('read'),
-      node,
-      claim,
-      after: number,
-      maxItems: fc.integer({ min: 1, max: 5 }),
-      maxBytes: fc.nat(80),
-    }),
-  },
-  { weight: 6, arbitrary: fc.record({ kind: is('ack'), node, claim, seq: number }) },
-  { weight: 3, arbitrary: fc.record({ kind: is('release'), node, claim }) },
-  { weight: 5, arbitrary: fc.record({ kind: is('register'), node, user, key: fc.nat(1), rule }) },
-  { weight: 1, arbitrary: fc.record({ kind: is('addInvite'), node, invite: fc.nat(1) }) },
-  { weight: 3, arbitrary: fc.record({ kind: is('findUser', 'deleteUser', 'countQueued', 'countKeys'), node, user }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: is('listUsers'),
-      node,
-      online: optional(fc.boolean()),
-      limit: fc.integer({ min: 1, max: 5 }),
-      cursor: optional(user),
-      prefix: optional(user),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ kind: is('createSession', 'takeChallenge', 'putChallenge'), node, text, user }) },
-  { weight: 2, arbitrary: fc.record({ kind: is('findSession', 'revokeSession'), node, text }) },
-  { weight: 1, arbitrary: fc.record({ kind: is('reserve'), node, user, upTo: fc.nat(9) }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: is('publishKeys'),
-      node,
-      user,
-      counter: optional(fc.integer({ min: 1, max: 4 })),
-      oneTime: ids,
-      kem: ids,
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ kind: is('fetchKeys'), node, user, requester: user, text }) },
-)
+const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
+  fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({ kind: is('append'), node, items: fc.array(item, { minLength: 1, maxLength: 6 }) }),
+    },
+    { weight: 6, arbitrary: fc.record({ kind: is('claim'), node, user, token: optional(fc.nat(1)) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: is('read'),
+        node,
+        claim,
+        after: number,
+        maxItems: fc.integer({ min: 1, max: 5 }),
+        maxBytes: fc.nat(80),
+      }),
+    },
+    { weight: 6, arbitrary: fc.record({ kind: is('ack'), node, claim, seq: number }) },
+    { weight: 3, arbitrary: fc.record({ kind: is('release'), node, claim }) },
+    { weight: 5, arbitrary: fc.record({ kind: is('register'), node, user, key: fc.nat(1), rule }) },
+    { weight: 1, arbitrary: fc.record({ kind: is('addInvite'), node, invite: fc.nat(1) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: is('findUser', 'findAccount', 'deleteUser', 'countQueued', 'countKeys'),
+        node,
+        user,
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: is('block', 'unblock', 'releaseName', 'listRules', 'listSessions'), node, user }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: is('setWriters'), node, user, writers: is(...writers) }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: is('setRule'),
+        node,
+        user,
+        peer: user,
+        rule: fc.constantFrom('allowed' as const, 'blocked' as const, null),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: is('revokeInvite'), node, invite: fc.nat(1) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: is('listUsers'),
+        node,
+        online: optional(fc.boolean()),
+        limit: fc.integer({ min: 1, max: 5 }),
+        cursor: optional(user),
+        prefix: optional(user),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ kind: is('takeChallenge', 'putChallenge'), node, text, user }) },
+    { weight: 2, arbitrary: fc.record({ kind: is('createSession', 'findSession', 'revokeSession'), node, text }) },
+    { weight: 1, arbitrary: fc.record({ kind: is('reserve'), node, user, upTo: fc.nat(9) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: is('publishKeys'),
+        node,
+        user,
+        counter: optional(fc.integer({ min: 1, max: 4 })),
+        oneTime: ids,
+        kem: ids,
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ kind: is('fetchKeys'), node, user, requester: user, text }) },
+  )
 
 /** All users register first in most runs: else little happens. */
-export const operations: fc.Arbitrary<Operation[]> = fc
-  .tuple(fc.nat(4), fc.array(operation, { maxLength: 60, size: 'max' }))
-  .map(([users, rest]) => [...registrations.slice(0, users), ...rest])
+const sequences = (operation: fc.Arbitrary<Operation>): fc.Arbitrary<Operation[]> =>
+  fc
+    .tuple(fc.nat(4), fc.array(operation, { maxLength: 60, size: 'max' }))
+    .map(([users, rest]) => [...registrations.slice(0, users), ...rest])
 
 const registrations: Operation[] = [0, 1, 2, 3].map(user => ({ kind: 'register', node: 0, user, key: 0, rule: 'open' }))
+
+/** For any number of nodes. */
+export const operations = sequences(operationWith('anyone', 'allowlist'))
+/** For one node: another learns within a second only whose contacts are to be noted. */
+export const operationsWithContacts = sequences(operationWith('anyone', 'allowlist', 'contacts'))

@@ -53,6 +53,24 @@ export class Player {
         return store.addInvite(this.#text(operation.invite), 3_600_000)
       case 'findUser':
         return this.#findUser(store, operation.user)
+      case 'findAccount':
+        return this.#findAccount(store, operation.user)
+      case 'block':
+        return store.admin.block(this.#user(operation.user))
+      case 'unblock':
+        return store.admin.unblock(this.#user(operation.user))
+      case 'releaseName':
+        return store.admin.releaseName(this.#user(operation.user))
+      case 'listSessions':
+        return store.listSessions(this.#user(operation.user)).then(sessions => sessions.map(one => one.tokenHash))
+      case 'listRules':
+        return store.privacy.listRules(this.#user(operation.user), { limit: 3 })
+      case 'setWriters':
+        return store.privacy.setWriters(this.#user(operation.user), operation.writers)
+      case 'setRule':
+        return store.privacy.setRule(this.#user(operation.user), this.#user(operation.peer), operation.rule)
+      case 'revokeInvite':
+        return store.admin.revokeInvite(this.#text(operation.invite))
       case 'deleteUser':
         return store.deleteUser(this.#user(operation.user))
       case 'countQueued':
@@ -62,7 +80,7 @@ export class Player {
       case 'listUsers':
         return this.#list(store, operation)
       case 'createSession':
-        return store.createSession(this.#text(operation.text), this.#user(operation.user), 3_600_000).then(() => 'made')
+        return store.createSession(this.#text(operation.text), this.#user(operation.text), 3_600_000).then(() => 'made')
       case 'findSession':
         return store.findSession(this.#text(operation.text)).then(session => session && this.#short(session.username))
       case 'revokeSession':
@@ -107,7 +125,14 @@ export class Player {
 
   async #findUser(store: Store, choice: Choice): Promise<unknown> {
     const user = await store.findUser(this.#user(choice))
-    return user && { identity: user.identity, online: user.online }
+    return user && { identity: user.identity, online: user.online, blocked: user.blocked }
+  }
+
+  async #findAccount(store: Store, choice: Choice): Promise<unknown> {
+    const account = await store.admin.findAccount(this.#user(choice))
+    if (!account) return account
+    const { registeredAt: _registered, lastSeenAt: _seen, queue, ...rest } = account
+    return { ...rest, queue: { ...queue, oldestAt: queue.oldestAt !== null } }
   }
 
   async #list(store: Store, { online, limit, cursor, prefix }: Play<'listUsers'>): Promise<unknown> {

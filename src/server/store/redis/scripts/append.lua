@@ -1,33 +1,67 @@
 -- Appends up to 100 envelopes, each with its own result. The only script that a full Redis refuses, and as a whole.
--- KEYS: for each recipient meta, inbox, share, seen:0, seen:1
--- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same of one sender,
---       then for each item: recipient (from 1), stream, from, id, kind, ttl (ms), fingerprint, body
--- Returns now; one string an item: "s seq prev" stored, "r seq" stored before, "u" unknown user, "i" id reused,
---         "f" inbox full, "e" failed (a key of this inbox is not what it should be); one string a recipient: "" or "node epoch" of who listens.
+-- What is asked about one recipient is asked once for all of its items: each call of a command costs as much as the rest of an item.
+-- KEYS: for each recipient meta, inbox, share, seen:0, seen:1, rules
+-- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same of one sender;
+--       then for each recipient: how many items, and for each of them stream, "id from", kind, ttl (ms), fingerprint, body
+-- Returns now; one string an item: "s seq prev" stored, "r seq" stored before, "u" unknown user, "d" may not write, "i" id reused,
+--         "f" inbox full, "e" failed (a key of this inbox is not what it should be); one string a recipient: "" or "node epoch" of who listens;
+--         and one more: "", or when it is to be looked at for what is past its ttl, where the index of due times does not know that.
 local now = clock()
+local nowText = text(now)
 local windowMs = tonumber(ARGV[1])
 local window = math.floor(now / windowMs)
 local maxCount, maxBytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local maxSenderCount, maxSenderBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
-local recipients, blocked = {}, {} -- blocked: why a stream may not write to a recipient any more
+-- An inbox so small needs no shares: nobody in it can be over its own. What is above pays for them.
+local smallCount, smallBytes = math.min(64, maxSenderCount), math.min(262144, maxSenderBytes)
+-- An index that has not looked at a user for so long (ms) has lost it.
+local lostMs = 300000
+local itemArgs = 6
 
 local function load(index)
-  local key = (index - 1) * 5
-  local meta = redis.call('HMGET', KEYS[key + 1], 'live', 'seq', 'count', 'bytes', 'seen', 'owner', 'node', 'epoch', 'until')
+  local key = (index - 1) * 6
+  local meta = redis.call('HMGET', KEYS[key + 1], 'live', 'seq', 'count', 'bytes', 'seen', 'seenBefore', 'shared',
+    'owner', 'node', 'epoch', 'until', 'expires', 'due', 'access')
   local current = window % 2
   return {
     meta = KEYS[key + 1], inbox = KEYS[key + 2], share = KEYS[key + 3],
-    seen = KEYS[key + 4 + current], seenBefore = KEYS[key + 5 - current],
+    seenKey = KEYS[key + 4 + current], seenBeforeKey = KEYS[key + 5 - current], rules = KEYS[key + 6],
     live = meta[1] == '1', seq = tonumber(meta[2]) or 0, count = tonumber(meta[3]) or 0, bytes = tonumber(meta[4]) or 0,
-    seenAt = tonumber(meta[5]) or 0, owner = meta[6], node = meta[7], epoch = meta[8], deadline = tonumber(meta[9]) or 0,
-    shares = {}, changed = false,
+    seenAt = tonumber(meta[5]) or 0, seenBefore = tonumber(meta[6]) or 0, shared = meta[7] == '1',
+    owner = meta[8], node = meta[9], epoch = meta[10], deadline = tonumber(meta[11]) or 0,
+    expires = tonumber(meta[12]) or 0, due = tonumber(meta[13]), access = meta[14],
+    shares = {}, changed = false, swept = false, stored = false,
   }
 end
 
-local function findSeen(to, field)
-  if to.seenAt < window - 1 then return false end
-  local seen = to.seenAt >= window and redis.call('HGET', to.seen, field)
-  return seen or redis.call('HGET', to.seenBefore, field)
+-- What was stored before, of all items at once: field -> "seq fingerprint".
+local function findSeen(to, first, items)
+  local known, fields = {}, {}
+  local function look(key)
+    for at, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
+      known[fields[at]] = known[fields[at]] or value
+    end
+  end
+  for at = 0, items - 1 do fields[at + 1] = ARGV[first + at * itemArgs + 1] end
+  if to.seenAt >= window then look(to.seenKey) end
+  if to.seenAt == window - 1 or (to.seenAt >= window and to.seenBefore == window - 1) then look(to.seenBeforeKey) end
+  return known
+end
+
+-- Counts what waits from each sender, once: from here on the shares are kept.
+local function countShares(to)
+  redis.call('UNLINK', to.share)
+  local from, held = '-', {}
+  repeat
+    local entries = redis.call('XRANGE', to.inbox, from, '+', 'COUNT', 100)
+    for _, entry in ipairs(entries) do
+      local sender, size = string.match(entry[2][2], '^%S+ (%S+) .* (%d+)$')
+      local share = held[sender] or { count = 0, bytes = 0, changed = true }
+      share.count, share.bytes = share.count + 1, share.bytes + size
+      held[sender], from = share, '(' .. entry[1]
+    end
+  until #entries < 100
+  to.shares, to.shared, to.changed = held, true, true
 end
 
 local function shareOf(to, from)
@@ -39,53 +73,102 @@ local function shareOf(to, from)
   return to.shares[from]
 end
 
-local function isFull(to, share, size)
-  return to.count >= maxCount or to.bytes + size > maxBytes
-    or share.count >= maxSenderCount or share.bytes + size > maxSenderBytes
+local function isSmall(to, size)
+  return not to.shared and to.count < smallCount and to.bytes + size <= smallBytes
 end
 
-local function remember(to, field, value)
-  redis.call('HSET', to.seen, field, value)
-  if to.seenAt < window then
-    redis.call('PEXPIREAT', to.seen, text((window + 2) * windowMs))
-    to.seenAt = window
-  end
-end
-
-local function append(at)
-  local index = tonumber(ARGV[at])
-  local to = recipients[index] or load(index)
-  recipients[index] = to
-  if not to.live then return 'u' end
-  local from, id, fingerprint, body = ARGV[at + 2], ARGV[at + 3], ARGV[at + 6], ARGV[at + 7]
-  local field = from .. ' ' .. id
-  local seen = findSeen(to, field)
-  if seen then
-    local seq, before = string.match(seen, '(%d+) (.*)')
-    return before == fingerprint and 'r ' .. seq or 'i'
-  end
-  local share, size = shareOf(to, from), #body
-  if isFull(to, share, size) then return 'f' end
-  local seq, prev = after(to.seq, now), to.seq
-  local envelope = id .. ' ' .. from .. ' ' .. ARGV[at + 4] .. ' ' .. text(prev) .. ' ' .. text(now)
-    .. ' ' .. text(now + ARGV[at + 5]) .. ' ' .. size
-  redis.call('XADD', to.inbox, text(seq) .. '-0', 'e', envelope, 'b', body)
-  to.seq, to.count, to.bytes, to.changed = seq, to.count + 1, to.bytes + size, true
-  share.count, share.bytes, share.changed = share.count + 1, share.bytes + size, true
-  remember(to, field, text(seq) .. ' ' .. fingerprint)
-  return 's ' .. text(seq) .. ' ' .. text(prev)
+local function isFull(to, from, size)
+  if to.count >= maxCount or to.bytes + size > maxBytes then return true end
+  if isSmall(to, size) then return false end
+  if not to.shared then countShares(to) end
+  local share = shareOf(to, from)
+  return share.count >= maxSenderCount or share.bytes + size > maxSenderBytes
 end
 
 local function save(to)
-  redis.call('HSET', to.meta, 'seq', text(to.seq), 'count', text(to.count), 'bytes', text(to.bytes), 'seen', text(to.seenAt))
+  redis.call('HSET', to.meta, 'seq', text(to.seq), 'count', text(to.count), 'bytes', text(to.bytes),
+    'seen', text(to.seenAt), 'seenBefore', text(to.seenBefore), 'expires', text(to.expires))
+  if not to.shared then return end
+  redis.call('HSET', to.meta, 'shared', '1')
   local shares = {}
   for from, share in pairs(to.shares) do
     if share.changed then
-      shares[#shares + 1] = from
-      shares[#shares + 1] = text(share.count) .. ' ' .. text(share.bytes)
+      shares[#shares + 1], shares[#shares + 2] = from, text(share.count) .. ' ' .. text(share.bytes)
     end
   end
-  redis.call('HSET', to.share, unpack(shares))
+  if #shares > 0 then redis.call('HSET', to.share, unpack(shares)) end
+end
+
+-- Once a call: what is past its ttl goes, though nobody reads. What this call changed is written before, and read again after.
+local function makeRoom(index, to)
+  if to.swept or to.expires > now then return to end
+  if to.changed then save(to) end
+  sweep(to, now)
+  local again = load(index)
+  again.swept, again.stored, again.changed = true, to.stored, to.changed
+  return again
+end
+
+local function remember(to, seen)
+  if #seen == 0 then return end
+  redis.call('HSET', to.seenKey, unpack(seen))
+  if to.seenAt == window then return end
+  redis.call('PEXPIREAT', to.seenKey, text((window + 2) * windowMs))
+  to.seenAt, to.seenBefore = window, to.seenAt
+end
+
+local function store(to, from, field, at, prev)
+  local body, size = ARGV[at + 5], #ARGV[at + 5]
+  local seq, expiresAt = after(to.seq, now), now + ARGV[at + 3]
+  local seqText = text(seq)
+  local envelope = field .. ' ' .. ARGV[at + 2] .. ' ' .. prev .. ' ' .. nowText .. ' ' .. text(expiresAt) .. ' ' .. size
+  redis.call('XADD', to.inbox, seqText .. '-0', 'e', envelope, 'b', body)
+  to.expires = to.count == 0 and expiresAt or math.min(to.expires, expiresAt)
+  to.seq, to.count, to.bytes, to.changed, to.stored = seq, to.count + 1, to.bytes + size, true, true
+  if to.shared then
+    local share = shareOf(to, from)
+    share.count, share.bytes, share.changed = share.count + 1, share.bytes + size, true
+  end
+  return seqText
+end
+
+-- The items of one recipient, in order. All that could fail is read before the first is written.
+-- After a refusal that a retry may mend, later ones of the stream are refused alike: none overtakes.
+local function appendAll(index, first, items, results)
+  local to = load(index)
+  if not to.live then
+    for _ = 1, items do results[#results + 1] = 'u' end
+    return to
+  end
+  local known, seen, refused = findSeen(to, first, items), {}, {}
+  local prev = text(to.seq)
+  for at = first, first + (items - 1) * itemArgs, itemArgs do
+    local stream, field, fingerprint = ARGV[at], ARGV[at + 1], ARGV[at + 4]
+    local from = string.match(field, ' (.*)')
+    local before = not refused[stream] and known[field]
+    local result = refused[stream] and 'f'
+    if before then
+      local seq, body = string.match(before, '(%d+) (.*)')
+      to.stored = true
+      result = body == fingerprint and 'r ' .. seq or 'i'
+    elseif not result and not mayWrite(to.access, to.rules, from) then
+      result = 'd'
+    elseif not result then
+      if isFull(to, from, #ARGV[at + 5]) then to = makeRoom(index, to) end
+      if isFull(to, from, #ARGV[at + 5]) then
+        refused[stream], result = true, 'f'
+      else
+        local seq = store(to, from, field, at, prev)
+        known[field] = seq .. ' ' .. fingerprint
+        seen[#seen + 1], seen[#seen + 2] = field, known[field]
+        result, prev = 's ' .. seq .. ' ' .. prev, seq
+      end
+    end
+    results[#results + 1] = result
+  end
+  remember(to, seen)
+  if to.changed then save(to) end
+  return to
 end
 
 local function listener(to)
@@ -94,24 +177,21 @@ local function listener(to)
   return to.node .. ' ' .. to.epoch
 end
 
--- After a refusal that a retry may mend, later ones of the stream to that recipient are refused alike: none overtakes.
-local function appendNext(at)
-  local pair = ARGV[at + 1] .. ' ' .. ARGV[at]
-  if blocked[pair] then return blocked[pair] end
-  local done, result = pcall(append, at)
-  if not done then result = 'e' end
-  if result == 'f' or result == 'e' then blocked[pair] = result end
-  return result
+local function unmarked(to)
+  if not to or not to.stored or to.count == 0 then return '' end
+  if to.due and to.due <= to.expires and to.due > now - lostMs then return '' end
+  return text(to.expires)
 end
 
-local results, listeners, failed = {}, {}, {}
-for at = 6, #ARGV, 8 do results[#results + 1] = appendNext(at) end
-for index = 1, #KEYS / 5 do
-  local to = recipients[index]
-  if to and to.changed then failed[tostring(index)] = not pcall(save, to) end
-  listeners[index] = listener(to)
+local results, listeners, due, at = {}, {}, {}, 6
+for index = 1, #KEYS / 6 do
+  local items, before = tonumber(ARGV[at]), #results
+  local done, to = pcall(appendAll, index, at + 1, items, results)
+  if not done then
+    to = nil
+    for item = 1, items do results[before + item] = 'e' end
+  end
+  listeners[index], due[index] = listener(to), unmarked(to)
+  at = at + 1 + items * itemArgs
 end
-for number in ipairs(results) do
-  if failed[ARGV[8 * number - 2]] then results[number] = 'e' end
-end
-return { text(now), results, listeners }
+return { nowText, results, listeners, due }

@@ -1,8 +1,9 @@
 -- Notes a user's token, in the order they were made.
 -- KEYS: 1 meta, 2 sessions
 -- ARGV: 1 token hash, 2 when it ends (ms since 1970), 3 most tokens
--- Returns false when there is no such user (any more), else the tokens that are too many, oldest first.
-if redis.call('HGET', KEYS[1], 'live') ~= '1' then return false end
+-- Returns false when there is no such user (any more) or it is blocked, else the tokens that are too many, oldest first.
+local live, closed = unpack(redis.call('HMGET', KEYS[1], 'live', 'closed'))
+if live ~= '1' or closed then return false end
 local time = redis.call('TIME')
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[1])
 local over = redis.call('ZCARD', KEYS[2]) - ARGV[3]

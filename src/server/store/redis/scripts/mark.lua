@@ -1,5 +1,9 @@
--- Adds a user to a set and to a lexical index; may run when Redis is full.
+-- Adds users to a set or to a lexical index; may run when Redis is full.
 -- KEYS: 1 set or index
--- ARGV: 1 "set" or "index", 2 user
-if ARGV[1] == 'set' then return redis.call('SADD', KEYS[1], ARGV[2]) end
-return redis.call('ZADD', KEYS[1], 0, ARGV[2])
+-- ARGV: 1 "set" or "index", then users
+local members = {}
+for at = 2, #ARGV do
+  if ARGV[1] == 'index' then members[#members + 1] = 0 end
+  members[#members + 1] = ARGV[at]
+end
+return redis.call(ARGV[1] == 'set' and 'SADD' or 'ZADD', KEYS[1], unpack(members))

@@ -38,7 +38,7 @@ repeat
 until isOver
 
 for _, entry in ipairs(expired) do redis.call('XDEL', KEYS[2], entry[1]) end
-unaccount(expired)
+unaccount({ meta = KEYS[1], inbox = KEYS[2], share = KEYS[3] }, expired)
 if ARGV[6] ~= '' then
   local last = #found > 0 and tonumber(string.match(found[#found - 2], '^%d+')) or 0
   redis.call('HSET', KEYS[1], 'until', text(now + ARGV[6]), 'returned', text(math.max(tonumber(returned) or 0, last)))

@@ -1,0 +1,64 @@
+import { setPriority } from 'node:os'
+import { Connector } from '../../src/client/connector.ts'
+import { dialWs } from '../../src/client/dial-ws.ts'
+import type { ClientEvents } from '../../src/client/events.ts'
+import type { Link } from '../../src/client/link.ts'
+import { resume } from '../../src/client/login.ts'
+import type { Dial } from '../../src/client/socket.ts'
+import { formatAddress, parseUsername } from '../../src/protocol/names.ts'
+import { Emitter } from '../../src/util/emitter.ts'
+import { newName } from '../../test/fixtures/raw-client.ts'
+import { repeat } from '../load.ts'
+import { newCredentials, RawAgent } from '../systems/raw-agent.ts'
+
+/**
+ * Connectors of the client library on one node, each logged in by token. Prints a line when all are there; when that node is gone, they
+ * are led to the other, as a balancer does it. Prints when all are back: seconds, and how often one tried at most.
+ */
+// In life the clients are on machines of their own: they get what node and Redis leave.
+setPriority(19)
+const [url = '', otherUrl = '', count = '2000'] = process.argv.slice(2)
+let goneAt: number | undefined
+
+const dial: Dial = (_url, handlers) =>
+  dialWs()(goneAt === undefined ? url : otherUrl, {
+    ...handlers,
+    closed: end => {
+      goneAt ??= performance.now()
+      handlers.closed(end)
+    },
+  })
+
+type Member = { connector: Connector; attempts: number }
+
+async function join(): Promise<Member> {
+  const who = newCredentials(newName())
+  const agent = await RawAgent.connect(url, who)
+  agent.close()
+  const token = who.token ?? ''
+  const username = parseUsername(who.username)
+  const self = { username, identity: who.identity, domain: 'localhost', address: formatAddress(username, 'localhost') }
+  const events = new Emitter<ClientEvents>()
+  const member = { attempts: 0 }
+  const login = async (link: Link) => {
+    await resume({ link, self, newId: newName }, token)
+    await link.request({ type: 'listen', id: newName() })
+  }
+  const counting: Dial = (to, handlers) => {
+    member.attempts += 1
+    return dial(to, handlers)
+  }
+  const dropToken = async () => false
+  const connector = new Connector({ dial: counting, url, login, dropToken, random: Math.random, events })
+  await connector.link()
+  return Object.assign(member, { connector })
+}
+
+const members: Member[] = []
+await repeat(Number(count), async () => void members.push(await join()))
+for (const member of members) member.attempts = 0
+process.stdout.write(`${members.length} are there\n`)
+const isBack = () => members.every(({ connector, attempts }) => attempts > 0 && connector.isOnline)
+while (!isBack()) await new Promise(resolve => setTimeout(resolve, 50))
+const seconds = (performance.now() - (goneAt ?? 0)) / 1_000
+process.stdout.write(`${JSON.stringify({ seconds, attempts: Math.max(...members.map(({ attempts }) => attempts)) })}\n`)

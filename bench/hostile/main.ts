@@ -1,0 +1,25 @@
+import { parseArgs } from 'node:util'
+import { machine, toMarkdown } from '../report.ts'
+import { fullScale, type Workload } from '../workloads/workload.ts'
+import { rows } from './rows.ts'
+
+/** `npm run hostile [-- --only NAME]`: what agents that behave have to bear while others do their worst. Exit code 1: a bar does not hold. */
+const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true } } })
+const chosen = rows.filter(({ name }) => options.only?.includes(name) ?? true)
+process.stdout.write(`${machine()}\n\n`)
+let isHolding = chosen.length > 0
+for (const workload of chosen) isHolding = (await runOne(workload)) && isHolding
+process.exit(isHolding ? 0 : 1)
+
+async function runOne(workload: Workload): Promise<boolean> {
+  const ends: (() => Promise<unknown> | unknown)[] = []
+  const owner = { teardown: (end: () => Promise<unknown> | unknown) => ends.push(end) }
+  const progress = (text: string) => void process.stderr.write(`${workload.name}: ${text}\n`)
+  try {
+    const result = await workload.run({ owner, scale: fullScale, progress })
+    process.stdout.write(`${toMarkdown(result, workload.what)}\n\n`)
+    return result.bars.every(bar => bar.isHolding)
+  } finally {
+    for (const end of ends.reverse()) await end()
+  }
+}

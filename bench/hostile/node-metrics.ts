@@ -1,0 +1,13 @@
+import { freePort } from '../../test/fixtures/redis.ts'
+
+/** Metrics of one node: `env` is for the node. */
+export type NodeMetrics = { env: Record<string, string>; read(name: string): Promise<number> }
+
+export async function chooseMetrics(): Promise<NodeMetrics> {
+  const port = String(await freePort())
+  const read = async (name: string) => {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1] ?? Number.NaN)
+  }
+  return { env: { METRICS_PORT: port }, read }
+}

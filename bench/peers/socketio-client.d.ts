@@ -1,0 +1,3 @@
+import type { Agent } from '../systems/system.ts'
+
+export function connectSocketIo(port: number, name: string, onMessage: (body: string) => void): Promise<Agent>

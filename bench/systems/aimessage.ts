@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { commandOf, readDockerfile, textsOf } from '../../test/fixtures/dockerfile.ts'
+import { type RedisProcess, startRedis } from '../../test/fixtures/redis.ts'
+import { type Credentials, newCredentials, RawAgent } from './raw-agent.ts'
+import type { Connecting, Owner, Running } from './system.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+/** `node`, what it is told, the program, `serve`: as the image does. */
+const [, ...imageArgs] = commandOf(textsOf(readDockerfile(`${root}Dockerfile`), 'CMD').at(-1) ?? '')
+
+/** Nodes as they are deployed, from `dist`, with a Redis of their own. */
+export type Deployment = Running & {
+  readonly redis: RedisProcess
+  readonly urls: readonly string[]
+  /** The same agent again keeps its token. */
+  credentials(name: string): Credentials
+  connect(name: string, options: Connecting): Promise<RawAgent>
+}
+
+/** `envs` are for one node each, besides `env`. `execArgv` is for Node itself: `--cpu-prof` and the like. `directory` is where another build is, to compare with. */
+export type DeploymentOptions = {
+  directory?: string
+  nodes?: number
+  env?: Record<string, string>
+  envs?: readonly Record<string, string>[]
+  execArgv?: readonly string[]
+}
+
+export async function startAimessage(
+  owner: Owner,
+  { directory = root, nodes = 1, env = {}, envs = [], execArgv = [] }: DeploymentOptions = {},
+): Promise<Deployment> {
+  const redis = await startRedis(owner)
+  const started = await Promise.all(
+    Array.from({ length: nodes }, (_none, at) =>
+      startNode(owner, { REDIS_URL: redis.url, ...env, ...envs[at] }, { directory, args: [...execArgv, ...imageArgs] }),
+    ),
+  )
+  const known = new Map<string, Credentials>()
+  const credentials = (name: string): Credentials => {
+    const found = known.get(name) ?? newCredentials(name)
+    known.set(name, found)
+    return found
+  }
+  const urls = started.map(({ url }) => url)
+  return {
+    name: nodes === 1 ? 'aimessage' : `aimessage, ${nodes} nodes`,
+    pids: started.map(({ pid }) => pid),
+    redisPid: redis.pid,
+    redis,
+    urls,
+    credentials,
+    connect: async (name, { node = 0, onMessage }) => {
+      const agent = await RawAgent.connect(urls[node] ?? '', credentials(name), onMessage)
+      return onMessage ? agent.listen() : agent
+    },
+  }
+}
+
+async function startNode(
+  owner: Owner,
+  env: Record<string, string>,
+  { directory, args }: { directory: string; args: readonly string[] },
+): Promise<{ url: string; pid: number }> {
+  const child = spawn(process.execPath, args, {
+    cwd: directory,
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', LOG_LEVEL: 'info', PORT: '0', HOST: '127.0.0.1', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  owner.teardown(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  const lines = createInterface(child.stdout)
+  const listening = new Promise<string>(resolve => {
+    lines.on('line', line => {
+      const url = /"url":"http([^"]+)".*"msg":"listening"/.exec(line)?.[1]
+      if (url) resolve(`ws${url}/ws`)
+    })
+  })
+  const failed = exited.then(() => {
+    throw new Error('the node ended before it listened')
+  })
+  return { url: await Promise.race([listening, failed]), pid: child.pid ?? 0 }
+}

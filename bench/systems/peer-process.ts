@@ -1,0 +1,25 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Owner } from './system.ts'
+
+const peers = fileURLToPath(new URL('../peers/', import.meta.url))
+
+/** Starts a server of `bench/peers` that prints its port; ended with its owner. */
+export async function startPeer(owner: Owner, file: string, env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [file], {
+    cwd: peers,
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  owner.teardown(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  const [line] = await Promise.race([once(createInterface(child.stdout), 'line'), exited])
+  const told: unknown = JSON.parse(String(line))
+  if (typeof told !== 'object' || told === null || !('port' in told)) throw new Error(`${file} did not start`)
+  return { port: Number(told.port), pid: child.pid ?? 0 }
+}

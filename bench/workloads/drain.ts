@@ -1,0 +1,86 @@
+import { bodyOfBytes, repeat } from '../load.ts'
+import { median } from '../statistics.ts'
+import { type Deployment, startAimessage } from '../systems/aimessage.ts'
+import { RawAgent } from '../systems/raw-agent.ts'
+import { since, type Usage, usageOf } from '../usage.ts'
+import { atLeast, atMost, type Workload } from './workload.ts'
+
+const inboxes = 25
+const perInbox = 800
+
+type Drained = { seconds: number; usage: Usage; inOrder: boolean }
+
+/** 20 000 messages wait for 25 agents that come at once. */
+export const drain: Workload = {
+  name: 'drain',
+  what: `${inboxes * perInbox} messages waiting in ${inboxes} inboxes, 256 bytes`,
+  run: async ({ owner, scale, progress }) => {
+    const node = await startAimessage(owner)
+    const drained: Drained[] = []
+    for (let run = 1; run <= scale.runs; run += 1) {
+      progress(`run ${run} of ${scale.runs}`)
+      await fill(node, run)
+      drained.push(await empty(node, run))
+    }
+    const total = inboxes * perInbox
+    const of = (pick: (run: Drained) => number) => median(drained.map(pick))
+    const perSecond = of(({ seconds }) => total / seconds)
+    const cpu = of(({ usage }) => (usage.server + usage.redis) / total)
+    const server = of(({ usage }) => usage.server / total)
+    const redis = of(({ usage }) => usage.redis / total)
+    const values = { 'messages/s': perSecond, 'server CPU µs': server, 'Redis CPU µs': redis, 'CPU µs': cpu }
+    return {
+      workload: 'drain',
+      rows: [{ system: node.name, values }],
+      bars: [
+        atLeast('runs in which all arrived in order', drained.filter(({ inOrder }) => inOrder).length, scale.runs),
+        atLeast('messages a second', perSecond, 40_000),
+        atMost('CPU µs per message', cpu, 15),
+      ],
+    }
+  },
+}
+
+const names = (run: number) => Array.from({ length: inboxes }, (_none, at) => `drain-${run}-${at}`)
+
+async function fill(node: Deployment, run: number): Promise<void> {
+  const padding = bodyOfBytes(250)
+  const number = (at: number) => String(at).padStart(8, '0')
+  const all = names(run)
+  await repeat(inboxes, async inbox => {
+    const name = all[inbox] ?? ''
+    const receiver = await node.connect(name, {})
+    receiver.close()
+    const sender = await node.connect(`from-${name}`, {})
+    await Promise.all(Array.from({ length: perInbox }, (_none, at) => sender.send(name, `${number(at)}${padding}`)))
+    sender.close()
+  })
+}
+
+/** Agents are logged in before the clock starts: what is measured is delivery. */
+async function empty(node: Deployment, run: number): Promise<Drained> {
+  const url = node.urls[0] ?? ''
+  let inOrder = true
+  let missing = inboxes * perInbox
+  let finish = () => {}
+  const finished = new Promise<void>(resolve => {
+    finish = resolve
+  })
+  const agents = await Promise.all(
+    names(run).map(name => {
+      let expected = 0
+      return RawAgent.connect(url, node.credentials(name), body => {
+        inOrder &&= Number(body.slice(0, 8)) === expected++
+        if (--missing === 0) finish()
+      })
+    }),
+  )
+  const before = usageOf(node)
+  const start = performance.now()
+  for (const agent of agents) void agent.listen()
+  await finished
+  const seconds = (performance.now() - start) / 1_000
+  const usage = since(before, usageOf(node))
+  for (const agent of agents) agent.close()
+  return { seconds, usage, inOrder }
+}

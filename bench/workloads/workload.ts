@@ -1,0 +1,51 @@
+import type { Slice } from '../load.ts'
+import { median } from '../statistics.ts'
+import type { Owner, Running } from '../systems/system.ts'
+
+/** How much of everything is done: `runs` slices of `seconds` each, medians over them. */
+export type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
+
+export const fullScale: Scale = { runs: 5, seconds: 4, connections: 10_000, users: 1_000_000, waiting: 100_000 }
+export const quickScale: Scale = { runs: 1, seconds: 1, connections: 1_000, users: 10_000, waiting: 5_000 }
+
+/** One measured number with its unit, or several of one system. */
+export type Row = { system: string; values: Record<string, number> }
+/** A bar that the project sets itself: `value` must be at most, or at least, `bound`. */
+export type Bar = { text: string; value: number; bound: number; isHolding: boolean }
+export type Result = { workload: string; rows: Row[]; bars: Bar[] }
+
+export type Context = { owner: Owner; scale: Scale; progress(text: string): void }
+export type Workload = { name: string; what: string; run(context: Context): Promise<Result> }
+
+export const atMost = (text: string, value: number, bound: number): Bar => ({
+  text: `${text} ≤ ${bound}`,
+  value,
+  bound,
+  isHolding: value <= bound,
+})
+export const atLeast = (text: string, value: number, bound: number): Bar => ({
+  text: `${text} ≥ ${bound}`,
+  value,
+  bound,
+  isHolding: value >= bound,
+})
+
+/** Medians over slices. CPU is µs per message. */
+export function summarize(system: Running, slices: readonly Slice[]): Row {
+  const of = (pick: (slice: Slice) => number) => median(slices.map(pick))
+  const server = of(({ usage, messages }) => usage.server / messages)
+  const redis = of(({ usage, messages }) => usage.redis / messages)
+  return {
+    system: system.name,
+    values: {
+      'messages/s': of(({ messages, seconds }) => messages / seconds),
+      'p50 ms': of(({ p50 }) => p50),
+      'p99 ms': of(({ p99 }) => p99),
+      'server CPU µs': server,
+      'Redis CPU µs': redis,
+      'CPU µs': of(({ usage, messages }) => (usage.server + usage.redis) / messages),
+    },
+  }
+}
+
+export const valueIn = (row: Row | undefined, name: string): number => row?.values[name] ?? Number.NaN

@@ -1,0 +1,27 @@
+import { deliveryInvariants } from './delivery.ts'
+import type { Evidence, Invariant } from './evidence.ts'
+import { ownershipInvariants } from './ownership.ts'
+import { positionInvariants } from './positions.ts'
+import { recoveryInvariants } from './recovery.ts'
+import { secretInvariants } from './secrets.ts'
+import { storageInvariants } from './storage.ts'
+
+const numberOf = ({ name }: Invariant): number => Number(name.slice(1))
+
+/** I1 to I17. */
+export const invariants: readonly Invariant[] = [
+  ...deliveryInvariants,
+  ...positionInvariants,
+  ...storageInvariants,
+  ...ownershipInvariants,
+  ...secretInvariants,
+  ...recoveryInvariants,
+].sort((a, b) => numberOf(a) - numberOf(b))
+
+export type Broken = { invariant: Invariant; faults: string[] }
+
+/** The invariants that do not hold, and how they were broken. */
+export const check = (evidence: Evidence): Broken[] =>
+  invariants
+    .map(invariant => ({ invariant, faults: invariant.check(evidence) }))
+    .filter(({ faults }) => faults.length > 0)

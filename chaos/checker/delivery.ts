@@ -1,0 +1,119 @@
+import { type EventOf, ofKind } from '../history.ts'
+import { type Evidence, groupBy, type Invariant } from './evidence.ts'
+
+/** Two clients of one agent may both hold a message when one of them acknowledges it, ms. */
+const inHandMs = 1_000
+
+const messageOf = ({ client, sender, cid }: { client: string; sender: string; cid: string }): string =>
+  `${sender} -> ${client} ${cid}`
+
+/** What applications were promised and shown. */
+export const deliveryInvariants: readonly Invariant[] = [
+  {
+    name: 'I1',
+    title: 'nothing that was accepted is lost',
+    check: ({ history }) => {
+      const shown = new Set(ofKind(history, 'recv').map(messageOf))
+      return ofKind(history, 'ok')
+        .map(({ client: sender, rcpt: client, cid }) => messageOf({ client, sender, cid }))
+        .filter(message => !shown.has(message))
+        .map(message => `${message} was accepted and never shown`)
+    },
+  },
+  {
+    name: 'I2',
+    title: 'nothing is shown that was not sent',
+    check: ({ history }) => {
+      const sent = new Set(ofKind(history, 'invoke').map(({ client, rcpt, cid, h }) => `${client} ${rcpt} ${cid} ${h}`))
+      return ofKind(history, 'recv')
+        .filter(({ client, sender, cid, h }) => !sent.has(`${sender} ${client} ${cid} ${h}`))
+        .map(event => `${messageOf(event)} was shown and never sent like this`)
+    },
+  },
+  {
+    name: 'I3',
+    title: 'nothing is shown whose send was refused',
+    check: ({ history }) => {
+      const refused = new Set(ofKind(history, 'fail').map(({ cid }) => cid))
+      return ofKind(history, 'recv')
+        .filter(({ cid }) => refused.has(cid))
+        .map(event => `${messageOf(event)} was refused and shown`)
+    },
+  },
+  {
+    name: 'I4',
+    title: 'nothing is shown again once the application has acknowledged it',
+    check: ({ history }) => {
+      const done = new Map<string, EventOf<'acked'>>()
+      const faults: string[] = []
+      for (const event of ofKind(history, 'recv', 'acked')) {
+        const before = done.get(messageOf(event))
+        if (event.ev === 'acked') done.set(messageOf(event), before ?? event)
+        else if (before && !isInHand(event, before)) faults.push(`${messageOf(event)} was shown again`)
+      }
+      return faults
+    },
+  },
+  {
+    name: 'I7',
+    title: 'what a sender sent after the acceptance of another message is shown after it',
+    check: evidence => [...checkShownOrder(evidence), ...checkStoredOrder(evidence)],
+  },
+]
+
+const isInHand = (shown: EventOf<'recv'>, acked: EventOf<'acked'>): boolean =>
+  shown.inc === acked.inc && shown.by !== acked.by && shown.tm - acked.tm < inHandMs
+
+const pairOf = ({ client, rcpt }: { client: string; rcpt: string }): string => `${client} -> ${rcpt}`
+
+/** Each message against the latest beginning of those that were shown before it. */
+function checkShownOrder({ history }: Evidence): string[] {
+  const sends = sendsByCid(history)
+  const firsts = new Map(
+    ofKind(history, 'recv')
+      .toReversed()
+      .map(event => [event.cid, event]),
+  )
+  const shown = [...firsts.values()].sort((a, b) => a.tm - b.tm)
+  return overtakings(shown.flatMap(({ cid }) => sends.get(cid) ?? [])).map(
+    ({ late, early }) => `${late.cid} was shown after ${early.cid}, which was sent when it was accepted already`,
+  )
+}
+
+/** The same with the numbers that the inbox gave. */
+function checkStoredOrder({ history }: Evidence): string[] {
+  const sends = [...sendsByCid(history).values()].filter(({ seq }) => seq > 0).sort((a, b) => a.seq - b.seq)
+  return overtakings(sends).map(({ late, early }) => `${late.cid} has a higher seq than ${early.cid}, sent after it`)
+}
+
+type Send = { cid: string; pair: string; from: number; accepted: number; seq: number }
+
+function sendsByCid(history: Evidence['history']): Map<string, Send> {
+  const sends = new Map<string, Send>()
+  for (const event of ofKind(history, 'invoke', 'ok')) {
+    const { cid, tm } = event
+    const send = sends.get(cid) ?? {
+      cid,
+      pair: pairOf(event),
+      from: tm,
+      accepted: Number.POSITIVE_INFINITY,
+      seq: 0,
+    }
+    if (event.ev === 'ok') Object.assign(send, { accepted: tm, seq: event.seq })
+    sends.set(cid, send)
+  }
+  return sends
+}
+
+/** Sends, in the order that they took effect in, whose place is after one that began when they had ended. */
+function overtakings(sends: readonly Send[]): { late: Send; early: Send }[] {
+  return [...groupBy(sends, ({ pair }) => pair).values()].flatMap(ofPair => {
+    const found: { late: Send; early: Send }[] = []
+    let newest: Send | undefined
+    for (const send of ofPair) {
+      if (newest && newest.from > send.accepted) found.push({ late: send, early: newest })
+      if (!newest || send.from > newest.from) newest = send
+    }
+    return found
+  })
+}

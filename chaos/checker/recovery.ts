@@ -1,0 +1,86 @@
+import { type EventOf, ofKind } from '../history.ts'
+import type { Loss } from '../processes/redis-server.ts'
+import { type Evidence, groupBy, type Invariant, isLost } from './evidence.ts'
+
+/** From the end of the last fault, ms. */
+const firstOkMs = 5_000
+const drainMs = 30_000
+/** How long a message that was pushed before Redis lost it may be on its way to its recipient, ms: its receipt may be there before it is sent again. */
+const inFlightMs = 5_000
+/** Nodes may grow by a fifth, and by what a young process needs to get warm, bytes. */
+const growth = 1.2
+const warmUpBytes = 64 * 1_048_576
+
+/** That service comes back, and that what was lost is known. */
+export const recoveryInvariants: readonly Invariant[] = [
+  {
+    name: 'I15',
+    title: 'service comes back: sends, the drain, empty inboxes, no failed process, no lost memory',
+    check: evidence => [
+      ...checkService(evidence),
+      ...evidence.final.inboxes
+        .filter(({ entries }) => entries.length > 0)
+        .map(({ user, entries }) => `${entries.length} envelopes wait for ${user}, who is online`),
+      ...ofKind(evidence.history, 'unhandled').map(({ client, error }) => `${client}: unhandled: ${error}`),
+      ...evidence.crashes,
+      ...checkMemory(evidence),
+    ],
+  },
+  {
+    name: 'I16',
+    title: 'loss is loud: whoever sent what Redis lost learns it and sends it again',
+    check: evidence => evidence.losses.flatMap(loss => checkLoss(evidence, loss)),
+  },
+]
+
+function checkService({ history, phases }: Evidence): string[] {
+  const faults: string[] = []
+  const first = ofKind(history, 'ok').find(({ tm }) => tm >= phases.healed)
+  if (!first) faults.push('nothing was accepted after the last fault')
+  else if (first.tm - phases.healed > firstOkMs)
+    faults.push(`the first send was accepted ${seconds(first.tm - phases.healed)} after the last fault`)
+  if (phases.drained === null) faults.push(`not drained ${seconds(phases.end - phases.healed)} after the last fault`)
+  else if (phases.drained - phases.healed > drainMs)
+    faults.push(`drained ${seconds(phases.drained - phases.healed)} after the last fault`)
+  return faults
+}
+
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
+
+function checkMemory({ memory }: Evidence): string[] {
+  const before = Math.max(...memory.before)
+  const allowed = Math.max(before * growth, before + warmUpBytes)
+  return memory.after
+    .filter(bytes => bytes > allowed)
+    .map(bytes => `a node grew from ${mebibytes(before)} to ${mebibytes(bytes)}`)
+}
+
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`
+
+/** Messages that were accepted, lost, and not at their recipients before. */
+function checkLoss({ history }: Evidence, loss: Loss): string[] {
+  const { tm } = loss.to
+  const shownBy = (end: number) =>
+    new Set(ofKind(history, 'recv').flatMap(event => (event.tm <= end ? [event.cid] : [])))
+  const shown = shownBy(tm)
+  const shownSoon = shownBy(tm + inFlightMs)
+  const affected = ofKind(history, 'ok').filter(
+    event => event.tm <= tm && isLost([loss], event.seq) && !shown.has(event.cid),
+  )
+  const told = groupBy(
+    ofKind(history, 'told').filter(event => event.name === 'generation' && event.tm > loss.from.tm),
+    ({ client }) => client,
+  )
+  const frames = new Map(
+    ofKind(history, 'accepted').map(({ client, rcpt, seq, frame }) => [`${client} ${rcpt} ${seq}`, frame]),
+  )
+  const again = new Set(
+    ofKind(history, 'sent').flatMap(event => (event.tm > tm ? [`${event.client} ${event.rcpt} ${event.frame}`] : [])),
+  )
+  const isSentAgain = ({ client, rcpt, seq }: EventOf<'ok'>) =>
+    again.has(`${client} ${rcpt} ${frames.get(`${client} ${rcpt} ${seq}`)}`)
+  return affected.flatMap(event => {
+    if (!told.has(event.client)) return [`${event.client} was not told that ${event.cid} may be lost`]
+    return isSentAgain(event) || shownSoon.has(event.cid) ? [] : [`${event.cid} was lost and not sent again`]
+  })
+}

@@ -1,0 +1,84 @@
+import { type AuditEvent, type AuditedStep, ofKind } from '../history.ts'
+import type { Loss } from '../processes/redis-server.ts'
+import { type Evidence, groupBy, type Invariant } from './evidence.ts'
+
+/** How long nodes may take to learn that a token ended, ms. */
+const revokedMs = 1_000
+
+/** What may be used once, or not any more, or not be seen. */
+export const secretInvariants: readonly Invariant[] = [
+  {
+    name: 'I12',
+    title: 'a challenge and a one-time key serve once; a name has one key for ever',
+    check: evidence => [...checkOneTimeKeys(evidence), ...checkChallenges(evidence), ...checkNames(evidence)],
+  },
+  {
+    name: 'I13',
+    title: 'nothing is accepted with a token that ended more than 1 s ago',
+    check: ({ history }) => {
+      const ended = new Map(ofKind(history, 'revoked').map(({ client, conn, tm }) => [`${client} ${conn}`, tm]))
+      const accepted = new Set(
+        ofKind(history, 'accepted').map(({ client, conn, frame }) => `${client} ${conn} ${frame}`),
+      )
+      // By when it was sent: how late an answer is seen says nothing of when it was given.
+      return ofKind(history, 'sent').flatMap(({ client, conn, frame, tm }) => {
+        const late = tm - (ended.get(`${client} ${conn}`) ?? tm)
+        if (late <= revokedMs || !accepted.has(`${client} ${conn} ${frame}`)) return []
+        return [`${client} had ${frame} accepted, sent ${Math.round(late)} ms after its token ended`]
+      })
+    },
+  },
+  {
+    name: 'I14',
+    title: 'no plaintext is found outside of clients, and no message key encrypts two messages',
+    check: ({ history, leaks }) => [...leaks.map(place => `plaintext is in ${place}`), ...checkKeys(history)],
+  },
+]
+
+type StepOf<Op extends AuditedStep['op']> = Extract<AuditEvent, { op: Op }>
+
+const stepsOf = <Op extends AuditedStep['op']>(audit: readonly AuditEvent[], op: Op): StepOf<Op>[] =>
+  audit.filter((step): step is StepOf<Op> => step.op === op)
+
+/** A use that Redis forgot may come again: the recipient refuses it then. */
+const wasUndone = (losses: readonly Loss[], { tm, end }: AuditEvent): boolean =>
+  losses.some(({ from, to }) => end >= from.tm && tm <= to.tm)
+
+function checkOneTimeKeys({ audit, losses }: Evidence): string[] {
+  const given = stepsOf(audit, 'fetch')
+    .filter(step => !wasUndone(losses, step))
+    .flatMap(({ user, requester, request, keys }) =>
+      keys.map(key => ({ key: `${user} ${key}`, to: `${requester} ${request}` })),
+    )
+  return [...groupBy(given, ({ key }) => key)].flatMap(([key, uses]) => {
+    const requests = [...new Set(uses.map(({ to }) => to))]
+    return requests.length > 1 ? [`the one-time key ${key} was given to ${requests.join(' and ')}`] : []
+  })
+}
+
+function checkChallenges({ audit, losses }: Evidence): string[] {
+  const taken = stepsOf(audit, 'challenge').filter(step => step.taken && !wasUndone(losses, step))
+  return [...groupBy(taken, ({ nonce }) => nonce)].flatMap(([nonce, uses]) =>
+    uses.length > 1 ? [`the challenge ${nonce} was taken ${uses.length} times`] : [],
+  )
+}
+
+function checkNames({ audit, final }: Evidence): string[] {
+  const registered = stepsOf(audit, 'register')
+    .filter(({ outcome }) => outcome === 'created' || outcome === 'same')
+    .map(({ user, identity }) => ({ user, identity }))
+  const held = final.inboxes.map(({ user, identity }) => ({ user, identity }))
+  return [...groupBy([...registered, ...held], ({ user }) => user)].flatMap(([user, names]) => {
+    const identities = new Set(names.map(({ identity }) => identity))
+    return identities.size > 1 ? [`${user} has had ${identities.size} keys`] : []
+  })
+}
+
+function checkKeys(history: Evidence['history']): string[] {
+  const uses = ofKind(history, 'sent').flatMap(({ place, digest }) =>
+    place !== undefined && digest !== undefined ? [{ place, digest }] : [],
+  )
+  return [...groupBy(uses, ({ place }) => place)].flatMap(([place, of]) =>
+    new Set(of.map(({ digest }) => digest)).size > 1 ? [`the message key ${place} was used twice`] : [],
+  )
+}

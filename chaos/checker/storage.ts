@@ -1,0 +1,79 @@
+import type { InboxDump } from '../dump.ts'
+import { ofKind } from '../history.ts'
+import { type Evidence, groupBy, type Invariant, isLost } from './evidence.ts'
+
+type Stored = { seq: number; tm: number }
+
+/** What is known to be stored in each inbox, and since when at the latest. */
+function storedByUser({ history, audit }: Evidence): Map<string, Stored[]> {
+  const accepted = ofKind(history, 'accepted').map(({ rcpt: user, seq, tm }) => ({ user, seq, tm }))
+  const appended = audit.flatMap(step => (step.op === 'append' ? [{ user: step.to, seq: step.seq, tm: step.end }] : []))
+  return groupBy([...accepted, ...appended], ({ user }) => user)
+}
+
+/** What Redis holds against what was said of it. */
+export const storageInvariants: readonly Invariant[] = [
+  {
+    name: 'I9',
+    title: 'nothing is trimmed that its recipient has not on disk',
+    check: evidence => {
+      const stored = storedByUser(evidence)
+      const trims = groupBy(ofKind(evidence.history, 'trim'), ({ client }) => client)
+      return [...evidence.dumps, ...evidence.final.inboxes].flatMap(dump => {
+        const acked = Math.max(
+          0,
+          ...(trims.get(dump.user) ?? []).filter(({ tm }) => tm <= dump.end).map(({ seq }) => seq),
+        )
+        const held = new Set(dump.entries.map(({ seq }) => seq))
+        const isMissing = ({ seq, tm }: Stored) =>
+          tm < dump.tm && seq > acked && !held.has(seq) && !isLost(evidence.losses, seq)
+        return (stored.get(dump.user) ?? [])
+          .filter(isMissing)
+          .map(({ seq }) => `${dump.user} had not acknowledged ${seq}, and Redis did not hold it any more`)
+      })
+    },
+  },
+  {
+    name: 'I17',
+    title: 'the books balance: what was stored was pushed, waits, or was lost by Redis; and Redis counts right',
+    check: evidence => [
+      ...checkBooks(evidence),
+      ...[...evidence.dumps, ...evidence.final.inboxes].flatMap(checkAccounts),
+    ],
+  },
+]
+
+function checkBooks(evidence: Evidence): string[] {
+  const stored = storedByUser(evidence)
+  const pushes = groupBy(ofKind(evidence.history, 'push'), ({ client }) => client)
+  const sent = new Set(ofKind(evidence.history, 'sent').map(({ client, rcpt, frame }) => `${client} ${rcpt} ${frame}`))
+  return evidence.final.inboxes.flatMap(({ user, entries, tm: at }) => {
+    const pushed = pushes.get(user) ?? []
+    const known = new Set([...pushed, ...entries].map(({ seq }) => seq))
+    const gone = (stored.get(user) ?? []).filter(
+      ({ seq, tm }) => tm < at && !known.has(seq) && !isLost(evidence.losses, seq),
+    )
+    const strays = [...pushed, ...entries].filter(({ sender, frame }) => !sent.has(`${sender} ${user} ${frame}`))
+    return [
+      ...new Set(gone.map(({ seq }) => `${user}: ${seq} was stored, and neither pushed nor waits`)),
+      ...strays.map(({ seq }) => `${user}: ${seq} came from nowhere`),
+    ]
+  })
+}
+
+/** An inbox's own accounts against what it holds. */
+function checkAccounts({ user, entries, count, bytes, shares }: InboxDump): string[] {
+  const faults: string[] = []
+  const sum = entries.reduce((total, entry) => total + entry.bytes, 0)
+  if (count !== entries.length) faults.push(`${user} holds ${entries.length} envelopes and counts ${count}`)
+  if (bytes !== sum) faults.push(`${user} holds ${sum} bytes and counts ${bytes}`)
+  if (!shares) return faults
+  const bySender = groupBy(entries, ({ sender }) => sender)
+  for (const sender of new Set([...bySender.keys(), ...Object.keys(shares)])) {
+    const held = bySender.get(sender) ?? []
+    const share = `${held.length} ${held.reduce((total, entry) => total + entry.bytes, 0)}`
+    if (share !== (shares[sender] ?? '0 0'))
+      faults.push(`${user} holds ${share} of ${sender} and counts ${shares[sender]}`)
+  }
+  return faults
+}

@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { monotonicMs } from '../clock.ts'
+import { seededRandom } from '../random.ts'
+import type { World } from '../world.ts'
+import type { Fault, Lane } from './fault.ts'
+import { type FaultName, faults } from './table.ts'
+
+/** A fault that was made to happen. `landed` says what shows that it did; null: nothing. `to` is Infinity while it lasts. */
+export type FaultRecord = { name: FaultName; from: number; to: number; landed: string | null; error?: string }
+
+/** Between two faults of a lane. */
+const calmMs = [1_000, 4_000] as const
+
+export type StormOptions = {
+  world: World
+  names: readonly FaultName[]
+  seed: number
+  durationMs: number
+  /** Filled as it goes. */
+  records: FaultRecord[]
+}
+
+/** Makes the named faults happen, each lane by its own seed: the choice in one does not depend on how long another takes. Resolves when all are healed. */
+export async function runStorm({ world, names, seed, durationMs, records }: StormOptions): Promise<void> {
+  const until = monotonicMs() + durationMs
+  const lanes = new Map<Lane, FaultName[]>()
+  for (const name of names) lanes.set(faults[name].lane, [...(lanes.get(faults[name].lane) ?? []), name])
+  await Promise.all(
+    [...lanes].map(async ([lane, choice], at) => {
+      const scene = { world, random: seededRandom(seed + 1_000_003 * (at + 1) + lane.length) }
+      let rest: FaultName[] = []
+      while (monotonicMs() < until) {
+        // Each once before any comes again, so that a short run leaves out as little as it can.
+        if (rest.length === 0) rest = [...choice]
+        const name = scene.random.pick(rest)
+        rest = rest.filter(each => each !== name)
+        await runFault(name, scene, records)
+        await sleep(scene.random.between(...calmMs))
+      }
+    }),
+  )
+}
+
+async function runFault(name: FaultName, scene: Parameters<Fault['run']>[0], records: FaultRecord[]): Promise<void> {
+  const record: FaultRecord = { name, from: monotonicMs(), to: Number.POSITIVE_INFINITY, landed: null }
+  records.push(record)
+  try {
+    record.landed = await faults[name].run(scene)
+  } catch (error) {
+    record.error = error instanceof Error ? error.message : String(error)
+  }
+  record.to = monotonicMs()
+}

@@ -1,0 +1,160 @@
+import { Client } from '../../src/client/client.ts'
+import { dialWs } from '../../src/client/dial-ws.ts'
+import { ReplacedError } from '../../src/client/errors.ts'
+import type { ClientEvents } from '../../src/client/events.ts'
+import { openDirectoryStore } from '../../src/client/state/directory-store.ts'
+import { ProtocolError } from '../../src/protocol/errors.ts'
+import { sleep } from '../../src/util/signal.ts'
+import { hashOf } from '../hash.ts'
+import type { Random } from '../random.ts'
+import { messageText, parseMessage } from './message.ts'
+import type { Witness } from './witness.ts'
+import { witnessDial } from './witnessed-dial.ts'
+
+/** Sends without an answer that an agent has at once; in a long outage it waits. */
+const maxOpen = 200
+/** How long an agent whose inbox was taken lets the other one be, ms. */
+const replacedPauseMs = 1_500
+const retryMs = 500
+
+const toldEvents = [
+  'connected',
+  'disconnected',
+  'replaced',
+  'gap',
+  'key-changed',
+  'peer-reset',
+  'undecryptable',
+  'failed',
+  'restored',
+  'generation',
+] as const
+
+export type LoadAgentOptions = {
+  name: string
+  peers: readonly string[]
+  server: string
+  directory: string
+  witness: Witness
+  random: Random
+  canary: string
+}
+
+/** One agent: sends at random to its peers, shows what it receives, and notes both. */
+export class LoadAgent {
+  readonly #options: LoadAgentOptions
+  readonly #client: Client
+  readonly #closing = new AbortController()
+  readonly #stop = new AbortController()
+  #sent = 0
+  #rivals = 0
+  #open = new Set<Promise<void>>()
+
+  private constructor(options: LoadAgentOptions, client: Client) {
+    this.#options = options
+    this.#client = client
+    for (const name of toldEvents) {
+      client.on(name, (event: ClientEvents[typeof name]) =>
+        options.witness.note({ ev: 'told', name, detail: describe(event) }),
+      )
+    }
+  }
+
+  /** Opens its state, and registers where that is new, for as long as it takes. */
+  static async open(options: LoadAgentOptions): Promise<LoadAgent> {
+    const client = await openWitnessed(options)
+    while (!client.account) await client.register(options.name).catch(() => pause(retryMs))
+    const agent = new LoadAgent(options, client)
+    void agent.#receive()
+    return agent
+  }
+
+  /** Sends so many messages a second until it is stopped; resolves when each has its answer. */
+  async run(rate: number): Promise<void> {
+    const { random } = this.#options
+    while (!this.#stop.signal.aborted) {
+      await sleep((1_000 / rate) * random.between(0.5, 1.5), this.#stop.signal).catch(() => {})
+      if (this.#open.size < maxOpen && !this.#stop.signal.aborted) this.#sendOne()
+    }
+    while (this.#open.size > 0) await Promise.allSettled(this.#open)
+  }
+
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  /** A second client of this agent, as another process of it would be, listens for a while. */
+  async takeOver(ms: number): Promise<void> {
+    const rival = await openWitnessed(this.#options)
+    this.#rivals += 1
+    try {
+      await this.#show(rival, this.#rivals, AbortSignal.timeout(ms))
+    } catch (error) {
+      this.#options.witness.note({ ev: 'told', name: 'takeover ended', detail: String(error) })
+    } finally {
+      await rival.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.stop()
+    this.#closing.abort()
+    await this.#client.close()
+  }
+
+  #sendOne(): void {
+    const sending = this.#send().finally(() => this.#open.delete(sending))
+    this.#open.add(sending)
+  }
+
+  async #send(): Promise<void> {
+    const { name, peers, random, witness, canary } = this.#options
+    this.#sent += 1
+    const rcpt = random.pick(peers)
+    const cid = `${name}/${witness.inc}/${this.#sent}`
+    const text = messageText(cid, canary, random)
+    const about = { cid, rcpt, h: hashOf(text) }
+    witness.note({ ev: 'invoke', ...about })
+    try {
+      const { seq } = await this.#client.send(rcpt, text)
+      witness.note({ ev: 'ok', ...about, seq })
+    } catch (error) {
+      witness.note({ ev: isRefusal(error) ? 'fail' : 'info', ...about, error: String(error) })
+    }
+  }
+
+  /** Listens for ever: an agent that was replaced asks for its inbox again after a while. */
+  async #receive(): Promise<void> {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      try {
+        await this.#show(this.#client, 0, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        await pause(error instanceof ReplacedError ? replacedPauseMs : retryMs)
+      }
+    }
+  }
+
+  async #show(client: Client, by: number, signal: AbortSignal): Promise<void> {
+    const { witness } = this.#options
+    for await (const { from: sender, text = '', repeated = false, ack } of client.receive({ signal })) {
+      const cid = parseMessage(text)
+      witness.note({ ev: 'recv', by, cid, sender, h: hashOf(text), repeated })
+      await ack()
+      witness.note({ ev: 'acked', by, cid, sender })
+    }
+  }
+}
+
+async function openWitnessed({ server, directory, witness }: LoadAgentOptions): Promise<Client> {
+  const store = await openDirectoryStore(directory)
+  return Client.open({ server, store, dial: witnessDial(dialWs(), witness) })
+}
+
+const pause = (ms: number): Promise<void> => sleep(ms, new AbortController().signal)
+
+const isRefusal = (error: unknown): boolean => error instanceof ProtocolError && error.retry === 'no'
+
+const describe = (event: object): string =>
+  JSON.stringify(event, (_key, value: unknown) => (value instanceof Error ? String(value) : value))

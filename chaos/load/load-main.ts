@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { hashOf } from '../hash.ts'
+import type { HistoryEvent } from '../history.ts'
+import { LineWriter } from '../lines.ts'
+import { seededRandom } from '../random.ts'
+import { LoadAgent } from './load-agent.ts'
+import type { AgentPlan, LoadCommand, LoadOptions, LoadReport } from './load-options.ts'
+import { probe } from './prober.ts'
+import { Witness } from './witness.ts'
+
+/** Agents in a process of their own, which may be killed at any time. */
+const options: LoadOptions = JSON.parse(process.argv[2] ?? '{}')
+const writer = new LineWriter<HistoryEvent>(options.history)
+const witnessOf = (client: string) => new Witness(writer, client, options.inc)
+const own = witnessOf('load')
+process.on('unhandledRejection', error => own.note({ ev: 'unhandled', error: String(error) }))
+process.on('uncaughtException', error => own.note({ ev: 'unhandled', error: `${error.stack}` }))
+
+const agents = new Map(await Promise.all(options.agents.map(async plan => [plan.name, await openAgent(plan)] as const)))
+report({ is: 'ready' })
+createInterface({ input: process.stdin }).on('line', line => void obey(JSON.parse(line)))
+
+function openAgent({ name, peers }: AgentPlan): Promise<LoadAgent> {
+  const { server, directory, inc, seed, canary } = options
+  return LoadAgent.open({
+    name,
+    peers,
+    server,
+    directory: join(directory, name),
+    witness: witnessOf(name),
+    random: seededRandom(Number.parseInt(toSeed(`${seed} ${name} ${inc}`), 36)),
+    canary,
+  })
+}
+
+/** Something else that goes on beside the agents, until they stop. */
+const probing = new AbortController()
+
+async function obey(command: LoadCommand): Promise<void> {
+  switch (command.do) {
+    case 'go':
+      void probe(options.server, witnessOf, probing.signal)
+      await Promise.all([...agents.values()].map(agent => agent.run(options.rate)))
+      return report({ is: 'idle' })
+    case 'stop':
+      probing.abort()
+      for (const agent of agents.values()) agent.stop()
+      return
+    case 'take-over':
+      await agents.get(command.agent)?.takeOver(command.ms)
+      return report({ is: 'taken-over', agent: command.agent })
+    case 'quit':
+      await Promise.all([...agents.values()].map(agent => agent.close()))
+      process.exit(0)
+  }
+}
+
+function report(line: LoadReport): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+/** A text as letters and digits that make a number. */
+function toSeed(text: string): string {
+  return hashOf(text)
+    .replace(/[^0-9a-z]/g, '')
+    .slice(0, 6)
+}

@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Self } from '../../src/client/account.ts'
+import { dialWs } from '../../src/client/dial-ws.ts'
+import { Link } from '../../src/client/link.ts'
+import { register } from '../../src/client/login.ts'
+import { generateIdentity } from '../../src/crypto/identity.ts'
+import { signRelayAuth } from '../../src/crypto/relay-auth.ts'
+import { formatAddress, parseUsername } from '../../src/protocol/names.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
+import type { Witness } from './witness.ts'
+import { witnessDial } from './witnessed-dial.ts'
+
+const domain = 'localhost'
+const roundMs = 3_000
+const requestMs = 5_000
+/** Sends after the token ended: 30 times, every 100 ms. */
+const lateSends = 30
+const lateEveryMs = 100
+
+/** Notes for a name. */
+type WitnessOf = (client: string) => Witness
+
+const newId = (): string => randomBytes(12).toString('base64url')
+
+/** Tries what must not work: a challenge that is used twice, and sends with a token that has ended. What comes of it is in the histories. */
+export async function probe(server: string, witnessOf: WitnessOf, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    // Under faults any step may fail; the next round tries again.
+    await probeOnce(server, witnessOf).catch(() => {})
+    await sleep(roundMs, undefined, { signal }).catch(() => {})
+  }
+}
+
+async function probeOnce(server: string, witnessOf: WitnessOf): Promise<void> {
+  const self = newSelf()
+  const witness = witnessOf(self.username)
+  const dial = witnessDial(dialWs(), witness)
+  const link = new Link(dial, server)
+  try {
+    const { token } = await register({ link, self, newId })
+    const http = server.replace('ws', 'http').replace('/ws', '')
+    await useChallengeTwice(http, self)
+    await sendToSelf(link, self)
+    await endToken(http, token)
+    witness.note({ ev: 'revoked', conn: witness.lastConnection })
+    for (let times = 0; times < lateSends && link.isOpen; times += 1) {
+      await sendToSelf(link, self).catch(() => {})
+      await sleep(lateEveryMs)
+    }
+  } finally {
+    link.terminate()
+  }
+}
+
+function newSelf(): Self {
+  const username = parseUsername(`prober-${randomBytes(6).toString('hex')}`)
+  const identity = generateIdentity(length => randomBytes(length))
+  return { username, domain, address: formatAddress(username, domain), identity }
+}
+
+/** A body that nobody reads, and that does not last. */
+const sendToSelf = (link: Link, { username }: Self) =>
+  link.request({ type: 'send', id: newId(), to: username, body: encodeBase64Url(randomBytes(64)), ttl: 1 })
+
+async function useChallengeTwice(http: string, { username, identity }: Self): Promise<void> {
+  const answer: { nonce: string } = await (await post(`${http}/v1/auth/challenge`, { username })).json()
+  const nonce = decodeBase64Url(answer.nonce)
+  const signature = encodeBase64Url(signRelayAuth(identity, { purpose: 'authenticate', domain, username, nonce }))
+  const login = () => post(`${http}/v1/auth/token`, { username, nonce: answer.nonce, signature })
+  await Promise.all([login(), login()])
+}
+
+async function endToken(http: string, token: string): Promise<void> {
+  const { status } = await fetch(`${http}/v1/auth/token`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(requestMs),
+  })
+  if (status !== 204) throw new Error(`the token may still be good: ${status}`)
+}
+
+const post = (url: string, body: object): Promise<Response> =>
+  fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(requestMs),
+  })

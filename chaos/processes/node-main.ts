@@ -1,0 +1,29 @@
+import closeWithGrace from 'close-with-grace'
+import { readConfig } from '../../src/server/config.ts'
+import { openLogger } from '../../src/server/logger.ts'
+import { startNode } from '../../src/server/main.ts'
+import { openStore } from '../../src/server/open-store.ts'
+import { monotonicMs } from '../clock.ts'
+import type { AuditEvent } from '../history.ts'
+import { LineWriter } from '../lines.ts'
+import { auditStore } from './audited-store.ts'
+
+/** One node as `run-node` runs it, whose store is watched, and which stands still when it is told to. */
+const closeMs = 10_000
+const stallMs = Number(process.env.CHAOS_STALL_MS ?? 5_000)
+
+const config = readConfig()
+const log = openLogger(config.logLevel)
+const audit = new LineWriter<AuditEvent>(process.env.CHAOS_AUDIT ?? '/dev/null')
+const store = auditStore(await openStore(config, log), event => audit.write(event))
+const node = await startNode(config, { log, store })
+closeWithGrace({ delay: closeMs, logger: log }, async ({ err }) => {
+  if (err) log.fatal({ err }, 'a fault of ours; the node ends')
+  await node.close()
+})
+
+/** A signal that close-with-grace leaves alone. */
+process.on('SIGWINCH', () => {
+  const until = monotonicMs() + stallMs
+  while (monotonicMs() < until);
+})

@@ -1,0 +1,145 @@
+import type { Broken } from './checker/check.ts'
+import type { Evidence } from './checker/evidence.ts'
+import { type EventOf, ofKind } from './history.ts'
+
+/** Below this share of operations that overlap a fault a run says nothing. */
+const minOverlap = 0.2
+/** Faults of an invariant that are printed. */
+const maxPrinted = 5
+/** A time without any acceptance that counts as an outage, ms. */
+const outageMs = 1_000
+
+export type Verdict = 'pass' | 'broken' | 'unknown'
+
+/** What happened in a run, in numbers. */
+export type Summary = {
+  sent: number
+  accepted: number
+  refused: number
+  unknown: number
+  shown: number
+  faults: number
+  landed: number
+  /** Of the operations, how many overlap a fault that landed. */
+  overlap: number
+  /** Pushes of an envelope beyond the first, for each first. */
+  repeatedPushes: number
+  /** From `send` to `accepted`, and to the recipient's application, ms, by phase. */
+  latencies: Latency[]
+  outages: number[]
+  stale: number
+}
+
+type Latency = { phase: string; what: 'accepted' | 'shown'; count: number; p50: number; p99: number; p999: number }
+
+export const judge = (broken: readonly Broken[], { overlap, landed }: Summary): Verdict => {
+  if (broken.length > 0) return 'broken'
+  return landed === 0 || overlap < minOverlap ? 'unknown' : 'pass'
+}
+
+export function summarize(evidence: Evidence): Summary {
+  const { history, faults, audit } = evidence
+  const landed = faults.filter(fault => fault.landed !== null)
+  const operations = operationsOf(evidence)
+  const overlapping = operations.filter(({ from, to }) =>
+    landed.some(fault => fault.from < to && fault.to > from),
+  ).length
+  const pushes = ofKind(history, 'push').map(({ client, seq }) => `${client} ${seq}`)
+  const firsts = new Set(pushes).size
+  return {
+    sent: operations.length,
+    accepted: ofKind(history, 'ok').length,
+    refused: ofKind(history, 'fail').length,
+    unknown: operations.filter(({ to }) => to === Number.POSITIVE_INFINITY).length,
+    shown: new Set(ofKind(history, 'recv').map(({ cid }) => cid)).size,
+    faults: faults.length,
+    landed: landed.length,
+    overlap: operations.length === 0 ? 0 : overlapping / operations.length,
+    repeatedPushes: firsts === 0 ? 0 : (pushes.length - firsts) / firsts,
+    latencies: latenciesOf(evidence, operations),
+    outages: outagesOf(ofKind(history, 'ok')),
+    stale: audit.filter(step => (step.op === 'ack' || step.op === 'read') && step.outcome === 'stale').length,
+  }
+}
+
+/** A send from its call to its acceptance; one without end is open for ever. */
+type Operation = { cid: string; from: number; to: number; shown: number }
+
+function operationsOf({ history }: Evidence): Operation[] {
+  const never = Number.POSITIVE_INFINITY
+  const operations = new Map<string, Operation>()
+  for (const { cid, tm } of ofKind(history, 'invoke')) operations.set(cid, { cid, from: tm, to: never, shown: never })
+  for (const event of ofKind(history, 'ok', 'fail', 'recv')) {
+    const operation = operations.get(event.cid)
+    if (!operation) continue
+    if (event.ev === 'recv') operation.shown = Math.min(operation.shown, event.tm)
+    else operation.to = event.tm
+  }
+  return [...operations.values()]
+}
+
+function latenciesOf({ phases }: Evidence, operations: readonly Operation[]): Latency[] {
+  const { load, storm, healed, end } = phases
+  const spans = [
+    { phase: 'before', from: load, to: storm },
+    { phase: 'faults', from: storm, to: healed },
+    { phase: 'after', from: healed, to: end },
+  ]
+  return spans.flatMap(({ phase, from, to }) => {
+    const within = operations.filter(operation => operation.from >= from && operation.from < to)
+    const latency = (what: Latency['what'], until: (operation: Operation) => number): Latency => {
+      const ms = within.map(operation => until(operation) - operation.from).filter(Number.isFinite)
+      return {
+        phase,
+        what,
+        count: ms.length,
+        p50: quantile(ms, 0.5),
+        p99: quantile(ms, 0.99),
+        p999: quantile(ms, 0.999),
+      }
+    }
+    return [latency('accepted', ({ to }) => to), latency('shown', ({ shown }) => shown)]
+  })
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+}
+
+/** The longest times in which nothing was accepted, longest first. */
+function outagesOf(accepted: readonly EventOf<'ok'>[]): number[] {
+  const gaps = accepted.map(({ tm }, at) => tm - (accepted[at - 1]?.tm ?? tm))
+  return gaps.filter(gap => gap > outageMs).sort((a, b) => b - a)
+}
+
+const ms = (value: number): string => `${Math.round(value)} ms`
+const percent = (share: number): string => `${(share * 100).toFixed(1)}%`
+
+/** The report of a run, for people. */
+export function describeRun(evidence: Evidence, summary: Summary, broken: readonly Broken[]): string {
+  const { sent, accepted, refused, unknown, shown, landed, faults, overlap, repeatedPushes, outages, stale } = summary
+  return [
+    `${sent} sends: ${accepted} accepted, ${refused} refused, ${unknown} unknown; ${shown} messages shown`,
+    `${landed} of ${faults} faults landed; ${percent(overlap)} of the sends overlap one`,
+    ...describeFaults(evidence),
+    `${percent(repeatedPushes)} of the envelopes were pushed again; ${stale} calls of replaced claims were refused`,
+    ...summary.latencies.map(
+      ({ phase, what, count, p50, p99, p999 }) =>
+        `${phase}: ${what} after p50 ${ms(p50)}, p99 ${ms(p99)}, p999 ${ms(p999)} (${count})`,
+    ),
+    outages.length === 0
+      ? 'never a second without an acceptance'
+      : `${outages.length} times nothing was accepted for a second or more: ${outages.slice(0, 5).map(ms).join(', ')}`,
+    ...broken.flatMap(({ invariant, faults: found }) => [
+      `BROKEN ${invariant.name}, ${invariant.title}: ${found.length} times`,
+      ...found.slice(0, maxPrinted).map(fault => `  ${fault}`),
+    ]),
+  ].join('\n')
+}
+
+const describeFaults = ({ faults, phases }: Evidence): string[] =>
+  faults.map(({ name, from, to, landed, error }) => {
+    const time = `${((from - phases.load) / 1_000).toFixed(1)}–${((to - phases.load) / 1_000).toFixed(1)} s`
+    return `  ${time} ${name}: ${landed ?? error ?? 'did not land'}`
+  })

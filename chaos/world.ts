@@ -1,0 +1,104 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { freePort } from '../test/fixtures/redis.ts'
+import { breaks } from './breaks.ts'
+import { bundle } from './bundle.ts'
+import type { AgentPlan } from './load/load-options.ts'
+import { Balancer, dialPort } from './net/balancer.ts'
+import { FaultProxy } from './net/fault-proxy.ts'
+import type { ChaosOptions } from './options.ts'
+import { LoadProcess } from './processes/load-process.ts'
+import { NodeProcess } from './processes/node-process.ts'
+import { RedisServer } from './processes/redis-server.ts'
+import { type Random, seededRandom } from './random.ts'
+import type { Owner } from './teardown.ts'
+
+const nodeCount = 3
+const loadCount = 2
+/** Correspondents of one agent. */
+const peerCount = 4
+/** Longer than a node's lease. */
+const stallMs = 13_000
+
+/** A node and the proxy between it and Redis. */
+export type Place = { readonly node: NodeProcess; readonly redisProxy: FaultProxy }
+
+/** Everything that runs, and may be made to fail. */
+export type World = {
+  readonly directory: string
+  readonly redis: RedisServer
+  readonly places: readonly Place[]
+  readonly balancer: Balancer
+  /** Between clients and nodes. */
+  readonly front: FaultProxy
+  readonly loads: readonly LoadProcess[]
+  readonly users: readonly string[]
+  readonly canary: string
+  readonly files: { readonly histories: string[]; readonly audits: string[]; readonly logs: string[] }
+}
+
+/** Starts everything but the load. */
+export async function startWorld(owner: Owner, directory: string, options: ChaosOptions): Promise<World> {
+  const broken = options.guard && breaks[options.guard]
+  const [programs, redis] = await Promise.all([bundle(join(directory, 'bundle'), broken), RedisServer.start(owner)])
+  const files = { histories: [] as string[], audits: [] as string[], logs: [] as string[] }
+  const places = await Promise.all(
+    Array.from({ length: nodeCount }, async (_, at) => {
+      const audit = join(directory, `node-${at}.audit.jsonl`)
+      const log = join(directory, `node-${at}.log`)
+      files.audits.push(audit)
+      files.logs.push(log)
+      return startPlace(owner, { script: programs.node, redisPort: redis.process.port, audit, log })
+    }),
+  )
+  const balancer = new Balancer(places.map(({ node }) => node))
+  owner.teardown(() => balancer.close())
+  const front = await FaultProxy.listen(() => balancer.dial())
+  owner.teardown(() => front.close())
+  await balancer.probe()
+  const random = seededRandom(options.seed)
+  const canary = `canary-${Math.floor(random.next() * 2 ** 32).toString(36)}-${Math.floor(random.next() * 2 ** 32).toString(36)}`
+  const agents = planAgents(options.agents, random)
+  const loads = Array.from({ length: loadCount }, (_, at) => {
+    const history = join(directory, `load-${at}.history.jsonl`)
+    const log = join(directory, `load-${at}.log`)
+    files.histories.push(history)
+    files.logs.push(log)
+    return new LoadProcess({
+      script: programs.load,
+      server: `ws://127.0.0.1:${front.port}/ws`,
+      directory: join(directory, 'state'),
+      history,
+      log,
+      agents: agents.filter((_, index) => index % loadCount === at),
+      rate: options.rate,
+      seed: options.seed,
+      canary,
+    })
+  })
+  owner.teardown(() => Promise.all(loads.map(load => load.kill())))
+  await mkdir(join(directory, 'state'), { recursive: true })
+  return { directory, redis, places, balancer, front, loads, users: agents.map(({ name }) => name), canary, files }
+}
+
+type PlaceOptions = { script: string; redisPort: number; audit: string; log: string }
+
+async function startPlace(owner: Owner, { script, redisPort, audit, log }: PlaceOptions): Promise<Place> {
+  const redisProxy = await FaultProxy.listen(() => dialPort(redisPort))
+  owner.teardown(() => redisProxy.close())
+  const redisUrl = `redis://127.0.0.1:${redisProxy.port}`
+  const node = new NodeProcess({ script, port: await freePort(), redisUrl, log, audit, stallMs })
+  owner.teardown(() => node.kill())
+  await node.start()
+  return { node, redisProxy }
+}
+
+/** Each agent writes to some others, so that sessions are few and pairs are many. */
+function planAgents(count: number, random: Random): AgentPlan[] {
+  const names = Array.from({ length: count }, (_, at) => `agent-${at}`)
+  return names.map(name => {
+    const others = names.filter(other => other !== name)
+    const peers = Array.from({ length: Math.min(peerCount, others.length) }, () => random.pick(others))
+    return { name, peers: [...new Set(peers)] }
+  })
+}

@@ -1,0 +1,121 @@
+import fc from 'fast-check'
+import { HttpClient } from '../test/fixtures/http-client.ts'
+import type { Owner } from '../test/fixtures/redis.ts'
+import { HttpCaller } from './call.ts'
+import { Findings } from './findings.ts'
+import { conversation } from './frames.ts'
+import { request } from './requests.ts'
+import { talk } from './talk.ts'
+import { residentBytes, startWorld, unforeseen, type World } from './world.ts'
+
+export type FuzzOptions = { frames: number; requests: number; seed: number }
+export type FuzzReport = {
+  frames: number
+  requests: number
+  answers: ReadonlyMap<string, number>
+  /** What should not have happened; each line has its input. */
+  faults: readonly string[]
+  faultCount: number
+  /** Resident memory of the node, bytes: after the first tenth, and at the end. */
+  warmBytes: number
+  endBytes: number
+}
+export type Progress = (frames: number, requests: number, residentBytes: number) => void
+
+/** Conversations and requests at once: little enough that one that hangs is seen. */
+const atOnce = 24
+/** Inputs of one sample. */
+const conversationsPerSample = 50
+const requestsPerSample = 500
+
+/** Runs both kinds, one after the other, against a node in a process of its own. The same seed makes the same inputs. */
+export async function fuzz(owner: Owner, options: FuzzOptions, progress: Progress = () => {}): Promise<FuzzReport> {
+  const world = await startWorld(owner)
+  const findings = new Findings()
+  const memory = new Memory(world.node.pid)
+  const frames = await sendFrames(world, findings, options, done => {
+    memory.note(done / options.frames)
+    progress(done, 0, residentBytes(world.node.pid))
+  })
+  const requests = await sendRequests(world, findings, options, done =>
+    progress(frames, done, residentBytes(world.node.pid)),
+  )
+  memory.note(1)
+  for (const line of unforeseen(world.node.logs())) findings.fault('the node logged', line)
+  const live = await fetch(`${world.node.url}/health/ready`).catch(() => undefined)
+  if (!live?.ok) findings.fault('the node is not there any more', world.node.logs().slice(-20))
+  const { answers, faults, faultCount } = findings
+  return { frames, requests, answers, faults, faultCount, warmBytes: memory.warmBytes, endBytes: memory.endBytes }
+}
+
+/** After a tenth of the frames a process has grown to what it needs. */
+class Memory {
+  readonly #pid: number
+  warmBytes = 0
+  endBytes = 0
+
+  constructor(pid: number) {
+    this.#pid = pid
+  }
+
+  note(share: number): void {
+    const bytes = residentBytes(this.#pid)
+    if (share <= 0.1 || this.warmBytes === 0) this.warmBytes = Math.max(this.warmBytes, bytes)
+    this.endBytes = bytes
+  }
+}
+
+async function sendFrames(
+  world: World,
+  findings: Findings,
+  { frames, seed }: FuzzOptions,
+  told: (done: number) => void,
+) {
+  const arbitrary = conversation(world.known)
+  let done = 0
+  for (let sample = 0; done < frames; sample += 1) {
+    const inputs = fc.sample(arbitrary, { seed: seed + sample, numRuns: conversationsPerSample })
+    await inParallel(inputs, async (input, at) => {
+      const user = world.users[at % world.users.length]
+      if (!user || done >= frames) return
+      const sent = await talk(world, findings, user, input)
+      done += sent
+    })
+    told(done)
+  }
+  return done
+}
+
+async function sendRequests(
+  world: World,
+  findings: Findings,
+  { requests, seed }: FuzzOptions,
+  told: (done: number) => void,
+) {
+  const caller = new HttpCaller(world, findings)
+  const arbitrary = request(world.known, world.operatorKnown)
+  let done = 0
+  for (let sample = 0; done < requests; sample += 1) {
+    const inputs = fc.sample(arbitrary, { seed: seed + sample, numRuns: Math.min(requestsPerSample, requests - done) })
+    // Some of the calls log out, and wards are deleted or blocked: each sample begins with tokens that are as right as they can be.
+    const tokens = await Promise.all(
+      [...world.users, ...world.wards].map(async user => (await HttpClient.loggedIn(world.node.url, user)).token ?? ''),
+    )
+    await inParallel(inputs, (input, at) => caller.call(input, tokens[at % tokens.length] ?? ''))
+    done += inputs.length
+    told(done)
+  }
+  caller.close()
+  return done
+}
+
+async function inParallel<Input>(
+  inputs: readonly Input[],
+  work: (input: Input, at: number) => Promise<void>,
+): Promise<void> {
+  const entries = inputs.entries()
+  const worker = async () => {
+    for (const [at, input] of entries) await work(input, at)
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+}

@@ -1,0 +1,36 @@
+import type { AgentCard } from '../client/node.ts'
+
+/** Media types that a message may be. */
+const modes = ['text/plain', 'application/json']
+
+/**
+ * A card in the shape of an A2A `AgentCard` (protocol version 1.0, JSON names). What A2A asks for and we have no word for is said so: the
+ * interface speaks this protocol and not A2A, `tenant` is the address to write to there. It carries no JWS: an identity key signs nothing but
+ * what stands under a label of ours, so the signed card goes along as an extension.
+ */
+export function toA2aCard(card: AgentCard, { address, url }: { address: string; url: string }): object {
+  const { title, description = title, version = '0', capabilities, acceptsRequests, identity, signed } = card
+  const toSkill = (tag: string) => ({ id: tag, name: tag, description, tags: [tag] })
+  return {
+    name: title,
+    description,
+    supportedInterfaces: [{ url, protocolBinding: 'aimessage.v1', tenant: address, protocolVersion: '1.0' }],
+    version,
+    capabilities: {
+      streaming: false,
+      pushNotifications: false,
+      extendedAgentCard: false,
+      extensions: [
+        {
+          uri: 'urn:aimessage:card:1',
+          description: 'the card as its agent signed it: docs/E2E.md section 14',
+          required: false,
+          params: { address, identity, acceptsRequests, card: signed },
+        },
+      ],
+    },
+    defaultInputModes: modes,
+    defaultOutputModes: modes,
+    skills: capabilities.length > 0 ? capabilities.map(toSkill) : [{ ...toSkill('message'), tags: [] }],
+  }
+}

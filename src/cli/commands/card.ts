@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { type AgentCard, type CardContent, type Client, CryptoError } from '../../client/node.ts'
+import { checkCardContent } from '../../crypto/card.ts'
+import { formatAddress } from '../../protocol/names.ts'
+import { asError } from '../../util/as-error.ts'
+import { toA2aCard } from '../a2a-card.ts'
+import { type Context, notRegistered, type Start, withConnectedAgent } from '../context.ts'
+import { escapeLine, escapeLines } from '../escape.ts'
+import { usageError } from '../failure.ts'
+import type { Paint } from '../paint.ts'
+
+type Options = {
+  title?: string
+  description?: string
+  capability?: string[]
+  requests?: boolean
+  file?: string
+  remove?: boolean
+  a2a?: boolean
+}
+
+export function addCard(program: Command, start: Start): void {
+  program
+    .command('card')
+    .description('show what an agent says of itself, or say what this one does')
+    .argument('[peer]', 'whose card to show; without it, the own one')
+    .option('--title <text>', 'publish a card with this title')
+    .option('--description <text>', 'what the agent does')
+    .option('--capability <tag...>', 'what others find it by: a-z 0-9 . _ -')
+    .option('--requests', 'it answers requests')
+    .option('--file <json>', 'publish {title, description?, version?, capabilities, acceptsRequests} from a file')
+    .option('--remove', 'take the own card away')
+    .option('--a2a', 'print the card as an A2A agent card')
+    .addHelpText(
+      'after',
+      '\nA card is text of its agent: nobody has checked what it says.\nJSON: {username, title, description?, version?, capabilities, acceptsRequests, verified, identity, signed}; after --remove {removed}',
+    )
+    .action((peer: string | undefined, options: Options, command: Command) =>
+      start(command, context => card(context, peer, options)),
+    )
+}
+
+async function card(context: Context, peer: string | undefined, options: Options): Promise<void> {
+  const content = await readContent(options)
+  if (peer !== undefined && (content || options.remove))
+    throw usageError('only the own card can be changed: leave PEER out')
+  await withConnectedAgent(context, async client => {
+    if (options.remove) return remove(context, client)
+    if (content) await client.cards.publish(content)
+    await show(context, client, await client.cards.of(peer), options.a2a === true ? 'a2a' : 'own')
+  })
+}
+
+async function remove({ output }: Context, client: Client): Promise<void> {
+  await client.cards.remove()
+  await output.print({ removed: true }, () => ['the card is taken away'])
+}
+
+async function show(
+  { output, settings }: Context,
+  client: Client,
+  found: AgentCard,
+  shape: 'a2a' | 'own',
+): Promise<void> {
+  const { account } = client
+  if (!account) throw notRegistered(settings)
+  if (shape === 'own') return output.print(found, paint => drawCard(found, paint))
+  const exported = toA2aCard(found, { address: formatAddress(found.username, account.domain), url: settings.server })
+  await output.print(exported, () => escapeLines(JSON.stringify(exported, null, 2)))
+}
+
+/** The card that the options say, if they say one. */
+async function readContent({
+  title,
+  description,
+  capability,
+  requests,
+  file,
+}: Options): Promise<CardContent | undefined> {
+  const said = [title, description, capability, requests].some(one => one !== undefined)
+  if (file !== undefined && said) throw usageError('--file says everything: leave the other options out')
+  if (file !== undefined) return check(await readJson(file), `--file ${file}`)
+  if (!said) return undefined
+  if (title === undefined) throw usageError('a card needs a --title')
+  const content = { title, capabilities: capability ?? [], acceptsRequests: requests === true }
+  return check({ ...content, ...(description !== undefined && { description }) }, 'the card')
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'))
+  } catch (error) {
+    throw usageError(`--file ${file} is no JSON that can be read (${asError(error).message})`)
+  }
+}
+
+function check(value: unknown, what: string): CardContent {
+  try {
+    return checkCardContent(value)
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error
+    throw usageError(
+      `${what} does not fit: title has 1 to 80 characters, description up to 500, version up to 32; capabilities are up to 16 tags of 1 to 32 of a-z 0-9 . _ -, each once; acceptsRequests is true or false`,
+    )
+  }
+}
+
+const trusts = {
+  verified: 'its key was compared',
+  'first-use': 'its key is the one met first',
+  unmet: 'never met: its key is as the server says',
+}
+
+export function drawCard(found: AgentCard, paint: Paint): string[] {
+  const { username, title, description, version, capabilities, acceptsRequests, verified } = found
+  return [
+    `${paint.bold(escapeLine(username))}  ${escapeLine(title)}${version === undefined ? '' : ` ${escapeLine(version)}`}`,
+    ...(description === undefined ? [] : escapeLines(description).map(line => `  ${line}`)),
+    ...(capabilities.length > 0 ? [`  can: ${capabilities.map(escapeLine).join(', ')}`] : []),
+    `  ${acceptsRequests ? 'answers requests' : 'answers no requests'}`,
+    paint.dim(`  its own words; ${trusts[verified]}`),
+  ]
+}

@@ -1,0 +1,47 @@
+import type { Command } from 'commander'
+import { decryptState, encryptState } from '../../client/node.ts'
+import { hasState } from '../../client/state/agent-directory.ts'
+import { type Context, notRegistered, type Start } from '../context.ts'
+import { escapeLine } from '../escape.ts'
+import { askSecret } from '../secret.ts'
+
+const notes =
+  '\nRefused while another process uses the agent. The passphrase comes from AIMESSAGE_PASSPHRASE, a key from --key-file; without either it is asked for on the terminal.'
+
+export function addEncrypt(program: Command, start: Start): void {
+  program
+    .command('encrypt')
+    .description('encrypt the state of this agent on the disk; every later command needs the passphrase or key')
+    .addHelpText('after', `${notes}\nJSON: {directory, encrypted: true}`)
+    .action((_options: object, command: Command) => start(command, encrypt))
+}
+
+export function addDecrypt(program: Command, start: Start): void {
+  program
+    .command('decrypt')
+    .description('take the encryption of this agent’s state away')
+    .addHelpText('after', `${notes}\nJSON: {directory, encrypted: false}`)
+    .action((_options: object, command: Command) => start(command, decrypt))
+}
+
+async function encrypt(context: Context): Promise<void> {
+  const directory = await stateOf(context)
+  await encryptState(directory, await askSecret(context, 'choose'))
+  await context.output.print({ directory, encrypted: true }, paint => [
+    `${paint.green('encrypted')} ${escapeLine(directory)}`,
+    'What was there in clear may stay on the disk until it is written over.',
+  ])
+}
+
+async function decrypt(context: Context): Promise<void> {
+  const directory = await stateOf(context)
+  await decryptState(directory, await askSecret(context, 'enter'))
+  await context.output.print({ directory, encrypted: false }, paint => [
+    `${paint.green('decrypted')} ${escapeLine(directory)}`,
+  ])
+}
+
+async function stateOf({ settings }: Context): Promise<string> {
+  if (!(await hasState(settings.directory))) throw notRegistered(settings)
+  return settings.directory
+}

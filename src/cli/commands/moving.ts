@@ -1,0 +1,58 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { type Account, exportAgent, importAgent, NotRegisteredError } from '../../client/node.ts'
+import { hasState } from '../../client/state/agent-directory.ts'
+import { type Context, notRegistered, type Start } from '../context.ts'
+import { escapeLine } from '../escape.ts'
+import { askSecret } from '../secret.ts'
+
+const secrets =
+  '\nThe passphrase comes from AIMESSAGE_PASSPHRASE, a key from --key-file; without either it is asked for on the terminal.'
+const shape = '\nJSON: {file, username, domain, address, identity}'
+
+export function addExport(program: Command, start: Start): void {
+  program
+    .command('export')
+    .description('move this agent, with all of its state, into the encrypted FILE; it does not go on here')
+    .argument('<file>', 'a file that does not exist yet')
+    .addHelpText('after', `\nRefused while another process uses the agent.${secrets}${shape}`)
+    .action((file: string, _options: object, command: Command) => start(command, context => exportTo(context, file)))
+}
+
+export function addImport(program: Command, start: Start): void {
+  program
+    .command('import')
+    .description('bring an exported agent in from FILE, and go on here')
+    .argument('<file>', 'what "aimessage export" made')
+    .addHelpText(
+      'after',
+      `\nAn agent that has an identity keeps it: give another --agent.${secrets} Where one of the two is given, it encrypts the state here, too.${shape}`,
+    )
+    .action((file: string, _options: object, command: Command) => start(command, context => importFrom(context, file)))
+}
+
+async function exportTo(context: Context, file: string): Promise<void> {
+  const { settings, output } = context
+  if (!(await hasState(settings.directory))) throw notRegistered(settings)
+  const secret = await askSecret(context, 'choose')
+  const account = await exportAgent(settings.directory, file, secret).catch(error => {
+    throw error instanceof NotRegisteredError ? notRegistered(settings) : error
+  })
+  await output.print(moved(account, file), paint => [
+    `${paint.green('exported')} ${paint.bold(escapeLine(account.address))} to ${escapeLine(file)}`,
+    `It goes on where "aimessage import" brings it in, and no more here. After that remove the file, and ${escapeLine(settings.directory)}.`,
+  ])
+}
+
+async function importFrom(context: Context, file: string): Promise<void> {
+  const { settings, output } = context
+  const secret = await askSecret(context, 'enter')
+  const stateSecret = settings.secret && { stateSecret: settings.secret }
+  const account = await importAgent(settings.directory, file, { secret, ...stateSecret })
+  await output.print(moved(account, file), paint => [
+    `${paint.green('imported')} ${paint.bold(escapeLine(account.address))} from ${escapeLine(file)}`,
+    `Remove the file now: whoever brings it in once more goes on from an older state.`,
+  ])
+}
+
+const moved = (account: Account, file: string): object => ({ file: resolve(file), ...account })

@@ -1,0 +1,41 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { type Context, type Start, withConnectedAgent } from '../context.ts'
+import { reportEvents } from '../event-report.ts'
+import { drawMessage, messageJson } from '../message-text.ts'
+import { parseSeconds } from '../options.ts'
+import { bodyOf } from './send.ts'
+
+type Options = { timeout?: number }
+const defaultTimeoutMs = 30_000
+
+export function addRequest(program: Command, start: Start): void {
+  program
+    .command('request')
+    .description('ask, and show the one reply')
+    .argument('<to>', 'name, or name@domain')
+    .argument('[text]', 'the question; standard input, byte for byte, when absent')
+    .option('--timeout <seconds>', 'how long to wait for the reply (default: 30)', parseTimeout)
+    .addHelpText(
+      'after',
+      '\nJSON: {id, from, body, sentAt, verified}, as of recv. A refusal ends with 3 and its code, no answer in time with 3 and request_timeout.',
+    )
+    .action((to: string, text: string | undefined, options: Options, command: Command) =>
+      start(command, context => request(context, to, text, options)),
+    )
+}
+
+async function request(context: Context, to: string, text: string | undefined, { timeout }: Options): Promise<void> {
+  const { output, interruption } = context
+  const body = await bodyOf(context, text)
+  const answer = await withConnectedAgent(context, client => {
+    reportEvents(client, output, 'exceptions')
+    return client.request(to, body, { timeoutMs: timeout ?? defaultTimeoutMs, signal: interruption.signal })
+  })
+  await output.print(messageJson(answer), (paint, columns) => drawMessage(answer, paint, columns))
+}
+
+function parseTimeout(text: string): number {
+  const ms = parseSeconds(text)
+  if (ms > 0) return ms
+  throw new InvalidArgumentError('Use more than 0 seconds.')
+}

@@ -1,0 +1,69 @@
+import type { Command } from 'commander'
+import { type Client, type PeerIdentity, UnreachableError } from '../../client/node.ts'
+import { raceAbort } from '../../util/signal.ts'
+import { type Context, type Start, withAgent } from '../context.ts'
+import { escapeLine } from '../escape.ts'
+import type { Paint } from '../paint.ts'
+import { numberRows } from '../peer-text.ts'
+
+type Decision = 'accepted' | 'kept' | 'nothing-to-decide'
+
+export function addTrust(program: Command, start: Start): void {
+  program
+    .command('trust')
+    .description("decide about PEER's changed identity key: accept the new one, or stay with the old one")
+    .argument('<peer>', 'name, or name@domain')
+    .option('--keep', 'stay with the old key; what comes under another one stays refused')
+    .addHelpText(
+      'after',
+      '\nTo accept is to believe that PEER has lost its key. "aimessage verify PEER NUMBER" decides by comparing.\nJSON: {address, decision, identity, safetyNumber, before?, refused?}; decision is accepted, kept or nothing-to-decide; before and refused are {identity, safetyNumber} of the other key',
+    )
+    .action((peer: string, options: { keep?: boolean }, command: Command) =>
+      start(command, context => trust(context, peer, options.keep ? 'kept' : 'accepted')),
+    )
+}
+
+async function trust(context: Context, peer: string, wanted: 'accepted' | 'kept'): Promise<void> {
+  const [before, after] = await withAgent(context, async client => {
+    const known = await client.identityOf(peer)
+    if (known.seen) await decide(client, context, peer, wanted)
+    return [known, await client.identityOf(peer)] as const
+  })
+  const decision = before.seen ? wanted : 'nothing-to-decide'
+  const other = wanted === 'accepted' ? before : before.seen
+  await context.output.print(decisionJson(decision, after, other), paint => drawDecision(decision, before, paint))
+}
+
+async function decide(client: Client, context: Context, peer: string, wanted: 'accepted' | 'kept'): Promise<void> {
+  if (wanted === 'kept') return client.distrustChange(peer)
+  await raceAbort(client.connect(), context.interruption.signal).catch(error => {
+    if (!(error instanceof UnreachableError)) throw error
+    context.output.note({ event: 'offline' }, `${error.message}; the decision is kept here`)
+  })
+  await client.trustPeer(peer)
+}
+
+function decisionJson(decision: Decision, now: PeerIdentity, other: PeerIdentity['seen']): object {
+  const { address, identity, safetyNumber } = now
+  const rejected = other && { identity: other.identity, safetyNumber: other.safetyNumber }
+  return {
+    address,
+    decision,
+    identity,
+    safetyNumber,
+    ...(decision === 'accepted' && { before: rejected }),
+    ...(decision === 'kept' && { refused: rejected }),
+  }
+}
+
+function drawDecision(decision: Decision, { address, seen, safetyNumber }: PeerIdentity, paint: Paint): string[] {
+  const name = paint.bold(escapeLine(address))
+  if (!seen) return [`${name} has the key that is known; there is nothing to decide`]
+  return [
+    decision === 'kept' ? `${name} is known by its old key as before` : `${name} is known by its new key from now on`,
+    'old safety number',
+    ...numberRows(safetyNumber).map(row => `    ${row}`),
+    'new safety number',
+    ...numberRows(seen.safetyNumber).map(row => `    ${row}`),
+  ]
+}

@@ -1,0 +1,135 @@
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  localhostHostValidation,
+  localhostOriginValidation,
+  NodeStreamableHTTPServerTransport,
+  toNodeHandler,
+  toWebRequest,
+} from '@modelcontextprotocol/node'
+import { createMcpHandler, isLegacyRequest, type McpServer } from '@modelcontextprotocol/server'
+
+/** One message of a client, bytes: a full text and its escapes, several times over. */
+const maxBodyBytes = 1_048_576
+/** Sessions of clients of the 2025 protocol at once; the one that was used longest ago ends. */
+const maxSessions = 64
+
+export type HttpOptions = { port: number; token: string; build: () => McpServer; onError: (error: unknown) => void }
+export type RunningHttp = { url: string; close(): Promise<void> }
+
+/** Serves MCP over Streamable HTTP at `/mcp`, on the loopback address only, to whoever knows the token. */
+export async function serveHttp({ port, token, build, onError }: HttpOptions): Promise<RunningHttp> {
+  const modern = createMcpHandler(build, { legacy: 'reject', maxRequestBodySize: maxBodyBytes, onerror: onError })
+  const serveModern = toNodeHandler(modern, { onerror: onError })
+  const sessions = new Sessions(build)
+  const isHostRight = localhostHostValidation()
+  const isOriginRight = localhostOriginValidation()
+  const isCaller = tokenCheck(token)
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (!isHostRight(request, response) || !isOriginRight(request, response)) return
+    if (!isCaller(request)) return refuse(response, 401, { 'WWW-Authenticate': 'Bearer' })
+    const { url = '/' } = request
+    if (url.split('?')[0] !== '/mcp') return refuse(response, 404)
+    const named = Object.assign(request, { method: request.method ?? 'GET', url })
+    const web = await toWebRequest(named, undefined, { maxRequestBodySize: maxBodyBytes })
+    const body: unknown = request.method === 'POST' ? JSON.parse(await web.clone().text()) : undefined
+    if (await isLegacyRequest(web, body)) await sessions.handle(request, response, body)
+    else await serveModern(named, response, body)
+  }
+  const server = createServer((request, response) => {
+    handle(request, response).catch(error => {
+      if (!(error instanceof SyntaxError)) onError(error)
+      if (!response.headersSent) refuse(response, statusOf(error))
+    })
+  })
+  await listen(server, port)
+  return {
+    url: `http://127.0.0.1:${portOf(server)}/mcp`,
+    close: async () => {
+      await Promise.all([modern.close(), sessions.close()])
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** Clients of the 2025 protocol, one transport each: only so can one of them cancel what it asked for. */
+class Sessions {
+  readonly #build: () => McpServer
+  readonly #transports = new Map<string, NodeStreamableHTTPServerTransport>()
+
+  constructor(build: () => McpServer) {
+    this.#build = build
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse, body: unknown): Promise<void> {
+    const id = request.headers['mcp-session-id']
+    const known = typeof id === 'string' ? this.#use(id) : undefined
+    if (id !== undefined && !known) return refuse(response, 404)
+    await (known ?? (await this.#open())).handleRequest(request, response, body)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#transports.values()].map(transport => transport.close()))
+  }
+
+  #use(id: string): NodeStreamableHTTPServerTransport | undefined {
+    const transport = this.#transports.get(id)
+    if (!transport) return undefined
+    this.#transports.delete(id)
+    this.#transports.set(id, transport)
+    return transport
+  }
+
+  async #open(): Promise<NodeStreamableHTTPServerTransport> {
+    const transport: NodeStreamableHTTPServerTransport = new NodeStreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: id => {
+        this.#transports.set(id, transport)
+        this.#shrink()
+      },
+    })
+    await this.#build().connect(transport)
+    const { onclose } = transport
+    transport.onclose = () => {
+      onclose?.()
+      if (transport.sessionId !== undefined) this.#transports.delete(transport.sessionId)
+    }
+    return transport
+  }
+
+  #shrink(): void {
+    const [oldest] = this.#transports.values()
+    if (this.#transports.size > maxSessions) void oldest?.close()
+  }
+}
+
+const digest = (text: string): Uint8Array => createHash('sha256').update(text).digest()
+
+/** Compares digests, so that time says nothing of the token. */
+function tokenCheck(token: string): (request: IncomingMessage) => boolean {
+  const expected = digest(`Bearer ${token}`)
+  return ({ headers }) => timingSafeEqual(digest(headers.authorization ?? ''), expected)
+}
+
+function refuse(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
+  response.writeHead(status, headers).end()
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof SyntaxError) return 400
+  return error instanceof Error && error.name === 'RequestBodyTooLargeError' ? 413 : 500
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  return typeof address === 'object' && address ? address.port : 0
+}

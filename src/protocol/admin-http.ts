@@ -1,0 +1,135 @@
+import Type from 'typebox'
+import { Count, Cursor, Identity, Name, PageLimit, Prefix, TimeMs, UserPage, Writers } from './fields.ts'
+import type { HttpRoute } from './http.ts'
+import { limits } from './limits.ts'
+
+const Nothing = Type.Null({ description: 'done' })
+const ByName = Type.Object({ username: Name })
+/** SHA-256 of an invite's text, base64url. */
+const InviteId = Type.String({ pattern: '^[A-Za-z0-9_-]{43}$', description: 'what an invite is called: not its text' })
+const NextPage = Type.Union([Type.String(), Type.Null()])
+
+const Invite = Type.Object({ id: InviteId, expiresAt: TimeMs, usedBy: Type.Union([Name, Type.Null()]) })
+const Account = Type.Object({
+  username: Name,
+  identity: Identity,
+  registeredAt: TimeMs,
+  lastSeenAt: TimeMs,
+  online: Type.Boolean(),
+  blocked: Type.Boolean(),
+  deleted: Type.Boolean({ description: 'mail and keys are gone, the name is kept for its key' }),
+  writers: Writers,
+  sessions: Count,
+  queue: Type.Object({ messages: Count, bytes: Count, oldestAt: Type.Union([TimeMs, Type.Null()]) }),
+})
+const Node = Type.Object({
+  node: Type.String(),
+  leaseEndsAt: TimeMs,
+  listening: Count,
+  self: Type.Boolean({ description: 'the node that answers' }),
+})
+
+/** What an operator may do with `ADMIN_TOKEN`: docs/PROTOCOL.md section 11. The key of a route is its act in the audit log. */
+export const adminRoutes = {
+  createInvite: {
+    method: 'POST',
+    path: '/v1/admin/invites',
+    summary: 'An invite for one user; its text is told here and nowhere else',
+    schema: {
+      body: Type.Object({
+        expiresIn: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: limits.maxInviteTtlS,
+            default: limits.inviteTtlS,
+            description: 'seconds',
+          }),
+        ),
+      }),
+      response: { 201: Type.Object({ invite: Type.String(), id: InviteId, expiresAt: TimeMs }) },
+    },
+  },
+  listInvites: {
+    method: 'GET',
+    path: '/v1/admin/invites',
+    summary: 'Invites that have not expired, the next to expire first',
+    schema: {
+      querystring: Type.Object({
+        limit: Type.Optional(PageLimit),
+        cursor: Type.Optional(Type.String({ pattern: '^\\d{16} [A-Za-z0-9_-]{43}$' })),
+      }),
+      response: { 200: Type.Object({ invites: Type.Array(Invite), cursor: NextPage }) },
+    },
+  },
+  revokeInvite: {
+    method: 'DELETE',
+    path: '/v1/admin/invites/:id',
+    summary: 'It lets nobody in any more',
+    schema: { params: Type.Object({ id: InviteId }), response: { 204: Nothing } },
+  },
+  listUsers: {
+    method: 'GET',
+    path: '/v1/admin/users',
+    summary: 'A page of users, sorted by name',
+    schema: {
+      querystring: Type.Object({
+        online: Type.Optional(Type.Boolean()),
+        prefix: Type.Optional(Prefix),
+        limit: Type.Optional(PageLimit),
+        cursor: Type.Optional(Cursor),
+      }),
+      response: { 200: Type.Object(UserPage) },
+    },
+  },
+  inspectUser: {
+    method: 'GET',
+    path: '/v1/admin/users/:username',
+    summary: 'One user: its state, and how many envelopes wait for it, how large and how old',
+    schema: { params: ByName, response: { 200: Account } },
+  },
+  blockUser: {
+    method: 'PUT',
+    path: '/v1/admin/users/:username/block',
+    summary: 'It cannot log in, its sessions end everywhere, nobody can write to it; what waits stays',
+    schema: { params: ByName, response: { 200: Type.Object({ sessionsEnded: Count }) } },
+  },
+  unblockUser: {
+    method: 'DELETE',
+    path: '/v1/admin/users/:username/block',
+    summary: 'It may log in again',
+    schema: { params: ByName, response: { 204: Nothing } },
+  },
+  deleteUser: {
+    method: 'DELETE',
+    path: '/v1/admin/users/:username',
+    summary: 'Mail, keys and sessions go, the name stays reserved for its key',
+    schema: { params: ByName, response: { 204: Nothing } },
+  },
+  releaseName: {
+    method: 'DELETE',
+    path: '/v1/admin/users/:username/key',
+    summary: 'For a lost key: deletes the user and frees its name for another key',
+    schema: { params: ByName, response: { 204: Nothing } },
+  },
+  endSessions: {
+    method: 'DELETE',
+    path: '/v1/admin/users/:username/sessions',
+    summary: 'Ends every login of a user, which may log in again',
+    schema: { params: ByName, response: { 200: Type.Object({ count: Count }) } },
+  },
+  listNodes: {
+    method: 'GET',
+    path: '/v1/admin/nodes',
+    summary: 'Nodes with a lease, and how many inboxes each holds',
+    schema: { response: { 200: Type.Object({ nodes: Type.Array(Node) }) } },
+  },
+  drainNode: {
+    method: 'PUT',
+    path: '/v1/admin/nodes/:node/drain',
+    summary: 'It closes its sockets, takes nothing new and is not ready, until its process is ended',
+    schema: {
+      params: Type.Object({ node: Type.String({ maxLength: 64 }) }),
+      response: { 202: Type.Object({ node: Type.String() }) },
+    },
+  },
+} as const satisfies Record<string, Omit<HttpRoute, 'auth'>>

@@ -1,0 +1,21 @@
+import Type, { type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { limits } from './limits.ts'
+
+export const Capability = Type.String({
+  pattern: '^[a-z0-9][a-z0-9._-]{0,31}$',
+  description: 'what an agent can do, as a tag: 1 to 32 of a-z 0-9 . _ -, first a letter or digit',
+})
+
+/** What an agent says of itself: docs/E2E.md section 14. Members that are not known are ignored. */
+export const CardContent = Type.Object({
+  title: Type.String({ minLength: 1, maxLength: 80 }),
+  description: Type.Optional(Type.String({ maxLength: 500 })),
+  version: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+  capabilities: Type.Array(Capability, { maxItems: limits.maxCapabilities, uniqueItems: true }),
+  acceptsRequests: Type.Boolean(),
+})
+export type CardContent = Static<typeof CardContent>
+
+const validator = Compile(CardContent)
+export const isCardContent = (value: unknown): value is CardContent => validator.Check(value)

@@ -1,0 +1,52 @@
+import { isIP, isIPv4, isIPv6 } from 'node:net'
+
+/** Bits of an IPv6 address that its owner has no say in: whoever has one /64 has all of it. */
+const networkGroups = 4
+
+/**
+ * Whom an IP address counts as: an IPv4 address as itself, however it is written; an IPv6 address as its /64. What is no address, as a
+ * careless proxy may pass on, counts as one.
+ */
+export function addressKey(ip: string): string {
+  const [bare = ''] = ip.split('%', 1)
+  if (isIPv4(bare)) return bare
+  if (!isIPv6(bare)) return 'unknown'
+  const groups = groupsOf(bare)
+  return mappedIPv4(groups) ?? `${groups.slice(0, networkGroups).map(hex).join(':')}::/64`
+}
+
+const hex = (group: number): string => group.toString(16)
+
+/** The eight numbers of a valid IPv6 address. */
+function groupsOf(ip: string): number[] {
+  const [head = '', tail] = ip.split('::')
+  const before = partsOf(head)
+  const after = tail === undefined ? [] : partsOf(tail)
+  return [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after]
+}
+
+const partsOf = (text: string): number[] => (text === '' ? [] : text.split(':').flatMap(part))
+
+/** One group, or two of an IPv4 address at the end. */
+function part(text: string): number[] {
+  if (!text.includes('.')) return [Number.parseInt(text, 16)]
+  const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number)
+  return [a * 256 + b, c * 256 + d]
+}
+
+/** `::ffff:a.b.c.d` is how a socket that takes both kinds writes an IPv4 address. */
+function mappedIPv4(groups: readonly number[]): string | undefined {
+  if (groups.slice(0, 5).some(group => group !== 0) || groups[5] !== 0xffff) return undefined
+  return groups
+    .slice(6)
+    .flatMap(group => [group >> 8, group & 255])
+    .join('.')
+}
+
+/** Whether it is an address, or one with the length of a prefix: a CIDR. */
+export function isNetwork(text: string): boolean {
+  const [ip = '', length, ...rest] = text.split('/')
+  const version = isIP(ip)
+  if (version === 0 || rest.length > 0) return false
+  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (version === 4 ? 32 : 128))
+}

@@ -1,0 +1,91 @@
+import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
+import { parseRecipient, type Username } from '../../protocol/names.ts'
+import type { RelayNode } from '../relay-node.ts'
+import { generateSecret, hashSecret } from '../secrets.ts'
+import type { AccountView, Invite, NodeView } from '../store/administration.ts'
+import { endSessions } from './own-sessions.ts'
+
+const unknownUser = () => new ProtocolError('unknown_user', 'no such user')
+
+/** Neither begins as an option would: both are typed on command lines. */
+function generateInvite(): { invite: string; id: string } {
+  for (;;) {
+    const invite = generateSecret()
+    const id = hashSecret(invite)
+    if (!invite.startsWith('-') && !id.startsWith('-')) return { invite, id }
+  }
+}
+
+/** A new invite, which lets one user register. Its text is told once; nodes keep its hash. */
+export async function createInvite(
+  { store }: RelayNode,
+  expiresInS: number = limits.inviteTtlS,
+): Promise<{ invite: string; id: string; expiresAt: number }> {
+  const { invite, id } = generateInvite()
+  await store.addInvite(id, expiresInS * 1_000)
+  return { invite, id, expiresAt: store.now() + expiresInS * 1_000 }
+}
+
+export function listInvites(
+  { store }: RelayNode,
+  { limit = limits.defaultPage, cursor }: { limit?: number | undefined; cursor?: string | undefined },
+): Promise<{ invites: Invite[]; cursor: string | null }> {
+  return store.admin.listInvites({ limit, ...(cursor && { cursor }) })
+}
+
+/** @throws {ProtocolError} `not_found` */
+export async function revokeInvite({ store }: RelayNode, id: string): Promise<void> {
+  if (!(await store.admin.revokeInvite(id))) throw new ProtocolError('not_found', 'no such invite')
+}
+
+/** @throws {ProtocolError} `unknown_user` */
+export async function inspectUser(
+  { store }: RelayNode,
+  username: Username,
+): Promise<AccountView & { sessions: number }> {
+  const [account, sessions] = await Promise.all([store.admin.findAccount(username), store.listSessions(username)])
+  if (!account) throw unknownUser()
+  return { ...account, sessions: sessions.length }
+}
+
+/** First nobody logs in any more, then those that are logged in end. @throws {ProtocolError} `unknown_user` */
+export async function blockUser(node: RelayNode, username: Username): Promise<{ sessionsEnded: number }> {
+  if (!(await node.store.admin.block(username))) throw unknownUser()
+  return { sessionsEnded: await endSessions(node, username) }
+}
+
+/** @throws {ProtocolError} `unknown_user` */
+export async function unblockUser({ store }: RelayNode, username: Username): Promise<void> {
+  if (!(await store.admin.unblock(username))) throw unknownUser()
+}
+
+/** Mail, keys and sessions go; the name stays reserved for its key. @throws {ProtocolError} `unknown_user` */
+export async function removeUser({ store }: RelayNode, username: Username): Promise<void> {
+  if (!(await store.admin.findAccount(username))) throw unknownUser()
+  await store.deleteUser(username)
+}
+
+/**
+ * For an agent that has lost its key: deletes what it had, which nobody can read any more, and frees the name for a new key. Whoever
+ * knew the old key is told by its own client.
+ * @throws {ProtocolError} `unknown_user`; `unavailable` while the deletion is under way elsewhere
+ */
+export async function releaseName(node: RelayNode, username: Username): Promise<void> {
+  await removeUser(node, username)
+  const outcome = await node.store.admin.releaseName(username)
+  if (outcome === 'live') throw new ProtocolError('unavailable', 'its deletion is not complete', { retryAfter: 1 })
+}
+
+export async function listNodes({ store }: RelayNode): Promise<(NodeView & { self: boolean })[]> {
+  const nodes = await store.admin.listNodes()
+  return nodes.map(view => ({ ...view, self: view.node === store.nodeId }))
+}
+
+/** @throws {ProtocolError} `not_found` */
+export async function drainNode({ store }: RelayNode, node: string): Promise<void> {
+  if (!(await store.admin.drain(node))) throw new ProtocolError('not_found', 'no such node')
+}
+
+/** @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain */
+export const parseTarget = ({ config }: RelayNode, name: string): Username => parseRecipient(name, config.domain)

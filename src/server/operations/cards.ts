@@ -1,0 +1,36 @@
+import { decodeCard } from '../../crypto/card.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
+import type { Username } from '../../protocol/names.ts'
+import type { RelayNode } from '../relay-node.ts'
+import type { StoredCard } from '../store/cards.ts'
+import { checkOwner, ownerOf, readSigned } from './signed.ts'
+import { getUser } from './users.ts'
+
+/**
+ * Takes a card from its owner once its signature is right, by the key the name is registered with; takes the one there away where none is given.
+ * @throws {ProtocolError} `bad_frame`, `conflict` for a card older than the one here
+ */
+export async function publishCard(node: RelayNode, username: Username, text: string | undefined): Promise<void> {
+  const stored = text === undefined ? null : await toStored(node, username, text)
+  if ((await node.store.cards.publishCard(username, stored)) === 'conflict') {
+    throw new ProtocolError('conflict', 'the card is older than the one here')
+  }
+}
+
+/** @throws {ProtocolError} `not_found` where there is none; what `getUser` throws */
+export async function fetchCard(
+  node: RelayNode,
+  own: Username,
+  name: string,
+): Promise<{ username: Username; card: string }> {
+  const { username } = await getUser(node, own, name)
+  const card = await node.store.cards.findCard(username)
+  if (card === null) throw new ProtocolError('not_found', 'the user has published no card')
+  return { username, card }
+}
+
+async function toStored(node: RelayNode, username: Username, text: string): Promise<StoredCard> {
+  const card = readSigned('card', text, decodeCard)
+  checkOwner('card', card, await ownerOf(node, username))
+  return { text, counter: card.seq, capabilities: card.content.capabilities }
+}

@@ -1,0 +1,45 @@
+import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
+import { parseRecipient, type Username } from '../../protocol/names.ts'
+import type { RelayNode } from '../relay-node.ts'
+import type { PeerRule, Writers } from '../store/privacy.ts'
+
+/** Who may write to a user; said anew first where it is given. */
+export async function privacy(
+  { store }: RelayNode,
+  own: Username,
+  writers?: Writers | undefined,
+): Promise<{ writers: Writers }> {
+  if (writers === undefined) return { writers: await store.privacy.readWriters(own) }
+  await store.privacy.setWriters(own, writers)
+  return { writers }
+}
+
+/**
+ * Allows or blocks one other user, whether there is one of that name or not; `none` takes it back.
+ * @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain, `conflict` when the list is full
+ */
+export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
+  { store, config }: RelayNode,
+  own: Username,
+  name: string,
+  rule: Rule,
+): Promise<{ username: Username; rule: Rule }> {
+  const username = parseRecipient(name, config.domain)
+  if ((await store.privacy.setRule(own, username, rule === 'none' ? null : rule)) === 'full') {
+    throw new ProtocolError(
+      'conflict',
+      `the list is full: ${limits.maxRules} others are on it; take somebody off it first`,
+    )
+  }
+  return { username, rule }
+}
+
+/** A page of what a user said of others, sorted by name. */
+export function listRules(
+  { store }: RelayNode,
+  own: Username,
+  { limit = limits.defaultPage, cursor }: { limit?: number | undefined; cursor?: string | undefined },
+): Promise<{ rules: PeerRule[]; cursor: string | null }> {
+  return store.privacy.listRules(own, { limit, ...(cursor && { cursor }) })
+}

@@ -1,0 +1,43 @@
+import { CryptoError } from '../../crypto/errors.ts'
+import { type IdentityKey, trustedIdentityKey } from '../../crypto/identity.ts'
+import type { Verify } from '../../crypto/primitives.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
+import { formatAddress, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { verifyEd25519 } from '../ed25519.ts'
+import type { RelayNode } from '../relay-node.ts'
+import { decodeField } from './session.ts'
+
+/** Whom something that was signed is of. */
+export type Owner = { readonly address: string; readonly identity: IdentityKey }
+
+/** A user, with the key its name is registered with. @throws {ProtocolError} `unauthorized` when the user is gone */
+export async function ownerOf(node: RelayNode, username: Username): Promise<Owner> {
+  const user = await node.store.findUser(username)
+  if (!user) throw new ProtocolError('unauthorized', 'the user is gone')
+  const identity = trustedIdentityKey(decodeBase64Url(user.identity))
+  return { address: formatAddress(username, node.config.domain), identity }
+}
+
+/** What stands in a field, once its form and signature are right. @throws {ProtocolError} `bad_frame` */
+export function readSigned<Signed>(
+  field: string,
+  text: string,
+  decode: (bytes: Uint8Array, verify: Verify) => Signed,
+): Signed {
+  const bytes = decodeField(field, text)
+  try {
+    return decode(bytes, verifyEd25519)
+  } catch (error) {
+    if (error instanceof CryptoError) throw new ProtocolError('bad_frame', `${field} has a wrong form or signature`)
+    throw error
+  }
+}
+
+/** That it is its owner's who publishes it. @throws {ProtocolError} `bad_frame` */
+export function checkOwner(field: string, signed: Owner, owner: Owner): void {
+  if (signed.address !== owner.address) throw new ProtocolError('bad_frame', `${field} is for another address`)
+  if (encodeBase64Url(signed.identity) !== encodeBase64Url(owner.identity)) {
+    throw new ProtocolError('bad_frame', `${field} is of another identity key`)
+  }
+}

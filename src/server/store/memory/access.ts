@@ -1,0 +1,34 @@
+import type { Username } from '../../../protocol/names.ts'
+import type { Rule, Writers } from '../privacy.ts'
+
+/** Who may write to a user: the model of `access.lua` and what belongs to it. */
+export class MemoryAccess {
+  /** An operator blocked the name; outlives the user. */
+  closed = false
+  writers: Writers = 'anyone'
+  readonly rules = new Map<Username, Rule>()
+
+  mayWrite(from: Username): boolean {
+    if (this.closed) return false
+    const rule = this.rules.get(from)
+    if (this.writers === 'anyone') return rule !== 'blocked'
+    return rule === 'allowed' || (this.writers === 'contacts' && rule === 'contact')
+  }
+
+  setWriters(writers: Writers): void {
+    this.writers = writers
+    if (writers === 'contacts') return
+    for (const [peer, rule] of this.rules) if (rule === 'contact') this.rules.delete(peer)
+  }
+
+  noteContact(to: Username, maxRules: number): void {
+    if (this.writers !== 'contacts' || this.rules.has(to) || this.rules.size >= maxRules) return
+    this.rules.set(to, 'contact')
+  }
+
+  /** What the user decided goes with it. */
+  clear(): void {
+    this.writers = 'anyone'
+    this.rules.clear()
+  }
+}

@@ -1,0 +1,17 @@
+-- Removes what is past its ttl from an inbox, a bounded part at a time. Several sweepers may believe that they hold the lock: the
+-- lower fencing number loses.
+-- KEYS: 1 meta, 2 inbox, 3 share
+-- ARGV: 1 fencing number
+-- Returns "overtaken", "leaving" (a deletion stopped half way), "more" (call again), or when to look again: ms since 1970, or ""
+local fence, leaving = unpack(redis.call('HMGET', KEYS[1], 'sweepFence', 'leaving'))
+if (tonumber(fence) or 0) > tonumber(ARGV[1]) then return 'overtaken' end
+redis.call('HSET', KEYS[1], 'sweepFence', ARGV[1])
+if leaving then return 'leaving' end
+if not sweep({ meta = KEYS[1], inbox = KEYS[2], share = KEYS[3] }, clock()) then return 'more' end
+local expires = redis.call('HGET', KEYS[1], 'expires')
+if expires then
+  redis.call('HSET', KEYS[1], 'due', expires)
+else
+  redis.call('HDEL', KEYS[1], 'due')
+end
+return expires or ''

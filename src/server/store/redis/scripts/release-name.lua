@@ -1,0 +1,9 @@
+-- Frees the name of a deleted user for any key. Its numbers go on; what its client reserved was of the key that goes.
+-- KEYS: 1 user, 2 meta
+-- Returns "unknown", "live" (not deleted, or not wholly) or "released".
+local identity, deleted = unpack(redis.call('HMGET', KEYS[1], 'identity', 'deleted'))
+if not identity then return 'unknown' end
+if not deleted or redis.call('HEXISTS', KEYS[2], 'leaving') == 1 then return 'live' end
+redis.call('DEL', KEYS[1])
+redis.call('HDEL', KEYS[2], 'reserved')
+return 'released'

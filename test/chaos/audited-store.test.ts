@@ -1,0 +1,50 @@
+import t from 'tap'
+import type { AuditEvent } from '../../chaos/history.ts'
+import { auditStore } from '../../chaos/processes/audited-store.ts'
+import { parseUsername } from '../../src/protocol/names.ts'
+import { StoreUnavailableError } from '../../src/server/store/store.ts'
+import { openTestStore, withFaults } from '../fixtures/running-node.ts'
+
+const alice = parseUsername('alice')
+const bob = parseUsername('bob')
+const owner = (connection: string) => ({ kind: 'socket', connection, instance: '' }) as const
+const item = { stream: 's', from: alice, to: bob, id: 'one', kind: 'message', body: 'AAAA', ttlMs: 60_000 } as const
+
+t.test('what a node does to inboxes, names and challenges is noted with its outcome', async t => {
+  const events: AuditEvent[] = []
+  const store = auditStore(openTestStore(), event => events.push(event))
+  t.teardown(() => store.close())
+  await store.register(bob, 'key', { kind: 'open' })
+  const [stored] = await store.append([item])
+  await store.append([item, { ...item, to: parseUsername('nobody') }])
+  const first = await store.claim(bob, owner('1'))
+  const second = await store.claim(bob, owner('2'))
+  if (first === 'conflict' || second === 'conflict' || stored?.status !== 'stored') throw new Error('not as told')
+  await store.ack(first.claim, stored.seq)
+  await store.read(second.claim, 0, { maxItems: 1, maxBytes: 1 })
+  await store.putChallenge('nonce', bob, 60_000)
+  await Promise.all([store.takeChallenge('nonce', bob), store.takeChallenge('nonce', bob)])
+
+  t.match(events, [
+    { op: 'register', user: bob, identity: 'key', outcome: 'created' },
+    { op: 'append', to: bob, from: alice, frame: 'one', seq: stored.seq, repeated: false },
+    { op: 'append', to: bob, frame: 'one', seq: stored.seq, repeated: true },
+    { op: 'claim', user: bob, connEpoch: first.claim.epoch },
+    { op: 'claim', user: bob, connEpoch: second.claim.epoch },
+    { op: 'ack', user: bob, connEpoch: first.claim.epoch, outcome: 'stale' },
+    { op: 'read', user: bob, connEpoch: second.claim.epoch, outcome: 'read' },
+    { op: 'challenge', nonce: 'nonce', taken: true },
+    { op: 'challenge', nonce: 'nonce', taken: false },
+  ])
+  t.equal(events.length, 9)
+  t.ok(events.every(({ tm, end, node }) => tm <= end && node === store.nodeId))
+})
+
+t.test('a call whose outcome is not known is not noted, and fails as before', async t => {
+  const events: AuditEvent[] = []
+  const broken = withFaults(openTestStore(), { append: () => Promise.reject(new StoreUnavailableError('away')) })
+  const store = auditStore(broken, event => events.push(event))
+  t.teardown(() => store.close())
+  await t.rejects(store.append([item]), StoreUnavailableError)
+  t.same(events, [])
+})

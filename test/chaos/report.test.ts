@@ -1,0 +1,46 @@
+import t from 'tap'
+import { check } from '../../chaos/checker/check.ts'
+import { describeRun, judge, summarize } from '../../chaos/report.ts'
+import { alice, at, bob, evidenceOf, exchange, message, numberAt, sentAt } from '../fixtures/chaos/evidence.ts'
+
+const fault = (from: number, to: number, landed: string | null) => ({ name: 'kill-node', from, to, landed }) as const
+
+t.test('a run in which no fault landed, or few sends met one, says nothing', async t => {
+  const verdictOf = (...faults: ReturnType<typeof fault>[]) => {
+    const evidence = evidenceOf({ faults })
+    return judge(check(evidence), summarize(evidence))
+  }
+  t.equal(verdictOf(), 'unknown')
+  t.equal(verdictOf(fault(sentAt, sentAt + 50, null)), 'unknown')
+  t.equal(verdictOf(fault(sentAt + 50, sentAt + 60, 'killed')), 'unknown')
+  t.equal(verdictOf(fault(sentAt, sentAt + 50, 'killed')), 'pass')
+})
+
+t.test('what is broken is broken, whatever landed', async t => {
+  const evidence = evidenceOf({ leaks: ['a log'] })
+  t.equal(judge(check(evidence), summarize(evidence)), 'broken')
+  t.match(
+    describeRun(evidence, summarize(evidence), check(evidence)),
+    /BROKEN I14.*: 1 times\n {2}plaintext is in a log/,
+  )
+})
+
+t.test('sends are counted, and timed from call to acceptance and to showing', async t => {
+  const open = at(4_000, alice, { ev: 'invoke', cid: 'alice/1/9', rcpt: bob, h: 'h' })
+  const repeated = at(3_500, bob, {
+    ev: 'push',
+    conn: '1.2',
+    connEpoch: numberAt(12),
+    sender: alice,
+    frame: 'frame 1',
+    seq: numberAt(sentAt + 2),
+    prev: 0,
+    h: 'body 1',
+  })
+  const history = [...exchange(), ...message(2_000, 2), repeated, open].sort((a, b) => a.tm - b.tm)
+  const summary = summarize(evidenceOf({ history }))
+  t.match(summary, { sent: 3, accepted: 2, refused: 0, unknown: 1, shown: 2, repeatedPushes: 0.5 })
+  t.match(summary.latencies[4], { phase: 'after', what: 'accepted', count: 2, p50: 4, p99: 4 })
+  t.match(summary.latencies[5], { phase: 'after', what: 'shown', count: 2, p50: 7 })
+  t.same(summary.outages, [1_900])
+})

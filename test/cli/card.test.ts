@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { failureOf, jsonLines } from '../fixtures/cli.ts'
+import { openCliWorld } from '../fixtures/cli-world.ts'
+import { startTestNode } from '../fixtures/running-node.ts'
+
+t.test('a card is published from options or a file, shown, found by capability, and taken away', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const { run, register, home } = await openCliWorld(t, wsUrl)
+  await register('alice', 'bob')
+  t.equal(failureOf(await run('bob', ['card', 'alice', '--json'])), '3 not_found')
+  const options = [
+    '--title',
+    'Evil \x1b[2J',
+    '--description',
+    'line\nline',
+    '--capability',
+    'translate',
+    'de',
+    '--requests',
+  ]
+  const published = await run('alice', ['card', ...options, '--json'])
+  t.match(jsonLines(published.stdout), [
+    { title: 'Evil \x1b[2J', capabilities: ['translate', 'de'], verified: 'verified' },
+  ])
+  const shown = await run('bob', ['card', 'alice'])
+  t.match(shown, {
+    code: 0,
+    stdout: /^alice {2}Evil \\x1b\[2J\n {2}line\n {2}line\n {2}can: translate, de\n {2}answers requests\n/,
+  })
+  t.match(shown.stdout, /its own words; never met/)
+  t.notOk(shown.stdout.includes('\x1b'), 'what somebody else wrote does nothing to a terminal')
+  t.match(jsonLines((await run('bob', ['users', '--capability', 'de', '--json'])).stdout), [
+    { username: 'alice', card: {} },
+  ])
+  t.equal((await run('bob', ['users', '--capability', 'fr'])).stdout, '')
+
+  const file = join(home, 'card.json')
+  await writeFile(file, JSON.stringify({ title: 'Alice', version: '2.0', capabilities: [], acceptsRequests: false }))
+  t.match(await run('alice', ['card', '--file', file]), {
+    code: 0,
+    stdout: /^alice {2}Alice 2\.0\n {2}answers no requests/,
+  })
+  t.match(await run('alice', ['card', '--remove']), { code: 0, stdout: /taken away/ })
+  t.equal(failureOf(await run('alice', ['card', '--json'])), '3 not_found')
+})
+
+t.test('a card that may not be is a usage error that says what may', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const { run, register, home } = await openCliWorld(t, wsUrl)
+  await register('alice')
+  const file = join(home, 'card.json')
+  await writeFile(file, '{"title":"x"}')
+  const wrong: [string[], RegExp][] = [
+    [['--capability', 'code'], /needs a --title/],
+    [['--title', 'x', '--capability', 'No Tag'], /16 tags/],
+    [['--file', file], /does not fit: title/],
+    [['--file', join(home, 'none.json')], /no JSON that can be read/],
+    [['--file', file, '--title', 'x'], /leave the other options out/],
+    [['bob', '--title', 'x'], /only the own card/],
+  ]
+  for (const [args, text] of wrong)
+    t.match(await run('alice', ['card', ...args]), { code: 2, stderr: text }, args.join(' '))
+})

@@ -1,0 +1,107 @@
+import t from 'tap'
+import { jsonError, jsonLines, runCli } from '../fixtures/cli.ts'
+import { openCliWorld } from '../fixtures/cli-world.ts'
+import { startLyingNode } from '../fixtures/lying-node.ts'
+import { startNodeProcess } from '../fixtures/node.ts'
+
+t.test('the commands of two agents', async t => {
+  const { wsUrl } = await startNodeProcess(t)
+  const { run, register } = await openCliWorld(t, wsUrl)
+
+  t.test('register says who one is, and whoami again, without a server', async t => {
+    const registered = await run('anna', ['register', 'anna', '--json'])
+    t.match(registered, { code: 0, stderr: '' })
+    const [account] = jsonLines(registered.stdout)
+    t.match(account, { username: 'anna', domain: 'localhost', address: 'anna@localhost', identity: /^[\w-]{43}$/ })
+    const env = { AIMESSAGE_SERVER: 'ws://127.0.0.1:1' }
+    t.same(jsonLines((await run('anna', ['whoami', '--json'], { env })).stdout), [account])
+    const human = await run('anna', ['whoami'], { env })
+    t.match(human.stdout, /^anna@localhost\nidentity key [\w-]{43}\n/)
+    t.notMatch(human.stdout, '\x1b', 'no colours in a pipe')
+  })
+
+  t.test('registering the same name again is a login', async t => {
+    t.match(await run('anna', ['register', 'anna']), { code: 0, stdout: /^registered anna@localhost\n/ })
+  })
+
+  await register('alice', 'bob')
+
+  t.test('a message goes out as an argument, and arrives', async t => {
+    const sent = await run('alice', ['send', 'bob', 'hello, bob'])
+    t.match(sent, { code: 0, stdout: /^sent [\w-]{22} to bob, who is away: it waits\n$/, stderr: '' })
+    t.match(await run('bob', ['recv']), { code: 0, stdout: /^alice {2}\S+ \S+Z {2}first-use\n {4}hello, bob\n$/ })
+  })
+
+  t.test('standard input goes out byte for byte', async t => {
+    const text = 'two\nlines \x1b[31m\u202e\u{1f680}\n'
+    t.equal((await run('alice', ['send', 'bob'], { input: text })).code, 0)
+    const bytes = Uint8Array.of(0x00, 0xff, 0xfe)
+    const sent = await run('alice', ['send', 'bob@localhost', '--json', '--ttl', '60'], { input: bytes })
+    const [accepted] = jsonLines(sent.stdout)
+    t.match(accepted, { id: /^[\w-]{22}$/, to: 'bob@localhost', seq: Number, queued: true })
+
+    const received = await run('bob', ['recv', '--json'])
+    t.equal(received.code, 0)
+    for (const line of jsonLines(received.stderr)) t.match(line, { event: String })
+    t.notMatch(received.stdout.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
+    const [first, second] = jsonLines(received.stdout)
+    t.same(Object.keys(first ?? {}), ['id', 'from', 'body', 'sentAt', 'verified'])
+    t.match(first, { from: 'alice', body: text, verified: 'first-use' })
+    t.match(second, { id: accepted?.id, from: 'alice', bodyBase64: 'AP/+' })
+  })
+
+  t.test('recv shows as many as it is told, once, and waits no longer than it must', async t => {
+    for (const text of ['one', 'two', 'three']) await run('alice', ['send', 'bob', '--', text])
+    const bodies = async (...args: string[]) =>
+      jsonLines((await run('bob', ['recv', '--json', ...args])).stdout).map(({ body }) => body)
+    t.same(await bodies('--count', '1'), ['one'])
+    t.same(await bodies('--wait', '600'), ['two', 'three'], 'all that are there end the wait')
+    t.same(await bodies('--wait', '0.2'), [], 'nothing comes')
+  })
+
+  t.test('recv waits for what comes later', async t => {
+    const [received] = await Promise.all([
+      run('bob', ['recv', '--wait', '600', '--count', '2', '--json']),
+      run('alice', ['send', 'bob', 'late']).then(() => run('alice', ['send', 'bob', 'later'])),
+    ])
+    t.same(
+      jsonLines(received.stdout).map(({ body }) => body),
+      ['late', 'later'],
+    )
+  })
+
+  t.test('users lists by name, prefix and presence', async t => {
+    const names = async (...args: string[]) =>
+      jsonLines((await run('alice', ['users', '--json', ...args])).stdout).map(({ username }) => username)
+    t.same(await names(), ['alice', 'anna', 'bob'])
+    t.same(await names('--prefix', 'a'), ['alice', 'anna'])
+    t.same(await names('--online'), [])
+    t.match((await run('alice', ['users'])).stdout, /^alice +last seen 2\S+ \S+Z\n/)
+  })
+
+  t.test('options stand before the command, or after it', async t => {
+    const result = await runCli(t, ['--server', wsUrl, '--home', '/nonexistent/aimessage', '--json', 'whoami'])
+    t.equal(result.code, 5)
+    t.equal(jsonError(result).code, 'not_registered')
+  })
+
+  t.test('serve says that it is no command of an agent', async t => {
+    t.match(await runCli(t, ['serve', '--help']), { code: 0, stdout: /run a node/ })
+  })
+})
+
+t.test('the login is kept and used again, until logout', async t => {
+  const { wsUrl } = await startNodeProcess(t)
+  const { server, lies } = await startLyingNode(t, wsUrl)
+  const logins: string[] = []
+  lies.toNode = frame => {
+    if (frame.type === 'register') logins.push('register')
+    if (frame.type === 'authenticate') logins.push('signature' in frame ? 'signature' : 'token')
+    return frame
+  }
+  const { run } = await openCliWorld(t, server)
+  for (const args of [['register', 'alice'], ['users'], ['recv'], ['logout'], ['users'], ['users']]) {
+    t.match(await run('alice', args), { code: 0, stderr: '' }, args.join(' '))
+  }
+  t.same(logins, ['register', 'token', 'token', 'token', 'signature', 'token'])
+})

@@ -1,0 +1,87 @@
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import t from 'tap'
+import { openDirectoryStore } from '../../src/client/node.ts'
+import { registerAgent, temporaryDirectory } from '../fixtures/agents.ts'
+import { failureOf, jsonError, runCli } from '../fixtures/cli.ts'
+import { openCliWorld } from '../fixtures/cli-world.ts'
+import { runNodeProcess } from '../fixtures/node.ts'
+import { startTestNode } from '../fixtures/running-node.ts'
+
+t.test('4: nobody answers, or somebody else does', async t => {
+  const { wsUrl, close } = await startTestNode(t)
+  const { run, register } = await openCliWorld(t, wsUrl)
+  await register('alice')
+  await close()
+  const commands = [['send', 'bob', 'hi'], ['recv'], ['listen'], ['users'], ['logout'], ['register', 'alice']]
+  await Promise.all(
+    commands.map(async args =>
+      t.equal(failureOf(await run('alice', [...args, '--json'])), '4 unreachable', args.join(' ')),
+    ),
+  )
+  const website = createServer((_request, response) => response.writeHead(404).end())
+  website.listen(0, '127.0.0.1')
+  await once(website, 'listening')
+  t.teardown(() => website.close())
+  const address = website.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  t.equal(failureOf(await run('alice', ['users', '--json', '--server', `http://127.0.0.1:${port}`])), '4 server_fault')
+})
+
+t.test('5: the local state', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const { run, register, home, directory } = await openCliWorld(t, wsUrl)
+  const commands = [['whoami'], ['send', 'bob', 'hi'], ['recv'], ['listen'], ['users'], ['logout']]
+  await Promise.all(
+    commands.map(async args => {
+      const result = await run('nobody', [...args, '--json'])
+      t.equal(failureOf(result), '5 not_registered', args.join(' '))
+      t.match(jsonError(result).message, /aimessage register NAME --agent nobody/)
+    }),
+  )
+  await register('alice')
+  t.equal(failureOf(await run('alice', ['register', 'carol', '--json'])), '5 already_registered')
+  await writeFile(join(home, 'file'), 'not a directory')
+  t.equal(failureOf(await run('file', ['whoami', '--json'])), '5 state_unreadable')
+  await writeFile(join(directory('alice'), 'state.db'), 'garbage'.repeat(1_000))
+  t.equal(failureOf(await run('alice', ['whoami', '--json'])), '5 state_unreadable')
+})
+
+t.test('5: an agent whose registration never came about', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const { run, directory } = await openCliWorld(t, wsUrl)
+  await registerAgent(t, wsUrl, 'taken')
+  t.equal((await run('half', ['register', 'taken'])).code, 3)
+  const store = await openDirectoryStore(directory('half'))
+  await store.close()
+  t.equal(failureOf(await run('half', ['whoami', '--json'])), '5 not_registered')
+  t.match(await run('half', ['register', 'free']), { code: 0 }, 'and which may try another name')
+})
+
+t.test('2 and 1: a node that cannot start says why', async t => {
+  const { port } = await startTestNode(t)
+  const serve = (env: Record<string, string>) => runCli(t, ['serve'], { env })
+  t.match(await serve({ PORT: 'many' }), { code: 2, stderr: /^PORT must be/ })
+  t.match(await serve({ PORT: String(port) }), { code: 1, stderr: /EADDRINUSE/ })
+  t.match(
+    await runNodeProcess({ PORT: 'many', PATH: process.env.PATH ?? '' }),
+    { code: 2 },
+    'as it does without `serve`',
+  )
+})
+
+t.test('2: a certificate file that is none', async t => {
+  const directory = await temporaryDirectory(t)
+  await writeFile(join(directory, 'none.pem'), 'hello')
+  const { run } = await openCliWorld(t, 'wss://localhost:1')
+  for (const [file, why] of [
+    ['none.pem', /is no PEM file/],
+    ['missing.pem', /does not exist/],
+  ] as const) {
+    const result = await run('alice', ['register', 'alice', '--json', '--ca-file', join(directory, file)])
+    t.equal(failureOf(result), '2 usage')
+    t.match(jsonError(result).message, why)
+  }
+})

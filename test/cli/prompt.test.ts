@@ -1,0 +1,21 @@
+import { PassThrough } from 'node:stream'
+import t from 'tap'
+import { promptSecret } from '../../src/cli/prompt.ts'
+
+const terminal = () => ({ input: new PassThrough(), output: new PassThrough({ encoding: 'utf8' }) })
+
+t.test('a secret is asked for, and nothing of it is shown', async t => {
+  const { input, output } = terminal()
+  const asked = promptSecret('passphrase: ', new AbortController().signal, { input, output })
+  input.write('correct horsf\x7fe\r')
+  t.equal(await asked, 'correct horse')
+  t.equal(output.read(), 'passphrase: \n')
+})
+
+t.test('who is interrupted is not waited for', async t => {
+  const { input, output } = terminal()
+  const ending = new AbortController()
+  const asked = promptSecret('passphrase: ', ending.signal, { input, output })
+  ending.abort()
+  await t.rejects(asked, { name: 'AbortError' })
+})

@@ -1,0 +1,44 @@
+import t from 'tap'
+import { hashSecret } from '../../src/server/secrets.ts'
+import { failureOf, jsonError } from '../fixtures/cli.ts'
+import { openCliWorld } from '../fixtures/cli-world.ts'
+import { startTestNode } from '../fixtures/running-node.ts'
+
+t.test('3: what the server or the client refuses, with its code', async t => {
+  const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite', INBOX_MAX_MESSAGES: '1' })
+  const invites = ['one', 'two', 'three']
+  for (const code of invites) await store.addInvite(hashSecret(code), 60_000)
+  const { run } = await openCliWorld(t, wsUrl)
+  const json = async (agent: string, ...args: string[]) => failureOf(await run(agent, [...args, '--json']))
+
+  t.equal(await json('alice', 'register', 'alice'), '3 forbidden')
+  t.equal(await json('alice', 'register', 'Alice!', '--invite', 'one'), '3 invalid_username')
+  t.match(await run('alice', ['register', 'alice', '--invite', 'one']), { code: 0 })
+  t.equal(await json('other', 'register', 'alice', '--invite', 'two'), '3 username_taken')
+  t.match(await run('bob', ['register', 'bob', '--invite', 'two']), { code: 0 })
+
+  t.equal(await json('alice', 'send', 'nobody', 'hi'), '3 unknown_user')
+  t.equal(await json('alice', 'send', 'bob@elsewhere.example', 'hi'), '3 unknown_user')
+  t.equal(await json('alice', 'send', 'alice', 'hi'), '3 self')
+  const input = new Uint8Array(65_537)
+  t.equal(failureOf(await run('alice', ['send', 'bob', '--json'], { input })), '3 message_too_large')
+  t.match(await run('alice', ['send', 'bob', 'fills it']), { code: 0 })
+  const full = await run('alice', ['send', 'bob', 'too much', '--timeout', '1', '--json'])
+  t.equal(failureOf(full), '3 inbox_full')
+  t.match(jsonError(full).message, /not accepted within 1 s .*kept/)
+  t.match(await run('alice', ['send', 'nobody', 'hi']), {
+    code: 3,
+    stderr: /^aimessage: .*\(unknown_user\)\n$/,
+  })
+})
+
+t.test('3: a server of another domain', async t => {
+  const { wsUrl } = await startTestNode(t, { DOMAIN: 'agents.example' })
+  const { run } = await openCliWorld(t, wsUrl)
+  t.equal(failureOf(await run('alice', ['register', 'alice', '--json'])), '3 domain_mismatch')
+  t.match(await run('alice', ['register', 'alice', '--domain', 'agents.example']), {
+    code: 0,
+    stdout: /alice@agents\.example/,
+  })
+  t.match(await run('alice', ['users']), { code: 0 }, 'the domain of the registration is kept')
+})

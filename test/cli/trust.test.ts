@@ -1,0 +1,93 @@
+import t from 'tap'
+import { openClient, openDirectoryStore } from '../../src/client/node.ts'
+import { openAgentAt, receiveAll } from '../fixtures/agents.ts'
+import { failureOf, jsonLines } from '../fixtures/cli.ts'
+import { openCliWorld } from '../fixtures/cli-world.ts'
+import { startForgetfulNode } from '../fixtures/forgetful-node.ts'
+import { startTestNode } from '../fixtures/running-node.ts'
+
+/** No server is asked. */
+const offline = { env: { AIMESSAGE_SERVER: 'ws://127.0.0.1:1' } }
+
+t.test('verify shows the same number on both sides, and takes what the other side shows', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const { run, register } = await openCliWorld(t, wsUrl)
+  await register('alice', 'bob')
+  t.equal(failureOf(await run('alice', ['verify', 'bob', '--json'])), '5 unknown_peer')
+  t.equal((await run('alice', ['send', 'bob', 'hello'])).code, 0)
+  t.equal((await run('bob', ['recv'])).code, 0)
+
+  const show = async (agent: string, peer: string) =>
+    jsonLines((await run(agent, ['verify', peer, '--json'], offline)).stdout)[0]
+  const [atAlice, atBob] = [await show('alice', 'bob'), await show('bob', 'alice@localhost')]
+  t.match(atAlice, { address: 'bob@localhost', trust: 'first-use', identity: /^[\w-]{43}$/, safetyNumber: /^\d{60}$/ })
+  t.equal(atAlice?.safetyNumber, atBob?.safetyNumber)
+  const groups = String(atBob?.safetyNumber).match(/.{5}/g) ?? []
+  const human = await run('alice', ['verify', 'bob'], offline)
+  t.ok(human.stdout.includes(groups.slice(0, 4).join(' ')))
+  t.match(human.stdout, /aimessage verify bob NUMBER/)
+  t.notMatch(human.stdout, /[█▀▄]/, 'a code is for terminals')
+
+  t.equal(failureOf(await run('alice', ['verify', 'bob', '0'.repeat(60), '--json'], offline)), '3 not_verified')
+  t.match(await show('alice', 'bob'), { trust: 'first-use' })
+  const verified = await run('alice', ['verify', 'bob', groups.join(' '), '--json'], offline)
+  t.match(jsonLines(verified.stdout), [{ trust: 'verified' }])
+  t.match(await run('alice', ['trust', 'bob'], offline), { code: 0, stdout: /nothing to decide/ })
+
+  t.equal((await run('bob', ['send', 'alice', 'it is me'])).code, 0)
+  t.match(jsonLines((await run('alice', ['recv', '--json'])).stdout), [{ body: 'it is me', verified: 'verified' }])
+})
+
+/** Alice has met bob, and now somebody else has his name. */
+async function changedKey(t: Parameters<typeof openCliWorld>[0]) {
+  const { server, forget } = await startForgetfulNode(t)
+  const world = await openCliWorld(t, server)
+  await world.register('alice', 'bob')
+  await world.run('alice', ['send', 'bob', 'hello'])
+  await receiveAll(await openAgentAt(t, server, world.directory('bob')))
+  forget('bob')
+  const other = await openClient({ server, store: await openDirectoryStore(world.directory('other')) })
+  t.teardown(() => other.close())
+  await other.register('bob')
+  await other.send('alice', 'I lost my key')
+  const told = await world.run('alice', ['recv'])
+  return { ...world, other, told }
+}
+
+t.test('a changed key is reported by recv, and trust accepts it', async t => {
+  const { run, other, told } = await changedKey(t)
+  t.match(told, { code: 0, stdout: '', stderr: /the identity key of bob has changed/ })
+  t.equal(failureOf(await run('alice', ['send', 'bob', 'who are you?', '--json'])), '3 identity_changed')
+  const [before] = jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout)
+  t.match(before, { trust: 'changed', seen: { identity: other.account?.identity } })
+  const both = await run('alice', ['verify', 'bob'], offline)
+  t.match(both.stdout, /of the key that is known[\s\S]*of the key that came now[\s\S]*aimessage trust bob --keep/)
+
+  const accepted = await run('alice', ['trust', 'bob', '--json'])
+  t.match(jsonLines(accepted.stdout), [
+    {
+      decision: 'accepted',
+      identity: other.account?.identity,
+      before: { identity: before?.identity, safetyNumber: before?.safetyNumber },
+    },
+  ])
+  t.match(await run('alice', ['send', 'bob', 'welcome back']), { code: 0 })
+})
+
+t.test('trust --keep stays with the old key, without a server', async t => {
+  const { run, other } = await changedKey(t)
+  const kept = await run('alice', ['trust', 'bob', '--keep'], offline)
+  t.match(kept, { code: 0, stdout: /known by its old key[\s\S]*old safety number[\s\S]*new safety number/, stderr: '' })
+  const [now] = jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout)
+  t.equal(now?.trust, 'first-use')
+  t.not(now?.identity, other.account?.identity)
+})
+
+t.test('trust is decided without a server, too, and says so', async t => {
+  const { run, other } = await changedKey(t)
+  const accepted = await run('alice', ['trust', 'bob'], offline)
+  t.match(accepted, { code: 0, stdout: /known by its new key/, stderr: /out of reach.*the decision is kept here/ })
+  t.match(jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout), [
+    { trust: 'first-use', identity: other.account?.identity },
+  ])
+})

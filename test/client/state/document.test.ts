@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { exportCost, openingCost } from '../../../src/client/state/secret.ts'
+import { retryable } from '../../../src/client/state/state-error.ts'
+
+const page = readFileSync(new URL('../../../docs/STATE.md', import.meta.url), 'utf8')
+const section = (heading: string): string => (page.split(`\n## ${heading}\n`)[1] ?? '').split('\n## ')[0] ?? ''
+
+t.test('the page and the table of errors say the same', async t => {
+  const rows = section('Errors').matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (yes|no) \|/gm)
+  const listed = [...rows].flatMap(([, codes = '', retry]) =>
+    [...codes.matchAll(/`(\w+)`/g)].map(([, code = '']) => [code, retry === 'yes']),
+  )
+  t.same(Object.fromEntries(listed), retryable)
+})
+
+t.test('the page states what a guess at a passphrase costs', async t => {
+  const stated = ({ memoryKib, passes, lanes }: typeof openingCost) =>
+    `${memoryKib / 1_024} MiB, ${passes} passes, ${lanes} lane`
+  t.ok(section('Encryption at rest').includes(stated(openingCost)))
+  t.ok(section('Moving house').includes(stated(exportCost)))
+})

@@ -1,0 +1,24 @@
+import t from 'tap'
+import { seededRandom } from '../fixtures/crash/crash-plan.ts'
+import { runSharedAgent } from '../fixtures/crash/shared-agent.ts'
+
+/** `MESSAGES=5000` is the full count. */
+const messages = Number(process.env.MESSAGES ?? 300)
+const kills = Number(process.env.KILLS ?? 2)
+const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
+
+t.setTimeout(120_000 + messages * 120)
+
+t.test('three processes send and one listens for one agent: all arrives, once, in order per sender', async t => {
+  const report = await runSharedAgent(t, { messages, kills: 0, random: seededRandom(seed) })
+  t.comment(`${report.messages} messages in ${Math.round(report.tookMs)} ms`)
+  t.same(report.faults, [])
+})
+
+t.test('the same while they are killed', async t => {
+  t.comment(`SEED=${seed}`)
+  const report = await runSharedAgent(t, { messages, kills, random: seededRandom(seed) })
+  t.comment(`${report.messages} messages, ${report.kills} kills in ${Math.round(report.tookMs)} ms`)
+  t.same(report.faults, [])
+  t.ok(report.kills >= 4 * kills)
+})

@@ -1,0 +1,108 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { parse } from 'yaml'
+import { readConfig, settings } from '../../src/server/config.ts'
+import { startNodeProcess } from '../fixtures/node.ts'
+import { startRedis } from '../fixtures/redis.ts'
+
+const root = new URL('../../', import.meta.url)
+const source = readFileSync(new URL('docker-compose.yml', root), 'utf8')
+const compose = parse(source, { merge: true })
+const { redis, caddy, ...nodes } = compose.services
+
+/** As Compose fills it in where only `DOMAIN` is set. */
+const fillIn = (value: unknown): string =>
+  String(value).replaceAll(/\$\{(\w+)[^}]*\}/g, (_, name) => (name === 'DOMAIN' ? 'agents.example' : ''))
+
+const nodeEnvironment: Record<string, string> = Object.fromEntries(
+  Object.entries(nodes.node1.environment).map(([name, value]) => [name, fillIn(value)]),
+)
+
+t.test('there are three nodes, all alike', async t => {
+  t.same(Object.keys(nodes), ['node1', 'node2', 'node3'])
+  for (const node of Object.values(nodes)) t.same(node, nodes.node1)
+})
+
+t.test('a node is given every setting, and nothing that it does not know', async t => {
+  t.same(Object.keys(nodeEnvironment).sort(), Object.keys(settings).sort())
+})
+
+t.test('.env may set what .env.example lists, and only DOMAIN must be', async t => {
+  const used = [...source.matchAll(/\$\{(\w+)/g)].map(([, name]) => String(name))
+  t.same(
+    used.filter(name => !Object.keys(settings).includes(name)),
+    [],
+  )
+  t.same(new Set([...source.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name)), new Set(['DOMAIN']))
+})
+
+t.test('a node accepts that configuration', async t => {
+  t.match(readConfig({ ...nodeEnvironment, NODE_ENV: 'production' }), {
+    domain: 'agents.example',
+    host: '0.0.0.0',
+    store: { kind: 'redis', url: 'redis://redis:6379' },
+  })
+})
+
+t.test('only Caddy can be reached from outside', async t => {
+  const published = Object.entries<{ ports?: unknown }>(compose.services).filter(([, { ports }]) => ports)
+  t.same(
+    published.map(([name]) => name),
+    ['caddy'],
+  )
+  t.same(caddy.ports, ['80:80', '443:443'])
+})
+
+t.test('everything is started again, and watched', async t => {
+  for (const [name, service] of Object.entries<{ restart: string; build?: string; healthcheck?: object }>(
+    compose.services,
+  )) {
+    t.equal(service.restart, 'unless-stopped', name)
+    t.ok(service.healthcheck ?? service.build === '.', `${name} has a health check, of its own or of the image`)
+  }
+  t.same(nodes.node1.depends_on, { redis: { condition: 'service_healthy' } })
+})
+
+t.test('images of others are one exact version', async t => {
+  for (const { image } of [redis, caddy]) t.match(image, /^[a-z]+:\d+\.\d+\.\d+-alpine$/)
+})
+
+t.test('what is mounted is there', async t => {
+  for (const volume of [...redis.volumes, ...caddy.volumes]) {
+    const [from = ''] = String(volume).split(':')
+    t.ok(from.startsWith('./') ? existsSync(fileURLToPath(new URL(from, root))) : from in compose.volumes, from)
+  }
+})
+
+t.test('Caddy knows the nodes', async t => {
+  const caddyfile = readFileSync(new URL('Caddyfile', root), 'utf8')
+  const [, upstreams = ''] = /\{\$NODES:([^}]*)\}/.exec(caddyfile) ?? []
+  t.same(
+    upstreams.split(' '),
+    Object.keys(nodes).map(name => `${name}:${nodeEnvironment.PORT}`),
+  )
+})
+
+t.test('its Redis keeps what it accepted, and a node finds nothing unwise about it', async t => {
+  const { url, cli } = await startRedis(t, { config: redisConfig(redis.command) })
+  for (const [name, value] of Object.entries({
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    'maxmemory-policy': 'noeviction',
+    'stream-node-max-bytes': '1024',
+  })) {
+    t.match(JSON.stringify(await cli('config', 'get', name)), `"${value}"`, name)
+  }
+  const node = await startNodeProcess(t, { REDIS_URL: url })
+  t.same(
+    node.logs().filter(line => !line.includes('"level":30')),
+    [],
+  )
+})
+
+/** `redis-server --name value …` */
+function redisConfig([, ...args]: string[]): Record<string, string> {
+  const pairs = args.flatMap((arg, at) => (arg.startsWith('--') ? [[arg.slice(2), args[at + 1] ?? '']] : []))
+  return Object.fromEntries(pairs)
+}

@@ -1,0 +1,94 @@
+import t, { type Test } from 'tap'
+import { bundleCli } from '../fixtures/bundle-cli.ts'
+import { jsonLines, type RunningCli } from '../fixtures/cli.ts'
+import { type CliWorld, openCliWorld } from '../fixtures/cli-world.ts'
+import { startDeployment } from '../fixtures/deployment.ts'
+import { runSenderProcess } from '../fixtures/sender-process.ts'
+
+/** Most come from one process that sends them in a burst, some from a command each. */
+const burst = 494
+const commands = 6
+const program = await bundleCli(t)
+const names = ['alice', 'bob'] as const
+type Name = (typeof names)[number]
+const other = (name: Name): Name => (name === 'alice' ? 'bob' : 'alice')
+const texts = (count: number, what: string) => Array.from({ length: count }, (_, index) => `${what} ${index}`)
+
+/** Events that say that somebody was in a listener's way, or that something was not as it should be. */
+const disturbances = [
+  'disconnected',
+  'reconnecting',
+  'replaced',
+  'gap',
+  'reordered',
+  'undecryptable',
+  'failed',
+  'restored',
+  'refused',
+]
+
+async function sendOneByOne(t: Test, world: CliWorld, from: Name): Promise<void> {
+  for (const text of texts(commands, 'single')) {
+    const { code, stderr } = await world.run(from, ['send', other(from), text, '--json'], { program })
+    if (code !== 0) t.fail(`send of ${from}: ${stderr}`)
+  }
+}
+
+async function listAgain(t: Test, world: CliWorld, by: Name): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) {
+    const { code, stdout, stderr } = await world.run(by, ['users', '--online', '--json'], { program })
+    t.equal(code, 0, stderr)
+    t.same(
+      jsonLines(stdout).map(({ username }) => username),
+      names,
+      'both listen',
+    )
+  }
+}
+
+const bodiesOf = (listener: RunningCli): unknown[] => listener.stdout.map(line => JSON.parse(line).body)
+const eventsOf = (listener: RunningCli): unknown[] => listener.stderr.map(line => JSON.parse(line).event)
+
+t.test(
+  'an agent listens, sends and lists users in three processes at once: nobody is in the way of another',
+  async t => {
+    const { servers } = await startDeployment(t, { nodes: 2 })
+    const [north = '', south = ''] = servers
+    const server = { alice: north, bob: south }
+    const world = await openCliWorld(t, north)
+    await world.register(...names)
+    const at = (name: Name) => ({ program, env: { AIMESSAGE_SERVER: server[name] } })
+    const listeners = names.map(name => world.start(name, ['listen', '--json'], at(name)))
+    await Promise.all(listeners.map(listener => listener.until(line => line.includes('"event":"listening"'))))
+
+    await Promise.all(
+      names.flatMap(name => [
+        runSenderProcess(t, {
+          // Not where it listens: an agent may be at several nodes.
+          server: server[other(name)],
+          directory: world.directory(name),
+          to: other(name),
+          texts: texts(burst, 'burst'),
+        }).then(code => t.equal(code, 0, `the sender of ${name}`)),
+        sendOneByOne(t, world, name),
+        listAgain(t, world, name),
+      ]),
+    )
+
+    for (const [at, listener] of listeners.entries()) {
+      await listener.lines(burst + commands)
+      const bodies = bodiesOf(listener)
+      const ofKind = (kind: string) => bodies.filter(body => String(body).startsWith(kind))
+      t.same(ofKind('burst'), texts(burst, 'burst'), `${names[at]} was shown the burst, in order, each once`)
+      t.same(ofKind('single'), texts(commands, 'single'), 'and what the commands sent')
+      t.same(bodies.length, burst + commands, 'and nothing else')
+      t.same(
+        eventsOf(listener).filter(event => disturbances.includes(String(event))),
+        [],
+        'undisturbed',
+      )
+      listener.child.kill('SIGINT')
+      t.equal(await listener.end(), 0)
+    }
+  },
+)

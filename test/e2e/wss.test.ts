@@ -1,0 +1,70 @@
+import t from 'tap'
+import { bundleCli } from '../fixtures/bundle-cli.ts'
+import { openAuthority } from '../fixtures/certificates.ts'
+import { failureOf, jsonError, jsonLines } from '../fixtures/cli.ts'
+import { openCliWorld } from '../fixtures/cli-world.ts'
+import { startDeployment } from '../fixtures/deployment.ts'
+import { startHaproxy } from '../fixtures/haproxy.ts'
+import { requireTool } from '../fixtures/tools.ts'
+
+const haproxy = requireTool(t, 'haproxy')
+const program = await bundleCli(t)
+const { nodes } = await startDeployment(t, { nodes: 2 })
+const [own, stranger] = [await openAuthority(t), await openAuthority(t)]
+const certificates = await Promise.all([
+  own.certify('localhost'),
+  own.certify('elsewhere.example'),
+  stranger.certify('localhost'),
+])
+const [server = '', misnamed = '', untrusted = ''] = await startHaproxy(t, haproxy, {
+  nodes: nodes.map(({ url }) => new URL(url).host),
+  certificates,
+})
+const world = await openCliWorld(t, server)
+const trusting = { program, env: { NODE_EXTRA_CA_CERTS: own.caFile } }
+
+t.test('the command line works over wss, with an authority of its own from the environment or an option', async t => {
+  t.match(await world.run('alice', ['register', 'alice'], trusting), {
+    code: 0,
+    stdout: /^registered alice@localhost\n/,
+  })
+  const byOption = ['--ca-file', own.caFile]
+  t.match(await world.run('bob', ['register', 'bob', ...byOption], { program }), { code: 0 })
+
+  t.match(await world.run('alice', ['send', 'bob', 'over TLS'], trusting), { code: 0 })
+  const received = await world.run('bob', ['recv', '--json', ...byOption], { program })
+  t.match(jsonLines(received.stdout), [{ from: 'alice', body: 'over TLS' }])
+  t.match(jsonLines((await world.run('alice', ['users', '--json'], trusting)).stdout), [
+    { username: 'alice' },
+    { username: 'bob' },
+  ])
+})
+
+t.test('a certificate that does not fit is refused, before anything is said, with a line that says why', async t => {
+  const cases = [
+    ['of an authority that nobody trusts', server, {}, /not trusted here.*--ca-file/],
+    ['of another authority than the one trusted', untrusted, trusting.env, /not trusted here/],
+    ['of another name', misnamed, trusting.env, /elsewhere\.example/],
+  ] as const
+  for (const [what, url, env, why] of cases) {
+    const options = { program, env: { ...env, AIMESSAGE_SERVER: url } }
+    const json = await world.run('mallory', ['register', 'mallory', '--json'], options)
+    t.equal(failureOf(json), '4 unreachable', what)
+    t.match(jsonError(json).message, why, what)
+    const human = await world.run('mallory', ['register', 'mallory'], options)
+    t.match(human, { code: 4, stdout: '' }, what)
+    t.match(human.stderr, /^aimessage: [^\n]+\n$/, 'one line')
+  }
+})
+
+t.test('who listens goes on when the node behind the proxy ends', async t => {
+  const listener = world.start('bob', ['listen', '--json', '--count', '2'], trusting)
+  await listener.until(line => line.includes('"event":"listening"'))
+  await world.run('alice', ['send', 'bob', 'before'], trusting)
+  await listener.lines(1)
+  // Whichever of them it is at.
+  t.equal(await nodes[0]?.stop(), 0)
+  t.match(await world.run('alice', ['send', 'bob', 'after'], trusting), { code: 0 })
+  t.match(jsonLines((await listener.lines(2)).join('\n')), [{ body: 'before' }, { body: 'after' }])
+  t.equal(await listener.end(), 0)
+})

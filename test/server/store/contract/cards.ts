@@ -1,0 +1,77 @@
+import type { Test } from 'tap'
+import type { Store } from '../../../../src/server/store/store.ts'
+import { alice, bob, carol, claimed, type OpenWorld, register, socket } from './world.ts'
+
+const card = (counter: number, ...capabilities: string[]) => ({ text: `card-${counter}`, counter, capabilities })
+
+const named = async (store: Store, capability: string, more: { online?: boolean } = {}): Promise<string[]> =>
+  (await store.listUsers({ capability, limit: 10, ...more })).users.map(({ username }) => username)
+
+export function cardsContract(t: Test, openWorld: OpenWorld): void {
+  t.test('a card is read at every node, and replaced by a newer one', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    t.equal(await b.cards.findCard(alice), null)
+    t.equal(await a.cards.publishCard(alice, card(5)), 'published')
+    t.equal(await b.cards.findCard(alice), 'card-5')
+    t.equal(await b.cards.publishCard(alice, card(5)), 'published', 'a repetition')
+    t.equal(await b.cards.publishCard(alice, card(4)), 'conflict')
+    t.equal(await a.cards.findCard(alice), 'card-5')
+    t.equal(await b.cards.publishCard(alice, card(6)), 'published')
+    t.equal(await a.cards.findCard(alice), 'card-6')
+  })
+
+  t.test('users are listed by what their cards name, and no longer by what they do not', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob, carol)
+    await a.cards.publishCard(bob, card(1, 'translate', 'code'))
+    await a.cards.publishCard(alice, card(1, 'translate'))
+    t.same(await named(b, 'translate'), ['alice', 'bob'])
+    t.same(await named(b, 'code'), ['bob'])
+    t.same(await named(b, 'cod'), [])
+    await b.cards.publishCard(bob, card(2, 'code'))
+    t.same(await named(a, 'translate'), ['alice'])
+    await b.cards.publishCard(alice, null)
+    t.same(await named(a, 'translate'), [])
+    t.equal(await a.cards.findCard(alice), null)
+  })
+
+  t.test('a listing by capability has pages, prefixes and presence as every other', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob, carol)
+    for (const name of [alice, bob, carol]) await a.cards.publishCard(name, card(1, 'code'))
+    await claimed(a, bob, socket('c1'))
+    t.same(await named(b, 'code', { online: true }), ['bob'])
+    const page = await b.listUsers({ capability: 'code', limit: 2 })
+    t.match(page, { users: [{ username: 'alice' }, { username: 'bob' }], cursor: 'bob' })
+    t.match(await b.listUsers({ capability: 'code', limit: 2, cursor: 'bob' }), {
+      users: [{ username: 'carol' }],
+      cursor: null,
+    })
+    t.match((await b.listUsers({ capability: 'code', prefix: 'c', limit: 2 })).users, [{ username: 'carol' }])
+  })
+
+  t.test('a listing brings cards where they are asked for', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    await a.cards.publishCard(bob, card(1, 'code'))
+    const users = async (cards: boolean) => (await b.listUsers({ cards, limit: 9 })).users.map(({ card }) => card)
+    t.same(await users(true), [undefined, 'card-1'])
+    t.same(await users(false), [undefined, undefined])
+  })
+
+  t.test('a card goes with its user, and does not come back with the name', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    await a.cards.publishCard(alice, card(7, 'code'))
+    await b.deleteUser(alice)
+    t.equal(await a.cards.findCard(alice), null)
+    t.same(await named(a, 'code'), [])
+    t.equal(await a.cards.publishCard(alice, card(8, 'code')), 'published', 'and does nothing')
+    t.equal(await a.cards.findCard(alice), null)
+    await register(a, alice)
+    t.same(await named(b, 'code'), [])
+    t.equal(await a.cards.publishCard(alice, card(1, 'code')), 'published', 'counters start anew')
+    t.same(await named(b, 'code'), ['alice'])
+  })
+}

@@ -1,0 +1,35 @@
+import { getEventListeners } from 'node:events'
+import t from 'tap'
+import { raceAbort, Signal, sleep } from '../../src/util/signal.ts'
+
+const never = new Promise<never>(() => {})
+
+t.test('many who wait for one signal are one listener, and each hears of it', async t => {
+  const abort = new AbortController()
+  const waiting = Array.from({ length: 100 }, () => raceAbort(never, abort.signal))
+  t.equal(getEventListeners(abort.signal, 'abort').length, 1)
+  abort.abort(new Error('enough'))
+  for (const each of await Promise.allSettled(waiting))
+    t.match(each, { status: 'rejected', reason: { message: 'enough' } })
+})
+
+t.test('what was in time is not disturbed by an abort after it', async t => {
+  const abort = new AbortController()
+  t.equal(await raceAbort(Promise.resolve('done'), abort.signal), 'done')
+  abort.abort()
+  await t.rejects(raceAbort(Promise.resolve('done'), abort.signal), { name: 'AbortError' })
+})
+
+t.test('a wait ends early with the reason', async t => {
+  const abort = new AbortController()
+  const waiting = sleep(60_000, abort.signal)
+  abort.abort(new Error('enough'))
+  await t.rejects(waiting, { message: 'enough' })
+})
+
+t.test('a notification between looking and waiting is not missed', async () => {
+  const signal = new Signal()
+  const { version } = signal
+  signal.notify()
+  await signal.after(version)
+})
