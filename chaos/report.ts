@@ -1,5 +1,6 @@
 import type { Broken } from './checker/check.ts'
 import type { Evidence } from './checker/evidence.ts'
+import type { FaultRecord } from './faults/storm.ts'
 import { type EventOf, ofKind } from './history.ts'
 
 /** Below this share of operations that overlap a fault a run says nothing. */
@@ -26,6 +27,8 @@ export type Summary = {
   repeatedPushes: number
   /** From `send` to `accepted`, and to the recipient's application, ms, by phase. */
   latencies: Latency[]
+  /** From a frame on the wire to its answer, or to the end of its connection, ms, while faults happened. */
+  answers: { count: number; p50: number; p99: number; longest: number }
   outages: number[]
   stale: number
 }
@@ -57,6 +60,7 @@ export function summarize(evidence: Evidence): Summary {
     overlap: operations.length === 0 ? 0 : overlapping / operations.length,
     repeatedPushes: firsts === 0 ? 0 : (pushes.length - firsts) / firsts,
     latencies: latenciesOf(evidence, operations),
+    answers: answersOf(evidence),
     outages: outagesOf(ofKind(history, 'ok')),
     stale: audit.filter(step => (step.op === 'ack' || step.op === 'read') && step.outcome === 'stale').length,
   }
@@ -102,6 +106,38 @@ function latenciesOf({ phases }: Evidence, operations: readonly Operation[]): La
   })
 }
 
+function answersOf({ history, phases: { storm, healed } }: Evidence): Summary['answers'] {
+  const open = new Map<string, { conn: string; tm: number }>()
+  const ms: number[] = []
+  for (const event of ofKind(history, 'sent', 'accepted', 'refused', 'close')) {
+    const conn = `${event.client} ${event.conn}`
+    if (event.ev === 'sent') {
+      if (event.tm >= storm && event.tm < healed) open.set(`${conn} ${event.frame}`, { conn, tm: event.tm })
+      continue
+    }
+    const isEnded = (key: string, sent: { conn: string }) =>
+      event.ev === 'close' ? sent.conn === conn : key === `${conn} ${event.frame}`
+    for (const [key, sent] of open) {
+      if (!isEnded(key, sent)) continue
+      ms.push(event.tm - sent.tm)
+      open.delete(key)
+    }
+  }
+  return { count: ms.length, p50: quantile(ms, 0.5), p99: quantile(ms, 0.99), longest: Math.max(0, ...ms) }
+}
+
+/** From the end of a fault until each agent has had something accepted and, if it ever was shown anything, shown, ms; null: not all of them. */
+export function recoveryOf({ history }: Evidence, { to }: FaultRecord): number | null {
+  const first = new Map<string, number>()
+  for (const { client, ev, tm } of ofKind(history, 'ok', 'recv')) {
+    const key = `${client} ${ev}`
+    const known = first.get(key)
+    if (known === undefined || known < to) first.set(key, tm)
+  }
+  const last = Math.max(...first.values())
+  return Math.min(...first.values()) < to ? null : last - to
+}
+
 function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
@@ -114,11 +150,14 @@ function outagesOf(accepted: readonly EventOf<'ok'>[]): number[] {
 }
 
 const ms = (value: number): string => `${Math.round(value)} ms`
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`
 const percent = (share: number): string => `${(share * 100).toFixed(1)}%`
 
 /** The report of a run, for people. */
 export function describeRun(evidence: Evidence, summary: Summary, broken: readonly Broken[]): string {
   const { sent, accepted, refused, unknown, shown, landed, faults, overlap, repeatedPushes, outages, stale } = summary
+  const { answers } = summary
+  const { before, peak } = evidence.memory
   return [
     `${sent} sends: ${accepted} accepted, ${refused} refused, ${unknown} unknown; ${shown} messages shown`,
     `${landed} of ${faults} faults landed; ${percent(overlap)} of the sends overlap one`,
@@ -128,6 +167,8 @@ export function describeRun(evidence: Evidence, summary: Summary, broken: readon
       ({ phase, what, count, p50, p99, p999 }) =>
         `${phase}: ${what} after p50 ${ms(p50)}, p99 ${ms(p99)}, p999 ${ms(p999)} (${count})`,
     ),
+    `faults: frames answered, or their connection ended, after p50 ${ms(answers.p50)}, p99 ${ms(answers.p99)}, at most ${ms(answers.longest)} (${answers.count})`,
+    `the largest node held ${mebibytes(Math.max(...before))} before the faults, at most ${mebibytes(Math.max(...peak))} during them`,
     outages.length === 0
       ? 'never a second without an acceptance'
       : `${outages.length} times nothing was accepted for a second or more: ${outages.slice(0, 5).map(ms).join(', ')}`,
@@ -138,8 +179,11 @@ export function describeRun(evidence: Evidence, summary: Summary, broken: readon
   ].join('\n')
 }
 
-const describeFaults = ({ faults, phases }: Evidence): string[] =>
-  faults.map(({ name, from, to, landed, error }) => {
-    const time = `${((from - phases.load) / 1_000).toFixed(1)}–${((to - phases.load) / 1_000).toFixed(1)} s`
-    return `  ${time} ${name}: ${landed ?? error ?? 'did not land'}`
+const describeFaults = (evidence: Evidence): string[] =>
+  evidence.faults.map(fault => {
+    const { name, from, to, landed, error } = fault
+    const since = (tm: number) => ((tm - evidence.phases.load) / 1_000).toFixed(1)
+    const recovery = recoveryOf(evidence, fault)
+    const after = recovery === null ? 'not everybody went on' : `everybody went on within ${ms(recovery)}`
+    return `  ${since(from)}–${since(to)} s ${name}: ${landed ?? error ?? 'did not land'}; ${after}`
   })

@@ -13,7 +13,7 @@ import { startWorld, type World } from './world.ts'
 const calmMs = 5_000
 /** Longer than the invariant allows, so that a late drain is told from none. */
 const drainTimeoutMs = 90_000
-const dumpEveryMs = 3_000
+const lookEveryMs = 3_000
 const lookMs = 200
 
 /** What a run tells while it goes on. */
@@ -43,6 +43,8 @@ class Run {
   readonly #ledger: Ledger
   readonly #dumps: InboxDump[] = []
   readonly #faults: FaultRecord[] = []
+  /** Of each node while faults happen, bytes. */
+  #peak: number[] = []
   readonly #over = new AbortController()
 
   constructor(world: World, options: ChaosOptions, tell: (progress: Progress) => void) {
@@ -60,14 +62,15 @@ class Run {
     for (const each of loads) each.go()
     await this.#during('calm', sleep(calmMs))
     const before = this.#memory()
+    this.#peak = before
     const storm = monotonicMs()
-    const dumping = this.#dumpNowAndThen()
+    const looking = this.#lookNowAndThen()
     await this.#during('faults', this.#storm())
     await this.#heal()
     const healed = monotonicMs()
     await this.#during('calm', sleep(calmMs))
     this.#over.abort()
-    await dumping
+    await looking
     const { at: drained, dump: final } = await this.#drain()
     const after = this.#memory()
     await this.#end()
@@ -82,7 +85,7 @@ class Run {
       losses: redis.losses,
       faults: this.#faults,
       phases,
-      memory: { before, after },
+      memory: { before, peak: this.#peak, after },
       crashes: places.flatMap(({ node }) => node.crashes),
       leaks: findLeaks([redis.process.dir, ...files.logs, ...files.audits], canary),
     }
@@ -133,11 +136,12 @@ class Run {
     return dumpInboxes(redis.process.url, users).catch(() => undefined)
   }
 
-  async #dumpNowAndThen(): Promise<void> {
+  async #lookNowAndThen(): Promise<void> {
     while (!this.#over.signal.aborted) {
+      this.#peak = this.#memory().map((bytes, at) => Math.max(bytes, this.#peak[at] ?? 0))
       const dump = this.#world.redis.isUp ? await this.#dump() : undefined
       this.#dumps.push(...(dump?.inboxes ?? []))
-      await sleep(dumpEveryMs, undefined, { signal: this.#over.signal }).catch(() => {})
+      await sleep(lookEveryMs, undefined, { signal: this.#over.signal }).catch(() => {})
     }
   }
 

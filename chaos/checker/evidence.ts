@@ -16,7 +16,7 @@ export type Evidence = {
   faults: readonly FaultRecord[]
   phases: Phases
   /** Resident memory of the nodes, bytes. */
-  memory: { before: readonly number[]; after: readonly number[] }
+  memory: { before: readonly number[]; peak: readonly number[]; after: readonly number[] }
   /** Processes that ended though nobody asked, or not as they should. */
   crashes: readonly string[]
   /** Where the canary was found. */

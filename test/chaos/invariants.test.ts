@@ -196,7 +196,7 @@ const cases: Case[] = [
     evidence: { history: withEvents(at(150, alice, { ev: 'unhandled', error: 'oh' })) },
   },
   { breaks: 'I15', how: 'a node ends', evidence: { crashes: ['a node ended'] } },
-  { breaks: 'I15', how: 'a node grows', evidence: { memory: { before: [100e6], after: [200e6] } } },
+  { breaks: 'I15', how: 'a node grows', evidence: { memory: { before: [100e6], peak: [200e6], after: [200e6] } } },
   {
     breaks: 'I15',
     how: 'mail waits for somebody who is online',

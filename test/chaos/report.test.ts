@@ -1,6 +1,6 @@
 import t from 'tap'
 import { check } from '../../chaos/checker/check.ts'
-import { describeRun, judge, summarize } from '../../chaos/report.ts'
+import { describeRun, judge, recoveryOf, summarize } from '../../chaos/report.ts'
 import { alice, at, bob, evidenceOf, exchange, message, numberAt, sentAt } from '../fixtures/chaos/evidence.ts'
 
 const fault = (from: number, to: number, landed: string | null) => ({ name: 'kill-node', from, to, landed }) as const
@@ -43,4 +43,25 @@ t.test('sends are counted, and timed from call to acceptance and to showing', as
   t.match(summary.latencies[4], { phase: 'after', what: 'accepted', count: 2, p50: 4, p99: 4 })
   t.match(summary.latencies[5], { phase: 'after', what: 'shown', count: 2, p50: 7 })
   t.same(summary.outages, [1_900])
+})
+
+t.test('frames are timed from the wire to their answer, or to the end of their connection', async t => {
+  const frame = { conn: '1.1', rcpt: bob, frame: 'frame 9', h: 'h' }
+  const history = [
+    ...exchange(),
+    at(200, alice, { ev: 'sent', ...frame }),
+    at(230, alice, { ev: 'refused', ...frame, code: 'unavailable' }),
+    at(240, alice, { ev: 'sent', ...frame }),
+    at(300, alice, { ev: 'close', conn: '1.1', code: 1006, reason: '' }),
+    at(900, alice, { ev: 'sent', ...frame }),
+  ]
+  const phases = { load: 0, storm: 50, healed: 800, drained: 9_000, end: 10_000 }
+  t.match(summarize(evidenceOf({ history, phases })).answers, { count: 3, p50: 30, longest: 60 })
+})
+
+t.test('after a fault everybody is waited for', async t => {
+  const evidence = evidenceOf({ history: [...exchange(), ...message(2_000, 2)] })
+  t.equal(recoveryOf(evidence, fault(50, 90, 'killed')), sentAt + 7 - 90)
+  t.equal(recoveryOf(evidence, fault(50, 1_000, 'killed')), 2_007 - 1_000)
+  t.equal(recoveryOf(evidence, fault(50, 2_005, 'killed')), null, 'nothing was accepted after it')
 })
