@@ -126,16 +126,11 @@ function answersOf({ history, phases: { storm, healed } }: Evidence): Summary['a
   return { count: ms.length, p50: quantile(ms, 0.5), p99: quantile(ms, 0.99), longest: Math.max(0, ...ms) }
 }
 
-/** From the end of a fault until each agent has had something accepted and, if it ever was shown anything, shown, ms; null: not all of them. */
-export function recoveryOf({ history }: Evidence, { to }: FaultRecord): number | null {
-  const first = new Map<string, number>()
-  for (const { client, ev, tm } of ofKind(history, 'ok', 'recv')) {
-    const key = `${client} ${ev}`
-    const known = first.get(key)
-    if (known === undefined || known < to) first.set(key, tm)
-  }
-  const last = Math.max(...first.values())
-  return Math.min(...first.values()) < to ? null : last - to
+/** From the end of a fault until everything that was sent while it lasted, and ever came, was shown, ms; null: nothing was. */
+export function recoveryOf(evidence: Evidence, fault: FaultRecord): number | null {
+  const sent = operationsOf(evidence).filter(({ from }) => from >= fault.from && from <= fault.to)
+  const shown = sent.map(operation => operation.shown).filter(Number.isFinite)
+  return shown.length === 0 ? null : Math.max(0, ...shown.map(at => at - fault.to))
 }
 
 function quantile(values: readonly number[], share: number): number {
@@ -184,6 +179,6 @@ const describeFaults = (evidence: Evidence): string[] =>
     const { name, from, to, landed, error } = fault
     const since = (tm: number) => ((tm - evidence.phases.load) / 1_000).toFixed(1)
     const recovery = recoveryOf(evidence, fault)
-    const after = recovery === null ? 'not everybody went on' : `everybody went on within ${ms(recovery)}`
-    return `  ${since(from)}–${since(to)} s ${name}: ${landed ?? error ?? 'did not land'}; ${after}`
+    const after = recovery === null ? '' : `; what was sent meanwhile was shown ${ms(recovery)} after it`
+    return `  ${since(from)}–${since(to)} s ${name}: ${landed ?? error ?? 'did not land'}${after}`
   })

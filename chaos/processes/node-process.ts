@@ -1,5 +1,6 @@
-import { openSync, readFileSync } from 'node:fs'
+import { openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { residentBytes } from '../../bench/usage.ts'
 import { type Ending, Program } from './program.ts'
 
 export type NodeProcessOptions = {
@@ -73,7 +74,7 @@ export class NodeProcess {
 
   /** Resident memory, bytes; 0 where there is no process. */
   get memoryBytes(): number {
-    return residentBytes(this.pid)
+    return this.isRunning ? residentBytes(this.pid) : 0
   }
 
   #run(): Program {
@@ -109,14 +110,5 @@ export class NodeProcess {
     void program.ended.then(({ code, signal }) => {
       if (!this.#isExpected) this.crashes.push(`the node on port ${this.port} ended by itself: ${code ?? signal}`)
     })
-  }
-}
-
-function residentBytes(pid: number): number {
-  try {
-    const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return Number(kib ?? 0) * 1_024
-  } catch {
-    return 0
   }
 }

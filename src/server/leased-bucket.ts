@@ -18,7 +18,7 @@ export type LeaseRule = {
   away: BucketRule['away']
 }
 
-/** How long a node goes on by itself before it asks a store again that did not answer, ms. */
+/** How long a node goes on by itself before it asks a store again that did not answer, ms; nobody waits for that answer. */
 const awayMs = 1_000
 
 export function toLeaseRule({ counting, away }: Pick<BucketRule, 'counting' | 'away'>, rate: Rate): LeaseRule {
@@ -60,7 +60,10 @@ export class LeasedBucket {
   take(cost: number): Wait {
     if (this.#uncounted.take(cost) === 0) return 0
     const nowMs = this.#clock.elapsed()
-    if (this.#alone && nowMs < this.#alone.until) return this.#alone.bucket.take(cost)
+    if (this.#alone) {
+      if (nowMs >= this.#alone.until) this.#prefetch()
+      return this.#alone.bucket.take(cost)
+    }
     if (this.#held >= cost) {
       this.#held -= cost
       if (this.#held < this.#rule.refillBelow && nowMs >= this.#emptyUntil) this.#prefetch()
@@ -91,6 +94,7 @@ export class LeasedBucket {
     const { rate, block, away } = this.#rule
     try {
       const { granted, waitMs } = await this.#ask(rate, { wanted: Math.max(needed, block), needed })
+      this.#alone = undefined
       this.#held += granted
       if (granted === 0) this.#emptyUntil = this.#clock.elapsed() + waitMs
     } catch (error) {

@@ -6,6 +6,9 @@ import { StoreUnavailableError } from './store/store.ts'
 /** How often the store is rid of what dead nodes left and of what is past its time, ms, plus up to a fifth so that nodes do not do it together. */
 const cleanUpMs = 30_000
 
+/** How soon a renewal that failed is tried again, ms: a store that comes back for a moment keeps the lease. */
+const retryMs = 500
+
 /** How often the node looks whether it stood still, ms, and for how long it may have, ms: half a lease later others may judge it. */
 const watchMs = 500
 const maxStallMs = limits.leaseMs / 2
@@ -43,11 +46,11 @@ export class Presence {
     for (const timer of Object.values(this.#timers)) timer.cancel()
   }
 
-  #scheduleRenewal(): void {
+  #scheduleRenewal(ms: number = limits.renewMs): void {
     if (this.#isOver) return
-    this.#timers.renew = this.#node.clock.after(limits.renewMs, () => {
-      this.#scheduleRenewal()
-      void this.#renew()
+    this.#timers.renew = this.#node.clock.after(ms, async () => {
+      const isRenewed = await this.#renew()
+      this.#scheduleRenewal(isRenewed ? limits.renewMs : retryMs)
     })
   }
 
@@ -83,14 +86,17 @@ export class Presence {
     this.#onLost()
   }
 
-  async #renew(): Promise<void> {
-    if (this.#renewing) return
+  /** Whether the lease stands anew. */
+  async #renew(): Promise<boolean> {
+    if (this.#renewing) return false
     this.#renewing = true
     try {
       await this.#renewOnce()
       await this.#node.releases.retry()
+      return true
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) this.#node.log.error({ err: error }, 'renewal failed')
+      return false
     } finally {
       this.#renewing = false
     }

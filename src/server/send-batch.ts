@@ -185,9 +185,15 @@ export class SendBatch {
     try {
       return await this.#store.append(items)
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) this.#onError(error)
+      if (error instanceof StoreUnavailableError) this.#refuseWaiting()
+      else this.#onError(error)
       return items.map(() => unavailable)
     }
+  }
+
+  /** What waited for a call that failed would wait as long for its own. */
+  #refuseWaiting(): void {
+    for (const waiting of this.#waiting) waiting.refused = true
   }
 
   #settle({ stream, item, bytes, answer }: Waiting, result: AppendResult): void {

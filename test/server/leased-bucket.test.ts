@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
 import { LeasedBucket, type LeaseRule, toLeaseRule } from '../../src/server/leased-bucket.ts'
@@ -86,6 +87,26 @@ t.test('an open bucket goes on by itself while the store is away, at the same ra
   t.equal(asked.length, 1, 'it asks once a second')
   time.ms += 1_000
   t.equal(await bucket.take(1), 0)
+})
+
+t.test('only the first waits for a store that does not answer, until it does', async t => {
+  const answers: Deferred<Lease>[] = []
+  const { bucket, time } = openBucket(blocks, () => {
+    const answer = defer<Lease>()
+    answers.push(answer)
+    return answer.promise
+  })
+  bucket.take(uncounted)
+  const first = bucket.take(1)
+  answers[0]?.reject(new StoreUnavailableError('silent'))
+  t.equal(await first, 0)
+  time.ms += 1_000
+  t.equal(bucket.take(uncounted), 0, 'it is asked again meanwhile')
+  t.equal(answers.length, 2)
+  answers[1]?.resolve({ granted: block, waitMs: 0 })
+  await setImmediate()
+  t.equal(bucket.take(block), 0)
+  t.equal(answers.length, 3, 'it is counted there again')
 })
 
 t.test('a shut bucket refuses while the store is away', async t => {

@@ -66,6 +66,21 @@ t.test('a node that runs in time keeps its claims', async t => {
   presence.stop()
 })
 
+t.test('a store that comes back for a moment keeps the lease: a renewal that failed is tried again soon', async t => {
+  let isAway = false
+  const { clock, presence, lost } = await startPresence(inner => ({
+    renewLease: () => (isAway ? Promise.reject(new StoreUnavailableError('gone')) : inner.renewLease()),
+  }))
+  for (let times = 0; times < 5; times += 1) {
+    isAway = true
+    await clock.run(limits.leaseMs - 2_600)
+    isAway = false
+    await clock.run(600)
+  }
+  t.equal(lost(), 0)
+  presence.stop()
+})
+
 t.test(
   'a stall below half a lease is none; a longer one drops the claims once, and a renewal makes ready again',
   async t => {

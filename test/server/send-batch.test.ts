@@ -132,6 +132,30 @@ t.test('a store out of reach is unavailable, and holds up what follows', async t
   t.equal(faults.length, 1, 'a fault of ours is reported')
 })
 
+t.test(
+  'what waits while a store does not answer is refused with the call that failed, and not tried after it',
+  async t => {
+    const store = new Appends()
+    const batch = new SendBatch(store)
+    const streams = Array.from({ length: 6 }, (_, at) => new SendStream(String(at)))
+    const sends: Promise<unknown>[] = []
+    for (const [at, stream] of streams.entries()) {
+      sends.push(batch.append(stream, send(String(at))))
+      if (at < 4) await store.call(at)
+    }
+    const behind = batch.append(streams[1] ?? new SendStream(''), send('behind'))
+    ;(await store.call(0)).answer.reject(new StoreUnavailableError('no answer'))
+    for (const at of [0, 4, 5]) t.same(await sends[at], { status: 'unavailable' }, `send ${at}`)
+    ;(await store.call(1)).answer.resolve([stored(1)])
+    t.same(await sends[1], stored(1))
+    t.same(await behind, { status: 'unavailable' }, 'in its turn')
+    const next = batch.append(new SendStream('new'), send('new'))
+    t.same((await store.call(4)).ids, ['new'], 'what comes after it is tried')
+    ;(await store.call(4)).answer.resolve([stored(2)])
+    t.same(await next, stored(2))
+  },
+)
+
 t.test('a final refusal holds nobody up', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)

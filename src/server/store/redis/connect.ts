@@ -9,7 +9,7 @@ import { ServerSubscription, type Subscription } from './subscription.ts'
 export const commandTimeoutMs = 3_000
 const connectTimeoutMs = 3_000
 /** A connection on which a command waits, and nothing comes for so long, is replaced, ms. One that is idle, or a subscription that has its PING, is not. */
-const silenceMs = 5_000
+const silenceMs = 2_500
 /** Reconnects: at once, then slower, never slower than this, ms. */
 const maxRetryMs = 1_000
 /** How long a start waits, Sentinels that do not answer included, ms. */
