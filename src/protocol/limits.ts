@@ -61,6 +61,8 @@ export const limits = {
   /** Logins and upgrades from one address: a thousand agents behind one proxy come back at once; a flood costs signatures. */
   arrivalsPerS: 100,
   arrivalsBurst: 2_000,
+  /** Upgrades in one turn of a node's event loop: thousands that come back at once leave room for those who are there. */
+  upgradesPerTurn: 2,
   /** Frames of a connection before its login: a login takes one, and each costs its sender nothing. */
   strangerFramesPerS: 10,
   strangerFramesBurst: 200,

@@ -20,6 +20,7 @@ import { Rota } from './rota.ts'
 import { Round } from './round.ts'
 import { SendBatch } from './send-batch.ts'
 import type { Notice, Store } from './store/store.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** How long appends under way may take while the node goes, ms; then their senders repeat them elsewhere. */
 const drainMs = 2_000
@@ -100,6 +101,7 @@ export function createNode(
     acks: new Round(ackDelayMs, clock),
     checks: new Rota(limits.deliveryCheckMs, clock),
     arrivals: new Rates({ perSecond: limits.arrivalsPerS, burst: limits.arrivalsBurst }, clock),
+    turnstile: new Turnstile(limits.upgradesPerTurn),
     allowances: new Allowances(config, store, clock),
     operators: new Rates({ perSecond: limits.operatorCallsPerS, burst: limits.operatorCallsBurst }, clock),
     listeners: new Listeners(),

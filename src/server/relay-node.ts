@@ -11,6 +11,7 @@ import type { Rota } from './rota.ts'
 import type { Round } from './round.ts'
 import type { SendBatch } from './send-batch.ts'
 import type { Store } from './store/store.ts'
+import type { Turnstile } from './turnstile.ts'
 
 /** One running node: what its connections, HTTP routes and operations share. */
 export type RelayNode = {
@@ -23,6 +24,8 @@ export type RelayNode = {
   readonly checks: Rota
   /** Logins and upgrades, by address. */
   readonly arrivals: Rates
+  /** Upgrades, of all addresses. */
+  readonly turnstile: Turnstile
   /** Calls of the operator's routes, by address. */
   readonly operators: Rates
   /** What users may spend. */

@@ -61,6 +61,7 @@ t.test('the page lists what may be there at once', async t => {
       limits.maxConnections,
       limits.maxConnectionsPerAddress,
       limits.maxConnectionsPerUser,
+      limits.upgradesPerTurn,
       limits.maxStrangers,
       limits.httpReserve,
       limits.maxSessionsPerUser,

@@ -50,7 +50,11 @@ export const webSockets = fastifyPlugin(
 export async function socketRoutes(app: FastifyInstance, { node }: { node: RelayNode }): Promise<void> {
   const silence = new SilenceWatch()
   app.addHook('onClose', async () => silence.end())
-  const onRequest = async (request: FastifyRequest) => checkUpgrade(node, request)
+  const onRequest = async (request: FastifyRequest) => {
+    checkUpgrade(node, request)
+    await node.turnstile.pass()
+    node.connections.checkRoom(addressKey(request.ip))
+  }
   const onError = (error: Error) => node.log.debug({ err: error }, 'a socket failed')
   app.get('/ws', { websocket: true, onRequest, preHandler: letGo, schema: { hide: true } }, (socket, request) => {
     // The plugin's own listener would keep the request as long as the connection.
@@ -74,9 +78,7 @@ function endSockets(app: FastifyInstance, done: () => void): void {
 /** @throws {ProtocolError} what the upgrade is refused with */
 function checkUpgrade(node: RelayNode, request: FastifyRequest): void {
   if (!request.ws) throw new ProtocolError('bad_frame', 'this is a WebSocket: GET /ws with Upgrade')
-  const address = addressKey(request.ip)
-  node.arrivals.spend(address)
-  node.connections.checkRoom(address)
+  node.arrivals.spend(addressKey(request.ip))
   const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
   if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol is ${subprotocol}`)
   if (!isAllowedOrigin(request, node.config.allowedOrigins)) {

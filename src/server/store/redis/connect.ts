@@ -1,5 +1,6 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis'
 import { StoreUnavailableError } from '../store.ts'
+import { corkCommands } from './corked.ts'
 import { isCluster, type RedisClient } from './redis-client.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { ShardedSubscription } from './sharded-subscription.ts'
@@ -68,6 +69,7 @@ export async function connect(url: string, name: string, onError: OnError): Prom
 
 async function ready<Client extends RedisClient>(client: Client, onError: OnError): Promise<Client> {
   client.on('error', onError)
+  if (!isCluster(client)) corkCommands(client)
   const late = setTimeout(() => client.disconnect(), startMs)
   try {
     await client.connect()
