@@ -26,7 +26,7 @@ const maxBackoffMs = 5_000
 /** Between dialling and being logged in, ms. */
 const loginTimeoutMs = 15_000
 /** A connection that lasted so long starts the back-off anew, ms. */
-const settledMs = 10_000
+const settledMs = 2_000
 
 /** What ends trying, because trying again cannot help. */
 const finalCodes: readonly ErrorCode[] = [
