@@ -147,8 +147,9 @@ export class Connection implements OpenConnection {
       if (token !== undefined) this.#bind(hashSecret(token))
       const session = await attempt(nonce)
       if (this.isClosed) return
-      this.#bind(session.tokenHash)
-      const entry = await this.#entry(session)
+      const isNew = session.tokenHash !== this.#boundTo
+      if (isNew) this.#bind(session.tokenHash)
+      const entry = await this.#entry(session, isNew)
       this.node.connections.admit(this, session.username)
       this.#loggedIn(id, session, entry)
     } catch (error) {
@@ -236,9 +237,9 @@ export class Connection implements OpenConnection {
   }
 
   /** What the answer to a login needs besides. @throws {ProtocolError} when the session has ended before it was bound. */
-  async #entry({ username, tokenHash }: AuthSession): Promise<{ reserved: number }> {
+  async #entry({ username, tokenHash }: AuthSession, isNew: boolean): Promise<{ reserved: number }> {
     const { store } = this.node
-    const [reserved, session] = await Promise.all([store.reserve(username, 0), store.findSession(tokenHash)])
+    const [reserved, session] = await Promise.all([store.reserve(username, 0), !isNew || store.findSession(tokenHash)])
     if (!session) throw new ProtocolError('unauthorized', 'the session has ended')
     return { reserved }
   }

@@ -64,12 +64,21 @@ local function countShares(to)
   to.shares, to.shared, to.changed = held, true, true
 end
 
-local function shareOf(to, from)
-  if not to.shares[from] then
-    local held = to.count > 0 and redis.call('HGET', to.share, from)
-    local count, bytes = string.match(held or '0 0', '(%d+) (%d+)')
-    to.shares[from] = { count = tonumber(count), bytes = tonumber(bytes) }
+-- The shares of all who send to it in this call.
+local function findShares(to, first, items)
+  local senders, asked = {}, {}
+  for at = first + 1, first + items * itemArgs, itemArgs do
+    local from = string.match(ARGV[at], ' (.*)')
+    if not asked[from] then senders[#senders + 1], asked[from] = from, true end
   end
+  for at, held in ipairs(redis.call('HMGET', to.share, unpack(senders))) do
+    local count, bytes = string.match(held or '0 0', '(%d+) (%d+)')
+    to.shares[senders[at]] = { count = tonumber(count), bytes = tonumber(bytes) }
+  end
+end
+
+local function shareOf(to, from)
+  to.shares[from] = to.shares[from] or { count = 0, bytes = 0 }
   return to.shares[from]
 end
 
@@ -100,11 +109,12 @@ local function save(to)
 end
 
 -- Once a call: what is past its ttl goes, though nobody reads. What this call changed is written before, and read again after.
-local function makeRoom(index, to)
+local function makeRoom(index, to, first, items)
   if to.swept or to.expires > now then return to end
   if to.changed then save(to) end
   sweep(to, now)
   local again = load(index)
+  if again.shared then findShares(again, first, items) end
   again.swept, again.stored, again.changed = true, to.stored, to.changed
   return again
 end
@@ -140,6 +150,7 @@ local function appendAll(index, first, items, results)
     for _ = 1, items do results[#results + 1] = 'u' end
     return to
   end
+  if to.shared then findShares(to, first, items) end
   local known, seen, refused = findSeen(to, first, items), {}, {}
   local prev = text(to.seq)
   for at = first, first + (items - 1) * itemArgs, itemArgs do
@@ -154,7 +165,7 @@ local function appendAll(index, first, items, results)
     elseif not result and not mayWrite(to.access, to.rules, from) then
       result = 'd'
     elseif not result then
-      if isFull(to, from, #ARGV[at + 5]) then to = makeRoom(index, to) end
+      if isFull(to, from, #ARGV[at + 5]) then to = makeRoom(index, to, first, items) end
       if isFull(to, from, #ARGV[at + 5]) then
         refused[stream], result = true, 'f'
       else

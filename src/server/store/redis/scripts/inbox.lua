@@ -9,15 +9,22 @@ local function empty(box, shared)
   redis.call('UNLINK', box.share)
 end
 
--- Takes the envelopes of one sender off its share.
-local function unshare(box, from, count, bytes)
-  local held, heldBytes = string.match(redis.call('HGET', box.share, from) or '0 0', '(%d+) (%d+)')
-  count, bytes = held - count, heldBytes - bytes
-  if count > 0 then
-    redis.call('HSET', box.share, from, text(count) .. ' ' .. text(bytes))
-  else
-    redis.call('HDEL', box.share, from)
+-- Takes what is gone, sender -> count and sender -> bytes, off the shares.
+local function unshare(box, counts, sizes)
+  local senders, held, gone = {}, {}, {}
+  for from in pairs(counts) do senders[#senders + 1] = from end
+  for at, share in ipairs(redis.call('HMGET', box.share, unpack(senders))) do
+    local from = senders[at]
+    local count, bytes = string.match(share or '0 0', '(%d+) (%d+)')
+    count, bytes = count - counts[from], bytes - sizes[from]
+    if count > 0 then
+      held[#held + 1], held[#held + 2] = from, text(count) .. ' ' .. text(bytes)
+    else
+      gone[#gone + 1] = from
+    end
   end
+  if #held > 0 then redis.call('HSET', box.share, unpack(held)) end
+  if #gone > 0 then redis.call('HDEL', box.share, unpack(gone)) end
 end
 
 -- Takes these envelopes (as XRANGE gives them) off the accounts, and forgets an inbox that became empty.
@@ -35,5 +42,5 @@ local function unaccount(box, entries)
   if left == 0 then return empty(box, shared) end
   redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total))
   if not shared then return end
-  for from, gone in pairs(counts) do unshare(box, from, gone, sizes[from]) end
+  unshare(box, counts, sizes)
 end

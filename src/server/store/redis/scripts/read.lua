@@ -12,19 +12,20 @@ local found, expired, bytes, items = {}, {}, 0, 0
 local from, isOver, isCut = '(' .. ARGV[3] .. '-0', false, false
 
 local function take(entry)
-  local expiresAt, size = string.match(entry[2][2], '(%d+) (%d+)$')
+  local expiresAt, size = string.match(entry[2][2], '^.* (%d+) (%d+)$')
   if tonumber(expiresAt) <= now then
     expired[#expired + 1] = entry
     return true
   end
-  if items == maxItems or (items > 0 and bytes + size > maxBytes) then return false end
+  if items > 0 and bytes + size > maxBytes then return false end
   items, bytes = items + 1, bytes + size
   found[#found + 1], found[#found + 2], found[#found + 3] = entry[1], entry[2][2], entry[2][4]
   return true
 end
 
 repeat
-  local entries = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', chunk)
+  local asked = math.min(chunk, maxItems - items)
+  local entries = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', asked)
   for _, entry in ipairs(entries) do
     if not take(entry) then
       isOver = true
@@ -33,8 +34,8 @@ repeat
   end
   if #entries > 0 then from = '(' .. entries[#entries][1] end
   -- One call holds Redis for so long only; the next one goes on with what is expired.
-  isCut = #entries == chunk and #expired >= 1000
-  isOver = isOver or isCut or #entries < chunk
+  isCut = #entries == asked and #expired >= 1000
+  isOver = isOver or isCut or #entries < asked or items == maxItems
 until isOver
 
 for _, entry in ipairs(expired) do redis.call('XDEL', KEYS[2], entry[1]) end

@@ -10,7 +10,7 @@ local function sweep(box, now)
   repeat
     local entries = redis.call('XRANGE', box.inbox, from and '(' .. from or '-', '+', 'COUNT', sweepChunk)
     for _, entry in ipairs(entries) do
-      local expiresAt, size = string.match(entry[2][2], '(%d+) (%d+)$')
+      local expiresAt, size = string.match(entry[2][2], '^.* (%d+) (%d+)$')
       if tonumber(expiresAt) <= now then
         expired[#expired + 1] = entry
       else
