@@ -4,7 +4,7 @@ import { Load } from './load.ts'
 import { machine } from './report.ts'
 import { median } from './statistics.ts'
 import { type Deployment, startAimessage } from './systems/aimessage.ts'
-import { residentBytes } from './usage.ts'
+import { redisBytes, serverBytes } from './usage.ts'
 
 /** Long enough that whatever leaks shows: two nodes under a steady load, while connections come and go. Prints a line each slice. */
 const { values: options } = parseArgs({
@@ -45,7 +45,7 @@ async function soak(): Promise<number> {
   const samples: Sample[] = []
   for (let second = 0; second < minutes * 60; second += sliceS) {
     const { p99, messages, seconds } = await load.runPaced(perSecond, sliceS)
-    const sample = { nodes: nodeBytes(running), redis: redisBytes(running), p99 }
+    const sample = { nodes: serverBytes(running), redis: redisBytes(running), p99 }
     samples.push(sample)
     const columns = [`${second + sliceS} s`, `${Math.round(messages / seconds)} messages/s`, `p99 ${p99.toFixed(1)} ms`]
     process.stdout.write(`${[...columns, describe(sample)].join(', ')}\n`)
@@ -78,12 +78,4 @@ function judge(samples: readonly Sample[]): number {
 
 function describe({ nodes, redis }: Sample): string {
   return `nodes ${(nodes / mebibyte).toFixed(0)} MiB, Redis ${(redis / mebibyte).toFixed(0)} MiB`
-}
-
-function nodeBytes({ pids }: Deployment): number {
-  return pids.reduce((total, pid) => total + residentBytes(pid), 0)
-}
-
-function redisBytes({ redisPid }: Deployment): number {
-  return redisPid === undefined ? 0 : residentBytes(redisPid)
 }

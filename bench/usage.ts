@@ -17,6 +17,10 @@ export function cpuUs(pid: number): number {
 export const residentBytes = (pid: number): number =>
   Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * pageBytes
 
+/** Resident memory of a system's servers together, and of its Redis, bytes. */
+export const serverBytes = ({ pids }: Running): number => pids.reduce((total, pid) => total + residentBytes(pid), 0)
+export const redisBytes = ({ redisPid }: Running): number => (redisPid === undefined ? 0 : residentBytes(redisPid))
+
 /** CPU time of a system so far, µs: its servers, and its Redis. */
 export type Usage = { server: number; redis: number }
 

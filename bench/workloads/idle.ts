@@ -3,7 +3,7 @@ import { repeat } from '../load.ts'
 import { startAimessage } from '../systems/aimessage.ts'
 import { startFloor } from '../systems/floor.ts'
 import type { Agent, Running } from '../systems/system.ts'
-import { residentBytes, since, usageOf } from '../usage.ts'
+import { redisBytes, serverBytes, since, usageOf } from '../usage.ts'
 import { atMost, type Row, valueIn, type Workload } from './workload.ts'
 
 /** What a process needs before anybody connects is not counted: some agents come and go first. */
@@ -60,6 +60,3 @@ async function connectAll(running: Running, prefix: string, count: number): Prom
   })
   return agents
 }
-
-const serverBytes = ({ pids }: Running): number => pids.reduce((total, pid) => total + residentBytes(pid), 0)
-const redisBytes = ({ redisPid }: Running): number => (redisPid === undefined ? 0 : residentBytes(redisPid))

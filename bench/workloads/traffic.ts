@@ -6,7 +6,8 @@ import type { Owner, Running } from '../systems/system.ts'
 import { atMost, type Bar, type Context, type Result, type Row, summarize, valueIn, type Workload } from './workload.ts'
 
 type Start = (owner: Owner) => Promise<Running>
-type Entrant = { start: Start; options?: Partial<LoadOptions> }
+/** `name` is for where one system runs twice. */
+type Entrant = { start: Start; options?: Partial<LoadOptions>; name?: string }
 type Traffic = {
   name: string
   what: string
@@ -60,8 +61,8 @@ const traffics: readonly Traffic[] = [
     what: '500 senders, one receiver, 256 bytes; beside 50 pairs on the same node',
     load: { pairs: 500, inFlight: 1 },
     entrants: {
-      fanIn: { ...aimessage, options: { receivers: 1 } },
-      narrow: { ...aimessage, options: { pairs: 50, inFlight: 8 } },
+      fanIn: { ...aimessage, name: '500 senders to one', options: { receivers: 1 } },
+      narrow: { ...aimessage, name: '50 pairs', options: { pairs: 50, inFlight: 8 } },
     },
     bars: rows => [atMost('CPU ÷ narrow', cpuRatio(rows.fanIn, rows.narrow), 1.2)],
   },
@@ -91,7 +92,12 @@ async function run(traffic: Traffic, { owner, scale, progress }: Context): Promi
       slices.push(await (pace === undefined ? load.run(scale.seconds) : load.runPaced(pace, scale.seconds)))
     }
   }
-  const rows = Object.fromEntries(ready.map(({ entrant, running, slices }) => [entrant, summarize(running, slices)]))
+  const rows: Record<string, Row> = {}
+  for (const { entrant, running, slices } of ready) {
+    const name = traffic.entrants[entrant]?.name ?? running.name
+    rows[entrant] = summarize({ ...running, name }, slices)
+  }
+  for (const row of Object.values(rows)) if (rows.floor) row.values['CPU × floor'] = cpuRatio(row, rows.floor)
   return { workload: traffic.name, rows: Object.values(rows), bars: traffic.bars(rows) }
 }
 

@@ -1,6 +1,7 @@
 import type { Slice } from '../load.ts'
 import { median } from '../statistics.ts'
 import type { Owner, Running } from '../systems/system.ts'
+import { redisBytes, serverBytes } from '../usage.ts'
 
 /** How much of everything is done: `runs` slices of `seconds` each, medians over them. */
 export type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
@@ -30,7 +31,9 @@ export const atLeast = (text: string, value: number, bound: number): Bar => ({
   isHolding: value >= bound,
 })
 
-/** Medians over slices. CPU is µs per message. */
+const mebibyte = 1_048_576
+
+/** Medians over slices, and what is resident after them. CPU is µs per message. */
 export function summarize(system: Running, slices: readonly Slice[]): Row {
   const of = (pick: (slice: Slice) => number) => median(slices.map(pick))
   const server = of(({ usage, messages }) => usage.server / messages)
@@ -44,6 +47,8 @@ export function summarize(system: Running, slices: readonly Slice[]): Row {
       'server CPU µs': server,
       'Redis CPU µs': redis,
       'CPU µs': of(({ usage, messages }) => (usage.server + usage.redis) / messages),
+      'server MiB': serverBytes(system) / mebibyte,
+      'Redis MiB': redisBytes(system) / mebibyte,
     },
   }
 }

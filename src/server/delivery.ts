@@ -69,9 +69,7 @@ export class Delivery implements Listener {
   #wakeUps = 0
   #hints: Envelope[] = []
   #storedAck = 0
-  readonly #storeAcks = () => {
-    if (!this.#reading) void this.#storeAck()
-  }
+  readonly #storeAcks = () => void this.#storeAck()
   readonly #timers: { check?: Timer; slow?: Timer; retry?: Timer; lost?: Timer } = {}
 
   constructor(connection: ConnectionId, username: Username, receiver: Receiver, context: DeliveryContext) {
@@ -239,7 +237,6 @@ export class Delivery implements Listener {
       this.#failed(error)
     } finally {
       this.#reading = false
-      if (!this.#over && this.#window.lastAcked > this.#storedAck) this.#context.acks.join(this.#storeAcks)
     }
   }
 

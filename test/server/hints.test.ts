@@ -3,7 +3,6 @@ import t, { type Test } from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import type { Envelope, Notice } from '../../src/server/store/store.ts'
-import { defer } from '../../src/util/deferred.ts'
 import { RawClient } from '../fixtures/raw-client.ts'
 import { openTestStore, startTestNode, withFaults } from '../fixtures/running-node.ts'
 
@@ -107,34 +106,4 @@ t.test('hints that reached no other node are counted', async t => {
   hear({ kind: 'unheard', why: 'queue full' })
   t.equal(await metric('aimessage_hints_unheard_total{why="no subscriber"}'), 1)
   t.equal(await metric('aimessage_hints_unheard_total{why="queue full"}'), 1)
-})
-
-t.test('what is acknowledged while an inbox is read is stored once the reading is over', async t => {
-  const store = openTestStore()
-  const stored: number[] = []
-  const { promise: gate, resolve: open } = defer<void>()
-  const slow = withFaults(store, {
-    read: async (claim, after, limit) => {
-      if (after > 0) await gate
-      return store.read(claim, after, limit)
-    },
-    ack: (claim, seq) => {
-      stored.push(seq)
-      return store.ack(claim, seq)
-    },
-  })
-  const { wsUrl } = await startTestNode(t, {}, { store: slow })
-  const alice = await RawClient.loggedIn(t, wsUrl)
-  const bob = await RawClient.loggedIn(t, wsUrl)
-  const ids = ['m1', 'm2', 'm3']
-  for (const id of ids) await alice.request({ type: 'send', id, to: bob.user.username, body: 'AAAA' })
-  await bob.request({ type: 'listen' })
-  const pushes = await bob.pushes(ids.length)
-  for (const { seq } of pushes) bob.send({ type: 'ack', seq })
-  await bob.request({ type: 'heartbeat' })
-  await delay(50)
-  t.same(stored, [], 'the next read has not come back')
-  open()
-  while (stored.length === 0) await delay(1)
-  t.same(stored, [pushes.at(-1)?.seq])
 })
