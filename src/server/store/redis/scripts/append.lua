@@ -26,7 +26,7 @@ local function load(index)
   return {
     meta = KEYS[key + 1], inbox = KEYS[key + 2], share = KEYS[key + 3],
     seenKey = KEYS[key + 4 + current], seenBeforeKey = KEYS[key + 5 - current], rules = KEYS[key + 6],
-    live = meta[1] == '1', seq = tonumber(meta[2]) or 0, count = tonumber(meta[3]) or 0, bytes = tonumber(meta[4]) or 0,
+    live = meta[1] == '1', seq = meta[2] or '0', count = tonumber(meta[3]) or 0, bytes = tonumber(meta[4]) or 0,
     seenAt = tonumber(meta[5]) or 0, seenBefore = tonumber(meta[6]) or 0, shared = meta[7] == '1',
     owner = meta[8], node = meta[9], epoch = meta[10], deadline = tonumber(meta[11]) or 0,
     expires = tonumber(meta[12]) or 0, due = tonumber(meta[13]), access = meta[14],
@@ -95,8 +95,7 @@ local function isFull(to, from, size)
 end
 
 local function save(to)
-  redis.call('HSET', to.meta, 'seq', text(to.seq), 'count', text(to.count), 'bytes', text(to.bytes),
-    'seen', text(to.seenAt), 'seenBefore', text(to.seenBefore), 'expires', text(to.expires))
+  redis.call('HSET', to.meta, 'seq', to.seq, 'count', text(to.count), 'bytes', text(to.bytes), 'expires', text(to.expires))
   if not to.shared then return end
   redis.call('HSET', to.meta, 'shared', '1')
   local shares = {}
@@ -124,22 +123,21 @@ local function remember(to, seen)
   redis.call('HSET', to.seenKey, unpack(seen))
   if to.seenAt == window then return end
   redis.call('PEXPIREAT', to.seenKey, text((window + 2) * windowMs))
-  to.seenAt, to.seenBefore = window, to.seenAt
+  redis.call('HSET', to.meta, 'seen', text(window), 'seenBefore', text(to.seenAt))
 end
 
 local function store(to, from, field, at, prev)
   local body, size = ARGV[at + 5], #ARGV[at + 5]
-  local seq, expiresAt = after(to.seq, now), now + ARGV[at + 3]
-  local seqText = text(seq)
+  local seq, expiresAt = text(after(to.seq, now)), now + ARGV[at + 3]
   local envelope = field .. ' ' .. ARGV[at + 2] .. ' ' .. prev .. ' ' .. nowText .. ' ' .. text(expiresAt) .. ' ' .. size
-  redis.call('XADD', to.inbox, seqText .. '-0', 'e', envelope, 'b', body)
+  redis.call('XADD', to.inbox, seq .. '-0', 'e', envelope, 'b', body)
   to.expires = to.count == 0 and expiresAt or math.min(to.expires, expiresAt)
   to.seq, to.count, to.bytes, to.changed, to.stored = seq, to.count + 1, to.bytes + size, true, true
   if to.shared then
     local share = shareOf(to, from)
     share.count, share.bytes, share.changed = share.count + 1, share.bytes + size, true
   end
-  return seqText
+  return seq
 end
 
 -- The items of one recipient, in order. All that could fail is read before the first is written.
@@ -152,7 +150,7 @@ local function appendAll(index, first, items, results)
   end
   if to.shared then findShares(to, first, items) end
   local known, seen, refused = findSeen(to, first, items), {}, {}
-  local prev = text(to.seq)
+  local prev = to.seq
   for at = first, first + (items - 1) * itemArgs, itemArgs do
     local stream, field, fingerprint = ARGV[at], ARGV[at + 1], ARGV[at + 4]
     local from = string.match(field, ' (.*)')
