@@ -38,8 +38,8 @@ export const breaks = {
   },
   'time-based-seq': {
     file: `${scripts}/append.lua`,
-    find: 'local seq, expiresAt = after(to.seq, now), ',
-    put: 'local seq, expiresAt = to.seq + 1, ',
+    find: 'local seq, expiresAt = text(after(to.seq, now)), ',
+    put: 'local seq, expiresAt = text(to.seq + 1), ',
     shownBy: ['rollback'],
   },
   'ack-after-save': {
