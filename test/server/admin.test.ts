@@ -52,12 +52,20 @@ t.test('guessing the token is limited by address, and an operator elsewhere is n
   const { url } = await openAdministration(t, { TRUST_PROXY: '127.0.0.1' })
   const call = (token: string, address: string) =>
     new HttpClient(url, token).call('GET', '/v1/admin/nodes', undefined, { 'x-forwarded-for': address })
-  const guesses = await Promise.all(Array.from({ length: 60 }, (_, at) => call(`guess-${at}`, '192.0.2.1')))
+  const guess = (times: number) =>
+    Promise.all(Array.from({ length: times }, (_, at) => call(`guess-${at}`, '192.0.2.1')))
+  const guesses = await guess(60)
   const tried = guesses.filter(({ status }) => status === 401).length
   t.comment(`${tried} of 60 guesses were looked at`)
   t.ok(tried <= 30)
   t.match(guesses.at(-1), { ...refused(429, 'rate_limited'), body: { retryAfter: Number } })
-  t.equal((await call(ADMIN_TOKEN, '192.0.2.1')).status, 429)
+  // Meanwhile there may be room for one more, which is spent before the next attempt.
+  let right = await call(ADMIN_TOKEN, '192.0.2.1')
+  for (let attempt = 1; attempt < 10 && right.status !== 429; attempt += 1) {
+    await guess(5)
+    right = await call(ADMIN_TOKEN, '192.0.2.1')
+  }
+  t.equal(right.status, 429, 'the right token is not looked at either')
   t.equal((await call(ADMIN_TOKEN, '192.0.2.2')).status, 200)
 })
 
