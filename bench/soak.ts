@@ -4,7 +4,7 @@ import { Load } from './load.ts'
 import { machine } from './report.ts'
 import { median } from './statistics.ts'
 import { type Deployment, startAimessage } from './systems/aimessage.ts'
-import { redisBytes, serverBytes } from './usage.ts'
+import { mebibyte, redisBytes, serverBytes } from './usage.ts'
 
 /** Long enough that whatever leaks shows: two nodes under a steady load, while connections come and go. Prints a line each slice. */
 const { values: options } = parseArgs({
@@ -16,7 +16,6 @@ const { values: options } = parseArgs({
 const [minutes, perSecond] = [Number(options.minutes), Number(options.rate)]
 
 const sliceS = 10
-const mebibyte = 1_048_576
 /** Entries of the deduplication stay for two windows: short ones, so that Redis is full of them soon and what comes after is a leak. */
 const dedupeWindowS = 60
 /** Agents that come and go, and how often one does, ms. */

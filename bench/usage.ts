@@ -4,6 +4,7 @@ import type { Running } from './systems/system.ts'
 /** Clock ticks of `/proc/PID/stat` in a second, as Linux has it everywhere. */
 const ticksPerSecond = 100
 const pageBytes = 4096
+export const mebibyte = 1_048_576
 
 /** CPU time that a process has used, user and system, µs. */
 export function cpuUs(pid: number): number {

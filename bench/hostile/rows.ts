@@ -4,7 +4,7 @@ import { limits } from '../../src/protocol/limits.ts'
 import { bodyOfBytes } from '../load.ts'
 import { quantile } from '../statistics.ts'
 import { type Deployment, startAimessage } from '../systems/aimessage.ts'
-import { residentBytes } from '../usage.ts'
+import { mebibyte, residentBytes } from '../usage.ts'
 import { atLeast, atMost, type Context, type Workload } from '../workloads/workload.ts'
 import { startChild } from './child.ts'
 import { fullInbox } from './full-inbox.ts'
@@ -149,7 +149,7 @@ const strangers: Workload = {
 }
 
 const slowCount = 50
-const slowBytes = 10 * 1_048_576
+const slowBytes = 10 * mebibyte
 const slowBody = 60 * 1_024
 
 const slow: Workload = {
@@ -184,7 +184,7 @@ const slow: Workload = {
     for (let second = 0; second < 120 && [...got.values()].some(count => count < perInbox); second += 1)
       await delay(1_000)
     const all = [...got.values()].filter(count => count === perInbox).length
-    const each = most / slowCount / 1_048_576
+    const each = most / slowCount / mebibyte
     return {
       workload: 'slow',
       rows: [

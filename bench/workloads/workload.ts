@@ -1,7 +1,7 @@
 import type { Slice } from '../load.ts'
 import { median } from '../statistics.ts'
 import type { Owner, Running } from '../systems/system.ts'
-import { redisBytes, serverBytes } from '../usage.ts'
+import { mebibyte, redisBytes, serverBytes } from '../usage.ts'
 
 /** How much of everything is done: `runs` slices of `seconds` each, medians over them. */
 export type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
@@ -30,8 +30,6 @@ export const atLeast = (text: string, value: number, bound: number): Bar => ({
   bound,
   isHolding: value >= bound,
 })
-
-const mebibyte = 1_048_576
 
 /** Medians over slices, and what is resident after them. CPU is µs per message. */
 export function summarize(system: Running, slices: readonly Slice[]): Row {
