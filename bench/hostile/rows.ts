@@ -17,6 +17,9 @@ const times = 20
 const calmMs = 20_000
 const floodMs = 60_000
 
+/** What this is about is not switched off, as it is for the other benches. */
+const asDeployed = { UPGRADES_PER_S: String(limits.upgradesPerS) }
+
 type Counts = { sent: number; accepted: number; refused: number; closed: number }
 
 /** Others' latency without, then with one that does its worst. Both on one node, one after the other, twice, so that what else the machine does spoils neither alone. */
@@ -111,7 +114,7 @@ const strangers: Workload = {
   name: 'strangers',
   what: '5 000 sockets that never log in, 1 000 whose headers come a byte a second; logins meanwhile',
   run: async ({ owner, progress }) => {
-    const node = await startAimessage(owner)
+    const node = await startAimessage(owner, { env: asDeployed })
     const child = startChild(owner, './strangers.ts', (node.urls[0] ?? '').replace('ws', 'http'))
     let isOver = false
     const gone = child.line().then(line => {
@@ -214,7 +217,7 @@ const descriptors: Workload = {
   name: 'descriptors',
   what: 'a node with 300 file descriptors left, and 600 that connect',
   run: async ({ owner, progress }) => {
-    const node = await startAimessage(owner)
+    const node = await startAimessage(owner, { env: asDeployed })
     const pace = await Pace.start(owner, node)
     await delay(2_000)
     const pid = node.pids[0] ?? 0

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { limits } from '../../src/protocol/limits.ts'
 import type { RedisProcess } from '../../test/fixtures/redis.ts'
 import { startAimessage } from '../systems/aimessage.ts'
 import { atMost, type Workload } from '../workloads/workload.ts'
@@ -7,6 +8,8 @@ import { chooseMetrics } from './node-metrics.ts'
 import { Pace } from './pace.ts'
 
 const crowd = 2_000
+/** The clients of one process act as one; those of life are on their own. */
+const processes = 20
 const calmMs = 15_000
 
 /** A node that holds everybody dies, and all come to the one that is left, which has users of its own. */
@@ -19,11 +22,13 @@ export const storm: Workload = {
     const node = await startAimessage(owner, {
       nodes: 2,
       env: { REGISTRATIONS_PER_HOUR: '100000' },
-      envs: [metrics.env],
+      envs: [{ ...metrics.env, UPGRADES_PER_S: String(limits.upgradesPerS) }],
     })
     const [leftUrl = '', goneUrl = ''] = node.urls
-    const child = startChild(owner, './crowd.ts', goneUrl, leftUrl, String(crowd))
-    progress(await child.line())
+    const children = Array.from({ length: processes }, () =>
+      startChild(owner, './crowd.ts', goneUrl, leftUrl, String(crowd / processes)),
+    )
+    for (const child of children) progress(await child.line())
     const pace = await Pace.start(owner, node)
     await delay(5_000)
     pace.take()
@@ -32,14 +37,16 @@ export const storm: Workload = {
     // The first question begins the measurement anew.
     await readLag()
     pace.take()
-    let told = ''
+    let told: string[] = []
     const back = await commandsDuring(node.redis, async () => {
       process.kill(node.pids[1] ?? 0, 'SIGKILL')
-      told = await child.line()
+      told = await Promise.all(children.map(child => child.line()))
     })
     const during = pace.take()
     const lag = await readLag()
-    const { seconds, attempts }: { seconds: number; attempts: number } = JSON.parse(told)
+    const outcomes: { seconds: number; attempts: number }[] = told.map(line => JSON.parse(line))
+    const seconds = Math.max(...outcomes.map(outcome => outcome.seconds))
+    const attempts = Math.max(...outcomes.map(outcome => outcome.attempts))
     const more = (count: (of: Commands) => number) =>
       (count(back) - (count(calm) * back.seconds) / calm.seconds) / crowd
     const commands = more(({ all }) => all)

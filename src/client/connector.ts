@@ -20,9 +20,11 @@ export type ConnectorOptions = {
   events: Emitter<ClientEvents>
 }
 
-/** Back-off, ms: full jitter below a bound that doubles, so that a thousand clients of a dead node do not come back as one. */
-const firstBackoffMs = 200
+/** Back-off, ms: full jitter below a bound that doubles from the second failure on, so that a thousand clients of a dead node do not come back as one. */
+const firstBackoffMs = 1_000
 const maxBackoffMs = 5_000
+/** A server that asks for more is asked again after it, s. */
+const maxRetryAfterS = 60
 /** Between dialling and being logged in, ms. */
 const loginTimeoutMs = 15_000
 /** A connection that lasted so long starts the back-off anew, ms. */
@@ -150,14 +152,21 @@ export class Connector {
       } catch (error) {
         if (signal.aborted) return
         if (isFinal(error)) return this.#fail(error)
-        pause = retryAfterMs(error) ?? this.#jitter(attempt)
+        pause = this.#pause(error, attempt)
         this.#options.events.emit('reconnecting', { attempt, waitMs: pause, error: asError(error) })
       }
     }
   }
 
+  /** What the server asked for, and up to a second more: thousands may have been told the same. */
+  #pause(error: unknown, attempt: number): number {
+    const retryAfter = retryAfterOf(error)
+    if (retryAfter === undefined) return this.#jitter(attempt)
+    return (Math.min(retryAfter, maxRetryAfterS) + this.#options.random()) * 1_000
+  }
+
   #jitter(attempt: number): number {
-    return this.#options.random() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** attempt)
+    return this.#options.random() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.max(0, attempt - 1))
   }
 
   /** A token that ends while it is shown closes the connection, and the key is tried on another one. */
@@ -217,15 +226,15 @@ export class Connector {
   }
 }
 
-const retryAfterMs = (error: unknown): number | undefined =>
-  error instanceof ProtocolError && error.retryAfter !== undefined ? error.retryAfter * 1_000 : undefined
+const retryAfterOf = (error: unknown): number | undefined =>
+  error instanceof ProtocolError || error instanceof UnreachableError ? error.retryAfter : undefined
 
 /** Why a connection ended before it was logged in. */
-function refusal({ code, reason, status }: SocketEnd): Error {
+function refusal({ code, reason, status, retryAfter }: SocketEnd): Error {
   if (status !== undefined && status >= 400 && status < 500 && status !== 429) {
     return new ServerFaultError(`this is no aimessage server: ${reason}`)
   }
   if (code === closeCodes.unauthorized.code) return new ProtocolError('unauthorized', reason || 'login failed')
   if (code === closeCodes.notTheProtocol.code) return new ServerFaultError(reason || 'the server refused the protocol')
-  return new UnreachableError(`the server is out of reach${reason ? `: ${reason}` : ` (${code})`}`)
+  return new UnreachableError(`the server is out of reach${reason ? `: ${reason}` : ` (${code})`}`, { retryAfter })
 }

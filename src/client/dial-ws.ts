@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws'
 import { limits } from '../protocol/limits.ts'
-import { type Dial, subprotocol } from './socket.ts'
+import { type Dial, type SocketEnd, subprotocol } from './socket.ts'
 
 /** TLS of `wss:`, besides what the system trusts. */
 export type TlsOptions = { ca?: string | Buffer }
@@ -33,14 +33,19 @@ export const dialWs =
       maxPayload: limits.maxFrameBytes * 2,
       followRedirects: false,
     })
-    let failure: { reason: string; status?: number } = { reason: '' }
+    let failure: Omit<SocketEnd, 'code'> = { reason: '' }
     socket.on('open', () => handlers.opened())
     socket.on('message', (data, isBinary) => {
       if (isBinary || !Buffer.isBuffer(data)) socket.close(1003)
       else handlers.frame(data)
     })
     socket.on('unexpected-response', (request, response) => {
-      failure = { reason: `the server answered ${response.statusCode}`, status: response.statusCode ?? 0 }
+      const retryAfter = Number(response.headers['retry-after'])
+      failure = {
+        reason: `the server answered ${response.statusCode}`,
+        status: response.statusCode ?? 0,
+        ...(retryAfter > 0 && { retryAfter }),
+      }
       request.destroy()
       socket.terminate()
     })

@@ -5,11 +5,17 @@ export abstract class ClientError extends Error {
   abstract readonly retry: boolean
 }
 
-/** The server did not answer, or broke off. What was asked of it may have happened. */
+/** The server did not answer, or broke off. What was asked of it may have happened. `retryAfter` is in seconds, where it said so. */
 export class UnreachableError extends ClientError {
   override readonly name = 'UnreachableError'
   readonly code = 'unreachable'
   readonly retry = true
+  readonly retryAfter: number | undefined
+
+  constructor(message: string, options: { retryAfter?: number | undefined } = {}) {
+    super(message)
+    this.retryAfter = options.retryAfter
+  }
 }
 
 /** The server speaks something else, or broke the protocol. */

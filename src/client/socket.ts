@@ -12,11 +12,12 @@ export type Socket = {
 export type SocketHandlers = {
   opened(): void
   frame(raw: RawFrame): void
-  /** Once, whatever happened. `status` is the HTTP status of an upgrade that was refused. */
+  /** Once, whatever happened. */
   closed(end: SocketEnd): void
 }
 
-export type SocketEnd = { code: number; reason: string; status?: number }
+/** `status` and `retryAfter` (s) are of the HTTP answer to an upgrade that was refused, where the platform tells. */
+export type SocketEnd = { code: number; reason: string; status?: number; retryAfter?: number }
 
 /** Opens a WebSocket with the subprotocol `aimessage.v1`. Handlers are never called before it returns. */
 export type Dial = (url: string, handlers: SocketHandlers) => Socket

@@ -61,8 +61,12 @@ export const limits = {
   /** Logins and upgrades from one address: a thousand agents behind one proxy come back at once; a flood costs signatures. */
   arrivalsPerS: 100,
   arrivalsBurst: 2_000,
-  /** Upgrades in one turn of a node's event loop: thousands that come back at once leave room for those who are there. */
-  upgradesPerTurn: 2,
+  /** Upgrades that may come at once before the rate of a node counts. */
+  upgradesBurst: 10,
+  /** How long an upgrade waits to be let in before it is told to come again, ms: far less than a client waits for its handshake. */
+  maxUpgradeWaitMs: 3_000,
+  /** The latest time that one is told, s. */
+  maxUpgradeRetryS: 20,
   /** Frames of a connection before its login: a login takes one, and each costs its sender nothing. */
   strangerFramesPerS: 10,
   strangerFramesBurst: 200,
@@ -123,6 +127,8 @@ export const limits = {
   maxConnectionsPerAddress: 5_000,
   maxConnectionsPerUser: 100,
   maxStrangers: 2_000,
+  /** A third of one core's time: thousands that come back at once leave it to those who are there. */
+  upgradesPerS: 200,
   userFramesPerS: 5_000,
   userBytesPerS: 8_388_608,
   pairMessagesPerS: 1_000,

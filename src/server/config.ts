@@ -103,6 +103,11 @@ export const settings = {
     default: String(limits.maxStrangers),
     why: 'Sockets of one node that have not logged in; beyond it the oldest of them goes.',
   },
+  UPGRADES_PER_S: {
+    schema: positive(1_000_000),
+    default: String(limits.upgradesPerS),
+    why: 'Sockets that a node lets in a second; the others wait, and beyond 3 s they are told when to come again.',
+  },
   USER_FRAMES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.userFramesPerS),
@@ -171,6 +176,7 @@ export type Config = {
   maxConnectionsPerAddress: number
   maxConnectionsPerUser: number
   maxStrangers: number
+  upgradesPerS: number
   userFramesPerS: number
   userBytesPerS: number
   pairMessagesPerS: number
@@ -221,6 +227,7 @@ export function readConfig(env: Environment = process.env): Config {
     maxConnectionsPerAddress: whole('MAX_CONNECTIONS_PER_ADDRESS'),
     maxConnectionsPerUser: whole('MAX_CONNECTIONS_PER_USER'),
     maxStrangers: whole('MAX_STRANGERS'),
+    upgradesPerS: whole('UPGRADES_PER_S'),
     userFramesPerS: whole('USER_FRAMES_PER_S'),
     userBytesPerS: whole('USER_BYTES_PER_S'),
     pairMessagesPerS: whole('PAIR_MESSAGES_PER_S'),

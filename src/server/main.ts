@@ -2,6 +2,7 @@ import type { Server, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { limits } from '../protocol/limits.ts'
 import { defer } from '../util/deferred.ts'
+import { Admission } from './admission.ts'
 import { Allowances } from './allowances.ts'
 import { buildApp } from './app.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -20,7 +21,6 @@ import { Rota } from './rota.ts'
 import { Round } from './round.ts'
 import { SendBatch } from './send-batch.ts'
 import type { Notice, Store } from './store/store.ts'
-import { Turnstile } from './turnstile.ts'
 
 /** How long appends under way may take while the node goes, ms; then their senders repeat them elsewhere. */
 const drainMs = 2_000
@@ -101,7 +101,15 @@ export function createNode(
     acks: new Round(ackDelayMs, clock),
     checks: new Rota(limits.deliveryCheckMs, clock),
     arrivals: new Rates({ perSecond: limits.arrivalsPerS, burst: limits.arrivalsBurst }, clock),
-    turnstile: new Turnstile(limits.upgradesPerTurn),
+    admission: new Admission(
+      {
+        perSecond: config.upgradesPerS,
+        burst: limits.upgradesBurst,
+        maxWaitMs: limits.maxUpgradeWaitMs,
+        maxRetryS: limits.maxUpgradeRetryS,
+      },
+      clock,
+    ),
     allowances: new Allowances(config, store, clock),
     operators: new Rates({ perSecond: limits.operatorCallsPerS, burst: limits.operatorCallsBurst }, clock),
     listeners: new Listeners(),
@@ -135,9 +143,10 @@ type Closing = {
 }
 
 /** Not ready any more; then what is under way, and the sockets. A node that was told to drain stays so until its process is ended. */
-async function giveUp({ sends, connections, log }: RelayNode, drain: AbortController): Promise<void> {
+async function giveUp({ admission, sends, connections, log }: RelayNode, drain: AbortController): Promise<void> {
   if (!drain.signal.aborted) log.info('draining: nothing new is begun')
   drain.abort()
+  admission.end()
   await atMost(drainMs, sends.idle())
   await atMost(drainMs, connections.closeAll('draining', 'the node is shutting down'))
 }

@@ -9,9 +9,10 @@ export async function serveMetrics(
   port: number,
 ): Promise<{ url: string; close(): Promise<void> }> {
   collectProcessMetrics(node.metrics)
-  const { registry, connections, listening } = node.metrics
+  const { registry, waiting, connections, listening } = node.metrics
   const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
   app.get('/metrics', async (_request, reply) => {
+    waiting.set(node.admission.size)
     connections.set(node.connections.size)
     listening.set(node.listeners.size)
     return reply.type(registry.contentType).send(await registry.metrics())

@@ -41,6 +41,8 @@ export function openMetrics() {
     labelNames: ['reason'],
     registers,
   })
+  const putOff = counter('upgrades_put_off', 'Upgrades that were told to come again later')
+  const waiting = new Gauge({ name: 'aimessage_upgrades_waiting', help: 'Upgrades that wait to be let in', registers })
   const connections = new Gauge({ name: 'aimessage_connections', help: 'Open sockets', registers })
   const listening = new Gauge({ name: 'aimessage_listening', help: 'Inboxes that are listened to here', registers })
   const batchItems = new Histogram({
@@ -63,6 +65,8 @@ export function openMetrics() {
     leasesLost,
     refused,
     closed,
+    putOff,
+    waiting,
     connections,
     listening,
     batchItems,

@@ -1,3 +1,4 @@
+import type { Admission } from './admission.ts'
 import type { Allowances } from './allowances.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -11,7 +12,6 @@ import type { Rota } from './rota.ts'
 import type { Round } from './round.ts'
 import type { SendBatch } from './send-batch.ts'
 import type { Store } from './store/store.ts'
-import type { Turnstile } from './turnstile.ts'
 
 /** One running node: what its connections, HTTP routes and operations share. */
 export type RelayNode = {
@@ -25,7 +25,7 @@ export type RelayNode = {
   /** Logins and upgrades, by address. */
   readonly arrivals: Rates
   /** Upgrades, of all addresses. */
-  readonly turnstile: Turnstile
+  readonly admission: Admission
   /** Calls of the operator's routes, by address. */
   readonly operators: Rates
   /** What users may spend. */

@@ -46,6 +46,7 @@ t.test('the page lists the rates of one node', async t => {
     tableOf('Rates of one node').map(([, , perSecond, atOnce]) => [Number(perSecond), Number(atOnce)]),
     [
       [limits.arrivalsPerS, limits.arrivalsBurst],
+      [limits.upgradesPerS, limits.upgradesBurst],
       [limits.operatorCallsPerS, limits.operatorCallsBurst],
       [limits.strangerFramesPerS, limits.strangerFramesBurst],
       [limits.controlFramesPerS, limits.controlFramesBurst],
@@ -61,7 +62,6 @@ t.test('the page lists what may be there at once', async t => {
       limits.maxConnections,
       limits.maxConnectionsPerAddress,
       limits.maxConnectionsPerUser,
-      limits.upgradesPerTurn,
       limits.maxStrangers,
       limits.httpReserve,
       limits.maxSessionsPerUser,
@@ -94,6 +94,7 @@ t.test('the page lists sizes and times', async t => {
 t.test('each variable stands by its default', async t => {
   const cells = [
     ...tableOf('Rates over all nodes').map(([, , , cell]) => cell),
+    ...tableOf('Rates of one node').map(([what, , perSecond]) => `${perSecond} ${what}`),
     ...tableOf('Numbers at once').map(([what, most]) => `${most} ${what}`),
   ]
   for (const cell of cells) {
@@ -101,12 +102,13 @@ t.test('each variable stands by its default', async t => {
     if (name === undefined || name === 'REGISTRATIONS_PER_HOUR') continue
     t.equal(cell?.split(' ')[0], settings[name].default, name)
   }
-  t.equal(cells.filter(cell => variableIn(cell) !== undefined).length, 10)
+  t.equal(cells.filter(cell => variableIn(cell) !== undefined).length, 11)
 })
 
 t.test('the page states the shares and the wait', async t => {
   t.equal(limits.leaseShare, 0.1, 'a tenth of the burst')
   t.equal(limits.uncountedShare, 0.05, 'a twentieth')
   t.equal(limits.maxHoldMs, 1_000, 'up to 1 s')
+  t.equal(limits.maxUpgradeWaitMs, 3_000, 'over 3 s')
   t.equal(limits.senderShareOfBytes, 0.1, 'a tenth of them for one sender')
 })

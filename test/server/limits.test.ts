@@ -8,7 +8,7 @@ import { StoreUnavailableError } from '../../src/server/store/store.ts'
 import { receiveSome, registerAgent } from '../fixtures/agents.ts'
 import { HttpClient } from '../fixtures/http-client.ts'
 import { newName, newUser, RawClient } from '../fixtures/raw-client.ts'
-import { askRaw, statusOf } from '../fixtures/raw-http.ts'
+import { askUpgrade, statusOf } from '../fixtures/raw-http.ts'
 import { openTestStore, startTestNode, withFaults } from '../fixtures/running-node.ts'
 
 /** What a client was told besides what it asked for. */
@@ -242,15 +242,5 @@ t.test('headers that come too slowly end with 408 in time', { timeout: 60_000 },
 })
 
 /** The status that an upgrade from this address is answered with. */
-async function refusedStatus(url: string, address: string): Promise<number> {
-  return statusOf(
-    await askRaw(url, 'GET', '/ws', {
-      connection: 'Upgrade',
-      upgrade: 'websocket',
-      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-      'sec-websocket-version': '13',
-      'sec-websocket-protocol': 'aimessage.v1',
-      ...(address !== '' && { 'x-forwarded-for': address }),
-    }),
-  )
-}
+const refusedStatus = async (url: string, address: string): Promise<number> =>
+  statusOf(await askUpgrade(url, { 'X-Forwarded-For': address }))

@@ -1,40 +1,13 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
 import { RawClient } from '../fixtures/raw-client.ts'
+import { askUpgrade, statusOf } from '../fixtures/raw-http.ts'
 import { startTestNode } from '../fixtures/running-node.ts'
-
-/** Sends an upgrade by hand; resolves with the whole answer of a refusal. */
-async function upgrade(url: string, headers: Record<string, string>, path = '/ws'): Promise<string> {
-  const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
-  const lines = {
-    Host: `${hostname}:${port}`,
-    Connection: 'Upgrade',
-    Upgrade: 'websocket',
-    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-    'Sec-WebSocket-Version': '13',
-    'Sec-WebSocket-Protocol': 'aimessage.v1',
-    ...headers,
-  }
-  const head = Object.entries(lines).filter(([, value]) => value !== '')
-  socket.write(`GET ${path} HTTP/1.1\r\n${head.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
-  let answer = ''
-  socket.on('data', data => {
-    answer += data
-    if (answer.startsWith('HTTP/1.1 101')) socket.destroy()
-  })
-  await once(socket, 'close')
-  return answer
-}
-
-const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1])
 
 t.test('an upgrade without the subprotocol is refused with 400', async t => {
   const { url } = await startTestNode(t)
   for (const protocol of ['', 'aimessage.v2', 'aimessage', 'xaimessage.v1']) {
-    const answer = await upgrade(url, { 'Sec-WebSocket-Protocol': protocol })
+    const answer = await askUpgrade(url, { 'Sec-WebSocket-Protocol': protocol })
     t.equal(statusOf(answer), 400, protocol)
     t.match(answer, /application\/problem\+json/)
     t.match(answer, /"code":"bad_frame"/)
@@ -43,7 +16,7 @@ t.test('an upgrade without the subprotocol is refused with 400', async t => {
 
 t.test('the subprotocol may be one of several', async t => {
   const { url } = await startTestNode(t)
-  const answer = await upgrade(url, { 'Sec-WebSocket-Protocol': 'other, aimessage.v1' })
+  const answer = await askUpgrade(url, { 'Sec-WebSocket-Protocol': 'other, aimessage.v1' })
   t.equal(statusOf(answer), 101)
   t.match(answer, /sec-websocket-protocol: aimessage\.v1/i)
 })
@@ -63,31 +36,31 @@ t.test('an origin that is not this host is refused with 403', async t => {
     'http://[',
   ]
   for (const origin of odd) {
-    const answer = await upgrade(url, { Origin: origin })
+    const answer = await askUpgrade(url, { Origin: origin })
     t.equal(statusOf(answer), 403, origin)
     t.match(answer, /"code":"forbidden"/)
   }
-  t.equal(statusOf(await upgrade(url, { Origin: `http://${host}` })), 101, 'the same host')
+  t.equal(statusOf(await askUpgrade(url, { Origin: `http://${host}` })), 101, 'the same host')
 })
 
 t.test('where origins are listed, only those may connect', async t => {
   const { url } = await startTestNode(t, { ALLOWED_ORIGINS: 'https://app.example' })
-  t.equal(statusOf(await upgrade(url, { Origin: 'https://app.example' })), 101)
-  t.equal(statusOf(await upgrade(url, { Origin: 'http://app.example' })), 403)
-  t.equal(statusOf(await upgrade(url, { Origin: `http://${new URL(url).host}` })), 403)
-  t.equal(statusOf(await upgrade(url, {})), 101, 'who is no browser has none')
+  t.equal(statusOf(await askUpgrade(url, { Origin: 'https://app.example' })), 101)
+  t.equal(statusOf(await askUpgrade(url, { Origin: 'http://app.example' })), 403)
+  t.equal(statusOf(await askUpgrade(url, { Origin: `http://${new URL(url).host}` })), 403)
+  t.equal(statusOf(await askUpgrade(url, {})), 101, 'who is no browser has none')
 })
 
 t.test('compression is never agreed on', async t => {
   const { url } = await startTestNode(t)
-  const answer = await upgrade(url, { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' })
+  const answer = await askUpgrade(url, { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' })
   t.equal(statusOf(answer), 101)
   t.notMatch(answer, /permessage-deflate/i)
 })
 
 t.test('an upgrade elsewhere is refused, and a plain request for the socket too', async t => {
   const { url } = await startTestNode(t)
-  t.equal(statusOf(await upgrade(url, {}, '/elsewhere')), 404)
+  t.equal(statusOf(await askUpgrade(url, {}, '/elsewhere')), 404)
   t.equal((await fetch(`${url}/ws`)).status, 400)
 })
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { type ErrorCode, errors, ProtocolError } from '../../protocol/errors.ts'
@@ -68,9 +69,24 @@ const brokenRequests: Record<string, { status: number; reason: string }> = {
 /** Answers what is no HTTP request, or too slow a one; there is no request yet to answer otherwise. */
 export function answerBrokenRequest({ code }: ConnectionError, socket: Socket): void {
   const { status, reason } = brokenRequests[code] ?? { status: 400, reason: 'Bad Request' }
-  const body = JSON.stringify(toProblem(new ProtocolError('bad_frame', reason), status))
-  const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: ${contentType}\r\nContent-Length: ${body.length}\r\nConnection: close`
-  if (socket.writable) socket.write(`${head}\r\n\r\n${body}`)
+  endWithProblem(socket, new ProtocolError('bad_frame', reason), { status, reason })
+}
+
+/** The last that is written to a connection which never came to a route. */
+export function endWithProblem(
+  socket: Duplex,
+  error: ProtocolError,
+  { status, reason }: { status: number; reason: string },
+): void {
+  const body = JSON.stringify(toProblem(error, status))
+  const head = [
+    `HTTP/1.1 ${status} ${reason}`,
+    `Content-Type: ${contentType}`,
+    `Content-Length: ${body.length}`,
+    ...(error.retryAfter === undefined ? [] : [`Retry-After: ${error.retryAfter}`]),
+    'Connection: close',
+  ]
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
   socket.destroy()
 }
 
@@ -93,7 +109,7 @@ export const problems = fastifyPlugin<{ node: RelayNode }>(
       const refusal = known?.error ?? toRefusal(error)
       node.metrics.refused.inc({ code: refusal.code })
       if (refusal.code === 'internal')
-        request.log.error({ err: error, route: request.routeOptions.url }, 'a request failed')
+        request.log.error({ err: error, reqId: request.id, route: request.routeOptions.url }, 'a request failed')
       return sendProblem(reply, refusal, known?.status)
     })
 

@@ -7,6 +7,7 @@ import { limits } from '../../protocol/limits.ts'
 import { addressKey } from '../address.ts'
 import { Connection, type Wire } from '../connection.ts'
 import type { RelayNode } from '../relay-node.ts'
+import { admitted } from '../upgrades.ts'
 
 const subprotocol = 'aimessage.v1'
 /** Parts of one message: no client of ours sends more than one, and empty ones cost the peer nothing. */
@@ -34,10 +35,10 @@ const socketOptions = {
 }
 
 /** WebSockets for the whole app: an upgrade is answered on every path, if only with 404. */
-export const webSockets = fastifyPlugin(
-  async (app: FastifyInstance) => {
+export const webSockets = fastifyPlugin<{ node: RelayNode }>(
+  async (app: FastifyInstance, { node }) => {
     await app.register(websocket, {
-      options: socketOptions,
+      options: { ...socketOptions, server: admitted(app.server, node) },
       // What ws refuses it closes with the right code itself: 1002, 1007, 1008, 1009.
       errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'a socket failed'),
       preClose: done => endSockets(app, done),
@@ -52,7 +53,6 @@ export async function socketRoutes(app: FastifyInstance, { node }: { node: Relay
   app.addHook('onClose', async () => silence.end())
   const onRequest = async (request: FastifyRequest) => {
     checkUpgrade(node, request)
-    await node.turnstile.pass()
     node.connections.checkRoom(addressKey(request.ip))
   }
   const onError = (error: Error) => node.log.debug({ err: error }, 'a socket failed')

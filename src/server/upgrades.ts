@@ -1,0 +1,38 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import proxyAddr from '@fastify/proxy-addr'
+import { addressKey } from './address.ts'
+import type { Arrival } from './admission.ts'
+import { endWithProblem } from './plugins/problems.ts'
+import type { RelayNode } from './relay-node.ts'
+
+type Node = Pick<RelayNode, 'admission' | 'config' | 'metrics'>
+
+/**
+ * A server that never listens: it has those upgrades of `server` that were let in. They wait before anything is done for them but
+ * reading their headers, so that thousands cost next to nothing until it is their turn.
+ */
+export function admitted(server: Server, { admission, config, metrics }: Node): Server {
+  const inner = createServer()
+  const isTrusted = config.trustProxy.length > 0 ? proxyAddr.compile([...config.trustProxy]) : () => false
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const address = addressKey(proxyAddr(request, isTrusted) ?? '')
+    const fail = () => socket.destroy()
+    const gone = () => admission.leave(address, arrival)
+    const settle = () => socket.off('error', fail).off('close', gone)
+    const arrival: Arrival = {
+      admit: () => {
+        settle()
+        inner.emit('upgrade', request, socket, head)
+      },
+      refuse: error => {
+        settle()
+        metrics.putOff.inc()
+        endWithProblem(socket.on('error', fail), error, { status: 503, reason: 'Service Unavailable' })
+      },
+    }
+    socket.on('error', fail).on('close', gone)
+    admission.enter(address, arrival)
+  })
+  return inner
+}

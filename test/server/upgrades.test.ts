@@ -1,0 +1,113 @@
+import t from 'tap'
+import { limits } from '../../src/protocol/limits.ts'
+import { openAgentAt, receiveSome, registerAgent, temporaryDirectory, textsOf } from '../fixtures/agents.ts'
+import { RawClient } from '../fixtures/raw-client.ts'
+import { askUpgrade, headerOf, problemIn, statusOf } from '../fixtures/raw-http.ts'
+import { type RunningNode, startTestNode } from '../fixtures/running-node.ts'
+
+type Owner = Parameters<typeof startTestNode>[0]
+
+const one: Record<string, string> = { 'X-Forwarded-For': '192.0.2.1' }
+const other: Record<string, string> = { 'X-Forwarded-For': '192.0.2.2' }
+
+/** Ten sockets are let in a second. */
+const startSlowNode = (t: Owner) =>
+  startTestNode(t, { UPGRADES_PER_S: '10', TRUST_PROXY: '127.0.0.1', METRICS_PORT: '0' })
+
+const room = limits.upgradesBurst + (10 * limits.maxUpgradeWaitMs) / 1_000
+
+function openClients(t: Owner, { wsUrl }: RunningNode, count: number, headers: Record<string, string>): RawClient[] {
+  const clients = Array.from({ length: count }, () => new RawClient(wsUrl, { headers }))
+  for (const { socket } of clients) socket.on('error', () => {})
+  t.teardown(() => {
+    for (const { socket } of clients) socket.terminate()
+  })
+  return clients
+}
+
+/** As many from one address as come in at once and may wait, and some more. */
+async function crowd(t: Owner, node: RunningNode, { more = 0, headers = one } = {}) {
+  const clients = openClients(t, node, room + more, headers)
+  while ((await metric(node, 'upgrades_waiting')) < room - limits.upgradesBurst - 5) await turn()
+  return clients
+}
+
+const turn = () => new Promise(resolve => setTimeout(resolve, 10))
+
+async function metric({ metricsUrl }: RunningNode, name: string): Promise<number> {
+  const text = await (await fetch(metricsUrl ?? '')).text()
+  return Number(new RegExp(`^aimessage_${name} (\\d+)$`, 'm').exec(text)?.[1])
+}
+
+t.test('who is one too many of an address is told when to come again', async t => {
+  const node = await startSlowNode(t)
+  const clients = await crowd(t, node)
+  const answers = await Promise.all(Array.from({ length: 40 }, () => askUpgrade(node.url, one)))
+  const refused = answers.filter(answer => statusOf(answer) === 503)
+  t.ok(refused.length >= 30)
+  t.equal(answers.filter(answer => statusOf(answer) === 101).length, answers.length - refused.length)
+  for (const answer of refused) {
+    const retryAfter = Number(headerOf(answer, 'retry-after'))
+    t.ok(retryAfter >= 3 && retryAfter <= 9, 'behind those who wait, one after the other')
+    t.match(problemIn(answer), { code: 'unavailable', retryAfter })
+  }
+  t.ok((await metric(node, 'upgrades_put_off_total')) >= refused.length)
+  for (const { socket } of clients) socket.terminate()
+})
+
+t.test('another address has its turn before the many of one', async t => {
+  const node = await startSlowNode(t)
+  await crowd(t, node)
+  t.equal(statusOf(await askUpgrade(node.url, other)), 101)
+  t.ok((await metric(node, 'upgrades_waiting')) > 0)
+})
+
+t.test('the client comes back when it was told to', async t => {
+  const node = await startSlowNode(t)
+  const directory = await temporaryDirectory(t)
+  const alice = await registerAgent(t, node.wsUrl, 'alice')
+  const bob = await openAgentAt(t, node.wsUrl, directory)
+  await bob.register('bob')
+  await bob.close()
+  await alice.send('bob', 'are you there?')
+  const clients = await crowd(t, node, { more: 30, headers: {} })
+  const again = await openAgentAt(t, node.wsUrl, directory)
+  const waits: number[] = []
+  again.on('reconnecting', ({ waitMs }) => waits.push(waitMs))
+  t.same(textsOf(await receiveSome(again, 1)), ['are you there?'])
+  t.ok(waits.length >= 1)
+  for (const waitMs of waits) t.ok(waitMs >= 3_000 && waitMs < 11_000, String(waitMs))
+  for (const { socket } of clients) socket.terminate()
+})
+
+t.test('a socket that goes while it waits takes nobody’s turn', async t => {
+  const node = await startSlowNode(t)
+  const clients = await crowd(t, node)
+  for (const { socket } of clients.slice(limits.upgradesBurst)) socket.terminate()
+  while ((await metric(node, 'upgrades_waiting')) > 0) await turn()
+  t.equal(statusOf(await askUpgrade(node.url, one)), 101)
+  t.ok((await metric(node, 'connections')) <= limits.upgradesBurst + 10)
+})
+
+t.test('who waits when the node goes is told so', async t => {
+  const node = await startSlowNode(t)
+  await crowd(t, node)
+  const waiting = askUpgrade(node.url, other)
+  while ((await metric(node, 'upgrades_waiting')) < 30) await turn()
+  await node.close()
+  t.match(await waiting, /^HTTP\/1\.1 (503|101) /)
+})
+
+t.test('a socket that is let in when all there is room for are in is refused', async t => {
+  const node = await startTestNode(t, { MAX_CONNECTIONS: '50' })
+  const clients = openClients(t, node, 60, {})
+  const outcomes = await Promise.all(
+    clients.map(client =>
+      Promise.race([
+        client.find(({ type }) => type === 'challenge').then(() => 'in'),
+        client.closed.then(() => 'refused'),
+      ]),
+    ),
+  )
+  t.equal(outcomes.filter(outcome => outcome === 'in').length, 50)
+})
