@@ -1,4 +1,11 @@
-import { ClientError, CryptoError, ProtocolError, StateError, type StateErrorCode } from '../client/node.ts'
+import {
+  ClientError,
+  CryptoError,
+  ProtocolError,
+  StateError,
+  type StateErrorCode,
+  UnreachableError,
+} from '../client/node.ts'
 import { type Exit, exitCodes } from './exit-codes.ts'
 
 /** How a command failed: what the process ends with, and what it says. */
@@ -37,7 +44,8 @@ export function toFailure(error: unknown): Failure {
   if (error instanceof StateError) return stateFailure(error)
   if (error instanceof CryptoError) return { exit: 'refused', code: error.code, message: error.message }
   if (error instanceof ClientError) {
-    return { exit: exitOf[error.code] ?? 'refused', code: error.code, message: error.message }
+    const { code, message } = error
+    return { exit: exitOf[code] ?? 'refused', code, message, ...(error instanceof UnreachableError && waitOf(error)) }
   }
   return { exit: 'fault', code: 'fault', message: error instanceof Error ? error.message : String(error) }
 }
@@ -53,11 +61,14 @@ const stateFailure = ({ code, message }: StateError): Failure => ({
   message: `${message}${ways[code] ?? ''}`,
 })
 
-const refusal = ({ code, message, retryAfter }: ProtocolError): Failure => ({
+const refusal = (error: ProtocolError): Failure => ({
   exit: 'refused',
-  code,
-  message,
-  ...(retryAfter !== undefined && { retryAfter }),
+  code: error.code,
+  message: error.message,
+  ...waitOf(error),
 })
+
+const waitOf = ({ retryAfter }: { retryAfter: number | undefined }): { retryAfter?: number } =>
+  retryAfter === undefined ? {} : { retryAfter }
 
 export const exitCodeOf = ({ exit }: Failure): number => exitCodes[exit].code

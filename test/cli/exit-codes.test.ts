@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { openDirectoryStore } from '../../src/client/node.ts'
 import { registerAgent, temporaryDirectory } from '../fixtures/agents.ts'
+import { startBusyServer } from '../fixtures/busy-server.ts'
 import { failureOf, jsonError, runCli } from '../fixtures/cli.ts'
 import { openCliWorld } from '../fixtures/cli-world.ts'
 import { runNodeProcess } from '../fixtures/node.ts'
@@ -28,6 +29,8 @@ t.test('4: nobody answers, or somebody else does', async t => {
   const address = website.address()
   const port = typeof address === 'object' ? address?.port : 0
   t.equal(failureOf(await run('alice', ['users', '--json', '--server', `http://127.0.0.1:${port}`])), '4 server_fault')
+  const busy = await startBusyServer(t, 'Retry-After: 7\r\n')
+  t.match(jsonError(await run('alice', ['users', '--json', '--server', busy])), { code: 'unreachable', retryAfter: 7 })
 })
 
 t.test('5: the local state', async t => {

@@ -59,7 +59,7 @@ async function sendOrKeep(context: Context, letter: Letter): Promise<Accepted> {
       return sendInTime(client, letter)
     })
   } catch (error) {
-    if (isKept && error instanceof UnreachableError) throw new UnreachableError(`${error.message}; ${kept}`)
+    if (isKept && error instanceof UnreachableError) throw new UnreachableError(`${error.message}; ${kept}`, error)
     if (isKept && context.interruption.signal.aborted)
       context.output.note({ event: 'kept' }, `not accepted yet; ${kept}`)
     throw error

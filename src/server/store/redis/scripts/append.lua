@@ -77,6 +77,13 @@ local function findShares(to, first, items)
   end
 end
 
+-- A recipient as it is now, with the shares of those who send to it in this call.
+local function open(index, first, items)
+  local to = load(index)
+  if to.live and to.shared then findShares(to, first, items) end
+  return to
+end
+
 local function shareOf(to, from)
   to.shares[from] = to.shares[from] or { count = 0, bytes = 0 }
   return to.shares[from]
@@ -112,8 +119,7 @@ local function makeRoom(index, to, first, items)
   if to.swept or to.expires > now then return to end
   if to.changed then save(to) end
   sweep(to, now)
-  local again = load(index)
-  if again.shared then findShares(again, first, items) end
+  local again = open(index, first, items)
   again.swept, again.stored, again.changed = true, to.stored, to.changed
   return again
 end
@@ -143,12 +149,11 @@ end
 -- The items of one recipient, in order. All that could fail is read before the first is written.
 -- After a refusal that a retry may mend, later ones of the stream are refused alike: none overtakes.
 local function appendAll(index, first, items, results)
-  local to = load(index)
+  local to = open(index, first, items)
   if not to.live then
     for _ = 1, items do results[#results + 1] = 'u' end
     return to
   end
-  if to.shared then findShares(to, first, items) end
   local known, seen, refused = findSeen(to, first, items), {}, {}
   local prev = to.seq
   for at = first, first + (items - 1) * itemArgs, itemArgs do
