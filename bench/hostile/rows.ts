@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { limits } from '../../src/protocol/limits.ts'
 import { bodyOfBytes } from '../load.ts'
 import { quantile } from '../statistics.ts'
-import { type Deployment, startAimessage } from '../systems/aimessage.ts'
+import { type Deployment, startAimessage, upgradesAsDeployed } from '../systems/aimessage.ts'
 import { mebibyte, residentBytes } from '../usage.ts'
 import { atLeast, atMost, type Context, type Workload } from '../workloads/workload.ts'
 import { startChild } from './child.ts'
@@ -16,9 +16,6 @@ const limit = 500
 const times = 20
 const calmMs = 20_000
 const floodMs = 60_000
-
-/** What this is about is not switched off, as it is for the other benches. */
-const asDeployed = { UPGRADES_PER_S: String(limits.upgradesPerS) }
 
 type Counts = { sent: number; accepted: number; refused: number; closed: number }
 
@@ -114,7 +111,7 @@ const strangers: Workload = {
   name: 'strangers',
   what: '5 000 sockets that never log in, 1 000 whose headers come a byte a second; logins meanwhile',
   run: async ({ owner, progress }) => {
-    const node = await startAimessage(owner, { env: asDeployed })
+    const node = await startAimessage(owner, { env: upgradesAsDeployed })
     const child = startChild(owner, './strangers.ts', (node.urls[0] ?? '').replace('ws', 'http'))
     let isOver = false
     const gone = child.line().then(line => {
@@ -217,7 +214,7 @@ const descriptors: Workload = {
   name: 'descriptors',
   what: 'a node with 300 file descriptors left, and 600 that connect',
   run: async ({ owner, progress }) => {
-    const node = await startAimessage(owner, { env: asDeployed })
+    const node = await startAimessage(owner, { env: upgradesAsDeployed })
     const pace = await Pace.start(owner, node)
     await delay(2_000)
     const pid = node.pids[0] ?? 0

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { limits } from '../../src/protocol/limits.ts'
 import type { RedisProcess } from '../../test/fixtures/redis.ts'
-import { startAimessage } from '../systems/aimessage.ts'
+import { startAimessage, upgradesAsDeployed } from '../systems/aimessage.ts'
 import { atMost, type Workload } from '../workloads/workload.ts'
 import { startChild } from './child.ts'
 import { chooseMetrics } from './node-metrics.ts'
@@ -22,7 +21,7 @@ export const storm: Workload = {
     const node = await startAimessage(owner, {
       nodes: 2,
       env: { REGISTRATIONS_PER_HOUR: '100000' },
-      envs: [{ ...metrics.env, UPGRADES_PER_S: String(limits.upgradesPerS) }],
+      envs: [{ ...metrics.env, ...upgradesAsDeployed }],
     })
     const [leftUrl = '', goneUrl = ''] = node.urls
     const children = Array.from({ length: processes }, () =>

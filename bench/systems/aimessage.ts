@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { limits } from '../../src/protocol/limits.ts'
 import { commandOf, readDockerfile, textsOf } from '../../test/fixtures/dockerfile.ts'
 import { type RedisProcess, startRedis } from '../../test/fixtures/redis.ts'
 import { type Credentials, newCredentials, RawAgent } from './raw-agent.ts'
@@ -10,6 +11,9 @@ import type { Connecting, Owner, Running } from './system.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 /** `node`, what it is told, the program, `serve`: as the image does. */
 const [, ...imageArgs] = commandOf(textsOf(readDockerfile(`${root}Dockerfile`), 'CMD').at(-1) ?? '')
+
+/** Where upgrades are what is measured: they are let in as by default, and not all at once as for the other benches. */
+export const upgradesAsDeployed = { UPGRADES_PER_S: String(limits.upgradesPerS) }
 
 /** Nodes as they are deployed, from `dist`, with a Redis of their own. */
 export type Deployment = Running & {

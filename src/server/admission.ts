@@ -85,25 +85,25 @@ export class Admission {
     for (const arrival of waiting) arrival.refuse(unavailable('the node is shutting down'))
   }
 
+  /** One at a time: what follows of it is done before the next one, who may be one too many by then. */
   #turn(): void {
-    let waitMs = 0
-    while (this.#size > 0 && waitMs === 0) {
-      waitMs = this.#bucket.take()
-      if (waitMs === 0) this.#next()?.admit()
-    }
-    this.#timer = this.#size > 0 ? this.#clock.after(waitMs, () => this.#turn()) : undefined
+    this.#timer = undefined
+    if (this.#size === 0) return
+    const waitMs = this.#bucket.take()
+    if (waitMs === 0) this.#next()?.admit()
+    if (this.#size > 0) this.#timer ??= this.#clock.after(waitMs, () => this.#turn())
   }
 
   /** Takes the first one of the address whose turn it is, which goes behind the others. */
   #next(): Arrival | undefined {
-    for (const [address, arrivals] of this.#waiting) {
-      const next = arrivals.shift()
-      this.#waiting.delete(address)
-      if (arrivals.length > 0) this.#waiting.set(address, arrivals)
-      this.#size -= 1
-      return next
-    }
-    return undefined
+    const [first] = this.#waiting
+    if (!first) return undefined
+    const [address, arrivals] = first
+    const next = arrivals.shift()
+    this.#waiting.delete(address)
+    if (arrivals.length > 0) this.#waiting.set(address, arrivals)
+    this.#size -= 1
+    return next
   }
 
   #refuseOne(): void {

@@ -19,16 +19,14 @@ export function admitted(server: Server, { admission, config, metrics }: Node): 
     const address = addressKey(proxyAddr(request, isTrusted) ?? '')
     const fail = () => socket.destroy()
     const gone = () => admission.leave(address, arrival)
-    const settle = () => socket.off('error', fail).off('close', gone)
     const arrival: Arrival = {
       admit: () => {
-        settle()
+        socket.off('error', fail).off('close', gone)
         inner.emit('upgrade', request, socket, head)
       },
       refuse: error => {
-        settle()
         metrics.putOff.inc()
-        endWithProblem(socket.on('error', fail), error, { status: 503, reason: 'Service Unavailable' })
+        endWithProblem(socket, error, { status: 503, reason: 'Service Unavailable' })
       },
     }
     socket.on('error', fail).on('close', gone)

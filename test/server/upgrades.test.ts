@@ -25,14 +25,14 @@ function openClients(t: Owner, { wsUrl }: RunningNode, count: number, headers: R
   return clients
 }
 
-/** As many from one address as come in at once and may wait, and some more. */
-async function crowd(t: Owner, node: RunningNode, { more = 0, headers = one } = {}) {
+/** As many from one address as come in at once and may wait, and some more, so that it is full for a while however slowly they come. */
+async function crowd(t: Owner, node: RunningNode, { more = 15, headers = one } = {}) {
   const clients = openClients(t, node, room + more, headers)
   while ((await metric(node, 'upgrades_waiting')) < room - limits.upgradesBurst - 5) await turn()
   return clients
 }
 
-const turn = () => new Promise(resolve => setTimeout(resolve, 10))
+const turn = (ms = 10) => new Promise(resolve => setTimeout(resolve, ms))
 
 async function metric({ metricsUrl }: RunningNode, name: string): Promise<number> {
   const text = await (await fetch(metricsUrl ?? '')).text()
@@ -92,10 +92,14 @@ t.test('a socket that goes while it waits takes nobody’s turn', async t => {
 t.test('who waits when the node goes is told so', async t => {
   const node = await startSlowNode(t)
   await crowd(t, node)
-  const waiting = askUpgrade(node.url, other)
-  while ((await metric(node, 'upgrades_waiting')) < 30) await turn()
+  // There is room again, and two seconds' worth of others before it.
+  while ((await metric(node, 'upgrades_waiting')) > 20) await turn()
+  const waiting = askUpgrade(node.url, one)
+  await turn(100)
   await node.close()
-  t.match(await waiting, /^HTTP\/1\.1 (503|101) /)
+  const answer = await waiting
+  t.equal(statusOf(answer), 503)
+  t.match(problemIn(answer), { code: 'unavailable', detail: 'the node is shutting down' })
 })
 
 t.test('a socket that is let in when all there is room for are in is refused', async t => {
