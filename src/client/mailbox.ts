@@ -1,4 +1,5 @@
 import { parseUsername } from '../protocol/names.ts'
+import { startTimer } from '../util/timer.ts'
 import type { Agent } from './agent.ts'
 import type { Attendance } from './attendance.ts'
 import type { Inbox } from './inbox.ts'
@@ -80,8 +81,11 @@ export class Mailbox {
     const end = new AbortController()
     const stop = AbortSignal.any([end.signal, agent.closing, ...(signal ? [signal] : [])])
     const wake = () => inbox.arrived.notify()
-    const deadline = performance.now() + waitMs
-    const timer = setTimeout(wake, waitMs)
+    let isOver = waitMs <= 0
+    const timer = startTimer(waitMs, () => {
+      isOver = true
+      wake()
+    })
     const stopWatching = agent.store.onChange(wake)
     const attending = attendance.attend(stop).catch(error => end.abort(error))
     try {
@@ -89,11 +93,11 @@ export class Mailbox {
         stop.throwIfAborted()
         const { version } = inbox.arrived
         const page = await this.list(query)
-        if (page.messages.length > 0 || performance.now() >= deadline) return page
+        if (page.messages.length > 0 || isOver) return page
         await inbox.arrived.after(version, stop)
       }
     } finally {
-      clearTimeout(timer)
+      timer.cancel()
       stopWatching()
       end.abort()
       await attending

@@ -1,3 +1,4 @@
+import { startTimer, type Timer } from '../util/timer.ts'
 import { UnreachableError } from './errors.ts'
 import type { Inbox, Taken } from './inbox.ts'
 import type { Intake } from './intake.ts'
@@ -41,7 +42,7 @@ class Wait {
   readonly #inbox: Inbox
   readonly #intake: Intake
   readonly #stop: AbortSignal
-  readonly #timers: ReturnType<typeof setTimeout>[] = []
+  readonly #timers: Timer[] = []
   readonly #wake = () => this.#inbox.arrived.notify()
   readonly #isBounded: boolean
   #isOver = false
@@ -81,14 +82,14 @@ class Wait {
 
   end(): void {
     this.#stop.removeEventListener('abort', this.#wake)
-    for (const timer of this.#timers) clearTimeout(timer)
+    for (const timer of this.#timers) timer.cancel()
   }
 
   #after(ms: number, act: () => void): void {
-    const timer = setTimeout(() => {
+    const timer = startTimer(ms, () => {
       act()
       this.#wake()
-    }, ms)
+    })
     this.#timers.push(timer)
   }
 }

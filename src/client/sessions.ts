@@ -11,6 +11,7 @@ import { formatAddress, type Username } from '../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, toHex } from '../util/bytes.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
 import { raceAbort } from '../util/signal.ts'
+import { startTimer } from '../util/timer.ts'
 import { type Agent, newId } from './agent.ts'
 import { IdentityChangedError, KeyExchangeError, UnreachableError } from './errors.ts'
 import { dueReset } from './owed-reset.ts'
@@ -207,7 +208,7 @@ export class Sessions {
     const offer = await this.#makeOffer(peer, timeoutMs)
     const answer = defer<void>()
     this.#offers.set(toHex(offer.offerId), answer)
-    const timer = setTimeout(() => answer.reject(tooLate(peer, timeoutMs)), timeoutMs)
+    const timer = startTimer(timeoutMs, () => answer.reject(tooLate(peer, timeoutMs)))
     try {
       const ttl = Math.max(1, Math.ceil(timeoutMs / 1_000))
       const body = encodeBase64Url(offer.body)
@@ -217,7 +218,7 @@ export class Sessions {
       await store.transaction(async tx => savePrekeys(tx, dropOffer(await loadPrekeys(tx), offer.offerId)))
       throw error
     } finally {
-      clearTimeout(timer)
+      timer.cancel()
       answer.promise.catch(() => {})
       this.#offers.delete(toHex(offer.offerId))
     }

@@ -1,5 +1,6 @@
 import type { ProtocolError } from '../protocol/errors.ts'
-import type { Clock, Timer } from './clock.ts'
+import type { Timer } from '../util/timer.ts'
+import type { Clock } from './clock.ts'
 import { unavailable } from './refusal.ts'
 import type { Rate } from './store/store.ts'
 import { TokenBucket } from './token-bucket.ts'

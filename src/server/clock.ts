@@ -1,5 +1,4 @@
-/** Something that happens later unless it is cancelled. */
-export type Timer = { cancel(): void }
+import { startTimer, type Timer } from '../util/timer.ts'
 
 /** Time as a parameter, so that tests own it. */
 export type Clock = {
@@ -11,17 +10,4 @@ export type Clock = {
   after(ms: number, run: () => void): Timer
 }
 
-/** `setTimeout` fires at once above this. */
-const maxTimeoutMs = 2 ** 31 - 1
-
-function after(ms: number, run: () => void): Timer {
-  const next = () => {
-    if (ms > maxTimeoutMs) timer = after(ms - maxTimeoutMs, run)
-    else run()
-  }
-  const handle = setTimeout(next, Math.min(ms, maxTimeoutMs))
-  let timer: Timer = { cancel: () => clearTimeout(handle) }
-  return { cancel: () => timer.cancel() }
-}
-
-export const systemClock: Clock = { now: Date.now, elapsed: () => performance.now(), after }
+export const systemClock: Clock = { now: Date.now, elapsed: () => performance.now(), after: startTimer }

@@ -3,7 +3,7 @@ import { type CloseReason, closeCodes, ProtocolError } from '../protocol/errors.
 import type { ConnectionState, ServerFrame } from '../protocol/frames.ts'
 import { limits } from '../protocol/limits.ts'
 import type { Username } from '../protocol/names.ts'
-import type { Timer } from './clock.ts'
+import type { Timer } from '../util/timer.ts'
 import type { OpenConnection } from './connections.ts'
 import { type CatchUp, Delivery } from './delivery.ts'
 import { FrameQueue, type Turn } from './frame-queue.ts'

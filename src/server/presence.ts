@@ -1,5 +1,5 @@
 import { limits } from '../protocol/limits.ts'
-import type { Timer } from './clock.ts'
+import type { Timer } from '../util/timer.ts'
 import type { RelayNode } from './relay-node.ts'
 import { StoreUnavailableError } from './store/store.ts'
 

@@ -1,4 +1,5 @@
-import type { Clock, Timer } from './clock.ts'
+import type { Timer } from '../util/timer.ts'
+import type { Clock } from './clock.ts'
 
 type Slot = { readonly runs: Set<() => void>; timer: Timer }
 

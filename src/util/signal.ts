@@ -1,4 +1,5 @@
 import { defer } from './deferred.ts'
+import { startTimer } from './timer.ts'
 
 /** Something that happens again and again; a waiter sees every `notify` since it looked last, so none falls between. */
 export class Signal {
@@ -23,22 +24,40 @@ export class Signal {
   }
 }
 
-const watchers = new WeakMap<AbortSignal, Set<() => void>>()
+const watches = new WeakMap<AbortSignal, AbortWatch>()
 
-/** Runs once when the signal aborts. However many wait, the signal has one listener: Node takes more than ten for a leak. Returns what cancels. */
-function onAbort(signal: AbortSignal, run: () => void): () => void {
-  const waiting = watchers.get(signal) ?? watch(signal)
-  waiting.add(run)
-  return () => waiting.delete(run)
+/**
+ * Runs once when the signal aborts. However many wait, the signal has one listener: Node takes more than ten for a leak. Returns what cancels.
+ */
+export function onAbort(signal: AbortSignal, run: () => void): () => void {
+  const watch = watches.get(signal) ?? new AbortWatch(signal)
+  watch.runs.add(run)
+  return () => watch.cancel(run)
 }
 
-function watch(signal: AbortSignal): Set<() => void> {
-  const waiting = new Set<() => void>()
-  watchers.set(signal, waiting)
-  signal.addEventListener('abort', () => {
-    for (const run of waiting) run()
-  })
-  return waiting
+/** The one listener, there while somebody waits: Node never lets go of a signal of `AbortSignal.any` that has one. */
+class AbortWatch {
+  readonly runs = new Set<() => void>()
+  readonly #signal: AbortSignal
+  readonly #listener = () => {
+    this.#end()
+    for (const run of this.runs) run()
+  }
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+    watches.set(signal, this)
+    signal.addEventListener('abort', this.#listener)
+  }
+
+  cancel(run: () => void): void {
+    if (this.runs.delete(run) && this.runs.size === 0) this.#end()
+  }
+
+  #end(): void {
+    watches.delete(this.#signal)
+    this.#signal.removeEventListener('abort', this.#listener)
+  }
 }
 
 /** The promise, or the signal's reason if that comes first. Leaves nothing behind that waits. */
@@ -55,10 +74,10 @@ export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<
 /** Waits `ms`; rejects with the signal's reason when aborted. The timer never outlives the wait. */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   const elapsed = defer<void>()
-  const timer = setTimeout(elapsed.resolve, ms)
+  const timer = startTimer(ms, elapsed.resolve)
   try {
     await raceAbort(elapsed.promise, signal)
   } finally {
-    clearTimeout(timer)
+    timer.cancel()
   }
 }

@@ -174,31 +174,59 @@ async function timeOf(from: Client, to: Client, wait: () => Promise<unknown>): P
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
+/** A mailbox over a store that tells of no change, as if nothing else went on in this process. */
+function quietMailbox(
+  inner: StateStore,
+  { arrived = new Signal(), read = inner.read.bind(inner) }: Partial<Quiet> = {},
+) {
+  const store: StateStore = { ...inner, read, onChange: () => () => {} }
+  const identity = identityFromSeed(new Uint8Array(32).fill(1))
+  const [username, domain] = [parseUsername('bob'), 'localhost']
+  const self = { username, domain, address: formatAddress(username, domain), identity }
+  return new Mailbox({
+    agent: { store, closing: new AbortController().signal, self: () => self },
+    inbox: { arrived, ack: async () => {} },
+    attendance: { attend: async () => {} },
+  })
+}
+
+type Quiet = { arrived: Signal; read: StateStore['read'] }
+
+t.test('a wait ends when its time is over, also where the timer is early and nothing else wakes it', async t => {
+  const mailbox = quietMailbox(openMemoryStore())
+  // Node cuts the fraction off, so that this timer fires before its time is over.
+  t.same((await mailbox.wait({ waitMs: 20.9 })).messages, [])
+  t.same((await mailbox.wait({ waitMs: 0 })).messages, [])
+})
+
+t.test('a wait that is longer than a timer can be does not end at once', async t => {
+  const arrived = new Signal()
+  const inner = openMemoryStore()
+  const waiting = quietMailbox(inner, { arrived }).wait({ waitMs: 2 ** 31 })
+  const soon = new Promise(resolve => setTimeout(resolve, 50, 'goes on'))
+  t.equal(await Promise.race([waiting, soon]), 'goes on')
+  await inner.transaction(tx => tx.put(keys.inbox(1), oneMessage))
+  arrived.notify()
+  t.match((await waiting).messages, [{ text: 'hi' }])
+})
+
+const oneMessage = InboxRecord.encode({ id: 'a', from: 'alice', body: 'aGk', sentAt: 1 })
+
 t.test('what comes after the look and before the wait is not missed: one notice is enough', async t => {
   const inner = openMemoryStore()
   const arrived = new Signal()
   let reads = 0
-  const store: StateStore = {
-    ...inner,
+  const mailbox = quietMailbox(inner, {
+    arrived,
     read: async work => {
       const result = await inner.read(work)
       reads += 1
       if (reads === 1) {
-        const record = InboxRecord.encode({ id: 'a', from: 'alice', body: 'aGk', sentAt: 1 })
-        await inner.transaction(tx => tx.put(keys.inbox(1), record))
+        await inner.transaction(tx => tx.put(keys.inbox(1), oneMessage))
         arrived.notify()
       }
       return result
     },
-    onChange: () => () => {},
-  }
-  const identity = identityFromSeed(new Uint8Array(32).fill(1))
-  const [username, domain] = [parseUsername('bob'), 'localhost']
-  const self = { username, domain, address: formatAddress(username, domain), identity }
-  const mailbox = new Mailbox({
-    agent: { store, closing: new AbortController().signal, self: () => self },
-    inbox: { arrived, ack: async () => {} },
-    attendance: { attend: async () => {} },
   })
   const began = performance.now()
   const { messages } = await mailbox.wait({ waitMs: 10_000 })

@@ -70,12 +70,17 @@ t.test('the client comes back when it was told to', async t => {
   await bob.register('bob')
   await bob.close()
   await alice.send('bob', 'are you there?')
-  const clients = await crowd(t, node, { more: 30, headers: {} })
+  const clients = await crowd(t, node, { headers: {} })
   const again = await openAgentAt(t, node.wsUrl, directory)
   const waits: number[] = []
   again.on('reconnecting', ({ waitMs }) => waits.push(waitMs))
-  t.same(textsOf(await receiveSome(again, 1)), ['are you there?'])
-  t.ok(waits.length >= 1)
+  const receiving = receiveSome(again, 1)
+  // However slowly all this goes, there is no room when it comes.
+  while (waits.length === 0) {
+    clients.push(...openClients(t, node, 5, {}))
+    await turn()
+  }
+  t.same(textsOf(await receiving), ['are you there?'])
   for (const waitMs of waits) t.ok(waitMs >= 3_000 && waitMs < 11_000, String(waitMs))
   for (const { socket } of clients) socket.terminate()
 })

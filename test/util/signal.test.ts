@@ -27,6 +27,26 @@ t.test('a wait ends early with the reason', async t => {
   await t.rejects(waiting, { message: 'enough' })
 })
 
+t.test('what is over leaves nothing with the signal', async t => {
+  const abort = new AbortController()
+  const composed = AbortSignal.any([abort.signal])
+  await raceAbort(Promise.resolve(), composed)
+  t.equal(getEventListeners(composed, 'abort').length, 0)
+  const waiting = Promise.allSettled([sleep(60_000, composed), raceAbort(never, composed)])
+  t.equal(getEventListeners(composed, 'abort').length, 1)
+  abort.abort()
+  await waiting
+  t.equal(getEventListeners(composed, 'abort').length, 0)
+})
+
+t.test('a wait that is longer than a timer can be does not end at once', async t => {
+  const abort = new AbortController()
+  const waiting = sleep(2 ** 31, abort.signal).then(() => 'over')
+  t.equal(await Promise.race([waiting, sleep(50, new AbortController().signal).then(() => 'goes on')]), 'goes on')
+  abort.abort()
+  await t.rejects(waiting, { name: 'AbortError' })
+})
+
 t.test('a notification between looking and waiting is not missed', async () => {
   const signal = new Signal()
   const { version } = signal

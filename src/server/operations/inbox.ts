@@ -1,7 +1,7 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { defer } from '../../util/deferred.ts'
-import type { Timer } from '../clock.ts'
+import type { Timer } from '../../util/timer.ts'
 import type { OpenConnection } from '../connections.ts'
 import type { Listener } from '../listeners.ts'
 import type { RelayNode } from '../relay-node.ts'

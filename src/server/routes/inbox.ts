@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { httpRoutes } from '../../protocol/http.ts'
+import { onAbort } from '../../util/signal.ts'
 import { ackInbox, readInbox } from '../operations/inbox.ts'
 import { unavailable } from '../refusal.ts'
 import type { RelayNode } from '../relay-node.ts'
@@ -14,13 +15,16 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode; drain: Ab
 
   app.get(read.path, { schema: read.schema, ...routeOptions(app, read) }, async (request, reply) => {
     if (node.isDraining()) throw unavailable('the node is shutting down')
-    const hangUp = new AbortController()
-    const onClose = () => hangUp.abort()
-    reply.raw.once('close', onClose)
+    const over = new AbortController()
+    const end = () => over.abort()
+    reply.raw.once('close', end)
+    // `AbortSignal.any` would leave a trace of every wait with `drain`, for as long as the node lives.
+    const stopWatching = onAbort(drain, end)
     try {
-      return await readInbox(node, request.getSession(), request.query, AbortSignal.any([hangUp.signal, drain]))
+      return await readInbox(node, request.getSession(), request.query, over.signal)
     } finally {
-      reply.raw.off('close', onClose)
+      reply.raw.off('close', end)
+      stopWatching()
     }
   })
 
