@@ -6,7 +6,7 @@ import { type CrashReport, runCrashes } from '../fixtures/crash/run-crashes.ts'
 const runs = Number(process.env.RUNS ?? 1)
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 
-t.setTimeout(runs * 120_000)
+t.setTimeout(runs * 480_000)
 
 t.test(
   'two agents that are killed at every step while they write to each other lose, repeat and break nothing',

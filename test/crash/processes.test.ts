@@ -7,7 +7,7 @@ const messages = Number(process.env.MESSAGES ?? 300)
 const kills = Number(process.env.KILLS ?? 2)
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 
-t.setTimeout(120_000 + messages * 120)
+t.setTimeout(480_000 + messages * 120)
 
 t.test('three processes send and one listens for one agent: all arrives, once, in order per sender', async t => {
   const report = await runSharedAgent(t, { messages, kills: 0, random: seededRandom(seed) })

@@ -12,7 +12,7 @@ import { type Lie, startLyingNode } from '../fixtures/lying-node.ts'
 
 const pairs = 1_000
 
-t.setTimeout(240_000)
+t.setTimeout(480_000)
 
 /** Two ways to the nodes. A `send` waits on its way until it has come on the other way, too; then both go on at once. */
 async function startMeetingWays(t: Test, nodes: string[]) {
