@@ -40,7 +40,7 @@ async function acceptedFor(store: Store, ms: number, since: number): Promise<num
 
 for (const durability of ['standard', 'strict'] as const) {
   t.test(
-    `R5: a primary that is cut off, with a ${durability} node, accepts nothing a second after its lag`,
+    `R5: a primary that is cut off, with a ${durability} node, accepts nothing two seconds after its lag`,
     async t => {
       const { replica, store } = await startPair(t, durability)
       t.ok((await acceptedFor(store, 500, performance.now())).length > 0, 'with its replica it accepts')
@@ -50,7 +50,8 @@ for (const durability of ['standard', 'strict'] as const) {
       t.comment(`accepted ${accepted.length}, the last one ${Math.round(accepted.at(-1) ?? 0)} ms after it was cut off`)
       if (durability === 'strict') t.same(accepted, [], 'nothing that its replica does not have')
       else t.ok(accepted.length > 0)
-      t.ok((accepted.at(-1) ?? 0) <= (maxLagS + 1) * 1_000)
+      // Redis counts the lag in whole seconds, and looks once a second.
+      t.ok((accepted.at(-1) ?? 0) <= (maxLagS + 2) * 1_000)
     },
   )
 }
