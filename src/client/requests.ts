@@ -1,6 +1,7 @@
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Username } from '../protocol/names.ts'
 import { type Deferred, defer } from '../util/deferred.ts'
+import { raceAbort } from '../util/signal.ts'
 import { type Agent, newId } from './agent.ts'
 import type { Attendance } from './attendance.ts'
 import { NotOpenError, RequestRefusedError, RequestTimeoutError } from './errors.ts'
@@ -166,11 +167,8 @@ export class Requests {
     const { attendance } = this.#parts
     attendance.attend(done).catch(waiter.reject)
     const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs)), timeoutMs)
-    const giveUp = () => waiter.reject(signal?.reason)
-    signal?.addEventListener('abort', giveUp, { once: true })
-    if (signal?.aborted) giveUp()
     try {
-      const answer = await waiter.promise
+      const answer = await (signal ? raceAbort(waiter.promise, signal) : waiter.promise)
       if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message)
       return answer
     } catch (error) {
@@ -179,7 +177,6 @@ export class Requests {
       throw new RequestTimeoutError(to, timeoutMs)
     } finally {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', giveUp)
     }
   }
 

@@ -27,7 +27,7 @@ export class Signal {
 const watches = new WeakMap<AbortSignal, AbortWatch>()
 
 /**
- * Runs once when the signal aborts. However many wait, the signal has one listener: Node takes more than ten for a leak. Returns what cancels.
+ * Runs once when the signal aborts, and never where it has already. However many wait, the signal has one listener: Node takes more than ten for a leak. Returns what cancels.
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   const watch = watches.get(signal) ?? new AbortWatch(signal)

@@ -1,6 +1,7 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { defer } from '../../util/deferred.ts'
+import { onAbort } from '../../util/signal.ts'
 import type { Timer } from '../../util/timer.ts'
 import type { OpenConnection } from '../connections.ts'
 import type { Listener } from '../listeners.ts'
@@ -91,8 +92,7 @@ export async function readInbox(
     isLate = true
     watch.wake()
   })
-  const onAbort = () => watch.wake()
-  abort.addEventListener('abort', onAbort, { once: true })
+  const stopWatching = onAbort(abort, () => watch.wake())
   node.listeners.add(session.username, watch)
   node.connections.bind(session.tokenHash, watch)
   try {
@@ -105,7 +105,7 @@ export async function readInbox(
     node.listeners.remove(session.username, watch)
     node.connections.unbind(session.tokenHash, watch)
     watch.end()
-    abort.removeEventListener('abort', onAbort)
+    stopWatching()
     timer.cancel()
   }
 }
