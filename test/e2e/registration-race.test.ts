@@ -1,18 +1,28 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { closeCodes } from '../../src/protocol/errors.ts'
+import type { ServerFrame } from '../../src/protocol/frames.ts'
 import { openAgent } from '../fixtures/agents.ts'
 import { startDeployment } from '../fixtures/deployment.ts'
-import { identityText, newName, newUser, RawClient } from '../fixtures/raw-client.ts'
+import { identityText, newName, newUser, RawClient, type User } from '../fixtures/raw-client.ts'
 
 const contenders = 1_000
+
+/** A thousand signatures take a slow machine longer than a node waits for a login: who was too late comes again. */
+async function register(t: Test, url: string, user: User): Promise<ServerFrame> {
+  const client = await RawClient.connect(t, url)
+  try {
+    return await client.register(user)
+  } catch (error) {
+    if ((await client.closed).code !== closeCodes.loginTimeout.code) throw error
+    return register(t, url, user)
+  }
+}
 
 t.test('of 1 000 that register one name over two nodes at once, one key wins', async t => {
   const { nodes, redis } = await startDeployment(t, { nodes: 2, env: { REGISTRATIONS_PER_HOUR: '10000' } })
   const username = newName('wanted')
   const users = Array.from({ length: contenders }, () => newUser(username))
-  const clients = await Promise.all(
-    users.map((_user, at) => RawClient.connect(t, nodes[at % nodes.length]?.wsUrl ?? '')),
-  )
-  const answers = await Promise.all(clients.map((client, at) => client.register(users[at] ?? newUser())))
+  const answers = await Promise.all(users.map((user, at) => register(t, nodes[at % nodes.length]?.wsUrl ?? '', user)))
   const codes = answers.map(answer => (answer.type === 'error' ? answer.code : answer.type))
   const winners = users.filter((_user, at) => codes[at] === 'authenticated')
   t.equal(winners.length, 1)
