@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { dialPort } from '../../chaos/net/balancer.ts'
 import { FaultProxy } from '../../chaos/net/fault-proxy.ts'
+import { listenOnLoopback } from '../fixtures/listen.ts'
 
 /** A server that says back what it hears, a proxy before it, and a client behind that. */
 async function start(t: Test) {
@@ -11,10 +12,8 @@ async function start(t: Test) {
     accepted.push(socket)
     socket.on('error', () => {})
     socket.pipe(socket)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const port = typeof address === 'object' && address ? address.port : 0
+  })
+  const port = await listenOnLoopback(server)
   const proxy = await FaultProxy.listen(() => dialPort(port))
   t.teardown(async () => {
     await proxy.close()

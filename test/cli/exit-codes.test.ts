@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
@@ -8,6 +7,7 @@ import { registerAgent, temporaryDirectory } from '../fixtures/agents.ts'
 import { startBusyServer } from '../fixtures/busy-server.ts'
 import { failureOf, jsonError, runCli } from '../fixtures/cli.ts'
 import { openCliWorld } from '../fixtures/cli-world.ts'
+import { listenOnLoopback } from '../fixtures/listen.ts'
 import { runNodeProcess } from '../fixtures/node.ts'
 import { startTestNode } from '../fixtures/running-node.ts'
 
@@ -23,11 +23,8 @@ t.test('4: nobody answers, or somebody else does', async t => {
     ),
   )
   const website = createServer((_request, response) => response.writeHead(404).end())
-  website.listen(0, '127.0.0.1')
-  await once(website, 'listening')
   t.teardown(() => website.close())
-  const address = website.address()
-  const port = typeof address === 'object' ? address?.port : 0
+  const port = await listenOnLoopback(website)
   t.equal(failureOf(await run('alice', ['users', '--json', '--server', `http://127.0.0.1:${port}`])), '4 server_fault')
   const busy = await startBusyServer(t, 'Retry-After: 7\r\n')
   t.match(jsonError(await run('alice', ['users', '--json', '--server', busy])), { code: 'unreachable', retryAfter: 7 })

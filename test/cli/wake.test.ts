@@ -1,5 +1,4 @@
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import t from 'tap'
@@ -7,6 +6,7 @@ import { signature } from '../../src/cli/wake/webhook.ts'
 import { registerAgent, temporaryDirectory } from '../fixtures/agents.ts'
 import { jsonLines } from '../fixtures/cli.ts'
 import { openCliWorld } from '../fixtures/cli-world.ts'
+import { listenOnLoopback } from '../fixtures/listen.ts'
 import { startTestNode } from '../fixtures/running-node.ts'
 
 t.test('waking an agent that sleeps', async t => {
@@ -88,11 +88,9 @@ echo "$line" >> ${directory}/taken
         /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(request.headers['aimessage-signature'])) ?? []
       t.equal(hmac, createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex'))
       response.writeHead(bodies.length === 1 ? 503 : 204).end()
-    }).listen(0, '127.0.0.1')
+    })
     t.teardown(() => server.close())
-    await once(server, 'listening')
-    const address = server.address()
-    const port = typeof address === 'object' && address ? address.port : 0
+    const port = await listenOnLoopback(server)
     const secret = 'a secret of some length'
     await alice.send('carol', 'first')
     await alice.send('carol', 'second')

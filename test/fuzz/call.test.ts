@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createServer } from 'node:net'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
@@ -7,6 +6,7 @@ import { Findings } from '../../fuzz/findings.ts'
 import { type FuzzRequest, request } from '../../fuzz/requests.ts'
 import { adminRoutes } from '../../src/protocol/admin-http.ts'
 import { httpRoutes } from '../../src/protocol/http.ts'
+import { listenOnLoopback } from '../fixtures/listen.ts'
 
 /** What is found at a server that says `answer` to whatever comes, and hangs up. */
 async function findAt(t: Test, answer: string, input: FuzzRequest): Promise<Findings> {
@@ -14,13 +14,14 @@ async function findAt(t: Test, answer: string, input: FuzzRequest): Promise<Find
     socket.on('error', () => {})
     socket.once('data', () => socket.end(answer))
     socket.once('end', () => socket.end())
-  }).listen(0, '127.0.0.1')
+  })
   t.teardown(() => server.close())
-  await once(server, 'listening')
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
   const findings = new Findings()
-  const target = { node: { url: `http://127.0.0.1:${port}` }, adminToken: 'x', nextAddress: () => '127.0.0.1' }
+  const target = {
+    node: { url: `http://127.0.0.1:${await listenOnLoopback(server)}` },
+    adminToken: 'x',
+    nextAddress: () => '127.0.0.1',
+  }
   const caller = new HttpCaller(target, findings)
   await caller.call(input, 'token')
   caller.close()
