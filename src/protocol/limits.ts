@@ -61,9 +61,9 @@ export const limits = {
   /** Logins and upgrades from one address: a thousand agents behind one proxy come back at once; a flood costs signatures. */
   arrivalsPerS: 100,
   arrivalsBurst: 2_000,
-  /** Upgrades that may come at once before the rate of a node counts. */
+  /** Upgrades, and logins on sockets, that may come at once before the rate of a node counts. */
   upgradesBurst: 10,
-  /** How long an upgrade waits to be let in before it is told to come again, ms: far less than a client waits for its handshake. */
+  /** How long an upgrade or a login waits for its turn before it is told to come again, ms: far less than a client waits for its handshake. */
   maxUpgradeWaitMs: 3_000,
   /** The latest time that one is told, s. */
   maxUpgradeRetryS: 20,

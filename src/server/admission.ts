@@ -1,4 +1,5 @@
 import type { ProtocolError } from '../protocol/errors.ts'
+import { defer } from '../util/deferred.ts'
 import type { Timer } from '../util/timer.ts'
 import type { Clock } from './clock.ts'
 import { unavailable } from './refusal.ts'
@@ -20,7 +21,7 @@ export type AdmissionOptions = Rate & {
 }
 
 /**
- * Lets connections in at a steady rate, those of each address in the order they came and the addresses by turns: thousands that come
+ * Lets connections in, or their logins, at a steady rate, those of each address in the order they came and the addresses by turns: thousands that come
  * back at once leave those who are there their share of the node, and one address that opens many does not keep others out.
  */
 export class Admission {
@@ -57,6 +58,13 @@ export class Admission {
     this.#wait(address, arrival)
     const { perSecond, maxWaitMs } = this.#options
     if (this.#size > (perSecond * maxWaitMs) / 1_000) this.#refuseOne()
+  }
+
+  /** The same for one who stays until it is its turn. @throws {ProtocolError} `unavailable`: when to come again. */
+  turn(address: string): Promise<void> {
+    const { promise, resolve, reject } = defer<void>()
+    this.enter(address, { admit: resolve, refuse: reject })
+    return promise
   }
 
   #wait(address: string, arrival: Arrival): void {

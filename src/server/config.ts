@@ -106,7 +106,7 @@ export const settings = {
   UPGRADES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.upgradesPerS),
-    why: 'Sockets that a node lets in a second; the others wait, and beyond 3 s they are told when to come again.',
+    why: 'Sockets that a node lets in a second, and logins on them; the others wait, and beyond 3 s they are told when to come again.',
   },
   USER_FRAMES_PER_S: {
     schema: positive(1_000_000),

@@ -143,6 +143,8 @@ export class Connection implements OpenConnection {
     const { nonce } = this.#state
     this.#state.nonce = ''
     try {
+      await this.node.logins.turn(this.address)
+      if (this.isClosed) return
       if (this.node.isDraining() || !this.node.store.isReady()) throw unavailable('come back at another node')
       if (token !== undefined) this.#bind(hashSecret(token))
       const session = await attempt(nonce)

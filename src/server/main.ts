@@ -87,6 +87,12 @@ export function createNode(
   clock: Clock = systemClock,
 ): RelayNode {
   const metrics = openMetrics()
+  const admission = {
+    perSecond: config.upgradesPerS,
+    burst: limits.upgradesBurst,
+    maxWaitMs: limits.maxUpgradeWaitMs,
+    maxRetryS: limits.maxUpgradeRetryS,
+  }
   return {
     config,
     store,
@@ -101,15 +107,8 @@ export function createNode(
     acks: new Round(ackDelayMs, clock),
     checks: new Rota(limits.deliveryCheckMs, clock),
     arrivals: new Rates({ perSecond: limits.arrivalsPerS, burst: limits.arrivalsBurst }, clock),
-    admission: new Admission(
-      {
-        perSecond: config.upgradesPerS,
-        burst: limits.upgradesBurst,
-        maxWaitMs: limits.maxUpgradeWaitMs,
-        maxRetryS: limits.maxUpgradeRetryS,
-      },
-      clock,
-    ),
+    upgrades: new Admission(admission, clock),
+    logins: new Admission(admission, clock),
     allowances: new Allowances(config, store, clock),
     operators: new Rates({ perSecond: limits.operatorCallsPerS, burst: limits.operatorCallsBurst }, clock),
     listeners: new Listeners(),
@@ -143,10 +142,11 @@ type Closing = {
 }
 
 /** Not ready any more; then what is under way, and the sockets. A node that was told to drain stays so until its process is ended. */
-async function giveUp({ admission, sends, connections, log }: RelayNode, drain: AbortController): Promise<void> {
+async function giveUp({ upgrades, logins, sends, connections, log }: RelayNode, drain: AbortController): Promise<void> {
   if (!drain.signal.aborted) log.info('draining: nothing new is begun')
   drain.abort()
-  admission.end()
+  upgrades.end()
+  logins.end()
   await atMost(drainMs, sends.idle())
   await atMost(drainMs, connections.closeAll('draining', 'the node is shutting down'))
 }

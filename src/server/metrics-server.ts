@@ -9,10 +9,11 @@ export async function serveMetrics(
   port: number,
 ): Promise<{ url: string; close(): Promise<void> }> {
   collectProcessMetrics(node.metrics)
-  const { registry, waiting, connections, listening } = node.metrics
+  const { registry, upgradesWaiting, loginsWaiting, connections, listening } = node.metrics
   const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
   app.get('/metrics', async (_request, reply) => {
-    waiting.set(node.admission.size)
+    upgradesWaiting.set(node.upgrades.size)
+    loginsWaiting.set(node.logins.size)
     connections.set(node.connections.size)
     listening.set(node.listeners.size)
     return reply.type(registry.contentType).send(await registry.metrics())

@@ -42,7 +42,16 @@ export function openMetrics() {
     registers,
   })
   const putOff = counter('upgrades_put_off', 'Upgrades that were told to come again later')
-  const waiting = new Gauge({ name: 'aimessage_upgrades_waiting', help: 'Upgrades that wait to be let in', registers })
+  const upgradesWaiting = new Gauge({
+    name: 'aimessage_upgrades_waiting',
+    help: 'Upgrades that wait to be let in',
+    registers,
+  })
+  const loginsWaiting = new Gauge({
+    name: 'aimessage_logins_waiting',
+    help: 'Logins that wait for their turn',
+    registers,
+  })
   const connections = new Gauge({ name: 'aimessage_connections', help: 'Open sockets', registers })
   const listening = new Gauge({ name: 'aimessage_listening', help: 'Inboxes that are listened to here', registers })
   const batchItems = new Histogram({
@@ -66,7 +75,8 @@ export function openMetrics() {
     refused,
     closed,
     putOff,
-    waiting,
+    upgradesWaiting,
+    loginsWaiting,
     connections,
     listening,
     batchItems,

@@ -25,7 +25,9 @@ export type RelayNode = {
   /** Logins and upgrades, by address. */
   readonly arrivals: Rates
   /** Upgrades, of all addresses. */
-  readonly admission: Admission
+  readonly upgrades: Admission
+  /** Logins on sockets, of all addresses: they cost more than upgrades, and many who were let in one by one may log in at once. */
+  readonly logins: Admission
   /** Calls of the operator's routes, by address. */
   readonly operators: Rates
   /** What users may spend. */

@@ -6,19 +6,19 @@ import type { Arrival } from './admission.ts'
 import { endWithProblem } from './plugins/problems.ts'
 import type { RelayNode } from './relay-node.ts'
 
-type Node = Pick<RelayNode, 'admission' | 'config' | 'metrics'>
+type Node = Pick<RelayNode, 'upgrades' | 'config' | 'metrics'>
 
 /**
  * A server that never listens: it has those upgrades of `server` that were let in. They wait before anything is done for them but
  * reading their headers, so that thousands cost next to nothing until it is their turn.
  */
-export function admitted(server: Server, { admission, config, metrics }: Node): Server {
+export function admitted(server: Server, { upgrades, config, metrics }: Node): Server {
   const inner = createServer()
   const isTrusted = config.trustProxy.length > 0 ? proxyAddr.compile([...config.trustProxy]) : () => false
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const address = addressKey(proxyAddr(request, isTrusted) ?? '')
     const fail = () => socket.destroy()
-    const gone = () => admission.leave(address, arrival)
+    const gone = () => upgrades.leave(address, arrival)
     const arrival: Arrival = {
       admit: () => {
         socket.off('error', fail).off('close', gone)
@@ -30,7 +30,7 @@ export function admitted(server: Server, { admission, config, metrics }: Node): 
       },
     }
     socket.on('error', fail).on('close', gone)
-    admission.enter(address, arrival)
+    upgrades.enter(address, arrival)
   })
   return inner
 }

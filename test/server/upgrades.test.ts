@@ -1,7 +1,7 @@
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
 import { openAgentAt, receiveSome, registerAgent, temporaryDirectory, textsOf } from '../fixtures/agents.ts'
-import { RawClient } from '../fixtures/raw-client.ts'
+import { newUser, RawClient } from '../fixtures/raw-client.ts'
 import { askUpgrade, headerOf, problemIn, statusOf } from '../fixtures/raw-http.ts'
 import { type RunningNode, startTestNode } from '../fixtures/running-node.ts'
 
@@ -83,6 +83,21 @@ t.test('the client comes back when it was told to', async t => {
   t.same(textsOf(await receiving), ['are you there?'])
   for (const waitMs of waits) t.ok(waitMs >= 3_000 && waitMs < 11_000, String(waitMs))
   for (const { socket } of clients) socket.terminate()
+})
+
+t.test('many who were let in one by one and log in at once wait for their turn, too', async t => {
+  const node = await startSlowNode(t)
+  const areIn = (clients: RawClient[]) =>
+    Promise.all(clients.map(client => client.find(({ type }) => type === 'challenge')))
+  const clients = openClients(t, node, room, one)
+  await areIn(clients)
+  const tooMany = openClients(t, node, 15, one)
+  await areIn(tooMany)
+  const logins = Promise.all([...clients, ...tooMany].map(client => client.register(newUser())))
+  while ((await metric(node, 'logins_waiting')) === 0) await turn()
+  const refusals = (await logins).filter(({ type }) => type === 'error')
+  t.ok(refusals.length > 0 && refusals.length <= tooMany.length)
+  for (const refusal of refusals) t.match(refusal, { code: 'unavailable', retryAfter: Number })
 })
 
 t.test('a socket that goes while it waits takes nobody’s turn', async t => {
