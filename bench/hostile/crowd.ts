@@ -1,6 +1,5 @@
 import { setPriority } from 'node:os'
 import { Connector } from '../../src/client/connector.ts'
-import { dialWs } from '../../src/client/dial-ws.ts'
 import type { ClientEvents } from '../../src/client/events.ts'
 import type { Link } from '../../src/client/link.ts'
 import { resume } from '../../src/client/login.ts'
@@ -10,6 +9,7 @@ import { Emitter } from '../../src/util/emitter.ts'
 import { newName } from '../../test/fixtures/raw-client.ts'
 import { repeat } from '../load.ts'
 import { newCredentials, RawAgent } from '../systems/raw-agent.ts'
+import { dialRaw } from './dial-raw.ts'
 
 /**
  * Connectors of the client library on one node, each logged in by token. Prints a line when all are there; when that node is gone, they
@@ -21,7 +21,7 @@ const [url = '', otherUrl = '', count = '2000'] = process.argv.slice(2)
 let goneAt: number | undefined
 
 const dial: Dial = (_url, handlers) =>
-  dialWs()(goneAt === undefined ? url : otherUrl, {
+  dialRaw(goneAt === undefined ? url : otherUrl, {
     ...handlers,
     closed: end => {
       goneAt ??= performance.now()

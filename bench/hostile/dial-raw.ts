@@ -1,0 +1,87 @@
+import { connect } from 'node:net'
+import type { Dial, SocketEnd, SocketHandlers } from '../../src/client/socket.ts'
+import { headerOf, statusOf, upgradeRequest } from '../../test/fixtures/raw-http.ts'
+
+const opcodes = { text: 1, close: 8, ping: 9, pong: 10 }
+
+type Frame = { opcode: number; payload: Buffer }
+
+/**
+ * A WebSocket without a library: frames of up to 64 KiB in one piece, as a node writes them. What thousands of clients cost falls on the
+ * machine of the node here, and so they cost as little as they can.
+ */
+export const dialRaw: Dial = (url, handlers) => {
+  const { hostname, port, host } = new URL(url)
+  const transport = connect({ host: hostname, port: Number(port), noDelay: true })
+  const write = (opcode: number, payload: Buffer) => void transport.write(toFrame(opcode, payload))
+  let end: SocketEnd = { code: 1006, reason: '' }
+  let isOpen = false
+  let bytes: Buffer = Buffer.alloc(0)
+  transport.on('data', data => {
+    bytes = bytes.length === 0 ? data : Buffer.concat([bytes, data])
+    if (!isOpen) {
+      const headEnd = bytes.indexOf('\r\n\r\n')
+      if (headEnd < 0) return
+      const head = bytes.toString('latin1', 0, headEnd + 2)
+      if (statusOf(head) !== 101) {
+        end = refusalOf(head)
+        return void transport.destroy()
+      }
+      bytes = bytes.subarray(headEnd + 4)
+      isOpen = true
+      handlers.opened()
+    }
+    for (let frame = takeFrame(bytes); frame; frame = takeFrame(bytes)) {
+      bytes = frame.rest
+      if (frame.opcode === opcodes.close) {
+        end = { code: frame.payload.readUInt16BE(0), reason: frame.payload.toString('utf8', 2) }
+        transport.end(toFrame(opcodes.close, frame.payload.subarray(0, 2)))
+      } else hear(frame, handlers, write)
+    }
+  })
+  transport.on('error', error => {
+    end = { ...end, reason: error.message }
+  })
+  transport.on('close', () => handlers.closed(end))
+  transport.write(upgradeRequest(host))
+  return {
+    send: text => write(opcodes.text, Buffer.from(text)),
+    close: () => transport.end(),
+    terminate: () => transport.destroy(),
+  }
+}
+
+function refusalOf(head: string): SocketEnd {
+  const status = statusOf(head)
+  const retryAfter = Number(headerOf(head, 'retry-after'))
+  return { code: 1006, reason: `the server answered ${status}`, status, ...(retryAfter > 0 && { retryAfter }) }
+}
+
+function hear(
+  { opcode, payload }: Frame,
+  handlers: SocketHandlers,
+  write: (opcode: number, payload: Buffer) => void,
+): void {
+  if (opcode === opcodes.text) handlers.frame(payload)
+  else if (opcode === opcodes.ping) write(opcodes.pong, payload)
+}
+
+/** Masked with zeros: whoever masks to protect proxies draws them. */
+function toFrame(opcode: number, payload: Buffer): Buffer {
+  const isShort = payload.length < 126
+  const head = Buffer.alloc(isShort ? 6 : 8)
+  head[0] = 0x80 | opcode
+  head[1] = 0x80 | (isShort ? payload.length : 126)
+  if (!isShort) head.writeUInt16BE(payload.length, 2)
+  return Buffer.concat([head, payload])
+}
+
+/** The first frame, once it is here as a whole, and what comes behind it. */
+function takeFrame(bytes: Buffer): (Frame & { rest: Buffer }) | undefined {
+  const [first = 0, length = 0] = bytes
+  const headBytes = length === 126 ? 4 : 2
+  if (bytes.length < headBytes) return undefined
+  const end = headBytes + (length === 126 ? bytes.readUInt16BE(2) : length)
+  if (bytes.length < end) return undefined
+  return { opcode: first & 0x0f, payload: bytes.subarray(headBytes, end), rest: bytes.subarray(end) }
+}
