@@ -21,8 +21,9 @@ export type AdmissionOptions = Rate & {
 }
 
 /**
- * Lets connections in, or their logins, at a steady rate, those of each address in the order they came and the addresses by turns: thousands that come
- * back at once leave those who are there their share of the node, and one address that opens many does not keep others out.
+ * Lets connections in, or their logins, at a steady rate, those of each address in the order they came and the addresses by turns:
+ * thousands that come back at once leave those who are there their share of the node, and one address that opens many does not keep
+ * others out.
  */
 export class Admission {
   readonly #options: AdmissionOptions

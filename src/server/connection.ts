@@ -135,7 +135,8 @@ export class Connection implements OpenConnection {
   }
 
   /**
-   * One attempt to log in, in its turn among all of the node: the nonce is gone whatever comes of it. A failed one is answered with the error and a new challenge.
+   * One attempt to log in, in its turn among all of the node: the nonce is gone whatever comes of it. A failed one is answered with
+   * the error and a new challenge.
    * A token is bound before it is looked up, so that a revocation in between ends this connection; a new one is looked up, too.
    */
   async logIn(id: string, token: string | undefined, attempt: (nonce: string) => Promise<AuthSession>): Promise<void> {
