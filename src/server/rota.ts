@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts'
 type Slot = { readonly runs: Set<() => void>; timer: Timer }
 
 /** How near to each other those come together who are run together, ms. */
-const slotMs = 100
+const slotMs = 250
 
 /** What many do every now and then, done by those together who began at about the same time: one timer, and one turn of the event loop in which calls of the store can join. */
 export class Rota {
