@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import type { Dial, SocketEnd, SocketHandlers } from '../../src/client/socket.ts'
+import type { Dial, SocketEnd } from '../../src/client/socket.ts'
 import { headerOf, statusOf, upgradeRequest } from '../../test/fixtures/raw-http.ts'
 
 const opcodes = { text: 1, close: 8, ping: 9, pong: 10 }
@@ -17,26 +17,30 @@ export const dialRaw: Dial = (url, handlers) => {
   let end: SocketEnd = { code: 1006, reason: '' }
   let isOpen = false
   let bytes: Buffer = Buffer.alloc(0)
+  const readHead = () => {
+    const headEnd = bytes.indexOf('\r\n\r\n')
+    if (headEnd < 0) return
+    const head = bytes.toString('latin1', 0, headEnd + 2)
+    bytes = bytes.subarray(headEnd + 4)
+    isOpen = statusOf(head) === 101
+    if (isOpen) return handlers.opened()
+    end = refusalOf(head)
+    transport.destroy()
+  }
+  const take = ({ opcode, payload }: Frame) => {
+    if (opcode === opcodes.text) handlers.frame(payload)
+    else if (opcode === opcodes.ping) write(opcodes.pong, payload)
+    else if (opcode === opcodes.close) {
+      end = { code: payload.readUInt16BE(0), reason: payload.toString('utf8', 2) }
+      transport.end(toFrame(opcodes.close, payload.subarray(0, 2)))
+    }
+  }
   transport.on('data', data => {
     bytes = bytes.length === 0 ? data : Buffer.concat([bytes, data])
-    if (!isOpen) {
-      const headEnd = bytes.indexOf('\r\n\r\n')
-      if (headEnd < 0) return
-      const head = bytes.toString('latin1', 0, headEnd + 2)
-      if (statusOf(head) !== 101) {
-        end = refusalOf(head)
-        return void transport.destroy()
-      }
-      bytes = bytes.subarray(headEnd + 4)
-      isOpen = true
-      handlers.opened()
-    }
-    for (let frame = takeFrame(bytes); frame; frame = takeFrame(bytes)) {
+    if (!isOpen) readHead()
+    for (let frame = isOpen && takeFrame(bytes); frame; frame = takeFrame(bytes)) {
       bytes = frame.rest
-      if (frame.opcode === opcodes.close) {
-        end = { code: frame.payload.readUInt16BE(0), reason: frame.payload.toString('utf8', 2) }
-        transport.end(toFrame(opcodes.close, frame.payload.subarray(0, 2)))
-      } else hear(frame, handlers, write)
+      take(frame)
     }
   })
   transport.on('error', error => {
@@ -55,15 +59,6 @@ function refusalOf(head: string): SocketEnd {
   const status = statusOf(head)
   const retryAfter = Number(headerOf(head, 'retry-after'))
   return { code: 1006, reason: `the server answered ${status}`, status, ...(retryAfter > 0 && { retryAfter }) }
-}
-
-function hear(
-  { opcode, payload }: Frame,
-  handlers: SocketHandlers,
-  write: (opcode: number, payload: Buffer) => void,
-): void {
-  if (opcode === opcodes.text) handlers.frame(payload)
-  else if (opcode === opcodes.ping) write(opcodes.pong, payload)
 }
 
 /** Masked with zeros: whoever masks to protect proxies draws them. */
