@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { settings } from '../src/server/config.ts'
+import { settings } from '../src/server/base/config.ts'
 import { temporaryDirectory } from './fixtures/agents.ts'
 import { besidesCitations, checkCitations, citationsIn, tableUnder } from './fixtures/citations.ts'
 

@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import type { Dial, SocketEnd } from '../../src/client/socket.ts'
+import type { Dial, SocketEnd } from '../../src/client/connection/socket.ts'
 import { headerOf, statusOf, upgradeRequest } from '../../test/fixtures/raw-http.ts'
 
 const opcodes = { text: 1, close: 8, ping: 9, pong: 10 }

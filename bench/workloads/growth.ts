@@ -1,6 +1,6 @@
 import { parseUsername } from '../../src/protocol/names.ts'
-import { readConfig } from '../../src/server/config.ts'
-import { openLogger } from '../../src/server/logger.ts'
+import { readConfig } from '../../src/server/base/config.ts'
+import { openLogger } from '../../src/server/base/logger.ts'
 import { openStore } from '../../src/server/open-store.ts'
 import type { Store } from '../../src/server/store/store.ts'
 import { bodyOfBytes, Load, repeat, type Slice } from '../load.ts'

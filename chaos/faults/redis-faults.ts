@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asNumber, asString } from '../../src/server/store/redis/reply.ts'
+import { asNumber, asString } from '../../src/server/store/redis/connection/reply.ts'
 import type { World } from '../world.ts'
 import { type Fault, last } from './fault.ts'
 

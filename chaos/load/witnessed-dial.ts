@@ -1,4 +1,4 @@
-import type { Dial, Socket } from '../../src/client/socket.ts'
+import type { Dial, Socket } from '../../src/client/connection/socket.ts'
 import { decodeMessage, type Message } from '../../src/crypto/message.ts'
 import { decodeServerFrame } from '../../src/protocol/codec.ts'
 import type { ClientFrame, ServerFrame } from '../../src/protocol/frames.ts'

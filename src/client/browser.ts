@@ -1,6 +1,6 @@
 import { Client as BaseClient } from './client.ts'
-import type { SuitePolicy } from './client-options.ts'
-import { dialBrowser } from './dial-browser.ts'
+import { dialBrowser } from './connection/dial-browser.ts'
+import type { SuitePolicy } from './options.ts'
 import type { StateStore } from './state/state-store.ts'
 
 export type BrowserClientOptions = {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { Client as BaseClient } from './client.ts'
-import type { SuitePolicy } from './client-options.ts'
-import { dialWs } from './dial-ws.ts'
+import { dialWs } from './connection/dial-node.ts'
+import type { SuitePolicy } from './options.ts'
 import type { StateStore } from './state/state-store.ts'
 
 export type NodeClientOptions = {
@@ -27,7 +27,7 @@ export async function openClient({ caFile, ...options }: NodeClientOptions): Pro
   return BaseClient.open({ ...options, dial: dialWs(tls) })
 }
 
-export { exportAgent, importAgent } from './export-directory.ts'
 export * from './public.ts'
 export { openAgentDirectory as openDirectoryStore } from './state/agent-directory.ts'
 export { decryptState, encryptState } from './state/conversion.ts'
+export { exportAgent, importAgent } from './transfer/export-agent.ts'

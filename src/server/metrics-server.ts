@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
-import { collectProcessMetrics } from './metrics.ts'
-import type { RelayNode } from './relay-node.ts'
+import { collectProcessMetrics } from './base/metrics.ts'
+import type { RelayNode } from './base/node-context.ts'
 
 /** Prometheus metrics on a listener of their own, so that a proxy for clients cannot show them. */
 export async function serveMetrics(

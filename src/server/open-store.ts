@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Config } from './config.ts'
-import type { Logger } from './logger.ts'
+import type { Config } from './base/config.ts'
+import type { Logger } from './base/logger.ts'
 import { openMemoryStore } from './store/memory/memory-store.ts'
 import { openRedisStore } from './store/redis/redis-store.ts'
 import type { Store, StoreOptions } from './store/store.ts'

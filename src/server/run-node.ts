@@ -1,7 +1,7 @@
 import closeWithGrace from 'close-with-grace'
-import { ConfigError, readConfig } from './config.ts'
-import { openLogger } from './logger.ts'
-import { startNode } from './main.ts'
+import { ConfigError, readConfig } from './base/config.ts'
+import { openLogger } from './base/logger.ts'
+import { startNode } from './start-node.ts'
 
 /** How long a node may take to go before it is cut short, ms. */
 const closeMs = 10_000

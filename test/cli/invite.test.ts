@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { hashSecret } from '../../src/server/secrets.ts'
+import { hashSecret } from '../../src/server/base/secrets.ts'
 import { temporaryDirectory } from '../fixtures/agents.ts'
 import { failureOf } from '../fixtures/cli.ts'
 import { openCliWorld } from '../fixtures/cli-world.ts'

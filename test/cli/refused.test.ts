@@ -1,5 +1,5 @@
 import t from 'tap'
-import { hashSecret } from '../../src/server/secrets.ts'
+import { hashSecret } from '../../src/server/base/secrets.ts'
 import { failureOf, jsonError } from '../fixtures/cli.ts'
 import { openCliWorld } from '../fixtures/cli-world.ts'
 import { startTestNode } from '../fixtures/running-node.ts'

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { decodeExport, encodeExport } from '../../src/client/export-file.ts'
 import { deriveKey, type Secret } from '../../src/client/state/secret.ts'
 import type { StateEntry } from '../../src/client/state/state-store.ts'
+import { decodeExport, encodeExport } from '../../src/client/transfer/export-file.ts'
 import { randomBytes } from '../../src/crypto/primitives.ts'
 import { encodeUtf8, toHex } from '../../src/util/bytes.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { inboxKey, metaKey, seenKeys, shareKey } from '../../src/server/store/redis/keys.ts'
+import { inboxKey, metaKey, seenKeys, shareKey } from '../../src/server/store/redis/connection/keys.ts'
 import { receiveSome, registerAgent, textsOf } from '../fixtures/agents.ts'
 import { startDeployment } from '../fixtures/deployment.ts'
 

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { Client } from '../../src/client/client.ts'
-import { dialWs } from '../../src/client/dial-ws.ts'
+import { dialWs } from '../../src/client/connection/dial-node.ts'
+import type { Dial, Socket } from '../../src/client/connection/socket.ts'
 import { openMemoryStore, type StateStore } from '../../src/client/node.ts'
-import type { Dial, Socket } from '../../src/client/socket.ts'
 import { startTestNodes } from '../fixtures/running-node.ts'
 
 /** The full figure is `AIMESSAGE_REQUESTS=10000`. */

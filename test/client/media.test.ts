@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { decodeMedia, encodeMedia } from '../../src/client/media.ts'
-import { toMessage } from '../../src/client/received-message.ts'
+import { decodeMedia, encodeMedia } from '../../src/client/messages/content.ts'
+import { toMessage } from '../../src/client/messages/message.ts'
 import { concatBytes, encodeBase64Url, encodeUtf8 } from '../../src/util/bytes.ts'
 
 const magic = Uint8Array.of(0xff, 0x41, 0x49, 0x4d)

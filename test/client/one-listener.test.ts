@@ -2,7 +2,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { ReplacedError } from '../../src/client/errors.ts'
+import { ReplacedError } from '../../src/client/base/errors.ts'
 import { openAgentAt, registerAgent, temporaryDirectory } from '../fixtures/agents.ts'
 import { startTestNodes } from '../fixtures/running-node.ts'
 

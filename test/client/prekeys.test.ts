@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { Client } from '../../src/client/client.ts'
-import { dialWs } from '../../src/client/dial-ws.ts'
+import { dialWs } from '../../src/client/connection/dial-node.ts'
 import type { ClientEvents } from '../../src/client/node.ts'
 import { openMemoryStore } from '../../src/client/state/memory-store.ts'
 import { decodeBundle } from '../../src/crypto/bundle.ts'

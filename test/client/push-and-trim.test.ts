@@ -1,7 +1,7 @@
 import t from 'tap'
 import { dialPort } from '../../chaos/net/balancer.ts'
 import { FaultProxy } from '../../chaos/net/fault-proxy.ts'
-import { readConfig } from '../../src/server/config.ts'
+import { readConfig } from '../../src/server/base/config.ts'
 import { storeOptions } from '../../src/server/open-store.ts'
 import { memoryBacking, openMemoryStore } from '../../src/server/store/memory/memory-store.ts'
 import { StoreUnavailableError } from '../../src/server/store/store.ts'

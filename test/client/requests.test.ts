@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Client } from '../../src/client/client.ts'
-import { dialWs } from '../../src/client/dial-ws.ts'
+import { dialWs } from '../../src/client/connection/dial-node.ts'
 import { type MessageView, openMemoryStore, RequestRefusedError } from '../../src/client/node.ts'
 import { defer } from '../../src/util/deferred.ts'
 import { openAgent, receiveAll, registerAgent } from '../fixtures/agents.ts'

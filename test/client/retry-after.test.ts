@@ -1,7 +1,7 @@
 import t from 'tap'
-import { Connector } from '../../src/client/connector.ts'
-import { dialWs } from '../../src/client/dial-ws.ts'
-import type { ClientEvents } from '../../src/client/events.ts'
+import type { ClientEvents } from '../../src/client/base/events.ts'
+import { dialWs } from '../../src/client/connection/dial-node.ts'
+import { Connector } from '../../src/client/connection/reconnecting-link.ts'
 import { Emitter } from '../../src/util/emitter.ts'
 import { startBusyServer } from '../fixtures/busy-server.ts'
 

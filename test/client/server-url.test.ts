@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseServerUrl, ServerUrlError } from '../../src/client/server-url.ts'
+import { parseServerUrl, ServerUrlError } from '../../src/client/connection/server-url.ts'
 
 const refusal = (text: string): string => {
   try {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { parse } from 'yaml'
-import { readConfig, settings } from '../../src/server/config.ts'
+import { readConfig, settings } from '../../src/server/base/config.ts'
 import { startNodeProcess } from '../fixtures/node.ts'
 import { startRedis } from '../fixtures/redis.ts'
 

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { settings } from '../../src/server/config.ts'
+import { settings } from '../../src/server/base/config.ts'
 import {
   commandOf,
   environmentOf,

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { type Client, openClient } from '../../src/client/node.ts'
+import { loadPeer } from '../../src/client/records/crypto-records.ts'
 import { MemoryDisk, openMemoryStore } from '../../src/client/state/memory-store.ts'
-import { loadPeer } from '../../src/client/vault.ts'
 import { encodePeer, type Peer } from '../../src/crypto/peer.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, toHex } from '../../src/util/bytes.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { addressKey, isNetwork } from '../../src/server/address.ts'
+import { addressKey, isNetwork } from '../../src/server/base/address-key.ts'
 
 const keys: [string, string][] = [
   ['192.0.2.7', '192.0.2.7'],

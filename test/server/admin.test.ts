@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { adminRoutes } from '../../src/protocol/admin-http.ts'
-import { openLogger } from '../../src/server/logger.ts'
+import { openLogger } from '../../src/server/base/logger.ts'
 import { startDeployment } from '../fixtures/deployment.ts'
 import { HttpClient } from '../fixtures/http-client.ts'
 import { newIdentity, newUser, RawClient } from '../fixtures/raw-client.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Admission } from '../../src/server/admission.ts'
+import { Admission } from '../../src/server/rate-limits/admission.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 
 /** Ten a second, two at once, waits of up to half a second: five wait. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { ConfigError, type Environment, readConfig, settings } from '../../src/server/config.ts'
+import { ConfigError, type Environment, readConfig, settings } from '../../src/server/base/config.ts'
 import { runNodeProcess } from '../fixtures/node.ts'
 
 /** The message of the refusal, which begins with the variable. */

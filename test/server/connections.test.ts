@@ -1,6 +1,6 @@
 import t from 'tap'
 import { parseUsername } from '../../src/protocol/names.ts'
-import { Connections, type OpenConnection } from '../../src/server/connections.ts'
+import { Connections, type OpenConnection } from '../../src/server/socket/connection-registry.ts'
 
 const small = { maxConnections: 4, maxConnectionsPerAddress: 2, maxConnectionsPerUser: 1, maxStrangers: 3 }
 const [alice, bob] = [parseUsername('alice'), parseUsername('bob')]

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { ServerFrame } from '../../src/protocol/frames.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
-import { openLogger } from '../../src/server/logger.ts'
+import { openLogger } from '../../src/server/base/logger.ts'
 import { StoreUnavailableError } from '../../src/server/store/store.ts'
 import { defer } from '../../src/util/deferred.ts'
 import { identityText, isPush, newUser, RawClient } from '../fixtures/raw-client.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
-import { FrameQueue } from '../../src/server/frame-queue.ts'
+import { FrameQueue } from '../../src/server/socket/frame-queue.ts'
 import { type Deferred, defer } from '../../src/util/deferred.ts'
 
 /** A queue of named frames: `s` is pipelined, anything else is not; what was started and what it waits for is recorded. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type ClientFrameType, type ConnectionState, clientFrames } from '../../src/protocol/frames.ts'
-import { refusalIn } from '../../src/server/frame-rules.ts'
+import { refusalIn } from '../../src/server/rate-limits/frame-rules.ts'
 
 const states: ConnectionState[] = ['challenged', 'authenticated', 'listening']
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { clientFrames } from '../../src/protocol/frames.ts'
-import { openLogger } from '../../src/server/logger.ts'
+import { openLogger } from '../../src/server/base/logger.ts'
 import { isPush, newName, newUser, prove, RawClient } from '../fixtures/raw-client.ts'
 import { startTestNode } from '../fixtures/running-node.ts'
 

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
-import { LeasedBucket, type LeaseRule, toLeaseRule } from '../../src/server/leased-bucket.ts'
+import { LeasedBucket, type LeaseRule, toLeaseRule } from '../../src/server/rate-limits/leased-bucket.ts'
 import { type Lease, type LeaseRequest, StoreUnavailableError } from '../../src/server/store/store.ts'
 import { type Deferred, defer } from '../../src/util/deferred.ts'
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
-import { type BucketRule, bucketRules } from '../../src/server/buckets.ts'
-import { readConfig, type SettingName, settings } from '../../src/server/config.ts'
+import { readConfig, type SettingName, settings } from '../../src/server/base/config.ts'
+import { type BucketRule, bucketRules } from '../../src/server/rate-limits/rate-table.ts'
 
 const page = readFileSync(new URL('../../docs/LIMITS.md', import.meta.url), 'utf8')
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { decodeClientFrame, parseObject } from '../../src/protocol/codec.ts'
 import { clientFrames } from '../../src/protocol/frames.ts'
 import { isDomain, parseRecipient, parseUsername } from '../../src/protocol/names.ts'
-import { addressKey, isNetwork } from '../../src/server/address.ts'
+import { addressKey, isNetwork } from '../../src/server/base/address-key.ts'
 import { decodeBase64Url } from '../../src/util/bytes.ts'
 
 const bytes = 65_536

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { openLogger } from '../../src/server/logger.ts'
+import { openLogger } from '../../src/server/base/logger.ts'
 
 /** Logs into a list of lines. */
 function openList() {

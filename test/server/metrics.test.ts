@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { openMetrics } from '../../src/server/metrics.ts'
+import { openMetrics } from '../../src/server/base/metrics.ts'
 import { HttpClient } from '../fixtures/http-client.ts'
 import { RawClient } from '../fixtures/raw-client.ts'
 import { startTestNode } from '../fixtures/running-node.ts'

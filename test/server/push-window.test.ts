@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
-import { PushWindow } from '../../src/server/push-window.ts'
+import { PushWindow } from '../../src/server/delivery/push-window.ts'
 
 t.test('it holds so many envelopes', async t => {
   const window = new PushWindow()

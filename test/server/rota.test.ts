@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Rota } from '../../src/server/rota.ts'
+import { Rota } from '../../src/server/delivery/shared-interval.ts'
 import { ManualClock } from '../fixtures/manual-clock.ts'
 
 /** A rota of 10 s, by a clock that a test moves. */

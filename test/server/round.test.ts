@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Round } from '../../src/server/round.ts'
+import { Round } from '../../src/server/delivery/shared-delay.ts'
 
 function round() {
   const timers: { ms: number; run: () => void }[] = []

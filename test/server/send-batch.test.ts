@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { limits } from '../../src/protocol/limits.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
-import { type Send, SendBatch, SendStream } from '../../src/server/send-batch.ts'
+import { type Send, SendBatch, SendStream } from '../../src/server/delivery/send-batch.ts'
 import { type AppendItem, type AppendResult, StoreUnavailableError } from '../../src/server/store/store.ts'
 import { type Deferred, defer } from '../../src/util/deferred.ts'
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { readConfig } from '../../src/server/config.ts'
+import { readConfig } from '../../src/server/base/config.ts'
 import { storeOptions } from '../../src/server/open-store.ts'
 import { openRedisStore } from '../../src/server/store/redis/redis-store.ts'
 import { RawClient } from '../fixtures/raw-client.ts'

@@ -1,4 +1,4 @@
-import { loadPeer } from '../../client/vault.ts'
+import { loadPeer } from '../../client/records/crypto-records.ts'
 import { checkIdentityKey } from '../../crypto/identity.ts'
 import { identityOf } from '../../crypto/peer.ts'
 import { type Party, safetyNumber } from '../../crypto/safety-number.ts'

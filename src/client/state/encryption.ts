@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox'
 import type { Argon2Cost, Random } from '../../crypto/primitives.ts'
 import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '../../util/bytes.ts'
-import { recordCodec } from '../records.ts'
 import { ownKeys } from './own-keys.ts'
+import { recordCodec } from './record-codec.ts'
 import { openBytes, sealBytes } from './sealed-bytes.ts'
 import {
   chooseDerivation,

@@ -1,8 +1,8 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../relay-node.ts'
-import { generateSecret, hashSecret } from '../secrets.ts'
+import type { RelayNode } from '../base/node-context.ts'
+import { generateSecret, hashSecret } from '../base/secrets.ts'
 import type { AccountView, Invite, NodeView } from '../store/administration.ts'
 import { endSessions } from './own-sessions.ts'
 

@@ -1,7 +1,7 @@
 import { decodeCard } from '../../crypto/card.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../relay-node.ts'
+import type { RelayNode } from '../base/node-context.ts'
 import type { StoredCard } from '../store/cards.ts'
 import { checkOwner, ownerOf, readSigned } from './signed.ts'
 import { getUser } from './users.ts'

@@ -1,6 +1,6 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../relay-node.ts'
+import type { RelayNode } from '../base/node-context.ts'
 import type { StoredSession, TokenHash } from '../store/store.ts'
 
 /** A login as its user sees it. `session` names it and is no secret: a part of the hash that nodes keep of the token. */

@@ -1,7 +1,7 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../relay-node.ts'
+import type { RelayNode } from '../base/node-context.ts'
 import type { PeerRule, Writers } from '../store/privacy.ts'
 
 /** Who may write to a user; said anew first where it is given. */

@@ -1,8 +1,8 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import { unavailable } from '../refusal.ts'
-import type { RelayNode } from '../relay-node.ts'
-import type { Send, SendStream } from '../send-batch.ts'
+import type { RelayNode } from '../base/node-context.ts'
+import { unavailable } from '../base/to-protocol-error.ts'
+import type { Send, SendStream } from '../delivery/send-batch.ts'
 import type { AppendResult, EnvelopeKind } from '../store/store.ts'
 
 export type SendRequest = { id: string; to: string; body: string; ttl?: number | undefined; kind: EnvelopeKind }

@@ -4,9 +4,9 @@ import { encodeRelayAuth, type RelayAuth } from '../../crypto/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
-import { verifyEd25519InPool } from '../ed25519.ts'
-import type { RelayNode } from '../relay-node.ts'
-import { generateSecret, hashSecret } from '../secrets.ts'
+import { verifyEd25519InPool } from '../base/ed25519.ts'
+import type { RelayNode } from '../base/node-context.ts'
+import { generateSecret, hashSecret } from '../base/secrets.ts'
 import type { InviteRule, TokenHash } from '../store/store.ts'
 
 /** What a login gives: `token` goes to the client, its hash stays. */

@@ -4,8 +4,8 @@ import type { Verify } from '../../crypto/primitives.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
-import { verifyEd25519 } from '../ed25519.ts'
-import type { RelayNode } from '../relay-node.ts'
+import { verifyEd25519 } from '../base/ed25519.ts'
+import type { RelayNode } from '../base/node-context.ts'
 import { decodeField } from './session.ts'
 
 /** Whom something that was signed is of. */

@@ -1,7 +1,7 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, parseUsername, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../relay-node.ts'
+import type { RelayNode } from '../base/node-context.ts'
 import type { User, UserQuery, UserStatus } from '../store/store.ts'
 import { checkOwnProof } from './session.ts'
 

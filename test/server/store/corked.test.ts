@@ -1,5 +1,5 @@
 import t from 'tap'
-import { corkCommands } from '../../../src/server/store/redis/corked.ts'
+import { corkCommands } from '../../../src/server/store/redis/connection/cork-commands.ts'
 import { connectTo, startRedis } from '../../fixtures/redis.ts'
 
 t.test('commands that are given in one go leave together, and those of a new connection, too', async t => {

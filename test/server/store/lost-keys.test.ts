@@ -9,7 +9,7 @@ import {
   sessionsKey,
   shareKey,
   userKey,
-} from '../../../src/server/store/redis/keys.ts'
+} from '../../../src/server/store/redis/connection/keys.ts'
 import { openRedisStore } from '../../../src/server/store/redis/redis-store.ts'
 import { startRedis } from '../../fixtures/redis.ts'
 import { alice, append, bob, claimed, contractOptions, item, readAll, register, socket } from './contract/world.ts'

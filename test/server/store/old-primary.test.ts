@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { Durability } from '../../../src/server/config.ts'
+import type { Durability } from '../../../src/server/base/config.ts'
 import { openRedisStore } from '../../../src/server/store/redis/redis-store.ts'
 import type { Store } from '../../../src/server/store/store.ts'
 import { startRedis } from '../../fixtures/redis.ts'

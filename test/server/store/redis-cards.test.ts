@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { capabilityKey } from '../../../src/server/store/redis/keys.ts'
+import { capabilityKey } from '../../../src/server/store/redis/connection/keys.ts'
 import { startRedis } from '../../fixtures/redis.ts'
 import { alice, bob, register } from './contract/world.ts'
 import { redisWorlds } from './redis-world.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
-import type { Durability } from '../../../src/server/config.ts'
+import type { Durability } from '../../../src/server/base/config.ts'
 import { openRedisStore } from '../../../src/server/store/redis/redis-store.ts'
 import type { Store } from '../../../src/server/store/store.ts'
 import type { RedisProcess } from '../../fixtures/redis.ts'

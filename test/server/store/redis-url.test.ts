@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseRedisUrl } from '../../../src/server/store/redis/redis-url.ts'
+import { parseRedisUrl } from '../../../src/server/store/redis/connection/redis-url.ts'
 
 const plain = { tls: false, db: 0, username: null, password: null, sentinelUsername: null, sentinelPassword: null }
 

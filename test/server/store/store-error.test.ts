@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { settled, toStoreError } from '../../../src/server/store/redis/store-error.ts'
+import { settled, toStoreError } from '../../../src/server/store/redis/connection/store-error.ts'
 import { startRedis } from '../../fixtures/redis.ts'
 
 t.test('no error of Redis or ioredis passes on what a command was given', async t => {

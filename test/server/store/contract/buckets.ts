@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { limits } from '../../../../src/protocol/limits.ts'
 import type { Username } from '../../../../src/protocol/names.ts'
-import { LeasedBucket, toLeaseRule } from '../../../../src/server/leased-bucket.ts'
+import { LeasedBucket, toLeaseRule } from '../../../../src/server/rate-limits/leased-bucket.ts'
 import type { Bucket, Store } from '../../../../src/server/store/store.ts'
 import { alice, bob, carol, type OpenWorld } from './world.ts'
 

@@ -1,0 +1,63 @@
+import { WebSocket } from 'ws'
+import { limits } from '../../protocol/limits.ts'
+import { type Dial, type SocketEnd, subprotocol } from './socket.ts'
+
+/** TLS of `wss:`, besides what the system trusts. */
+export type TlsOptions = { ca?: string | Buffer }
+
+/** For the opening handshake, ms. */
+const handshakeTimeoutMs = 10_000
+
+/** Codes of a certificate whose authority is not known here. */
+const unknownAuthority = [
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+]
+
+function reasonOf(error: Error & { code?: unknown }): string {
+  if (!unknownAuthority.some(code => code === error.code)) return error.message
+  return `its certificate is of an authority that is not trusted here (${error.message}); if that is yours, name its file with --ca-file or NODE_EXTRA_CA_CERTS`
+}
+
+/** WebSockets in Node, through `ws`. */
+export const dialWs =
+  (tls: TlsOptions = {}): Dial =>
+  (url, handlers) => {
+    const socket = new WebSocket(url, subprotocol, {
+      ...tls,
+      perMessageDeflate: false,
+      handshakeTimeout: handshakeTimeoutMs,
+      maxPayload: limits.maxFrameBytes * 2,
+      followRedirects: false,
+    })
+    let failure: Omit<SocketEnd, 'code'> = { reason: '' }
+    socket.on('open', () => handlers.opened())
+    socket.on('message', (data, isBinary) => {
+      if (isBinary || !Buffer.isBuffer(data)) socket.close(1003)
+      else handlers.frame(data)
+    })
+    socket.on('unexpected-response', (request, response) => {
+      const retryAfter = Number(response.headers['retry-after'])
+      failure = {
+        reason: `the server answered ${response.statusCode}`,
+        status: response.statusCode ?? 0,
+        ...(retryAfter > 0 && { retryAfter }),
+      }
+      request.destroy()
+      socket.terminate()
+    })
+    socket.on('error', error => {
+      if (!failure.reason) failure = { reason: reasonOf(error) }
+    })
+    socket.on('close', (code, reason) =>
+      handlers.closed({ ...failure, code, reason: reason.length > 0 ? reason.toString() : failure.reason }),
+    )
+    return {
+      send: text => socket.send(text),
+      close: () => socket.close(1000),
+      terminate: () => socket.terminate(),
+    }
+  }

@@ -1,0 +1,166 @@
+import Type, { type Static } from 'typebox'
+import { type IdentityKeyPair, identityFromSeed } from '../../crypto/identity.ts'
+import { type Address, formatAddress, parseUsername, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { AlreadyRegisteredError, NotRegisteredError } from '../base/errors.ts'
+import { keys } from '../records/keys.ts'
+import { recordCodec } from '../state/record-codec.ts'
+import type { StateReader, StateStore, StateTransaction } from '../state/state-store.ts'
+
+const AccountRecord = recordCodec(
+  'account',
+  Type.Object({
+    username: Type.String(),
+    domain: Type.String(),
+    seed: Type.String(),
+    /** Whether a server has confirmed the name. The key is on disk before any server sees it. */
+    registered: Type.Boolean(),
+    token: Type.Optional(Type.String()),
+    generation: Type.Optional(Type.String()),
+    /** A server said that the user was deleted there. Only a registration by hand takes the name again. */
+    deleted: Type.Optional(Type.Boolean()),
+  }),
+)
+type AccountRecord = Static<typeof AccountRecord.schema>
+
+/** What is public of an agent's own identity. */
+export type Account = {
+  username: Username
+  domain: string
+  address: Address
+  /** Ed25519 identity key, base64url. */
+  identity: string
+}
+
+/** An agent's identity with its secrets. */
+export type Self = { username: Username; domain: string; address: Address; identity: IdentityKeyPair }
+
+const toSelf = (record: AccountRecord): Self => {
+  const username = parseUsername(record.username)
+  return {
+    username,
+    domain: record.domain,
+    address: formatAddress(username, record.domain),
+    identity: identityFromSeed(decodeBase64Url(record.seed)),
+  }
+}
+
+export const publicAccount = ({ username, domain, address, identity }: Self): Account => ({
+  username,
+  domain,
+  address,
+  identity: encodeBase64Url(identity.publicKey),
+})
+
+async function load(tx: StateReader): Promise<AccountRecord | undefined> {
+  const bytes = await tx.get(keys.account())
+  return bytes && AccountRecord.decode(bytes)
+}
+
+const save = (tx: StateTransaction, record: AccountRecord) => tx.put(keys.account(), AccountRecord.encode(record))
+
+/** The one identity in a state, and what servers said of it. */
+export class Identity {
+  readonly #store: StateStore
+  #self: Self | undefined
+  #token: string | undefined
+  #generation: string | undefined
+  #isDeleted = false
+
+  private constructor(store: StateStore) {
+    this.#store = store
+  }
+
+  static async open(store: StateStore): Promise<Identity> {
+    const identity = new Identity(store)
+    await identity.reload()
+    return identity
+  }
+
+  /** Reads again what another process may have written. */
+  async reload(): Promise<void> {
+    const record = await this.#store.read(load)
+    this.#take(record)
+  }
+
+  get self(): Self | undefined {
+    return this.#self
+  }
+
+  /** @throws {NotRegisteredError} */
+  get required(): Self {
+    if (!this.#self) throw new NotRegisteredError()
+    return this.#self
+  }
+
+  get token(): string | undefined {
+    return this.#token
+  }
+
+  /** Whether the user was deleted on purpose. */
+  get isDeleted(): boolean {
+    return this.#isDeleted
+  }
+
+  /**
+   * The key for a registration: the one of an attempt whose outcome never arrived, or a new one, on disk before it is used.
+   * @throws {AlreadyRegisteredError} when this state belongs to another name.
+   */
+  async prepare(username: Username, domain: string, seed: Uint8Array): Promise<Self> {
+    return this.#store.transaction(async tx => {
+      const known = await load(tx)
+      if (known && (known.username !== username || known.domain !== domain)) {
+        if (known.registered) throw new AlreadyRegisteredError(`${known.username}@${known.domain}`)
+      } else if (known) {
+        return toSelf(known)
+      }
+      const record = { username, domain, seed: encodeBase64Url(seed), registered: false }
+      save(tx, record)
+      return toSelf(record)
+    })
+  }
+
+  /** The generation that was confirmed last, where it is another one than this. */
+  generationBefore(generation: string): string | undefined {
+    return this.#generation === generation ? undefined : this.#generation
+  }
+
+  /** A server confirmed the login: the name is ours, the token is kept for the next one. */
+  async confirm({ token, generation }: { token: string; generation: string }): Promise<void> {
+    if (this.#self === undefined || token !== this.#token || generation !== this.#generation) {
+      await this.#update(({ deleted: _over, ...record }) => ({ ...record, registered: true, token, generation }))
+    }
+  }
+
+  /** The token was refused or ended; whether there was one. What another process got meanwhile is kept. */
+  async forgetToken(): Promise<boolean> {
+    const ended = this.#token
+    if (ended === undefined) return false
+    await this.#update(({ token, ...record }) =>
+      token === undefined || token === ended ? record : { ...record, token },
+    )
+    return true
+  }
+
+  async noteDeleted(): Promise<void> {
+    await this.#update(record => ({ ...record, deleted: true }))
+  }
+
+  async #update(change: (record: AccountRecord) => AccountRecord): Promise<void> {
+    const record = await this.#store.transaction(async tx => {
+      const known = await load(tx)
+      if (!known) throw new NotRegisteredError()
+      const changed = change(known)
+      save(tx, changed)
+      return changed
+    })
+    this.#take(record)
+  }
+
+  #take(record: AccountRecord | undefined): void {
+    this.#self = record?.registered ? toSelf(record) : undefined
+    this.#token = record?.token
+    this.#generation = record?.generation
+    this.#isDeleted = record?.deleted ?? false
+  }
+}

@@ -1,0 +1,59 @@
+import { signRelayAuth } from '../../crypto/relay-auth.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
+import type { ServerFrameOf } from '../../protocol/frames.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { DomainMismatchError, ServerFaultError } from '../base/errors.ts'
+import type { Self } from './identity.ts'
+import type { Link } from './link.ts'
+
+export type Authenticated = ServerFrameOf<'authenticated'>
+export type Proof = { link: Link; self: Self; newId: () => string }
+
+/** The server's challenge, if the server is who we expect: docs/PROTOCOL.md section 5. Neither proof nor token goes to another. */
+async function challenge({ link, self }: Proof): Promise<Uint8Array> {
+  const { nonce, domain } = await link.challenge()
+  if (domain !== self.domain) throw new DomainMismatchError(self.domain, domain)
+  return decodeBase64Url(nonce)
+}
+
+async function sign(proof: Proof, purpose: 'register' | 'authenticate'): Promise<string> {
+  const nonce = await challenge(proof)
+  const { identity, username, domain } = proof.self
+  return encodeBase64Url(signRelayAuth(identity, { purpose, domain, username, nonce }))
+}
+
+function checkName(answer: Authenticated, self: Self): Authenticated {
+  if (answer.username === self.username) return answer
+  throw new ServerFaultError(`the server logged ${self.username} in as ${answer.username}`)
+}
+
+/**
+ * Claims the name for the key; with the same key again it is a login. With `again` a name that was deleted stays so.
+ * @throws {ProtocolError} `unknown_user` for that
+ */
+export async function register(proof: Proof, options: { invite?: string; again?: true } = {}): Promise<Authenticated> {
+  const { link, self, newId } = proof
+  const signature = await sign(proof, 'register')
+  const identity = encodeBase64Url(self.identity.publicKey)
+  const request = { type: 'register', id: newId(), username: self.username, identity, signature, ...options } as const
+  return checkName(await link.request(request), self)
+}
+
+/** Logs in with the token kept from last time; `null` when it has ended, and a signature is asked for. */
+export async function resume(proof: Proof, token: string): Promise<Authenticated | null> {
+  const { link, self, newId } = proof
+  await challenge(proof)
+  try {
+    return checkName(await link.request({ type: 'authenticate', id: newId(), token }), self)
+  } catch (error) {
+    if (error instanceof ProtocolError && error.code === 'unauthorized') return null
+    throw error
+  }
+}
+
+/** Logs in with a signature. */
+export async function authenticate(proof: Proof): Promise<Authenticated> {
+  const { link, self, newId } = proof
+  const signature = await sign(proof, 'authenticate')
+  return checkName(await link.request({ type: 'authenticate', id: newId(), username: self.username, signature }), self)
+}

@@ -1,0 +1,240 @@
+import { closeCodes, type ErrorCode, ProtocolError, reconnectAfter } from '../../protocol/errors.ts'
+import { asError } from '../../util/as-error.ts'
+import { type Deferred, defer } from '../../util/deferred.ts'
+import type { Emitter } from '../../util/emitter.ts'
+import { raceAbort, sleep } from '../../util/signal.ts'
+import { ClientError, ClosedError, ServerFaultError, UnreachableError } from '../base/errors.ts'
+import type { ClientEvents } from '../base/events.ts'
+import { Link } from './link.ts'
+import type { Dial, SocketEnd } from './socket.ts'
+
+export type ConnectorOptions = {
+  dial: Dial
+  url: string
+  /** Proves who we are on a fresh link, and answers the generation it was told. */
+  login: (link: Link) => Promise<void>
+  /** Gives up the token that the next login would use; whether there was one, without which it may succeed. */
+  dropToken: () => Promise<boolean>
+  /** In [0, 1), for the jitter. */
+  random: () => number
+  events: Emitter<ClientEvents>
+}
+
+/** Back-off, ms: full jitter below a bound that doubles from the second failure on, so that a thousand clients of a dead node do not come back as one. */
+const firstBackoffMs = 1_000
+const maxBackoffMs = 5_000
+/** A server that asks for more is asked again after it, s. */
+const maxRetryAfterS = 60
+/** Between dialling and being logged in, ms. */
+const loginTimeoutMs = 15_000
+/** A connection that lasted so long starts the back-off anew, ms. */
+const settledMs = 2_000
+
+/** What ends trying, because trying again cannot help. */
+const finalCodes: readonly ErrorCode[] = [
+  'unauthorized',
+  'forbidden',
+  'username_taken',
+  'bad_frame',
+  'invalid_username',
+]
+
+const isFinal = (error: unknown): boolean =>
+  error instanceof ProtocolError ? finalCodes.includes(error.code) : !(error instanceof ClientError && error.retry)
+
+/**
+ * Keeps one logged-in link, over as many connections as it takes. It dials when somebody first asks, comes back by
+ * itself while anybody may need it, and stops where coming back cannot help or must be asked for (4409).
+ */
+export class Connector {
+  readonly #options: ConnectorOptions
+  readonly #closing = new AbortController()
+  #current: Link | undefined
+  #next: Deferred<Link> | undefined
+  #running: Promise<void> | undefined
+  /** Connections in a row that did not last. */
+  #flaps = 0
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The link, now or when there is one again.
+   * @throws what made trying pointless, `ClosedError`, or the reason of `signal`.
+   */
+  link(signal?: AbortSignal): Promise<Link> {
+    if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
+    if (this.#current?.isOpen) return Promise.resolve(this.#current)
+    const next = this.#expect()
+    this.#start(0)
+    return signal ? raceAbort(next.promise, signal) : next.promise
+  }
+
+  /**
+   * One attempt, for a caller who wants to know now whether the server is there.
+   * @throws {UnreachableError} and whatever login throws.
+   */
+  connect(): Promise<Link> {
+    if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
+    if (this.#current?.isOpen) return Promise.resolve(this.#current)
+    return this.#running ? this.link() : this.#attempt(this.#logIn())
+  }
+
+  /** The same with another way to log in: a registration. The link becomes the current one. */
+  async connectWith(login: (link: Link) => Promise<void>): Promise<Link> {
+    if (this.#closing.signal.aborted) throw new ClosedError()
+    await this.#running
+    return this.#attempt(this.#dial(login))
+  }
+
+  /** Dials once. Its failure is its caller's alone: who waits in `link` waits for the attempts that follow. */
+  #attempt(dialled: Promise<Link>): Promise<Link> {
+    const attempt = dialled.then(link => this.#adopt(link))
+    this.#running = attempt.then(
+      () => {},
+      () => {},
+    )
+    void this.#running.then(() => {
+      this.#running = undefined
+      if (this.#next) this.#start(this.#jitter(1))
+    })
+    return attempt
+  }
+
+  /** Whether there is a logged-in link at this moment. */
+  get isOnline(): boolean {
+    return this.#current?.isOpen ?? false
+  }
+
+  /** Ends the link, and for good. */
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return
+    this.#closing.abort(new ClosedError())
+    this.#fail(new ClosedError())
+    const link = this.#current
+    link?.close()
+    // A peer that never answers the closing handshake holds nobody up.
+    const timer = setTimeout(() => link?.terminate(), 1_000)
+    await link?.closed
+    clearTimeout(timer)
+    await this.#running
+  }
+
+  #expect(): Deferred<Link> {
+    if (!this.#next) {
+      this.#next = defer()
+      this.#next.promise.catch(() => {})
+    }
+    return this.#next
+  }
+
+  #fail(error: unknown): void {
+    this.#next?.reject(error)
+    this.#next = undefined
+  }
+
+  /** One loop at a time dials; whoever asks meanwhile waits for what it finds. */
+  #start(waitMs: number): void {
+    this.#running ??= this.#run(waitMs).finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  async #run(waitMs: number): Promise<void> {
+    const { signal } = this.#closing
+    let pause = waitMs
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        await sleep(pause, signal)
+        this.#adopt(await this.#logIn())
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        if (isFinal(error)) return this.#fail(error)
+        pause = this.#pause(error, attempt)
+        this.#options.events.emit('reconnecting', { attempt, waitMs: pause, error: asError(error) })
+      }
+    }
+  }
+
+  /** What the server asked for, and up to a second more: thousands may have been told the same. */
+  #pause(error: unknown, attempt: number): number {
+    const retryAfter = retryAfterOf(error)
+    if (retryAfter === undefined) return this.#jitter(attempt)
+    return (Math.min(retryAfter, maxRetryAfterS) + this.#options.random()) * 1_000
+  }
+
+  #jitter(attempt: number): number {
+    return this.#options.random() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.max(0, attempt - 1))
+  }
+
+  /** A token that ends while it is shown closes the connection, and the key is tried on another one. */
+  async #logIn(): Promise<Link> {
+    const { login, dropToken } = this.#options
+    try {
+      return await this.#dial(login)
+    } catch (error) {
+      const isRefused = error instanceof ProtocolError && error.code === 'unauthorized'
+      if (!isRefused || !(await dropToken())) throw error
+      return this.#dial(login)
+    }
+  }
+
+  async #dial(login: (link: Link) => Promise<void>): Promise<Link> {
+    const link = new Link(this.#options.dial, this.#options.url)
+    const refused = link.closed.then(end => {
+      throw refusal(end)
+    })
+    refused.catch(() => {})
+    const timer = setTimeout(() => link.terminate(), loginTimeoutMs)
+    const abort = () => link.terminate()
+    this.#closing.signal.addEventListener('abort', abort)
+    try {
+      await Promise.race([login(link), refused])
+      return link
+    } catch (error) {
+      link.close()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      this.#closing.signal.removeEventListener('abort', abort)
+    }
+  }
+
+  #adopt(link: Link): Link {
+    const { events } = this.#options
+    const since = performance.now()
+    this.#current?.close()
+    this.#current = link
+    this.#next?.resolve(link)
+    this.#next = undefined
+    events.emit('connected', {})
+    void link.closed.then(end => this.#lost(link, end, performance.now() - since))
+    return link
+  }
+
+  #lost(link: Link, end: SocketEnd, lastedMs: number): void {
+    if (this.#current !== link) return
+    this.#current = undefined
+    this.#flaps = lastedMs > settledMs ? 0 : this.#flaps + 1
+    this.#options.events.emit('disconnected', { code: end.code, reason: end.reason })
+    const reconnect = reconnectAfter(end.code)
+    if (this.#closing.signal.aborted || reconnect === 'no' || reconnect === 'user') return
+    void this.#expect()
+    this.#start(this.#jitter(this.#flaps))
+  }
+}
+
+const retryAfterOf = (error: unknown): number | undefined =>
+  error instanceof ProtocolError || error instanceof UnreachableError ? error.retryAfter : undefined
+
+/** Why a connection ended before it was logged in. */
+function refusal({ code, reason, status, retryAfter }: SocketEnd): Error {
+  if (status !== undefined && status >= 400 && status < 500 && status !== 429) {
+    return new ServerFaultError(`this is no aimessage server: ${reason}`)
+  }
+  if (code === closeCodes.unauthorized.code) return new ProtocolError('unauthorized', reason || 'login failed')
+  if (code === closeCodes.notTheProtocol.code) return new ServerFaultError(reason || 'the server refused the protocol')
+  return new UnreachableError(`the server is out of reach${reason ? `: ${reason}` : ` (${code})`}`, { retryAfter })
+}

@@ -1,0 +1,109 @@
+import { type Card, decodeCard, encodeCard } from '../../crypto/card.ts'
+import { CryptoError } from '../../crypto/errors.ts'
+import { identityOf, type Peer } from '../../crypto/peer.ts'
+import type { CardContent } from '../../protocol/card.ts'
+import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
+import { type Agent, newId, openLink } from '../base/context.ts'
+import { IdentityChangedError } from '../base/errors.ts'
+import type { Self } from '../connection/identity.ts'
+import { loadPeer } from '../records/crypto-records.ts'
+import { decodeMoment, encodeMoment } from '../records/integer-record.ts'
+import { keys } from '../records/keys.ts'
+
+/** What an agent says of itself. All but `username` and `verified` is its own word, and text of somebody else. */
+export type AgentCard = CardContent & {
+  username: Username
+  /** How far the key that signed it is known; `unmet`: nothing is pinned, and the node may have made it up. */
+  verified: 'verified' | 'first-use' | 'unmet'
+  /** The key that signed it, base64url. */
+  identity: string
+  /** The signed card, base64url, for who wants to check it again. */
+  signed: string
+}
+
+/** Cards: docs/E2E.md section 14. */
+export class Cards {
+  readonly #agent: Agent
+
+  constructor({ agent }: { agent: Agent }) {
+    this.#agent = agent
+  }
+
+  /**
+   * Publishes what this agent says of itself, in place of what it said before. It may be repeated after a failure.
+   * @throws {CryptoError} `malformed`, `too_large`: nothing was sent. {ProtocolError} {UnreachableError}
+   */
+  async publish(content: CardContent): Promise<void> {
+    const { store, now, self } = this.#agent
+    const { username, address, identity } = self()
+    const card = await store.transaction(async tx => {
+      const seq = Math.max(
+        decodeMoment((await tx.get(keys.card(username))) ?? encodeMoment(0)) + 1,
+        Math.floor(now() / 1_000),
+      )
+      const bytes = encodeCard(identity, { address, identity: identity.publicKey, seq, content })
+      tx.put(keys.card(username), encodeMoment(seq))
+      tx.put(keys.ownCard(), bytes)
+      return bytes
+    })
+    await (await openLink(this.#agent)).request({
+      type: 'publish_card',
+      id: this.#newId(),
+      card: encodeBase64Url(card),
+    })
+  }
+
+  /** Takes the own card away. */
+  async remove(): Promise<void> {
+    await this.#agent.store.transaction(tx => tx.delete(keys.ownCard()))
+    await (await openLink(this.#agent)).request({ type: 'publish_card', id: this.#newId() })
+  }
+
+  /**
+   * The card of a peer, or the own one.
+   * @throws {ProtocolError} `not_found` where there is none. {CryptoError} `bad_card` when it is not the peer's, or older than one seen before
+   * @throws {IdentityChangedError} while the user has not decided
+   */
+  async of(peer: string = this.#agent.self().username): Promise<AgentCard> {
+    const username = parseRecipient(peer, this.#agent.self().domain)
+    const { card } = await (await openLink(this.#agent)).request({ type: 'fetch_card', id: this.#newId(), username })
+    return this.read(username, card)
+  }
+
+  /** Checks a card that a node gave out. @throws as `of` */
+  async read(username: Username, signed: string): Promise<AgentCard> {
+    const { store, self } = this.#agent
+    const own = self()
+    const card = decodeCard(decodeBase64Url(signed))
+    if (card.address !== formatAddress(username, own.domain)) throw new CryptoError('bad_card')
+    const verified = await store.transaction(async tx => {
+      const known =
+        username === own.username
+          ? trustInOwn(own, card)
+          : trustIn(username, await loadPeer(tx, username, own.domain), card)
+      if (known === 'unmet') return known
+      const seen = await tx.get(keys.card(username))
+      const highest = seen ? decodeMoment(seen) : -1
+      if (card.seq < highest) throw new CryptoError('bad_card')
+      if (card.seq > highest) tx.put(keys.card(username), encodeMoment(card.seq))
+      return known
+    })
+    return { username, ...card.content, verified, identity: encodeBase64Url(card.identity), signed }
+  }
+
+  readonly #newId = (): string => newId(this.#agent.random)
+}
+
+function trustInOwn({ identity }: Self, card: Card): 'verified' {
+  if (!equalBytes(card.identity, identity.publicKey)) throw new CryptoError('bad_card')
+  return 'verified'
+}
+
+function trustIn(username: Username, peer: Peer, card: Card): AgentCard['verified'] {
+  if (peer.trust === 'changed') throw new IdentityChangedError(username)
+  const pinned = identityOf(peer)
+  if (!pinned || peer.trust === 'unknown') return 'unmet'
+  if (!equalBytes(pinned, card.identity)) throw new CryptoError('bad_card')
+  return peer.trust
+}

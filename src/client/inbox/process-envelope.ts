@@ -1,0 +1,232 @@
+import { decodeReceipt, decodeReset, newContent } from '../../crypto/content.ts'
+import { type Decrypted, decryptBody } from '../../crypto/decrypt-body.ts'
+import { encryptContent } from '../../crypto/encrypt-content.ts'
+import { CryptoError } from '../../crypto/errors.ts'
+import { decodeMessage, type OfferMessage } from '../../crypto/message.ts'
+import { acceptOffer, dropOffer, findOffer } from '../../crypto/offer.ts'
+import {
+  checkHandshakeRate,
+  findSession,
+  needsAnswer,
+  needsHeartbeat,
+  type Peer,
+  withHandshake,
+} from '../../crypto/peer.ts'
+import { needsRotation } from '../../crypto/prekeys.ts'
+import type { Username } from '../../protocol/names.ts'
+import { encodeBase64Url } from '../../util/bytes.ts'
+import type { Agent } from '../base/context.ts'
+import { InboxRecord } from '../messages/message.ts'
+import { noteConfirmed } from '../outbox/confirmation-record.ts'
+import { putSealed, queue, requeue } from '../outbox/outbox-queue.ts'
+import { isSealed, OutboxRecord } from '../outbox/outbox-record.ts'
+import { loadPeer, loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
+import { encodeMoment } from '../records/integer-record.ts'
+import { keys } from '../records/keys.ts'
+import type { StateTransaction } from '../state/state-store.ts'
+import { type Consequence, event } from './effects.ts'
+import { type Envelope, type Push, toEnvelope } from './envelope.ts'
+import { noteReceipt } from './receipts.ts'
+import { fileExchange } from './request-records.ts'
+import { retriable, setAside } from './undecryptable.ts'
+
+/**
+ * One envelope, inside the transaction that saves whatever comes of it. It never throws for what is in the envelope: that
+ * is set aside and reported, and the rest of the inbox flows on.
+ */
+export async function takeIn(tx: StateTransaction, agent: Agent, frame: Push): Promise<Consequence[]> {
+  const envelope = open(agent, frame)
+  if (!envelope) {
+    const reason = 'the node names a sender that cannot be'
+    return [event('undecryptable', { from: frame.from, reason, remedy: 'none' })]
+  }
+  if (await tx.get(keys.body(envelope.hash))) return []
+  try {
+    return await take(tx, agent, envelope)
+  } catch (error) {
+    if (error instanceof CryptoError) return setAside(tx, agent, envelope, error)
+    throw error
+  }
+}
+
+/** Tries once more what was set aside of a peer for a reason that may have passed. */
+export async function takeInAgain(tx: StateTransaction, agent: Agent, from: Username): Promise<Consequence[]> {
+  const all: Consequence[] = []
+  for (const { key, record, hash } of await retriable(tx, from)) {
+    const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, agent.self().domain)
+    try {
+      all.push(...(await take(tx, agent, envelope)), event('recovered', { from, aside: hash }))
+      tx.delete(key)
+    } catch (error) {
+      if (!(error instanceof CryptoError)) throw error
+      if (error.code === record.code) continue
+      // The same bytes fail for another reason now, and what helps against that is another thing.
+      tx.delete(key)
+      all.push(...(await setAside(tx, agent, envelope, error)))
+    }
+  }
+  return all
+}
+
+async function take(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
+  const consequences = await dispatch(tx, agent, envelope)
+  tx.put(keys.body(envelope.hash), encodeMoment(agent.now()))
+  return consequences
+}
+
+function open(agent: Agent, frame: Push): Envelope | undefined {
+  try {
+    return toEnvelope(frame, agent.self().domain)
+  } catch {
+    return undefined
+  }
+}
+
+/** docs/E2E.md section 12: `key_exchange` frames carry offers and what answers them, `message` frames the rest. */
+function dispatch(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
+  const message = decodeMessage(envelope.body)
+  if (message.type === 'ratchet' || message.type === 'prekey') return decrypt(tx, agent, envelope)
+  if (envelope.frameType !== 'key_exchange') throw new CryptoError('malformed')
+  return message.type === 'offer' ? answerOffer(tx, agent, envelope, message) : declined(tx, envelope, message.offerId)
+}
+
+async function decrypt(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
+  const { from, address, frameType, body } = envelope
+  const self = agent.self()
+  const prekeys = await loadPrekeys(tx)
+  const before = await loadPeer(tx, from, self.domain)
+  const { policy, random } = agent
+  const options = { self, prekeys, policy, from: address, frameType, nowMs: agent.now(), random }
+  const decrypted = decryptBody(before, body, options)
+  savePeer(tx, from, decrypted.peer)
+  if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
+  const { content, arrival, isLate } = decrypted
+  const consequences = await accept(tx, agent, from, content)
+  if (isLate) consequences.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
+  if (arrival.kind === 'new')
+    consequences.push({ kind: 'pump', to: from }, event('session', { peer: from, initiated: false }))
+  const answered = prekeys.offers.find(offer => !decrypted.prekeys.offers.includes(offer))
+  if (answered) consequences.push({ kind: 'offer-answered', offerId: answered.offerId })
+  if (decrypted.prekeys !== prekeys && needsRotation(decrypted.prekeys, agent.now())) {
+    consequences.push({ kind: 'rotate' })
+  }
+  if (answersReset(before, decrypted)) consequences.push(event('repaired', { peer: from }))
+  return [...consequences, ...(await answer(tx, agent, from, decrypted))]
+}
+
+/** The first answer on a session that we opened with a reset: the peer knows, and sends again what it still has. */
+function answersReset(before: Peer, { sid }: Decrypted): boolean {
+  const session = findSession(before, sid)
+  return session?.opening === 'reset' && session.role.kind === 'unanswered'
+}
+
+type Content = ReturnType<typeof newContent>
+
+async function accept(tx: StateTransaction, agent: Agent, from: Username, content: Content): Promise<Consequence[]> {
+  switch (content.kind) {
+    case 'application':
+      return keep(tx, agent, from, content)
+    case 'receipt':
+      return receipt(tx, agent, from, content.body)
+    case 'reset':
+      return reset(tx, from, content.body)
+    case 'empty':
+      return []
+    default:
+      // What it means is not known here, and is for the application to say.
+      return keep(tx, agent, from, content)
+  }
+}
+
+/** Repeats are dropped by (sender, `msg_id`); their receipt is given again, for it may be what was lost. */
+async function keep(tx: StateTransaction, agent: Agent, from: Username, content: Content): Promise<Consequence[]> {
+  const id = encodeBase64Url(content.id)
+  noteReceipt(tx, from, id, 'delivered')
+  const isNew = !(await tx.get(keys.seen(from, id)))
+  if (!isNew) return [{ kind: 'arrived', from, isNew }]
+  const receivedAt = agent.now()
+  tx.put(keys.seen(from, id), encodeMoment(receivedAt))
+  const isPlain = content.kind === 'application'
+  const record: InboxRecord = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs, receivedAt }
+  const filed = isPlain ? await fileExchange(tx, agent, { from, record }) : undefined
+  if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
+  const kept = isPlain ? record : { ...record, contentKind: content.kind }
+  tx.put(keys.inbox(await nextOrder(tx)), InboxRecord.encode(kept))
+  return [{ kind: 'arrived', from, isNew }]
+}
+
+async function receipt(tx: StateTransaction, agent: Agent, from: Username, body: Uint8Array): Promise<Consequence[]> {
+  const { state, ids } = decodeReceipt(body)
+  const consequences: Consequence[] = []
+  for (const bytes of ids) {
+    const id = encodeBase64Url(bytes)
+    await noteConfirmed(tx, { id, from, state, nowMs: agent.now() })
+    tx.delete(keys.sent(from, id))
+    consequences.push(event(state, { id, to: from }))
+  }
+  return consequences
+}
+
+async function reset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Consequence[]> {
+  const { reason } = decodeReset(body)
+  const resent = reason === 'renewal' ? 0 : await requeue(tx, from)
+  return [{ kind: 'pump', to: from }, event('peer-reset', { peer: from, reason, resent })]
+}
+
+/**
+ * An empty content where the ratchet has to turn (docs/E2E.md section 7, rule 8), or where a peer's new session wants an answer: until then each
+ * of its messages carries the handshake. A message gets a receipt, which answers, too.
+ */
+async function answer(
+  tx: StateTransaction,
+  agent: Agent,
+  to: Username,
+  { peer, content }: Decrypted,
+): Promise<Consequence[]> {
+  const isWanted = needsHeartbeat(peer) || (needsAnswer(peer) && content.kind !== 'application')
+  if (!isWanted || peer.trust === 'changed') return []
+  // Whatever is encrypted next will do.
+  const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
+  if (last && !isSealed(OutboxRecord.decode(last[1]))) return []
+  const id = encodeBase64Url(agent.random(16))
+  await queue(tx, agent, to, { id, kind: 'empty', body: new Uint8Array() })
+  return [{ kind: 'pump', to }]
+}
+
+/** Answers with an empty content on the session that the offer starts, in a `key_exchange` frame. */
+async function answerOffer(
+  tx: StateTransaction,
+  agent: Agent,
+  { from, address }: Envelope,
+  offer: OfferMessage,
+): Promise<Consequence[]> {
+  const self = agent.self()
+  const nowMs = agent.now()
+  // It held no message, and whoever made it waits no longer.
+  if (offer.expiresAtS * 1_000 <= nowMs) return []
+  const { random, policy } = agent
+  const before = await loadPeer(tx, from, self.domain)
+  const prekeys = await loadPrekeys(tx)
+  checkHandshakeRate(before, nowMs)
+  const accepted = acceptOffer(withHandshake(before, nowMs), offer, { self, prekeys, policy, nowMs, random })
+  if (accepted.outcome === 'wait') return []
+  const content = newContent('empty', new Uint8Array(), { nowMs, random })
+  const { peer, body } = encryptContent(accepted.peer, content, { nowMs, policy })
+  savePeer(tx, from, peer)
+  await putSealed(tx, agent, from, { kind: 'empty', frame: 'key_exchange', content, body })
+  // The peer of an offer that crosses this one waits for this answer and gives none: what both wanted is there.
+  const crossed = prekeys.offers.filter(({ to }) => to === address)
+  const done = crossed.map(({ offerId }): Consequence => ({ kind: 'offer-answered', offerId }))
+  return [...done, { kind: 'pump', to: from }, event('session', { peer: from, initiated: true })]
+}
+
+async function declined(
+  tx: StateTransaction,
+  { from, address }: Envelope,
+  offerId: Uint8Array,
+): Promise<Consequence[]> {
+  const prekeys = await loadPrekeys(tx)
+  if (!findOffer(prekeys, offerId, address)) throw new CryptoError('undecryptable')
+  savePrekeys(tx, dropOffer(prekeys, offerId))
+  return [{ kind: 'offer-declined', offerId, from }]
+}

@@ -1,0 +1,85 @@
+import { encodeReceipt } from '../../crypto/content.ts'
+import type { Username } from '../../protocol/names.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import type { Agent } from '../base/context.ts'
+import type { ReceiptState } from '../outbox/confirmation-record.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import { queue } from '../outbox/outbox-queue.ts'
+import { loadPeer } from '../records/crypto-records.ts'
+import { keys, nameIn } from '../records/keys.ts'
+import type { StateTransaction } from '../state/state-store.ts'
+
+/** How long receipts wait for company, ms: an application that works fast answers `read` at once instead of twice. */
+const gatherMs = 200
+/** Ids in one receipt: the content stays small. */
+const maxIds = 500
+const states = { delivered: 1, read: 2 } as const
+
+/** Notes a receipt, in the transaction that makes it true. */
+export function noteReceipt(tx: StateTransaction, from: Username, id: string, state: ReceiptState): void {
+  tx.put(keys.receipt(from, id), Uint8Array.of(states[state]))
+}
+
+/** Tells senders, inside the encrypted content, what has arrived. Kept in the state until it is on its way. */
+export class Receipts {
+  readonly #agent: Agent
+  readonly #outbox: Outbox
+  readonly #due = new Set<Username>()
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #flushing: Promise<void> = Promise.resolve()
+
+  constructor(agent: Agent, outbox: Outbox) {
+    this.#agent = agent
+    this.#outbox = outbox
+  }
+
+  /** Sends what is noted for a peer, soon. */
+  schedule(peer: Username): void {
+    this.#due.add(peer)
+    this.#timer ??= setTimeout(() => void this.flush(), gatherMs)
+  }
+
+  /** Schedules what an earlier process left. */
+  async resume(): Promise<void> {
+    let after = keys.receipts()
+    for (;;) {
+      const [entry] = await this.#agent.store.read(tx => tx.list(keys.receipts(), { after, limit: 1 }))
+      if (!entry) return
+      const peer = nameIn(entry[0])
+      this.schedule(peer)
+      after = `${keys.receiptsOf(peer)}~`
+    }
+  }
+
+  /** Puts everything that is due into the outbox. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const peers = [...this.#due]
+    this.#due.clear()
+    this.#flushing = this.#flushing.then(async () => {
+      for (const peer of peers) await this.#flushPeer(peer).catch(() => {})
+    })
+    return this.#flushing
+  }
+
+  async #flushPeer(peer: Username): Promise<void> {
+    const more = await this.#agent.store.transaction(async tx => {
+      const noted = await tx.list(keys.receiptsOf(peer), { limit: maxIds })
+      for (const [key] of noted) tx.delete(key)
+      // A peer whose key changed gets nothing until somebody decides.
+      if ((await loadPeer(tx, peer, this.#agent.self().domain)).trust === 'changed') return false
+      for (const state of ['delivered', 'read'] as const) {
+        const ids = noted
+          .filter(([, value]) => value[0] === states[state])
+          .map(([key]) => decodeBase64Url(key.split('/')[2] ?? ''))
+        if (ids.length === 0) continue
+        const id = encodeBase64Url(this.#agent.random(16))
+        await queue(tx, this.#agent, peer, { id, kind: 'receipt', body: encodeReceipt({ state, ids }) })
+      }
+      return noted.length === maxIds
+    })
+    this.#outbox.pump(peer)
+    if (more) this.schedule(peer)
+  }
+}

@@ -1,0 +1,76 @@
+import { type Deferred, defer } from '../../util/deferred.ts'
+import { raceAbort } from '../../util/signal.ts'
+import type { Agent } from '../base/context.ts'
+import { keys } from '../records/keys.ts'
+import { ConfirmationRecord, type Confirmed, type ReceiptState } from './confirmation-record.ts'
+import { toError } from './send-result.ts'
+
+type Waiter = { id: string; state: ReceiptState; done: Deferred<void> }
+
+/**
+ * Who waits until a recipient has confirmed a message. Receipts are taken in by whichever process listens, and noted in the state, where every
+ * process of the agent sees them.
+ */
+export class Confirmations {
+  readonly #agent: Pick<Agent, 'store'>
+  readonly #waiters = new Set<Waiter>()
+  #looking: Promise<void> | undefined
+  #again = false
+  #stopWatching: (() => void) | undefined
+
+  constructor(agent: Pick<Agent, 'store'>) {
+    this.#agent = agent
+  }
+
+  /** Resolves when the recipient has confirmed the message so far; rejects when it is given up, or with the signal's reason. */
+  async wait(id: string, state: ReceiptState, signal: AbortSignal): Promise<void> {
+    const waiter = { id, state, done: defer<void>() }
+    this.#waiters.add(waiter)
+    this.#stopWatching ??= this.#agent.store.onChange(() => this.#look())
+    this.#look()
+    try {
+      await raceAbort(waiter.done.promise, signal)
+    } finally {
+      this.#waiters.delete(waiter)
+      if (this.#waiters.size === 0) this.#unwatch()
+    }
+  }
+
+  #unwatch(): void {
+    this.#stopWatching?.()
+    this.#stopWatching = undefined
+  }
+
+  /** One look at a time; whoever comes meanwhile gets another one after it. */
+  #look(): void {
+    if (this.#looking) {
+      this.#again = true
+      return
+    }
+    this.#again = false
+    this.#looking = this.#tell()
+      .catch(error => this.#fail(error))
+      .finally(() => {
+        this.#looking = undefined
+        if (this.#again) this.#look()
+      })
+  }
+
+  async #tell(): Promise<void> {
+    const waiters = [...this.#waiters]
+    const records = await this.#agent.store.read(tx => Promise.all(waiters.map(({ id }) => tx.get(keys.confirmed(id)))))
+    for (const [at, { state, done }] of waiters.entries()) {
+      const bytes = records[at]
+      if (bytes) settle(done, state, ConfirmationRecord.decode(bytes).confirmed)
+    }
+  }
+
+  #fail(error: unknown): void {
+    for (const { done } of this.#waiters) done.reject(error)
+  }
+}
+
+function settle(done: Deferred<void>, wanted: ReceiptState, confirmed: Confirmed): void {
+  if ('code' in confirmed) done.reject(toError(confirmed))
+  else if (confirmed.state === 'read' || wanted === 'delivered') done.resolve()
+}

@@ -1,0 +1,30 @@
+import { cryptoLimits } from '../../crypto/limits.ts'
+import { isWithin, needsRenewal, type Peer } from '../../crypto/peer.ts'
+import { offeredSuites } from '../../crypto/policy.ts'
+import type { Username } from '../../protocol/names.ts'
+import type { Agent } from '../base/context.ts'
+import { decodeMoment, encodeMoment } from '../records/integer-record.ts'
+import { keys } from '../records/keys.ts'
+import type { StateTransaction } from '../state/state-store.ts'
+
+/** How often a peer's bundle is looked at for a better suite, ms: each look takes keys of the peer's, as a renewal would (docs/E2E.md section 7, rule 7). */
+const lookIntervalMs = cryptoLimits.resetIntervalMs
+
+/**
+ * Whether it is time to ask for a peer's bundle and, unless that says otherwise, to renew: where the session has served, and, now and then, where
+ * we know a better suite than it has. A session on our best suite costs no look at all.
+ */
+export async function isWorn(
+  tx: StateTransaction,
+  { now, policy }: Pick<Agent, 'now' | 'policy'>,
+  name: Username,
+  peer: Peer,
+): Promise<boolean> {
+  const nowMs = now()
+  if (needsRenewal(peer, nowMs)) return true
+  if (!needsRenewal(peer, nowMs, offeredSuites(policy), policy)) return false
+  const lookedAt = await tx.get(keys.looked(name))
+  if (lookedAt && isWithin(lookIntervalMs, decodeMoment(lookedAt), nowMs)) return false
+  tx.put(keys.looked(name), encodeMoment(nowMs))
+  return true
+}

@@ -1,0 +1,45 @@
+import { decodePeer, encodePeer, newPeer, type Peer } from '../../crypto/peer.ts'
+import { decodePrekeys, encodePrekeys, type Prekeys } from '../../crypto/prekeys.ts'
+import { formatAddress, type Username } from '../../protocol/names.ts'
+import { NotRegisteredError } from '../base/errors.ts'
+import type { StateReader, StateTransaction } from '../state/state-store.ts'
+import { keys } from './keys.ts'
+
+/** Reading and writing the cryptographic records, inside the caller's transaction. */
+
+export async function loadPeer(tx: StateReader, peer: Username, domain: string): Promise<Peer> {
+  const bytes = await tx.get(keys.peer(peer))
+  return bytes ? decodePeer(bytes) : newPeer(formatAddress(peer, domain))
+}
+
+export const savePeer = (tx: StateTransaction, name: Username, peer: Peer): void =>
+  tx.put(keys.peer(name), encodePeer(peer))
+
+/** @throws {NotRegisteredError} before the registration made some. */
+export async function loadPrekeys(tx: StateReader): Promise<Prekeys> {
+  const bytes = await tx.get(keys.prekeys())
+  if (!bytes) throw new NotRegisteredError()
+  return decodePrekeys(bytes)
+}
+
+export const savePrekeys = (tx: StateTransaction, prekeys: Prekeys): void =>
+  tx.put(keys.prekeys(), encodePrekeys(prekeys))
+
+/** How many steps this state has made: what it has sent, received and encrypted, across processes. */
+export async function lastOrder(tx: StateReader): Promise<number> {
+  const bytes = await tx.get(keys.order())
+  return bytes ? Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)) : 0
+}
+
+/** A number above all that this state has given: the order of commits. */
+export async function nextOrder(tx: StateTransaction): Promise<number> {
+  const next = (await lastOrder(tx)) + 1
+  setOrder(tx, next)
+  return next
+}
+
+export function setOrder(tx: StateTransaction, order: number): void {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(order))
+  tx.put(keys.order(), bytes)
+}

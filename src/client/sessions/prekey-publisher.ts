@@ -1,0 +1,105 @@
+import { offeredSuites } from '../../crypto/policy.ts'
+import {
+  generatePrekeys,
+  type KeyCounts,
+  makeBundle,
+  needsRotation,
+  refillPrekeys,
+  rotatePrekeys,
+} from '../../crypto/prekeys.ts'
+import { encodeBase64Url, equalBytes } from '../../util/bytes.ts'
+import { type Agent, newId } from '../base/context.ts'
+import type { Link } from '../connection/link.ts'
+import { loadPrekeys, savePrekeys } from '../records/crypto-records.ts'
+import { keys } from '../records/keys.ts'
+import type { StateReader, StateTransaction } from '../state/state-store.ts'
+
+/**
+ * Keeps published keys fresh: a bundle after registration and rotation, one-time keys when the node runs low. Private
+ * parts are on disk before public ones leave (docs/E2E.md section 8).
+ */
+export class Publisher {
+  readonly #agent: Agent
+  #working: Promise<unknown> = Promise.resolve()
+
+  constructor(agent: Agent) {
+    this.#agent = agent
+  }
+
+  /** For a registration: makes the prekeys of a state that has none yet. A server may know nothing of a bundle that it had. */
+  prepare(): Promise<void> {
+    const { store, now, random } = this.#agent
+    return store.transaction(async tx => {
+      tx.delete(keys.published())
+      if (!(await tx.get(keys.prekeys()))) savePrekeys(tx, generatePrekeys({ nowMs: now(), random }))
+    })
+  }
+
+  /** Publishes a bundle where none of this state's is known to be published, where it is due for rotation, or offers other suites than we do. */
+  publish(link: Link): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!(await this.#agent.store.read(tx => this.#isDue(tx)))) return
+      const bundle = await this.#agent.store.transaction(tx => this.#renewBundle(tx))
+      if (!bundle) return
+      const counts = await link.request({ type: 'publish_keys', id: newId(this.#agent.random), bundle })
+      await this.#agent.store.transaction(tx => tx.put(keys.published(), this.#suites))
+      await this.#fill(link, counts)
+    })
+  }
+
+  /** Fills the pools that are below their marks. */
+  refill(link: Link, counts: KeyCounts): Promise<void> {
+    return this.#inTurn(() => this.#fill(link, counts))
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#working.then(work)
+    this.#working = done.catch(() => {})
+    return done
+  }
+
+  async #isDue(tx: StateReader): Promise<boolean> {
+    const published = await tx.get(keys.published())
+    if (!published || !equalBytes(published, this.#suites)) return true
+    return needsRotation(await loadPrekeys(tx), this.#agent.now())
+  }
+
+  /** The suites that we offer, a byte each. */
+  get #suites(): Uint8Array {
+    return Uint8Array.from(offeredSuites(this.#agent.policy))
+  }
+
+  /** The bundle to publish, encoded; nothing when the published one is good. */
+  async #renewBundle(tx: StateTransaction): Promise<string | undefined> {
+    if (!(await this.#isDue(tx))) return undefined
+    const { random, now, self, policy } = this.#agent
+    const nowMs = now()
+    const known = await loadPrekeys(tx)
+    const current = needsRotation(known, nowMs) ? rotatePrekeys(known, { nowMs, random }) : known
+    const { prekeys, bundle } = makeBundle(current, self(), nowMs, policy)
+    savePrekeys(tx, prekeys)
+    tx.delete(keys.published())
+    return encodeBase64Url(bundle)
+  }
+
+  async #fill(link: Link, counts: KeyCounts): Promise<void> {
+    const { store, random, self, events } = this.#agent
+    const upload = await store.transaction(async tx => {
+      const filled = refillPrekeys(await loadPrekeys(tx), self().identity, counts, random)
+      savePrekeys(tx, filled.prekeys)
+      return filled.upload
+    })
+    if (upload.oneTimeKeys.length + upload.oneTimeKemKeys.length === 0) return
+    const { oneTimeKeys, oneTimeKemKeys } = await link.request({
+      type: 'publish_keys',
+      id: newId(random),
+      oneTimeKeys: upload.oneTimeKeys.map(({ id, key }) => ({ id, key: encodeBase64Url(key) })),
+      oneTimeKemKeys: upload.oneTimeKemKeys.map(({ id, key, signature }) => ({
+        id,
+        key: encodeBase64Url(key),
+        signature: encodeBase64Url(signature),
+      })),
+    })
+    events.emit('published', { oneTimeKeys, oneTimeKemKeys })
+  }
+}

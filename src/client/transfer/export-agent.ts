@@ -1,0 +1,121 @@
+import { link, open, readFile, rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { randomBytes } from '../../crypto/primitives.ts'
+import { asError } from '../../util/as-error.ts'
+import { toHex } from '../../util/bytes.ts'
+import { type Account, Identity, publicAccount } from '../connection/identity.ts'
+import { keys } from '../records/keys.ts'
+import { openDirectoryStore } from '../state/directory-store.ts'
+import { RecordCipher } from '../state/encrypted-store.ts'
+import { beginEncryption, readEncryption, unlock } from '../state/encryption.ts'
+import { openMemoryStore } from '../state/memory-store.ts'
+import { hasRecords, isOwnKey, ownKeys, requireHere } from '../state/own-keys.ts'
+import type { Secret } from '../state/secret.ts'
+import { StateError } from '../state/state-error.ts'
+import type { StateEntry, StateReader } from '../state/state-store.ts'
+import { syncPath } from '../state/sync-path.ts'
+import { decodeExport, encodeExport } from './export-file.ts'
+
+const fileMode = 0o600
+
+/**
+ * Moves an identity out of a state directory into an encrypted file: all of its state. Once the file is on disk, the directory is marked,
+ * and nothing opens it any more. `secret` encrypts the file, and opens the state where that is encrypted.
+ * @throws {NotRegisteredError} {StateError} `in_use` while another process has the state open; `secret_missing`, `secret_wrong`,
+ * `moved`, `invalid`; `file_exists`; `disk` where the file cannot be written
+ */
+export async function exportAgent(path: string, file: string, secret: Secret): Promise<Account> {
+  const store = await openDirectoryStore(path, { use: 'alone' })
+  try {
+    const entries = await store.read(tx => readRecords(tx, path, secret))
+    const account = await accountIn(entries)
+    await writeNew(resolve(file), encodeExport(entries, secret, { random: randomBytes }))
+    // In this order: what ends between the two leaves two copies, which the next login notices, and not none.
+    await store.transaction(tx => tx.put(ownKeys.moved, new Uint8Array()))
+    return account
+  } finally {
+    await store.close()
+  }
+}
+
+/**
+ * Brings an exported identity into a state directory, which may not hold one. With `stateSecret` the new state is encrypted.
+ * @throws {StateError} `occupied` where there is an identity: nothing is changed; `unreadable`, `version`, `secret_wrong`, `moved`, …
+ */
+export async function importAgent(
+  path: string,
+  file: string,
+  { secret, stateSecret }: { secret: Secret; stateSecret?: Secret },
+): Promise<Account> {
+  const entries = decodeExport(await readExport(file), secret, file)
+  const account = await accountIn(entries)
+  const store = await openDirectoryStore(path)
+  try {
+    await store.transaction(async tx => {
+      await requireHere(tx, path)
+      if ((await hasRecords(tx)) || (await readEncryption(tx))) throw occupied(path)
+      const cipher = stateSecret && new RecordCipher(beginEncryption(tx, stateSecret, { random: randomBytes }), path)
+      for (const [key, value] of entries) tx.put(key, cipher ? cipher.seal(key, value) : value)
+    })
+    return account
+  } finally {
+    await store.close()
+  }
+}
+
+async function readRecords(tx: StateReader, path: string, secret: Secret): Promise<StateEntry[]> {
+  await requireHere(tx, path)
+  const header = await readEncryption(tx)
+  const cipher = header && new RecordCipher(unlock(header, secret, path), path)
+  const entries = (await tx.list('')).filter(([key]) => !isOwnKey(key))
+  return cipher ? entries.map(([key, value]) => [key, cipher.open(key, value)]) : entries
+}
+
+const occupied = (path: string): StateError =>
+  new StateError('occupied', `${path} holds an identity already: import into another place. Nothing was changed.`)
+
+/** Whose records they are. @throws {NotRegisteredError} */
+async function accountIn(entries: readonly StateEntry[]): Promise<Account> {
+  const store = openMemoryStore()
+  const account = entries.find(([key]) => key === keys.account())
+  if (account) await store.transaction(tx => tx.put(...account))
+  return publicAccount((await Identity.open(store)).required)
+}
+
+/** The file appears under its name only when it is complete and on disk, and never in place of another. */
+async function writeNew(file: string, bytes: Uint8Array): Promise<void> {
+  const draft = `${file}.${toHex(randomBytes(8))}`
+  try {
+    const handle = await open(draft, 'wx', fileMode)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await link(draft, file)
+  } catch (error) {
+    throw writeError(error, file)
+  } finally {
+    await rm(draft, { force: true })
+  }
+  await syncPath(dirname(file))
+}
+
+function writeError(error: unknown, file: string): unknown {
+  if (!(error instanceof Error && 'code' in error)) return error
+  const cause = { cause: error }
+  if (error.code === 'EEXIST') {
+    return new StateError('file_exists', `${file} exists already: choose another name. Nothing was exported.`, cause)
+  }
+  return new StateError('disk', `${file} cannot be written (${error.message}). Nothing was exported.`, cause)
+}
+
+async function readExport(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    const why = asError(error).message
+    throw new StateError('unreadable', `${file} cannot be read (${why}).`, { cause: error })
+  }
+}

@@ -1,0 +1,328 @@
+import Type, { type TSchema } from 'typebox'
+import { Value } from 'typebox/value'
+import { limits } from '../../protocol/limits.ts'
+import { isDomain, isLoopback } from '../../protocol/names.ts'
+import { parseRedisUrl } from '../store/redis/connection/redis-url.ts'
+import { isNetwork } from './address-key.ts'
+import { hashSecret } from './secrets.ts'
+
+/** One environment variable: its default as it would be written there, and why one changes it. */
+export type Setting = { schema: TSchema; default: string; why: string }
+
+const choice = (...names: string[]) => Type.Union(names.map(name => Type.Literal(name)))
+const positive = (maximum: number) => Type.Integer({ minimum: 1, maximum })
+/** 128 bits, even of hex. */
+const minAdminTokenChars = 32
+const maxTtlS = 10 * 365 * 86_400
+
+/** Everything an operator may set. `.env.example` lists the same, and a test holds it against this table. */
+export const settings = {
+  PORT: {
+    schema: Type.Integer({ minimum: 0, maximum: 65_535 }),
+    default: '8080',
+    why: 'Port for clients; 0 takes a free one.',
+  },
+  HOST: {
+    schema: Type.String({ minLength: 1 }),
+    default: '127.0.0.1',
+    why: 'Address to listen on; 0.0.0.0 for every interface, behind a proxy with TLS.',
+  },
+  DOMAIN: {
+    schema: Type.String(),
+    default: 'localhost',
+    why: 'The name of this deployment: addresses are username@DOMAIN and logins are bound to it. Only a loopback HOST may keep the default.',
+  },
+  REDIS_URL: {
+    schema: Type.String(),
+    default: '',
+    why: 'What nodes share, e.g. redis://localhost:6379, or redis+sentinel://host:26379,host:26379/mymaster, or redis+cluster://host:6379,host:6379. Empty: one node in memory, and nothing survives it.',
+  },
+  STORE: {
+    schema: choice('', 'redis', 'memory'),
+    default: '',
+    why: 'Empty follows REDIS_URL; with NODE_ENV=production memory must be said.',
+  },
+  DURABILITY: {
+    schema: choice('standard', 'strict'),
+    default: 'standard',
+    why: 'strict: nothing is accepted before a replica of Redis has it as well; needs one, and min-replicas-to-write 1.',
+  },
+  REDIS_APPENDONLY: {
+    schema: choice('required', 'optional'),
+    default: 'required',
+    why: 'optional takes a Redis that keeps no append-only file, as some services do: what it accepted after its last snapshot is lost when it ends.',
+  },
+  LOG_LEVEL: {
+    schema: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    default: 'info',
+    why: 'Least level that is logged; no level logs a body, a token or a frame.',
+  },
+  METRICS_PORT: {
+    schema: Type.Union([Type.Literal(''), Type.Integer({ minimum: 0, maximum: 65_535 })]),
+    default: '',
+    why: 'Port of Prometheus metrics on the same HOST, of their own so that they stay private; empty is off.',
+  },
+  REGISTRATION: { schema: choice('open', 'invite', 'closed'), default: 'open', why: 'Who may claim a free name.' },
+  LISTING: {
+    schema: choice('open', 'closed'),
+    default: 'open',
+    why: 'closed: nobody is told who is registered or online, not even by name; writing to a name that one knows goes on.',
+  },
+  ADMIN_TOKEN: {
+    schema: Type.String(),
+    default: '',
+    why: 'Turns on the administration at /v1/admin for whoever sends it; 32 characters or more, e.g. of openssl rand -base64 32. Empty is off.',
+  },
+  ALLOWED_ORIGINS: {
+    schema: Type.String(),
+    default: '',
+    why: 'Web pages that may connect, comma-separated origins; empty is the same host only.',
+  },
+  TRUST_PROXY: {
+    schema: Type.String(),
+    default: '',
+    why: 'Proxies whose X-Forwarded-For is believed, comma-separated addresses or CIDRs.',
+  },
+  MAX_CONNECTIONS: {
+    schema: positive(1_000_000),
+    default: String(limits.maxConnections),
+    why: 'Sockets of one node; a process needs a file descriptor for each, and 1000 more.',
+  },
+  MAX_CONNECTIONS_PER_ADDRESS: {
+    schema: positive(1_000_000),
+    default: String(limits.maxConnectionsPerAddress),
+    why: 'Sockets of one node from one address (IPv6: from one /64). Behind a proxy set TRUST_PROXY, or all are from one.',
+  },
+  MAX_CONNECTIONS_PER_USER: {
+    schema: positive(1_000_000),
+    default: String(limits.maxConnectionsPerUser),
+    why: 'Sockets of one node that are logged in as one user.',
+  },
+  MAX_STRANGERS: {
+    schema: positive(1_000_000),
+    default: String(limits.maxStrangers),
+    why: 'Sockets of one node that have not logged in; beyond it the oldest of them goes.',
+  },
+  UPGRADES_PER_S: {
+    schema: positive(1_000_000),
+    default: String(limits.upgradesPerS),
+    why: 'Sockets that a node lets in a second, and logins on them; the others wait, and beyond 3 s they are told when to come again.',
+  },
+  USER_FRAMES_PER_S: {
+    schema: positive(1_000_000),
+    default: String(limits.userFramesPerS),
+    why: 'Frames a second of one user over all nodes; twice as many at once.',
+  },
+  USER_BYTES_PER_S: {
+    schema: Type.Integer({ minimum: limits.maxFrameBytes, maximum: 1_073_741_824 }),
+    default: String(limits.userBytesPerS),
+    why: 'Bytes a second of one user over all nodes; eight times as many at once, half of either to one recipient.',
+  },
+  PAIR_MESSAGES_PER_S: {
+    schema: positive(1_000_000),
+    default: String(limits.pairMessagesPerS),
+    why: 'Messages a second from one user to one other over all nodes; twice as many at once.',
+  },
+  REGISTRATIONS_PER_HOUR: {
+    schema: positive(1_000_000_000),
+    default: String(limits.registrationsPerHour),
+    why: 'Registrations from one address (IPv6: from one /64) over all nodes; as many at once.',
+  },
+  SESSION_TTL_S: { schema: positive(maxTtlS), default: String(limits.sessionTtlS), why: 'How long a token lives.' },
+  MESSAGE_TTL_S: {
+    schema: positive(maxTtlS),
+    default: String(limits.messageTtlS),
+    why: 'How long a message that nobody acknowledges is kept at most.',
+  },
+  DEDUPE_WINDOW_S: {
+    schema: positive(86_400),
+    default: String(limits.dedupeWindowS),
+    why: 'How long a repeated send is known as a repetition; costs memory per message.',
+  },
+  INBOX_MAX_MESSAGES: {
+    schema: positive(1_000_000),
+    default: String(limits.inboxMaxMessages),
+    why: 'Messages one inbox holds before it is full.',
+  },
+  INBOX_MAX_BYTES: {
+    schema: positive(1_073_741_824),
+    default: String(limits.inboxMaxBytes),
+    why: 'Bytes one inbox holds before it is full.',
+  },
+} as const satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof settings
+export type Durability = 'standard' | 'strict'
+export type AppendOnly = 'required' | 'optional'
+export type Listing = 'open' | 'closed'
+export type Registration = 'open' | 'invite' | 'closed'
+
+/** What a node runs with. Lists are parsed, times are milliseconds. */
+export type Config = {
+  port: number
+  host: string
+  domain: string
+  store: { kind: 'memory' } | { kind: 'redis'; url: string; durability: Durability; appendOnly: AppendOnly }
+  logLevel: string
+  /** `null`: no metrics. */
+  metricsPort: number | null
+  registration: Registration
+  listing: Listing
+  /** `null`: there is no administration. The token itself is not kept. */
+  adminTokenHash: string | null
+  allowedOrigins: readonly string[]
+  trustProxy: readonly string[]
+  maxConnections: number
+  maxConnectionsPerAddress: number
+  maxConnectionsPerUser: number
+  maxStrangers: number
+  upgradesPerS: number
+  userFramesPerS: number
+  userBytesPerS: number
+  pairMessagesPerS: number
+  registrationsPerHour: number
+  sessionTtlMs: number
+  messageTtlMs: number
+  dedupeWindowMs: number
+  inboxMaxMessages: number
+  inboxMaxBytes: number
+}
+
+/** Wrong configuration, in one line that names the variable. Whoever started the node prints it and exits with 2. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly variable: string
+
+  constructor(variable: string, message: string) {
+    super(`${variable} ${message}`)
+    this.variable = variable
+  }
+}
+
+/** Variables as a process has them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads the configuration; an empty variable counts as not set.
+ * @throws {ConfigError}
+ */
+export function readConfig(env: Environment = process.env): Config {
+  const text = (name: SettingName): string => checked(name, env[name]?.trim() || settings[name].default)
+  const whole = (name: SettingName): number => Number(text(name))
+  const host = text('HOST')
+  const metricsPort = text('METRICS_PORT')
+  return {
+    port: whole('PORT'),
+    host,
+    domain: readDomain(text('DOMAIN'), host),
+    store: readStore(text, env.NODE_ENV === 'production'),
+    logLevel: text('LOG_LEVEL'),
+    metricsPort: metricsPort === '' ? null : Number(metricsPort),
+    registration: readRegistration(text('REGISTRATION')),
+    listing: text('LISTING') === 'closed' ? 'closed' : 'open',
+    adminTokenHash: readAdminToken(text('ADMIN_TOKEN')),
+    allowedOrigins: readOrigins(list(text('ALLOWED_ORIGINS'))),
+    trustProxy: readProxies(list(text('TRUST_PROXY'))),
+    maxConnections: whole('MAX_CONNECTIONS'),
+    maxConnectionsPerAddress: whole('MAX_CONNECTIONS_PER_ADDRESS'),
+    maxConnectionsPerUser: whole('MAX_CONNECTIONS_PER_USER'),
+    maxStrangers: whole('MAX_STRANGERS'),
+    upgradesPerS: whole('UPGRADES_PER_S'),
+    userFramesPerS: whole('USER_FRAMES_PER_S'),
+    userBytesPerS: whole('USER_BYTES_PER_S'),
+    pairMessagesPerS: whole('PAIR_MESSAGES_PER_S'),
+    registrationsPerHour: whole('REGISTRATIONS_PER_HOUR'),
+    sessionTtlMs: whole('SESSION_TTL_S') * 1000,
+    messageTtlMs: whole('MESSAGE_TTL_S') * 1000,
+    dedupeWindowMs: whole('DEDUPE_WINDOW_S') * 1000,
+    inboxMaxMessages: whole('INBOX_MAX_MESSAGES'),
+    inboxMaxBytes: whole('INBOX_MAX_BYTES'),
+  }
+}
+
+function checked(name: SettingName, text: string): string {
+  const { schema } = settings[name]
+  if (Value.Check(schema, text) || (isWholeNumber(text) && Value.Check(schema, Number(text)))) return text
+  throw new ConfigError(name, `must be ${describe(schema)}, not ${JSON.stringify(text)}`)
+}
+
+const isWholeNumber = (text: string): boolean => /^\d{1,15}$/.test(text)
+
+function describe(schema: TSchema & { anyOf?: TSchema[]; minimum?: number; maximum?: number; const?: string }): string {
+  if (schema.anyOf) return schema.anyOf.map(describe).join(' or ')
+  if (schema.const !== undefined) return schema.const || 'empty'
+  return schema.minimum === undefined ? 'some text' : `a whole number from ${schema.minimum} to ${schema.maximum}`
+}
+
+const list = (text: string): string[] =>
+  text
+    .split(',')
+    .map(part => part.trim())
+    .filter(Boolean)
+
+function readDomain(domain: string, host: string): string {
+  if (!isDomain(domain))
+    throw new ConfigError('DOMAIN', `must be a host name in lower case, not ${JSON.stringify(domain)}`)
+  if (domain === settings.DOMAIN.default && !isLoopback(host)) {
+    throw new ConfigError(
+      'DOMAIN',
+      `must name this deployment: "localhost" is for a loopback HOST, and HOST is ${host}`,
+    )
+  }
+  return domain
+}
+
+function readStore(text: (name: SettingName) => string, production: boolean): Config['store'] {
+  const [store, url] = [text('STORE'), text('REDIS_URL')]
+  const durability = text('DURABILITY') === 'strict' ? 'strict' : 'standard'
+  const appendOnly = text('REDIS_APPENDONLY') === 'optional' ? 'optional' : 'required'
+  if (url && store !== 'memory') return { kind: 'redis', url: readRedisUrl(url), durability, appendOnly }
+  if (durability === 'strict') throw new ConfigError('DURABILITY', 'strict needs Redis: set REDIS_URL')
+  if (store === 'memory') return { kind: 'memory' }
+  if (store === 'redis') throw new ConfigError('REDIS_URL', 'must be set where STORE is redis')
+  if (production) throw new ConfigError('REDIS_URL', 'must be set in production, or STORE=memory said')
+  return { kind: 'memory' }
+}
+
+function readRedisUrl(url: string): string {
+  if (parseRedisUrl(url)) return url
+  throw new ConfigError(
+    'REDIS_URL',
+    'must be a redis:// or rediss:// URL, redis+sentinel://host:port[,host:port]/name-of-the-primary, or redis+cluster://host:port[,host:port]',
+  )
+}
+
+function readRegistration(text: string): Registration {
+  return text === 'invite' || text === 'closed' ? text : 'open'
+}
+
+/** What is wrong with it is said without it. */
+function readAdminToken(token: string): string | null {
+  if (token === '') return null
+  if (/^\S+$/.test(token) && token.length >= minAdminTokenChars) return hashSecret(token)
+  throw new ConfigError(
+    'ADMIN_TOKEN',
+    `must have ${minAdminTokenChars} characters or more, and no space; make one with: openssl rand -base64 32`,
+  )
+}
+
+function readOrigins(origins: string[]): string[] {
+  for (const origin of origins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      throw new ConfigError(
+        'ALLOWED_ORIGINS',
+        `must list origins like https://agents.example, not ${JSON.stringify(origin)}`,
+      )
+    }
+  }
+  return origins
+}
+
+function readProxies(proxies: string[]): string[] {
+  for (const proxy of proxies) {
+    if (!isNetwork(proxy)) {
+      throw new ConfigError('TRUST_PROXY', `must list addresses or CIDRs, not ${JSON.stringify(proxy)}`)
+    }
+  }
+  return proxies
+}

@@ -1,0 +1,330 @@
+import { encodeFrame, encodePush } from '../../protocol/codec.ts'
+import type { CloseReason } from '../../protocol/errors.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
+import type { Username } from '../../protocol/names.ts'
+import type { Timer } from '../../util/timer.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import {
+  type Claim,
+  type ConnectionId,
+  type Envelope,
+  type KeyCounts,
+  type Notice,
+  type Store,
+  StoreUnavailableError,
+} from '../store/store.ts'
+import type { Listener, Listeners } from './notice-router.ts'
+import { PushWindow } from './push-window.ts'
+import type { Round } from './shared-delay.ts'
+import type { Rota } from './shared-interval.ts'
+
+/** Where envelopes go: the connection, seen from its delivery. */
+export type Receiver = {
+  send(text: string): void
+  bufferedBytes(): number
+  /** The claim is gone; the connection closes. */
+  lost(reason: CloseReason, text: string): void
+}
+
+export type DeliveryContext = {
+  store: Pick<Store, 'claim' | 'read' | 'peek' | 'ack' | 'release' | 'countKeys'>
+  listeners: Listeners
+  releases: { release(claim: Claim): Promise<void> }
+  /** Acknowledgements of all connections, a few ms of them together. */
+  acks: Pick<Round, 'join' | 'leave'>
+  /** Looks at inboxes though nothing woke anybody. */
+  checks: Pick<Rota, 'join'>
+  clock: Clock
+  log: Pick<Logger, 'warn' | 'error'>
+  counts: { pushed(): void; read(): void; caughtUp(reason: CatchUp): void }
+}
+
+/** Why an inbox is looked at though no hint told what is in it. */
+export type CatchUp = 'gap' | 'bare' | 'resumed' | 'timer'
+
+/** How long a claim that is not ours any more waits to hear who has it: the notice names the winner. */
+const replacedGraceMs = 500
+/** When to look again after the store was out of reach, ms. */
+const retryMs = 1_000
+/** One read: short scripts, and little in memory for each of many listeners. */
+const maxReadBytes = 262_144
+
+/**
+ * Pushes one inbox to one connection, in `seq` order, each envelope once (PROTOCOL.md section 7). The inbox is the truth: a
+ * hint that fits is pushed as it is, and anything else makes the loop read. `#wakeUps` is read before the inbox is, so that no wake-up falls between.
+ */
+export class Delivery implements Listener {
+  readonly connection: ConnectionId
+  readonly #username: Username
+  readonly #receiver: Receiver
+  readonly #context: DeliveryContext
+  readonly #window = new PushWindow()
+  #claim: Claim | undefined
+  #replacedBy: { epoch: number; instance: string } | undefined
+  #pushing = false
+  #over = false
+  #reading = false
+  #blocked = false
+  #wakeUps = 0
+  #hints: Envelope[] = []
+  #storedAck = 0
+  readonly #storeAcks = () => void this.#storeAck()
+  readonly #timers: { check?: Timer; slow?: Timer; retry?: Timer; lost?: Timer } = {}
+
+  constructor(connection: ConnectionId, username: Username, receiver: Receiver, context: DeliveryContext) {
+    this.connection = connection
+    this.#username = username
+    this.#receiver = receiver
+    this.#context = context
+  }
+
+  /**
+   * Claims the inbox. Listens for notices before it does, so that a takeover right behind the claim is not missed.
+   * @throws {ProtocolError} `conflict`; {StoreUnavailableError}
+   */
+  async claim(instance: string): Promise<{ epoch: number; queued: number }> {
+    const { store, listeners } = this.#context
+    listeners.add(this.#username, this)
+    try {
+      const claimed = await store.claim(this.#username, { kind: 'socket', connection: this.connection, instance })
+      if (claimed === 'conflict') throw new ProtocolError('conflict', 'the inbox is claimed by another')
+      this.#claim = claimed.claim
+      return { epoch: claimed.claim.epoch, queued: claimed.queued }
+    } catch (error) {
+      this.#finish()
+      throw error
+    }
+  }
+
+  /** Begins to push; called when the answer to `listen` is on its way. */
+  start(): void {
+    if (this.#over || !this.#claim) return
+    this.#pushing = true
+    if (this.#replacedBy) this.#replaced(this.#replacedBy.epoch, this.#replacedBy.instance)
+    this.#timers.check = this.#context.checks.join(() => this.#check())
+    this.#wake()
+    void this.#askForKeys()
+  }
+
+  get epoch(): number {
+    return this.#claim?.epoch ?? 0
+  }
+
+  notice(notice: Notice): void {
+    if (notice.kind === 'appended') this.#hint(notice.epoch, notice.envelope)
+    else if (notice.kind === 'replaced') this.#replaced(notice.epoch, notice.instance)
+    else if (notice.kind === 'keys-low') this.#keysLow(notice.counts)
+    else if (notice.kind === 'resumed') this.#catchUpFor('resumed')
+    else if (notice.kind === 'lease-lost') this.#stale()
+  }
+
+  /**
+   * Everything up to `seq` is stored by the client.
+   * @throws {ProtocolError} `bad_ack` above what was pushed.
+   */
+  ack(seq: number): void {
+    if (seq > this.#window.lastPushed) throw new ProtocolError('bad_ack', 'seq is above what was pushed')
+    if (!this.#window.ack(seq)) return
+    this.#context.acks.join(this.#storeAcks)
+    if (this.#blocked && this.#window.isWide) this.#wake()
+  }
+
+  /** The socket has written all it had. */
+  drained(): void {
+    this.#timers.slow?.cancel()
+    delete this.#timers.slow
+    if (this.#blocked) this.#wake()
+  }
+
+  /** Pushes nothing more, stores what was acknowledged, gives the claim up. */
+  async stop(): Promise<void> {
+    this.#finish()
+    const claim = this.#claim
+    if (!claim) return
+    await this.#storeAck()
+    await this.#context.releases.release(claim)
+  }
+
+  /** From here on nothing is pushed and nothing is heard. */
+  #finish(): void {
+    this.#pushing = false
+    this.#over = true
+    this.#hints = []
+    this.#context.listeners.remove(this.#username, this)
+    this.#context.acks.leave(this.#storeAcks)
+    for (const timer of Object.values(this.#timers)) timer.cancel()
+  }
+
+  #hint(epoch: number, envelope: Envelope | undefined): void {
+    if (!this.#pushing || epoch !== this.#claim?.epoch) return
+    if (!envelope) return this.#catchUpFor('bare')
+    if (envelope.seq <= this.#window.lastPushed) return
+    if (this.#reading) this.#keepHint(envelope)
+    else if (!this.#blocked && !this.#pushNext(envelope)) this.#missed(envelope)
+  }
+
+  /** It was not pushed: either there is no room, and what makes room wakes the loop, or something before it is missing. */
+  #missed(envelope: Envelope): void {
+    if (envelope.prev === this.#window.lastPushed) this.#wake()
+    else this.#catchUpFor('gap')
+  }
+
+  #catchUpFor(reason: CatchUp): void {
+    this.#context.counts.caughtUp(reason)
+    this.#wake()
+  }
+
+  /** A read is under way: what fits behind it is pushed without another one. */
+  #keepHint(envelope: Envelope): void {
+    if (this.#hints.length < limits.maxUnacked) this.#hints.push(envelope)
+    else this.#wakeUps += 1
+  }
+
+  /** Pushes the envelope if it is the very next one; `false` when the inbox must be read instead. */
+  #pushNext(envelope: Envelope): boolean {
+    return envelope.prev === this.#window.lastPushed && this.#push(envelope)
+  }
+
+  #push(envelope: Envelope): boolean {
+    if (!this.#pushing || !this.#mayPush(envelope.body.length)) return false
+    const { kind: type, seq, id, from, body, sentAt } = envelope
+    this.#receiver.send(encodePush({ type, seq, prev: this.#window.lastPushed, id, from, body, sentAt }))
+    this.#window.push(seq, body.length)
+    this.#context.counts.pushed()
+    return true
+  }
+
+  /** Window and socket have room. Where not, an `ack` or `drained` wakes the loop again. */
+  #mayPush(bytes: number): boolean {
+    const buffered = this.#receiver.bufferedBytes()
+    if (buffered >= limits.pauseBufferedBytes) this.#watchSlow(buffered)
+    this.#blocked = buffered >= limits.pauseBufferedBytes || !this.#window.fits(bytes)
+    return !this.#blocked
+  }
+
+  /** Closes a receiver whose buffer has not shrunk for 30 s. */
+  #watchSlow(before: number): void {
+    this.#timers.slow ??= this.#context.clock.after(limits.slowConsumerMs, () => {
+      delete this.#timers.slow
+      const buffered = this.#receiver.bufferedBytes()
+      if (buffered >= before) this.#lose('slowConsumer', 'read nothing for 30 s')
+      else if (this.#blocked) this.#wake()
+    })
+  }
+
+  #wake(): void {
+    this.#wakeUps += 1
+    if (this.#pushing && !this.#reading) void this.#catchUp()
+  }
+
+  /**
+   * Reads until a read finds nothing and no wake-up came since it began. From the last `await` to the end of `finally` nothing
+   * runs in between, so a wake-up is either seen by the comparison or finds `#reading` false.
+   */
+  async #catchUp(): Promise<void> {
+    this.#reading = true
+    try {
+      while (this.#pushing && this.#claim) {
+        const wakeUps = this.#wakeUps
+        const envelopes = await this.#read(this.#claim)
+        if (!this.#pushing) return
+        if (envelopes === 'stale') return this.#stale()
+        if (!envelopes.every(envelope => this.#push(envelope))) return
+        if (this.#pushHints() && envelopes.length === 0 && wakeUps === this.#wakeUps) return
+      }
+    } catch (error) {
+      this.#failed(error)
+    } finally {
+      this.#reading = false
+    }
+  }
+
+  #read(claim: Claim): Promise<Envelope[] | 'stale'> {
+    this.#context.counts.read()
+    const { maxItems, maxBytes } = this.#window.room
+    const limit = {
+      maxItems: Math.max(1, Math.min(maxItems, limits.maxBatchItems)),
+      maxBytes: Math.min(maxBytes, maxReadBytes),
+    }
+    return this.#context.store.read(claim, this.#window.lastPushed, limit)
+  }
+
+  /** The hints that came during a read; `false` when one does not fit behind it. */
+  #pushHints(): boolean {
+    const hints = this.#hints.filter(({ seq }) => seq > this.#window.lastPushed).sort((a, b) => a.seq - b.seq)
+    this.#hints = []
+    return hints.every(envelope => this.#pushNext(envelope))
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreUnavailableError)) this.#context.log.error({ err: error }, 'delivery failed')
+    if (this.#over) return
+    this.#timers.retry?.cancel()
+    this.#timers.retry = this.#context.clock.after(retryMs, () => this.#wake())
+  }
+
+  async #storeAck(): Promise<void> {
+    this.#context.acks.leave(this.#storeAcks)
+    const seq = this.#window.lastAcked
+    if (!this.#claim || seq <= this.#storedAck) return
+    try {
+      const outcome = await this.#context.store.ack(this.#claim, seq)
+      if (outcome === 'acked') this.#storedAck = Math.max(this.#storedAck, seq)
+      if (outcome === 'stale') this.#stale()
+    } catch (error) {
+      // Not lost: it is cumulative, and the next check tries again.
+      if (!(error instanceof StoreUnavailableError)) this.#context.log.error({ err: error }, 'acknowledgement failed')
+    }
+  }
+
+  /** Now and then looks at the inbox and the claim though nothing woke us: any hint may have been lost. */
+  #check(): void {
+    void this.#storeAck()
+    void this.#peek()
+  }
+
+  async #peek(): Promise<void> {
+    if (!this.#pushing || this.#reading || !this.#claim) return
+    try {
+      const outcome = await this.#context.store.peek(this.#claim, this.#window.lastPushed)
+      if (outcome === 'stale') this.#stale()
+      else if (outcome === 'some') this.#catchUpFor('timer')
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** Not our claim any more. Who has it is in a notice that may be on its way; without one, the agent shall come back. */
+  #stale(): void {
+    if (this.#over || this.#timers.lost || !this.#claim) return
+    this.#pushing = false
+    this.#timers.lost = this.#context.clock.after(replacedGraceMs, () => this.#lose('draining', 'the claim was lost'))
+  }
+
+  #replaced(epoch: number, instance: string): void {
+    if (this.#over) return
+    if (!this.#replacedBy || epoch > this.#replacedBy.epoch) this.#replacedBy = { epoch, instance }
+    if (this.#claim && this.#replacedBy.epoch > this.#claim.epoch) this.#lose('replaced', this.#replacedBy.instance)
+  }
+
+  #lose(reason: CloseReason, text: string): void {
+    if (this.#over) return
+    this.#finish()
+    this.#receiver.lost(reason, text)
+  }
+
+  async #askForKeys(): Promise<void> {
+    try {
+      this.#keysLow(await this.#context.store.countKeys(this.#username))
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  #keysLow(counts: KeyCounts): void {
+    const low = counts.oneTimeKeys < limits.lowOneTimeKeys || counts.oneTimeKemKeys < limits.lowOneTimeKemKeys
+    if (low && this.#pushing) this.#receiver.send(encodeFrame({ type: 'keys_low', ...counts }))
+  }
+}

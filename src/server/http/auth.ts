@@ -1,0 +1,47 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { ProtocolError } from '../../protocol/errors.ts'
+import { httpRoutes } from '../../protocol/http.ts'
+import { limits } from '../../protocol/limits.ts'
+import { parseUsername } from '../../protocol/names.ts'
+import { addressKey } from '../base/address-key.ts'
+import type { RelayNode } from '../base/node-context.ts'
+import { generateSecret } from '../base/secrets.ts'
+import { type AuthSession, login, register } from '../operations/session.ts'
+import { routeOptions } from './route-options.ts'
+
+/** Names and tokens: docs/PROTOCOL.md sections 5 and 10. */
+export const authRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+  const { challenge, register: registration, login: authentication, logout } = httpRoutes
+  const onRequest = async (request: FastifyRequest) => node.arrivals.spend(addressKey(request.ip))
+
+  app.post(challenge.path, { schema: challenge.schema, onRequest }, async request => {
+    const nonce = generateSecret()
+    await node.store.putChallenge(nonce, parseUsername(request.body.username), limits.challengeTtlMs)
+    return { nonce, domain: node.config.domain, expiresAt: node.store.now() + limits.challengeTtlMs }
+  })
+
+  app.post(registration.path, { schema: registration.schema, onRequest }, async (request, reply) => {
+    await takeNonce(node, request.body)
+    const session = await register(node, addressKey(request.ip), request.body)
+    return reply.code(session.created ? 201 : 200).send(toAnswer(session))
+  })
+
+  app.post(authentication.path, { schema: authentication.schema, onRequest }, async request => {
+    await takeNonce(node, request.body)
+    return toAnswer(await login(node, request.body))
+  })
+
+  app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {
+    await node.store.revokeSession(request.getSession().tokenHash)
+    return reply.code(204).send(null)
+  })
+}
+
+const toAnswer = ({ username, token, expiresAt }: AuthSession) => ({ username, token, expiresAt })
+
+/** The nonce is gone whatever comes of the attempt. */
+async function takeNonce(node: RelayNode, { username, nonce }: { username: string; nonce: string }): Promise<void> {
+  if (await node.store.takeChallenge(nonce, parseUsername(username))) return
+  throw new ProtocolError('unauthorized', 'the proof is not right')
+}

@@ -1,0 +1,20 @@
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import type { RelayNode } from '../base/node-context.ts'
+import { unavailable } from '../base/to-protocol-error.ts'
+
+const schema = {
+  summary: 'For whatever starts and watches nodes',
+  response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+}
+
+/** Live: the process answers. Ready: it may be given work. */
+export async function healthRoutes(app: FastifyInstance, { node }: { node: RelayNode }): Promise<void> {
+  app.get('/health/live', { schema }, () => ({ status: 'ok' }))
+
+  app.get('/health/ready', { schema }, () => {
+    if (node.isDraining()) throw unavailable('the node is shutting down')
+    if (!node.store.isReady()) throw unavailable('the store is out of reach')
+    return { status: 'ok' }
+  })
+}

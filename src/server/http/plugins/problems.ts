@@ -1,0 +1,125 @@
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { type ErrorCode, errors, ProtocolError } from '../../../protocol/errors.ts'
+import type { RelayNode } from '../../base/node-context.ts'
+import { toRefusal } from '../../base/to-protocol-error.ts'
+
+const contentType = 'application/problem+json'
+
+function sendProblem(reply: FastifyReply, error: ProtocolError, status: number = errors[error.code].http) {
+  if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter)
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  return reply.code(status).type(contentType).serializer(JSON.stringify).send(toProblem(error, status))
+}
+
+/** RFC 9457, with the protocol's code; `status` differs from the table's only for 405, 415 and the like. */
+const toProblem = ({ code, message: detail, retryAfter }: ProtocolError, status: number) => ({
+  type: 'about:blank',
+  title: titles[code],
+  status,
+  code,
+  detail,
+  ...(retryAfter !== undefined && { retryAfter }),
+})
+
+const titles: Record<ErrorCode, string> = {
+  bad_frame: 'Bad request',
+  bad_ack: 'Acknowledged above what was pushed',
+  invalid_username: 'Invalid username',
+  unauthorized: 'Not logged in, or the proof failed',
+  forbidden: 'Forbidden',
+  unknown_user: 'Unknown user',
+  not_found: 'No such path',
+  no_keys: 'No keys published',
+  username_taken: 'Username taken',
+  id_reused: 'Id reused',
+  not_listening: 'Not listening',
+  conflict: 'Conflict',
+  message_too_large: 'Too large',
+  rate_limited: 'Too many requests',
+  internal: 'Internal error',
+  unavailable: 'Unavailable',
+  inbox_full: 'Inbox full',
+}
+
+/** What Fastify itself refuses: a body that is not JSON, too large, of another type, or does not fit its schema. */
+function fromFastify({ statusCode = 500, message }: FastifyError): { error: ProtocolError; status: number } | null {
+  if (statusCode === 413) return { error: new ProtocolError('message_too_large', 'the body is too large'), status: 413 }
+  if (statusCode >= 400 && statusCode < 500)
+    return { error: new ProtocolError('bad_frame', message), status: statusCode }
+  if (statusCode === 503)
+    return { error: new ProtocolError('unavailable', 'the node is shutting down', { retryAfter: 1 }), status: 503 }
+  return null
+}
+
+/** What Fastify refuses before there is a route: a path that cannot be decoded, or a name in it that is too long. */
+export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const known = fromFastify(error)
+  sendProblem(reply, known?.error ?? toRefusal(error), known?.status)
+}
+
+/** Status and reason of what Node's parser refuses, by its error; anything else is 400. */
+const brokenRequests: Record<string, { status: number; reason: string }> = {
+  HPE_HEADER_OVERFLOW: { status: 431, reason: 'Request Header Fields Too Large' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, reason: 'Request Timeout' },
+}
+
+/** Answers what is no HTTP request, or too slow a one; there is no request yet to answer otherwise. */
+export function answerBrokenRequest({ code }: ConnectionError, socket: Socket): void {
+  const { status, reason } = brokenRequests[code] ?? { status: 400, reason: 'Bad Request' }
+  endWithProblem(socket, new ProtocolError('bad_frame', reason), { status, reason })
+}
+
+/** The last that is written to a connection which never came to a route. */
+export function endWithProblem(
+  socket: Duplex,
+  error: ProtocolError,
+  { status, reason }: { status: number; reason: string },
+): void {
+  const body = JSON.stringify(toProblem(error, status))
+  const head = [
+    `HTTP/1.1 ${status} ${reason}`,
+    `Content-Type: ${contentType}`,
+    `Content-Length: ${body.length}`,
+    ...(error.retryAfter === undefined ? [] : [`Retry-After: ${error.retryAfter}`]),
+    'Connection: close',
+  ]
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  socket.destroy()
+}
+
+const isFastifyError = (error: unknown): error is FastifyError =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('FST_')
+
+/** `/v1/users/:username` as what matches its paths. */
+const toPattern = (url: string): RegExp => new RegExp(`^${url.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}/?$`)
+
+/** Every error of this app as one table knows it: docs/PROTOCOL.md sections 9 and 10. */
+export const problems = fastifyPlugin<{ node: RelayNode }>(
+  async (app: FastifyInstance, { node }) => {
+    const routes: { method: string; pattern: RegExp }[] = []
+    app.addHook('onRoute', ({ method, url }) => {
+      for (const name of [method].flat()) routes.push({ method: name, pattern: toPattern(url) })
+    })
+
+    app.setErrorHandler((error, request: FastifyRequest, reply) => {
+      const known = isFastifyError(error) ? fromFastify(error) : null
+      const refusal = known?.error ?? toRefusal(error)
+      node.metrics.refused.inc({ code: refusal.code })
+      if (refusal.code === 'internal')
+        request.log.error({ err: error, reqId: request.id, route: request.routeOptions.url }, 'a request failed')
+      return sendProblem(reply, refusal, known?.status)
+    })
+
+    app.setNotFoundHandler((request, reply) => {
+      const path = request.url.split('?', 1)[0] ?? ''
+      const allowed = routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
+      if (allowed.length === 0) return sendProblem(reply, new ProtocolError('not_found', 'no such path'))
+      reply.header('allow', [...new Set(allowed)].join(', '))
+      return sendProblem(reply, new ProtocolError('bad_frame', 'no such method here'), 405)
+    })
+  },
+  { name: 'problems', fastify: '5.x' },
+)

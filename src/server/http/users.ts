@@ -1,0 +1,23 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { httpRoutes } from '../../protocol/http.ts'
+import type { RelayNode } from '../base/node-context.ts'
+import { deleteUser, getUser, listUsers } from '../operations/users.ts'
+import { costOf } from '../rate-limits/frame-rules.ts'
+import { routeOptions } from './route-options.ts'
+
+export const userRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+  const { listUsers: list, getUser: get, deleteUser: remove } = httpRoutes
+
+  app.get(list.path, { schema: list.schema, ...routeOptions(app, list, costOf('list_users')) }, request =>
+    listUsers(node, request.query),
+  )
+
+  app.get(get.path, { schema: get.schema, ...routeOptions(app, get) }, request =>
+    getUser(node, request.getSession().username, request.params.username),
+  )
+
+  app.delete(remove.path, { schema: remove.schema, ...routeOptions(app, remove) }, async (request, reply) => {
+    await deleteUser(node, request.getSession().username, { ...request.params, ...request.body })
+    return reply.code(204).send(null)
+  })
+}

@@ -1,0 +1,24 @@
+import { RecentMap } from '../../util/recent-map.ts'
+import type { Clock } from '../base/clock.ts'
+import { rateLimited } from '../base/to-protocol-error.ts'
+import type { Rate } from '../store/store.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** Keys that are remembered: who was quiet for the longest is forgotten first, and has a full bucket again. */
+const maxKeys = 10_000
+
+/** Counts what comes to this node against a rate, by whoever it comes from. */
+export class Rates {
+  readonly #buckets = new RecentMap<string, TokenBucket>(maxKeys)
+  readonly #make: () => TokenBucket
+
+  constructor(rate: Rate, clock: Clock) {
+    this.#make = () => new TokenBucket(rate, clock)
+  }
+
+  /** @throws {ProtocolError} `rate_limited` */
+  spend(key: string, cost = 1): void {
+    const waitMs = this.#buckets.take(key, this.#make).take(cost)
+    if (waitMs > 0) throw rateLimited('too many requests', waitMs)
+  }
+}

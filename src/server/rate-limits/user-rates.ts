@@ -1,0 +1,116 @@
+import { limits } from '../../protocol/limits.ts'
+import type { Username } from '../../protocol/names.ts'
+import { RecentMap } from '../../util/recent-map.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Config } from '../base/config.ts'
+import { rateLimited } from '../base/to-protocol-error.ts'
+import type { Bucket, BucketKind, Store } from '../store/store.ts'
+import { LeasedBucket, type LeaseRule, toLeaseRule, type Wait } from './leased-bucket.ts'
+import { bucketRules } from './rate-table.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** Users, pairs and addresses that a node remembers. Who is forgotten has its uncounted part again; what the store counts stays. */
+const maxUsers = 20_000
+const maxPairs = 20_000
+const maxAddresses = 10_000
+
+const refusalRate = { perSecond: limits.refusalsPerS, burst: limits.refusalsBurst }
+
+type OfUser = { frames: LeasedBucket; bytes: LeasedBucket; refusals: TokenBucket }
+type OfPair = { messages: LeasedBucket; bytes: LeasedBucket }
+
+/** What users, pairs and addresses may spend on all nodes together, as this one counts it. */
+export class Allowances {
+  readonly #store: Pick<Store, 'leaseTokens'>
+  readonly #clock: Clock
+  readonly #rules: Readonly<Record<BucketKind, LeaseRule>>
+  readonly #users = new RecentMap<Username, OfUser>(maxUsers)
+  readonly #callers = new RecentMap<Username, LeasedBucket>(maxUsers)
+  readonly #requesters = new RecentMap<Username, LeasedBucket>(maxUsers)
+  readonly #pairs = new RecentMap<string, OfPair>(maxPairs)
+  readonly #addresses = new RecentMap<string, LeasedBucket>(maxAddresses)
+
+  constructor(config: Config, store: Pick<Store, 'leaseTokens'>, clock: Clock) {
+    this.#store = store
+    this.#clock = clock
+    const rule = (kind: BucketKind) => toLeaseRule(bucketRules[kind], bucketRules[kind].rate(config))
+    this.#rules = {
+      frames: rule('frames'),
+      bytes: rule('bytes'),
+      calls: rule('calls'),
+      messages: rule('messages'),
+      messageBytes: rule('messageBytes'),
+      fetches: rule('fetches'),
+      registrations: rule('registrations'),
+    }
+  }
+
+  /** A frame on a socket. */
+  takeFrame(user: Username, cost: number, bytes: number): Wait {
+    const { frames, bytes: volume } = this.#users.take(user, this.#makeUser)
+    return both(frames.take(cost), () => volume.take(bytes))
+  }
+
+  /** Whether the user may be answered `rate_limited` once more on this node. */
+  takeRefusal(user: Username): boolean {
+    return this.#users.take(user, this.#makeUser).refusals.take() === 0
+  }
+
+  /** A message of so many characters of body. */
+  takeMessage(user: Username, peer: Username, bodyChars: number): Wait {
+    const { messages, bytes } = this.#pairs.take(`${user} ${peer}`, () => this.#makePair(user, peer))
+    return both(messages.take(1), () => bytes.take(bodyChars))
+  }
+
+  /** @throws {ProtocolError} `rate_limited` */
+  async spendMessage(user: Username, peer: Username, bodyChars: number): Promise<void> {
+    refuseOver('too many messages to this user', await this.takeMessage(user, peer, bodyChars))
+  }
+
+  /** @throws {ProtocolError} `rate_limited` */
+  async spendCall(user: Username, cost: number): Promise<void> {
+    refuseOver('too many calls', await this.#callers.take(user, this.#makeCaller).take(cost))
+  }
+
+  /** @throws {ProtocolError} `rate_limited` @throws {StoreUnavailableError} */
+  async spendFetch(user: Username): Promise<void> {
+    refuseOver('too many key fetches', await this.#requesters.take(user, this.#makeRequester).take(1))
+  }
+
+  /** @throws {ProtocolError} `rate_limited` @throws {StoreUnavailableError} */
+  async spendRegistration(address: string): Promise<void> {
+    const wait = await this.#addresses.take(address, this.#makeAddress).take(1)
+    refuseOver('too many registrations from this address', wait)
+  }
+
+  #makeUser = (user: Username): OfUser => ({
+    frames: this.#open({ kind: 'frames', user }),
+    bytes: this.#open({ kind: 'bytes', user }),
+    refusals: new TokenBucket(refusalRate, this.#clock),
+  })
+
+  #makePair = (user: Username, peer: Username): OfPair => ({
+    messages: this.#open({ kind: 'messages', user, peer }),
+    bytes: this.#open({ kind: 'messageBytes', user, peer }),
+  })
+
+  #makeCaller = (user: Username): LeasedBucket => this.#open({ kind: 'calls', user })
+  #makeRequester = (user: Username): LeasedBucket => this.#open({ kind: 'fetches', user })
+  #makeAddress = (address: string): LeasedBucket => this.#open({ kind: 'registrations', address })
+
+  #open(bucket: Bucket): LeasedBucket {
+    const ask: ConstructorParameters<typeof LeasedBucket>[2] = (rate, request) =>
+      this.#store.leaseTokens(bucket, rate, request)
+    return new LeasedBucket(this.#rules[bucket.kind], this.#clock, ask)
+  }
+}
+
+/** The second only where the first has let it through. */
+export function both(first: Wait, second: () => Wait): Wait {
+  if (typeof first === 'number') return first > 0 ? first : second()
+  return first.then(waitMs => (waitMs > 0 ? waitMs : second()))
+}
+
+function refuseOver(message: string, waitMs: number): void {
+  if (waitMs > 0) throw rateLimited(message, waitMs)
+}

@@ -1,0 +1,36 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import proxyAddr from '@fastify/proxy-addr'
+import { addressKey } from '../base/address-key.ts'
+import type { RelayNode } from '../base/node-context.ts'
+import { endWithProblem } from '../http/plugins/problems.ts'
+import type { Arrival } from '../rate-limits/admission.ts'
+
+type Node = Pick<RelayNode, 'upgrades' | 'config' | 'metrics'>
+
+/**
+ * A server that never listens: it has those upgrades of `server` that were let in. They wait before anything is done for them but
+ * reading their headers, so that thousands cost next to nothing until it is their turn.
+ */
+export function admitted(server: Server, { upgrades, config, metrics }: Node): Server {
+  const inner = createServer()
+  const isTrusted = config.trustProxy.length > 0 ? proxyAddr.compile([...config.trustProxy]) : () => false
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const address = addressKey(proxyAddr(request, isTrusted) ?? '')
+    const fail = () => socket.destroy()
+    const gone = () => upgrades.leave(address, arrival)
+    const arrival: Arrival = {
+      admit: () => {
+        socket.off('error', fail).off('close', gone)
+        inner.emit('upgrade', request, socket, head)
+      },
+      refuse: error => {
+        metrics.putOff.inc()
+        endWithProblem(socket, error, { status: 503, reason: 'Service Unavailable' })
+      },
+    }
+    socket.on('error', fail).on('close', gone)
+    upgrades.enter(address, arrival)
+  })
+  return inner
+}

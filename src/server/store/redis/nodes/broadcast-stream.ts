@@ -1,0 +1,69 @@
+import { limits } from '../../../../protocol/limits.ts'
+import { revokedKey } from '../connection/keys.ts'
+import type { RedisClient } from '../connection/redis-client.ts'
+import { scripts } from '../connection/script.ts'
+import { settled } from '../connection/store-error.ts'
+
+/** How long a node may be away and still learn what was announced, ms. */
+const keptMs = 86_400_000
+
+/** `token`: it has ended. `writers`: a user decided anew who may write to it. `drain`: a node is to give up. */
+export type Announced = 'token' | 'writers' | 'drain'
+type Hear = (what: Announced, which: string) => void
+
+/** What every node has to learn, though a publish be lost: a stream that each reads twice a second. */
+export class RedisAnnouncements {
+  readonly #redis: RedisClient
+  readonly #hear: Hear
+  #timer: NodeJS.Timeout | undefined
+  #isClosed = false
+  /** The last entry that was read. */
+  #read = '0-0'
+
+  /** `hear` never throws. */
+  constructor(redis: RedisClient, hear: Hear) {
+    this.#redis = redis
+    this.#hear = hear
+  }
+
+  /** Reads from the end of the stream on. */
+  async start(): Promise<void> {
+    const [last] = await settled(this.#redis.xrevrange(revokedKey, '+', '-', 'COUNT', 1))
+    if (last) this.#read = last[0]
+    this.#schedule()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+  }
+
+  /** Tells every other node; on the connection that is given. */
+  async announce(redis: RedisClient, what: Announced, which: string): Promise<void> {
+    await scripts.announce.run(redis, [revokedKey], [what, which, keptMs])
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return
+    this.#timer = setTimeout(() => void this.#look(), limits.revocationCheckMs)
+    this.#timer.unref()
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const streams = await this.#redis.xread('COUNT', 1_000, 'STREAMS', revokedKey, this.#read)
+      for (const [id, [what, which = '']] of streams?.[0]?.[1] ?? []) {
+        this.#read = id
+        if (isAnnounced(what)) this.#hear(what, which)
+      }
+    } catch {
+      // Redis is away; the next look brings what was missed.
+    } finally {
+      this.#schedule()
+    }
+  }
+}
+
+/** A kind that a newer node announces is passed over. */
+const isAnnounced = (what: string | undefined): what is Announced =>
+  what === 'token' || what === 'writers' || what === 'drain'

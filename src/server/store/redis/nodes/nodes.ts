@@ -1,0 +1,74 @@
+import { limits } from '../../../../protocol/limits.ts'
+import { parseUsername } from '../../../../protocol/names.ts'
+import type { NodeId, Nodes } from '../../store.ts'
+import type { RedisContext } from '../connection/context.ts'
+import { cleanUpLock, metaKey, nodesKey, nodeUsersKey } from '../connection/keys.ts'
+import { asNumber, asString, asStrings } from '../connection/reply.ts'
+import { scripts } from '../connection/script.ts'
+import { settled } from '../connection/store-error.ts'
+import type { RedisInboxes } from '../inbox/inboxes.ts'
+
+/** Users that one step takes away from a dead node. */
+const stepUsers = 200
+
+export class RedisNodes implements Pick<Nodes, 'renewLease' | 'cleanUpDeadNodes'> {
+  readonly #context: RedisContext
+  readonly #inboxes: RedisInboxes
+
+  constructor(context: RedisContext, inboxes: RedisInboxes) {
+    this.#context = context
+    this.#inboxes = inboxes
+  }
+
+  async renewLease(): Promise<'kept' | 'lapsed'> {
+    const { redis, options, leases } = this.#context
+    const askedAt = performance.now()
+    const reply = asStrings(await scripts.renew.run(redis, [nodesKey], [options.nodeId, limits.leaseMs]))
+    const [now, state, ...entries] = reply
+    const isFirst = !leases.wasHeld
+    leases.renewed(askedAt, asNumber(now), decodeLeases(entries))
+    return state === 'lapsed' && !isFirst ? 'lapsed' : 'kept'
+  }
+
+  /**
+   * One node at a time cleans up after a dead one, and what it does is right even when two do: every step names the dead node, whose id is
+   * never used again, and carries a fencing number.
+   */
+  async cleanUpDeadNodes(): Promise<void> {
+    await this.#inboxes.mend()
+    const { leases, locks } = this.#context
+    for (const node of leases.dead()) await locks.hold(cleanUpLock(node), fence => this.#cleanUp(node, fence))
+  }
+
+  /** Ends this node's lease: what it still held is taken away by the others. */
+  async forgetSelf(): Promise<void> {
+    const { redis, options } = this.#context
+    const held = await settled(redis.scard(nodeUsersKey(options.nodeId)))
+    if (held === 0) await settled(redis.zrem(nodesKey, options.nodeId))
+  }
+
+  async #cleanUp(node: NodeId, fence: number): Promise<'more' | 'done'> {
+    const { redis } = this.#context
+    const epoch = asString(await scripts.seenDead.run(redis, [nodesKey], [node]))
+    if (epoch === '') return 'done'
+    const users = await settled(redis.srandmember(nodeUsersKey(node), stepUsers))
+    if (users.length === 0) {
+      await scripts.forgetNode.run(redis, [nodesKey], [node])
+      return 'done'
+    }
+    const outcomes = await Promise.all(users.map(name => this.#takeAway(name, [node, fence, epoch])))
+    return outcomes.includes('released') && !outcomes.includes('overtaken') ? 'more' : 'done'
+  }
+
+  async #takeAway(name: string, proof: readonly [NodeId, number, string]): Promise<string> {
+    const outcome = asString(await scripts.releaseDead.run(this.#context.redis, [metaKey(name)], proof))
+    if (outcome === 'released') await this.#inboxes.unindex(parseUsername(name), proof[0])
+    return outcome
+  }
+}
+
+function decodeLeases(flat: readonly string[]): Map<NodeId, number> {
+  const ends = new Map<NodeId, number>()
+  for (let at = 0; at + 1 < flat.length; at += 2) ends.set(flat[at] ?? '', Number(flat[at + 1]))
+  return ends
+}

@@ -1,0 +1,66 @@
+import { limits } from '../../../../protocol/limits.ts'
+import { parseUsername, type Username } from '../../../../protocol/names.ts'
+import { type PeerRule, type Privacy, type Rule, type RulePage, toRulePage, type Writers } from '../../privacy.ts'
+import type { RedisContext } from '../connection/context.ts'
+import { metaKey, rulesKey } from '../connection/keys.ts'
+import type { RedisClient } from '../connection/redis-client.ts'
+import { scripts } from '../connection/script.ts'
+import { settled } from '../connection/store-error.ts'
+import type { RedisAnnouncements } from '../nodes/broadcast-stream.ts'
+import type { RedisContacts } from './contacts.ts'
+
+/** What users decide. Appends look at what follows from it in `meta`, where it stands beside all else that they need. */
+export class RedisPrivacy implements Privacy {
+  readonly #context: RedisContext
+  readonly #announcements: RedisAnnouncements
+  readonly #contacts: RedisContacts
+
+  constructor(context: RedisContext, announcements: RedisAnnouncements, contacts: RedisContacts) {
+    this.#context = context
+    this.#announcements = announcements
+    this.#contacts = contacts
+  }
+
+  async readWriters(username: Username): Promise<Writers> {
+    return readWriters(this.#context.redis, username)
+  }
+
+  async setWriters(username: Username, writers: Writers): Promise<void> {
+    await this.#change(username, redis => scripts.setWriters.run(redis, keysOf(username), [writers]))
+  }
+
+  async setRule(username: Username, peer: Username, rule: 'allowed' | 'blocked' | null): Promise<'set' | 'full'> {
+    const args = [peer, rule ?? '', limits.maxRules]
+    const outcome = await this.#change(username, redis => scripts.setRule.run(redis, keysOf(username), args))
+    return outcome === 'full' ? outcome : 'set'
+  }
+
+  async listRules(username: Username, page: RulePage): Promise<{ rules: PeerRule[]; cursor: string | null }> {
+    const rules = await settled(this.#context.redis.hgetall(rulesKey(username)))
+    const known = Object.entries(rules).map(([name, rule]) => ({ username: parseUsername(name), rule: asRule(rule) }))
+    return toRulePage(known, page)
+  }
+
+  /** Every node forgets what it knew of the user's contacts; this one at once. */
+  async #change(username: Username, work: (redis: RedisClient) => Promise<unknown>): Promise<unknown> {
+    const outcome = await this.#context.keep(async redis => {
+      const done = await work(redis)
+      await this.#announcements.announce(redis, 'writers', username)
+      return done
+    })
+    this.#contacts.forget(username)
+    return outcome
+  }
+}
+
+const keysOf = (username: Username): string[] => [metaKey(username), rulesKey(username)]
+
+const asRule = (text: string): Rule => (text === 'allowed' || text === 'blocked' ? text : 'contact')
+
+export async function readWriters(redis: RedisClient, username: Username): Promise<Writers> {
+  return asWriters(await settled(redis.hget(metaKey(username), 'writers')))
+}
+
+/** As `meta` holds it. */
+export const asWriters = (text: string | null | undefined): Writers =>
+  text === 'contacts' || text === 'allowlist' ? text : 'anyone'

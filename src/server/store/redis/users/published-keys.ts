@@ -1,0 +1,93 @@
+import { limits } from '../../../../protocol/limits.ts'
+import type { Username } from '../../../../protocol/names.ts'
+import type { FetchedKeys, FetchRefusal, KeyCounts, Keys, KeyUpload, OneTimeKemKey, OneTimeKey } from '../../store.ts'
+import type { RedisContext } from '../connection/context.ts'
+import {
+  fetchedKey,
+  keysKey,
+  metaKey,
+  oneTimeKemKeysKey,
+  oneTimeKeysKey,
+  rulesKey,
+  takersKey,
+} from '../connection/keys.ts'
+import { asArray, asNumber, asString } from '../connection/reply.ts'
+import { scripts } from '../connection/script.ts'
+import { settled } from '../connection/store-error.ts'
+
+/** Bundles and one-time keys, which wait as text: `id key`, `id key signature`. */
+export class RedisKeys implements Keys {
+  readonly #context: RedisContext
+
+  constructor(context: RedisContext) {
+    this.#context = context
+  }
+
+  async publishKeys(
+    username: Username,
+    { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
+  ): Promise<KeyCounts | 'conflict'> {
+    const args = [
+      bundle?.text ?? '',
+      bundle?.counter ?? 0,
+      limits.maxOneTimeKeys,
+      limits.maxOneTimeKemKeys,
+      oneTimeKeys.length,
+      ...oneTimeKeys.map(({ id, key }) => `${id} ${key}`),
+      ...oneTimeKemKeys.map(({ id, key, signature }) => `${id} ${key} ${signature}`),
+    ]
+    const reply = await this.#context.keep(redis => scripts.publishKeys.run(redis, keysOf(username), args))
+    return reply === null ? 'conflict' : decodeCounts(asArray(reply))
+  }
+
+  async countKeys(username: Username): Promise<KeyCounts> {
+    const { redis } = this.#context
+    const counts = [redis.llen(oneTimeKeysKey(username)), redis.llen(oneTimeKemKeysKey(username))]
+    return decodeCounts(await settled(Promise.all(counts)))
+  }
+
+  async fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
+    const keys = [...keysOf(username), fetchedKey(username, requester, id), rulesKey(username), takersKey(username)]
+    const args = [
+      limits.fetchRepeatMs,
+      limits.maxOneTimeFetchesPerTarget,
+      limits.fetchWindowMs,
+      requester,
+      limits.maxOneTimeFetchesPerPair,
+    ]
+    const reply = asArray(await this.#context.keep(kept => scripts.fetchKeys.run(kept, keys, args)))
+    const [outcome] = reply
+    if (outcome === 'unknown_user' || outcome === 'forbidden' || outcome === 'no_keys') return outcome
+    if (reply.length > 4) this.#tellLow(username, decodeCounts(reply.slice(4)), asString(reply[6]))
+    return decodeFetched(reply)
+  }
+
+  #tellLow(username: Username, counts: KeyCounts, node: string): void {
+    const isLow = counts.oneTimeKeys < limits.lowOneTimeKeys || counts.oneTimeKemKeys < limits.lowOneTimeKemKeys
+    if (isLow && node !== '') this.#context.tell(node, [{ kind: 'keys-low', username, counts }])
+  }
+}
+
+const keysOf = (username: Username): string[] =>
+  [metaKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey].map(key => key(username))
+
+const decodeCounts = ([oneTimeKeys, oneTimeKemKeys]: unknown[]): KeyCounts => ({
+  oneTimeKeys: asNumber(oneTimeKeys),
+  oneTimeKemKeys: asNumber(oneTimeKemKeys),
+})
+
+function decodeFetched([, bundle, key, kemKey]: unknown[]): FetchedKeys {
+  const oneTimeKey = decodeKey(asString(key))
+  const oneTimeKemKey = decodeKemKey(asString(kemKey))
+  return { bundle: asString(bundle), ...(oneTimeKey && { oneTimeKey }), ...(oneTimeKemKey && { oneTimeKemKey }) }
+}
+
+function decodeKey(text: string): OneTimeKey | undefined {
+  const [id, key] = text.split(' ')
+  return id && key ? { id: Number(id), key } : undefined
+}
+
+function decodeKemKey(text: string): OneTimeKemKey | undefined {
+  const [id, key, signature] = text.split(' ')
+  return id && key && signature ? { id: Number(id), key, signature } : undefined
+}
