@@ -2,7 +2,7 @@ import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin, stop } from 'esbuild'
-import { type Break, takeOut } from './breaks.ts'
+import { type GuardRemoval, takeOut } from './guard-removals.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const scripts = 'src/server/store/redis/scripts'
@@ -11,13 +11,15 @@ const scripts = 'src/server/store/redis/scripts'
 export type Bundle = { node: string; load: string }
 
 /** Bundles both programs into a directory, so that a process starts fast; with a guard taken out, if one is named. */
-export async function bundle(directory: string, broken?: Break): Promise<Bundle> {
-  await mkdir(directory, { recursive: true })
+export async function bundle(directory: string, broken?: GuardRemoval): Promise<Bundle> {
+  // Scripts are read from `../scripts`, as in `dist`.
+  const programs = join(directory, 'programs')
+  await mkdir(programs, { recursive: true })
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
   await copyScripts(join(directory, 'scripts'), broken)
   await build({
     entryPoints: { node: join(root, 'chaos/processes/node-main.ts'), load: join(root, 'chaos/load/load-main.ts') },
-    outdir: directory,
+    outdir: programs,
     outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
@@ -28,18 +30,18 @@ export async function bundle(directory: string, broken?: Break): Promise<Bundle>
     plugins: broken ? [patch(broken)] : [],
   })
   await stop()
-  return { node: join(directory, 'node.mjs'), load: join(directory, 'load.mjs') }
+  return { node: join(programs, 'node.mjs'), load: join(programs, 'load.mjs') }
 }
 
-/** Scripts are read from beside the program. */
-async function copyScripts(to: string, broken: Break | undefined): Promise<void> {
+/** Copies the Lua scripts. */
+async function copyScripts(to: string, broken: GuardRemoval | undefined): Promise<void> {
   await cp(join(root, scripts), to, { recursive: true })
   if (!broken?.file.startsWith(scripts)) return
   const file = join(to, relative(scripts, broken.file))
   await writeFile(file, takeOut(broken, await readFile(file, 'utf8')))
 }
 
-const patch = (broken: Break): Plugin => ({
+const patch = (broken: GuardRemoval): Plugin => ({
   name: 'take-out-a-guard',
   setup: ({ onLoad }) => {
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {

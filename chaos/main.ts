@@ -1,11 +1,11 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Teardown } from '../tools/teardown.ts'
 import { check } from './checker/check.ts'
 import { type ChaosOptions, readOptions, UsageError, usage } from './options.ts'
 import { describeRun, judge, summarize, type Verdict } from './report.ts'
 import { type Progress, run } from './run.ts'
-import { Teardown } from './teardown.ts'
 
 const exitCodes: Readonly<Record<Verdict, number>> = { pass: 0, broken: 1, unknown: 3 }
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { breaks, type Guard, guards } from './breaks.ts'
 import { type FaultName, faultNames } from './faults/table.ts'
+import { type Guard, guardRemovals, guards } from './guard-removals.ts'
 
 export type ChaosOptions = {
   faults: readonly FaultName[]
@@ -37,7 +37,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
   const values = parse(args)
   const guard = readGuard(values.break)
   return {
-    faults: values.faults === undefined && guard ? breaks[guard].shownBy : readFaults(values.faults ?? 'all'),
+    faults: values.faults === undefined && guard ? guardRemovals[guard].shownBy : readFaults(values.faults ?? 'all'),
     stormMs: readNumber('minutes', values.minutes ?? '1', 0.1, 600) * 60_000,
     seed: readNumber('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 31),
     agents: readNumber('agents', values.agents ?? '20', 2, 1_000),

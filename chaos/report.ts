@@ -1,6 +1,6 @@
 import type { Broken } from './checker/check.ts'
-import type { Evidence } from './checker/evidence.ts'
-import type { FaultRecord } from './faults/storm.ts'
+import type { Evidence } from './checker/report-input.ts'
+import type { FaultRecord } from './faults/reconnect-storm.ts'
 import { type EventOf, ofKind } from './history.ts'
 
 /** Below this share of operations that overlap a fault a run says nothing. */

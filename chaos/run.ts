@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Evidence, Phases } from './checker/evidence.ts'
+import type { Owner } from '../tools/teardown.ts'
+import type { Evidence, Phases } from './checker/report-input.ts'
 import { monotonicMs } from './clock.ts'
 import { type Dump, dumpInboxes, type InboxDump } from './dump.ts'
-import { type FaultRecord, runStorm } from './faults/storm.ts'
+import { type FaultRecord, runStorm } from './faults/reconnect-storm.ts'
 import { findLeaks } from './leaks.ts'
-import { Ledger } from './ledger.ts'
+import { Ledger } from './open-sends.ts'
 import type { ChaosOptions } from './options.ts'
-import type { Owner } from './teardown.ts'
 import { startWorld, type World } from './world.ts'
 
 /** Load without faults, at the beginning and after the last fault. */

@@ -1,17 +1,17 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freePort } from '../test/fixtures/redis.ts'
-import { breaks } from './breaks.ts'
+import { Balancer, dialPort } from '../tools/net/balancer.ts'
+import { FaultProxy } from '../tools/net/fault-proxy.ts'
+import { freePort } from '../tools/servers/redis.ts'
+import type { Owner } from '../tools/teardown.ts'
 import { bundle } from './bundle.ts'
+import { guardRemovals } from './guard-removals.ts'
 import type { AgentPlan } from './load/load-options.ts'
-import { Balancer, dialPort } from './net/balancer.ts'
-import { FaultProxy } from './net/fault-proxy.ts'
 import type { ChaosOptions } from './options.ts'
 import { LoadProcess } from './processes/load-process.ts'
 import { NodeProcess } from './processes/node-process.ts'
 import { RedisServer } from './processes/redis-server.ts'
 import { type Random, seededRandom } from './random.ts'
-import type { Owner } from './teardown.ts'
 
 const nodeCount = 3
 const loadCount = 2
@@ -39,7 +39,7 @@ export type World = {
 
 /** Starts everything but the load. */
 export async function startWorld(owner: Owner, directory: string, options: ChaosOptions): Promise<World> {
-  const broken = options.guard && breaks[options.guard]
+  const broken = options.guard && guardRemovals[options.guard]
   const [programs, redis] = await Promise.all([bundle(join(directory, 'bundle'), broken), RedisServer.start(owner)])
   const files = { histories: [] as string[], audits: [] as string[], logs: [] as string[] }
   const places = await Promise.all(

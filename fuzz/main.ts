@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { Teardown } from '../chaos/teardown.ts'
+import { Teardown } from '../tools/teardown.ts'
 import { type FuzzReport, fuzz } from './run.ts'
 
 const usage = `Usage: npm run fuzz -- [options]

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { temporaryDirectory } from './fixtures/agents.ts'
-import { startTestNode } from './fixtures/running-node.ts'
+import { temporaryDirectory } from '../tools/clients/agents.ts'
+import { startTestNode } from '../tools/servers/running-node.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')

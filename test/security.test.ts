@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { settings } from '../src/server/base/config.ts'
-import { temporaryDirectory } from './fixtures/agents.ts'
+import { temporaryDirectory } from '../tools/clients/agents.ts'
 import { besidesCitations, checkCitations, citationsIn, tableUnder } from './fixtures/citations.ts'
 
 const page = new URL('../docs/SECURITY.md', import.meta.url)

@@ -9,12 +9,12 @@ import { Identity } from '../../src/client/connection/identity.ts'
 import { savePrekeys } from '../../src/client/records/crypto-records.ts'
 import { encodeMoment } from '../../src/client/records/integer-record.ts'
 import { keys } from '../../src/client/records/keys.ts'
-import { openDirectoryStore } from '../../src/client/state/directory-store.ts'
-import { encodePeer } from '../../src/crypto/peer.ts'
+import { openDirectoryStore } from '../../src/client/state/directory/directory-store.ts'
 import { randomBytes } from '../../src/crypto/primitives.ts'
+import { encodePeer } from '../../src/crypto/session/peer.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import { encodeBase64Url, toHex } from '../../src/util/bytes.ts'
-import { makeAcquainted } from '../../test/fixtures/crypto-agents.ts'
+import { makeAcquainted } from '../../tools/clients/crypto-agents.ts'
 
 /** What a start costs an agent with many sessions: `npx tsx bench/client-start/main.ts`. CPU time, so that other work beside it tells little. */
 const peers = 1_000

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
-import { identityText, newUser, prove } from '../../test/fixtures/raw-client.ts'
+import { identityText, newUser, prove } from '../../tools/clients/raw-client.ts'
 
 /**
  * One user that sends `perSecond` frames a second, whatever it is told, and comes back at once when it is cut off. `kind` is

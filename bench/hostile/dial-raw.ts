@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import type { Dial, SocketEnd } from '../../src/client/connection/socket.ts'
-import { headerOf, statusOf, upgradeRequest } from '../../test/fixtures/raw-http.ts'
+import { headerOf, statusOf, upgradeRequest } from '../../tools/clients/raw-http.ts'
 
 const opcodes = { text: 1, close: 8, ping: 9, pong: 10 }
 

@@ -1,4 +1,4 @@
-import { freePort } from '../../test/fixtures/redis.ts'
+import { freePort } from '../../tools/servers/redis.ts'
 
 /** Metrics of one node: `env` is for the node. */
 export type NodeMetrics = { env: Record<string, string>; read(name: string): Promise<number> }

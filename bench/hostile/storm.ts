@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { RedisProcess } from '../../test/fixtures/redis.ts'
+import type { RedisProcess } from '../../tools/servers/redis.ts'
 import { startAimessage, upgradesAsDeployed } from '../systems/aimessage.ts'
 import { atMost, type Workload } from '../workloads/workload.ts'
 import { startChild } from './child.ts'

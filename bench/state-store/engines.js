@@ -18,7 +18,7 @@ export const engines = { libsql: openLibsql, lmdb: openLmdb, files: openFiles, s
 
 /** What we made of the first. */
 async function openStore(dir) {
-  const { openDirectoryStore } = await import('../../src/client/state/directory-store.ts')
+  const { openDirectoryStore } = await import('../../src/client/state/directory/directory-store.ts')
   return openDirectoryStore(join(dir, 'agent'))
 }
 

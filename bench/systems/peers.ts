@@ -1,4 +1,4 @@
-import { startRedis } from '../../test/fixtures/redis.ts'
+import { startRedis } from '../../tools/servers/redis.ts'
 import { connectAedes } from '../peers/aedes-client.js'
 import { connectSocketIo } from '../peers/socketio-client.js'
 import { startPeer } from './peer-process.ts'

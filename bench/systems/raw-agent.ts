@@ -1,8 +1,8 @@
 import { createPrivateKey, randomBytes, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
-import { generateIdentity, type IdentityKeyPair } from '../../src/crypto/identity.ts'
-import { encodeRelayAuth, type RelayAuth } from '../../src/crypto/relay-auth.ts'
+import { generateIdentity, type IdentityKeyPair } from '../../src/crypto/keys/identity.ts'
+import { encodeRelayAuth, type RelayAuth } from '../../src/crypto/keys/relay-auth.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
 import { type Deferred, defer } from '../../src/util/deferred.ts'
 

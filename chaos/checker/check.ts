@@ -1,8 +1,8 @@
 import { deliveryInvariants } from './delivery.ts'
-import type { Evidence, Invariant } from './evidence.ts'
 import { ownershipInvariants } from './ownership.ts'
 import { positionInvariants } from './positions.ts'
 import { recoveryInvariants } from './recovery.ts'
+import type { Evidence, Invariant } from './report-input.ts'
 import { secretInvariants } from './secrets.ts'
 import { storageInvariants } from './storage.ts'
 

@@ -1,5 +1,5 @@
 import { type EventOf, ofKind } from '../history.ts'
-import { type Evidence, groupBy, type Invariant } from './evidence.ts'
+import { type Evidence, groupBy, type Invariant } from './report-input.ts'
 
 /** Two clients of one agent may both hold a message when one of them acknowledges it, ms. */
 const inHandMs = 1_000

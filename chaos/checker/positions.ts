@@ -1,5 +1,5 @@
 import { ofKind } from '../history.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './evidence.ts'
+import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
 
 /** An envelope that somebody saw at a place in an inbox. */
 type Placed = { rcpt: string; seq: number; sender: string; frame: string; h?: string }

@@ -1,6 +1,6 @@
 import { type EventOf, ofKind } from '../history.ts'
 import type { Loss } from '../processes/redis-server.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './evidence.ts'
+import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
 
 /** From the end of the last fault, ms. */
 const firstOkMs = 5_000

@@ -1,6 +1,6 @@
 import { type AuditEvent, type AuditedStep, ofKind } from '../history.ts'
 import type { Loss } from '../processes/redis-server.ts'
-import { type Evidence, groupBy, type Invariant } from './evidence.ts'
+import { type Evidence, groupBy, type Invariant } from './report-input.ts'
 
 /** How long nodes may take to learn that a token ended, ms. */
 const revokedMs = 1_000

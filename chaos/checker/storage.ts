@@ -1,6 +1,6 @@
 import type { InboxDump } from '../dump.ts'
 import { ofKind } from '../history.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './evidence.ts'
+import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
 
 type Stored = { seq: number; tm: number }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FaultProxy } from '../net/fault-proxy.ts'
+import type { FaultProxy } from '../../tools/net/fault-proxy.ts'
 import type { Random } from '../random.ts'
 import type { Place, World } from '../world.ts'
 

@@ -2,14 +2,14 @@ import { ReplacedError } from '../../src/client/base/errors.ts'
 import type { ClientEvents } from '../../src/client/base/events.ts'
 import { Client } from '../../src/client/client.ts'
 import { dialWs } from '../../src/client/connection/dial-node.ts'
-import { openDirectoryStore } from '../../src/client/state/directory-store.ts'
+import { openDirectoryStore } from '../../src/client/state/directory/directory-store.ts'
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import { sleep } from '../../src/util/signal.ts'
 import { hashOf } from '../hash.ts'
 import type { Random } from '../random.ts'
 import { messageText, parseMessage } from './message.ts'
-import type { Witness } from './witness.ts'
-import { witnessDial } from './witnessed-dial.ts'
+import { witnessDial } from './recorded-dial.ts'
+import type { Witness } from './recorder.ts'
 
 /** Sends without an answer that an agent has at once; in a long outage it waits. */
 const maxOpen = 200

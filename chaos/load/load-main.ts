@@ -7,7 +7,7 @@ import { seededRandom } from '../random.ts'
 import { LoadAgent } from './load-agent.ts'
 import type { AgentPlan, LoadCommand, LoadOptions, LoadReport } from './load-options.ts'
 import { probe } from './prober.ts'
-import { Witness } from './witness.ts'
+import { Witness } from './recorder.ts'
 
 /** Agents in a process of their own, which may be killed at any time. */
 const options: LoadOptions = JSON.parse(process.argv[2] ?? '{}')

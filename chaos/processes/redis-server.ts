@@ -1,8 +1,8 @@
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type RedisProcess, startRedis } from '../../test/fixtures/redis.ts'
+import { type RedisProcess, startRedis } from '../../tools/servers/redis.ts'
+import type { Owner } from '../../tools/teardown.ts'
 import { monotonicMs } from '../clock.ts'
-import type { Owner } from '../teardown.ts'
 
 /** Writes between these two moments were undone. Both clocks, since `seq` is made of the one and histories of the other. */
 export type Loss = { from: Moment; to: Moment }

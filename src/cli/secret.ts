@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Secret } from '../client/node.ts'
-import { secretKeyBytes } from '../client/state/secret.ts'
+import { secretKeyBytes } from '../client/state/encryption/secret.ts'
 import { asError } from '../util/as-error.ts'
 import type { Context } from './context.ts'
 import { usageError } from './failure.ts'

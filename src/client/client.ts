@@ -1,5 +1,5 @@
 import { CryptoError } from '../crypto/errors.ts'
-import { generateIdentity } from '../crypto/identity.ts'
+import { generateIdentity } from '../crypto/keys/identity.ts'
 import { parseRecipient, parseUsername, type Username } from '../protocol/names.ts'
 import { eachPage } from '../util/pages.ts'
 import { raceAbort, sleep } from '../util/signal.ts'

@@ -28,6 +28,6 @@ export async function openClient({ caFile, ...options }: NodeClientOptions): Pro
 }
 
 export * from './public.ts'
-export { openAgentDirectory as openDirectoryStore } from './state/agent-directory.ts'
-export { decryptState, encryptState } from './state/conversion.ts'
+export { openAgentDirectory as openDirectoryStore } from './state/directory/agent-directory.ts'
+export { decryptState, encryptState } from './state/directory/conversion.ts'
 export { exportAgent, importAgent } from './transfer/export-agent.ts'

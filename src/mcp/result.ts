@@ -1,7 +1,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { asError } from '../util/as-error.ts'
 import { encodeJsonLine } from '../util/escape.ts'
-import { escapeText } from './letter.ts'
+import { escapeText } from './message-view.ts'
 
 /** A structured result, and the same as text for hosts that know no other. JSON that a terminal could act on is escaped in it. */
 export const result = (value: Record<string, unknown>): CallToolResult => ({

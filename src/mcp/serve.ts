@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import type { Client } from '../client/public.ts'
 import { raceAbort } from '../util/signal.ts'
-import { Desk } from './desk.ts'
 import { serveHttp } from './http.ts'
+import { Desk } from './mcp-session.ts'
 import { buildServer } from './server.ts'
 
 export type ServeOptions = {

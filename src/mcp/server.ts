@@ -1,6 +1,6 @@
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server'
 import { encodeJsonLine } from '../util/escape.ts'
-import type { Desk } from './desk.ts'
+import type { Desk } from './mcp-session.ts'
 import { addTool, tools, unreadOf } from './tools.ts'
 
 const instructions =

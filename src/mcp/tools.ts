@@ -1,8 +1,8 @@
 import { fromJsonSchema, type McpServer, type ServerContext, type ToolAnnotations } from '@modelcontextprotocol/server'
 import Type, { type Static, type TObject } from 'typebox'
 import { type AgentCard, type Content, type MessageView, NotOpenError, RequestRefusedError } from '../client/public.ts'
-import type { Desk } from './desk.ts'
-import { escapeText, fingerprint, notice, timeText } from './letter.ts'
+import type { Desk } from './mcp-session.ts'
+import { escapeText, fingerprint, notice, timeText } from './message-view.ts'
 import { failure, result } from './result.ts'
 
 /** Hosts cut a call at about 60 s. */

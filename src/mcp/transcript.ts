@@ -1,4 +1,4 @@
-import type { Letter } from './letter.ts'
+import type { Letter } from './message-view.ts'
 
 export type Line = { direction: 'sent'; id: string; at: string; text: string } | ({ direction: 'received' } & Letter)
 

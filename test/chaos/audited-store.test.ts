@@ -3,7 +3,7 @@ import type { AuditEvent } from '../../chaos/history.ts'
 import { auditStore } from '../../chaos/processes/audited-store.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import { StoreUnavailableError } from '../../src/server/store/store.ts'
-import { openTestStore, withFaults } from '../fixtures/running-node.ts'
+import { openTestStore, withFaults } from '../../tools/servers/running-node.ts'
 
 const alice = parseUsername('alice')
 const bob = parseUsername('bob')

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { guards } from '../../chaos/breaks.ts'
 import { invariants } from '../../chaos/checker/check.ts'
 import { faultNames, faults } from '../../chaos/faults/table.ts'
+import { guards } from '../../chaos/guard-removals.ts'
 import { checkCitations, citationsIn } from '../fixtures/citations.ts'
 
 const page = new URL('../../docs/CHAOS.md', import.meta.url)

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { dialPort } from '../../chaos/net/balancer.ts'
-import { FaultProxy } from '../../chaos/net/fault-proxy.ts'
-import { listenOnLoopback } from '../fixtures/listen.ts'
+import { dialPort } from '../../tools/net/balancer.ts'
+import { FaultProxy } from '../../tools/net/fault-proxy.ts'
+import { listenOnLoopback } from '../../tools/net/listen.ts'
 
 /** A server that says back what it hears, a proxy before it, and a client behind that. */
 async function start(t: Test) {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { check, invariants } from '../../chaos/checker/check.ts'
-import type { Evidence } from '../../chaos/checker/evidence.ts'
+import type { Evidence } from '../../chaos/checker/report-input.ts'
 import type { HistoryEvent } from '../../chaos/history.ts'
 import {
   alice,
@@ -14,7 +14,7 @@ import {
   message,
   numberAt,
   sentAt,
-} from '../fixtures/chaos/evidence.ts'
+} from '../fixtures/chaos/report-input.ts'
 
 type Case = { how: string; breaks: string; evidence: Partial<Evidence> }
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { temporaryDirectory } from '../fixtures/agents.ts'
+import { temporaryDirectory } from '../../tools/clients/agents.ts'
 
 const program = fileURLToPath(new URL('../../chaos/main.ts', import.meta.url))
 /** The same choices each time; `npm run chaos` draws new ones. */

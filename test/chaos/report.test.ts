@@ -1,7 +1,7 @@
 import t from 'tap'
 import { check } from '../../chaos/checker/check.ts'
 import { describeRun, judge, recoveryOf, summarize } from '../../chaos/report.ts'
-import { alice, at, bob, evidenceOf, exchange, message, numberAt, sentAt } from '../fixtures/chaos/evidence.ts'
+import { alice, at, bob, evidenceOf, exchange, message, numberAt, sentAt } from '../fixtures/chaos/report-input.ts'
 
 const fault = (from: number, to: number, landed: string | null) => ({ name: 'kill-node', from, to, landed }) as const
 

@@ -2,10 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { hashSecret } from '../../src/server/base/secrets.ts'
-import { temporaryDirectory } from '../fixtures/agents.ts'
-import { failureOf } from '../fixtures/cli.ts'
-import { openCliWorld } from '../fixtures/cli-world.ts'
-import { startTestNode } from '../fixtures/running-node.ts'
+import { temporaryDirectory } from '../../tools/clients/agents.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
+import { failureOf } from '../fixtures/cli/cli.ts'
+import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 /** A server that asks for an invite and has these, and a file with the first of them. */
 async function openInvited(t: Test, ...invites: readonly string[]) {

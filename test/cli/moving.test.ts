@@ -2,10 +2,10 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openClient, openDirectoryStore } from '../../src/client/node.ts'
-import { openAgentAt, receiveAll, receiveSome, registerAgent, textsOf } from '../fixtures/agents.ts'
-import { failureOf, jsonError, jsonLines } from '../fixtures/cli.ts'
-import { openCliWorld } from '../fixtures/cli-world.ts'
-import { startTestNode } from '../fixtures/running-node.ts'
+import { openAgentAt, receiveAll, receiveSome, registerAgent, textsOf } from '../../tools/clients/agents.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
+import { failureOf, jsonError, jsonLines } from '../fixtures/cli/cli.ts'
+import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 /** Alice, who has met bob. Every process of hers has ended, so that nothing holds her state. */
 async function aliceAndBob(t: Test) {

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { hashSecret } from '../../src/server/base/secrets.ts'
-import { failureOf, jsonError } from '../fixtures/cli.ts'
-import { openCliWorld } from '../fixtures/cli-world.ts'
-import { startTestNode } from '../fixtures/running-node.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
+import { failureOf, jsonError } from '../fixtures/cli/cli.ts'
+import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 t.test('3: what the server or the client refuses, with its code', async t => {
   const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite', INBOX_MAX_MESSAGES: '1' })

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { openClient, openDirectoryStore } from '../../src/client/node.ts'
-import { openAgentAt, receiveAll } from '../fixtures/agents.ts'
-import { failureOf, jsonLines } from '../fixtures/cli.ts'
-import { openCliWorld } from '../fixtures/cli-world.ts'
-import { startForgetfulNode } from '../fixtures/forgetful-node.ts'
-import { startTestNode } from '../fixtures/running-node.ts'
+import { openAgentAt, receiveAll } from '../../tools/clients/agents.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
+import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
+import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { startForgetfulNode } from '../fixtures/servers/forgetful-node.ts'
 
 /** No server is asked. */
 const offline = { env: { AIMESSAGE_SERVER: 'ws://127.0.0.1:1' } }

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import t from 'tap'
-import { temporaryDirectory } from '../fixtures/agents.ts'
-import { jsonError, runCli } from '../fixtures/cli.ts'
+import { temporaryDirectory } from '../../tools/clients/agents.ts'
+import { jsonError, runCli } from '../fixtures/cli/cli.ts'
 
 /** A wrong command line, and what is said of it. */
 const wrong: [args: string[], says: RegExp][] = [

@@ -5,8 +5,8 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import type { ClientEvents } from '../../src/client/node.ts'
 import * as library from '../../src/client/node.ts'
-import { temporaryDirectory } from '../fixtures/agents.ts'
-import { startTestNode } from '../fixtures/running-node.ts'
+import { temporaryDirectory } from '../../tools/clients/agents.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
 
 const tsx = import.meta.resolve('tsx')
 const text = await readFile(new URL('../../docs/CLIENT.md', import.meta.url), 'utf8')

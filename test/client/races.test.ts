@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { ScheduledWorld, type WorldAgent } from '../fixtures/scheduled-world.ts'
-import { turningScheduler } from '../fixtures/scheduler.ts'
-import { openUnguardedStore } from '../fixtures/unguarded-store.ts'
+import { openUnguardedStore } from '../fixtures/servers/unguarded-store.ts'
+import { ScheduledWorld, type WorldAgent } from '../fixtures/worlds/scheduled-world.ts'
+import { turningScheduler } from '../fixtures/worlds/scheduler.ts'
 
 /** Every run draws the order in which frames arrive; a failing seed is printed and can be run again. */
 const runs = { numRuns: Number(process.env.RACES ?? 25) }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import { prepareAgents } from '../fixtures/prepared-agents.ts'
-import { type ShakenAgent, ShakenWorld } from '../fixtures/shaken-world.ts'
+import { prepareAgents } from '../fixtures/worlds/prepared-agents.ts'
+import { type ShakenAgent, ShakenWorld } from '../fixtures/worlds/shaken-world.ts'
 
 /** Cases in all, and how many at a time: most of a case is waiting. */
 const cases = Number(process.env.CASES ?? 100)

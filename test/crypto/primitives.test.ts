@@ -25,7 +25,7 @@ import {
   x25519SharedSecret,
 } from '../../src/crypto/primitives.ts'
 import { toHex } from '../../src/util/bytes.ts'
-import { fromHex, seededRandom } from '../fixtures/crypto-agents.ts'
+import { fromHex, seededRandom } from '../../tools/clients/crypto-agents.ts'
 import { verifyNative } from '../fixtures/native-ed25519.ts'
 
 const badKey = new CryptoError('bad_key')

@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { encodeKemKey, encodeX25519Key } from '../../src/crypto/bundle.ts'
-import { initiate, respond, sessionId } from '../../src/crypto/handshake.ts'
-import { identityFromSeed, verifySigned } from '../../src/crypto/identity.ts'
+import { encodeKemKey, encodeX25519Key } from '../../src/crypto/keys/bundle.ts'
+import { identityFromSeed, verifySigned } from '../../src/crypto/keys/identity.ts'
+import { safetyNumber } from '../../src/crypto/keys/safety-number.ts'
 import { labels } from '../../src/crypto/labels.ts'
-import { decodeMessage, encodeRatchetMessage } from '../../src/crypto/message.ts'
+import { decodeMessage, encodeRatchetMessage } from '../../src/crypto/messages/message.ts'
 import { type Random, toX25519PublicKey } from '../../src/crypto/primitives.ts'
+import { initiate, respond, sessionId } from '../../src/crypto/session/handshake.ts'
 import {
   decryptRatchet,
   encryptRatchet,
   initiatorRatchet,
   keyPair,
   responderRatchet,
-} from '../../src/crypto/ratchet.ts'
-import { safetyNumber } from '../../src/crypto/safety-number.ts'
+} from '../../src/crypto/session/ratchet.ts'
 import { concatBytes, toHex } from '../../src/util/bytes.ts'
-import { fromHex } from '../fixtures/crypto-agents.ts'
+import { fromHex } from '../../tools/clients/crypto-agents.ts'
 
 type PublicKey = { id: number; pub: string }
 type Side = { address: string; identity_seed: string; identity_public: string; ratchet_private: string[] }

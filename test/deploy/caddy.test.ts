@@ -7,9 +7,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { type Client, openClient, openMemoryStore, UnreachableError } from '../../src/client/node.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { freePort } from '../fixtures/redis.ts'
-import { requireTool } from '../fixtures/tools.ts'
+import { requireTool } from '../../tools/require-tool.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { freePort } from '../../tools/servers/redis.ts'
 
 const caddy = requireTool(t, 'caddy')
 const caddyfile = fileURLToPath(new URL('../../Caddyfile', import.meta.url))

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { parse } from 'yaml'
 import { readConfig, settings } from '../../src/server/base/config.ts'
-import { startNodeProcess } from '../fixtures/node.ts'
-import { startRedis } from '../fixtures/redis.ts'
+import { startNodeProcess } from '../../tools/servers/node.ts'
+import { startRedis } from '../../tools/servers/redis.ts'
 
 const root = new URL('../../', import.meta.url)
 const source = readFileSync(new URL('docker-compose.yml', root), 'utf8')

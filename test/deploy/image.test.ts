@@ -15,7 +15,7 @@ import {
   readDockerfile,
   stagesOf,
   textsOf,
-} from '../fixtures/dockerfile.ts'
+} from '../../tools/servers/dockerfile.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const instructions = readDockerfile(join(root, 'Dockerfile'))

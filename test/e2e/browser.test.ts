@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { receiveSome, registerAgent, textsOf } from '../fixtures/agents.ts'
+import { receiveSome, registerAgent, textsOf } from '../../tools/clients/agents.ts'
+import { requireTool } from '../../tools/require-tool.ts'
+import { startNodeProcess } from '../../tools/servers/node.ts'
 import { bundleScript, launchBrowser, servePage } from '../fixtures/browser.ts'
-import { startNodeProcess } from '../fixtures/node.ts'
-import { requireTool } from '../fixtures/tools.ts'
 
 const executablePath = requireTool(t, 'chromium')
 const entry = fileURLToPath(new URL('../../src/client/browser.ts', import.meta.url))

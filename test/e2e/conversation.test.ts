@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { startAgentProcess } from '../fixtures/agent-process.ts'
 import {
   openAgent,
   openAgentAt,
@@ -9,8 +8,9 @@ import {
   registerAgent,
   temporaryDirectory,
   textsOf,
-} from '../fixtures/agents.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
+} from '../../tools/clients/agents.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { startAgentProcess } from '../fixtures/processes/agent-process.ts'
 
 t.test('two agents on different nodes of one Redis', async t => {
   const { servers } = await startDeployment(t, { nodes: 2 })

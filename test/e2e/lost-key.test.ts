@@ -1,7 +1,7 @@
 import t from 'tap'
-import { receiveSome, registerAgent, textsOf } from '../fixtures/agents.ts'
-import { HttpClient } from '../fixtures/http-client.ts'
-import { startTestNodes } from '../fixtures/running-node.ts'
+import { receiveSome, registerAgent, textsOf } from '../../tools/clients/agents.ts'
+import { HttpClient } from '../../tools/clients/http-client.ts'
+import { startTestNodes } from '../../tools/servers/running-node.ts'
 
 const ADMIN_TOKEN = 'the-token-of-the-operator-0123456789'
 

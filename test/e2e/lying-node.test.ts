@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
 import type { Client, ClientEvents } from '../../src/client/node.ts'
-import { decodeBundle, encodeBundle } from '../../src/crypto/bundle.ts'
-import { generateIdentity, sign } from '../../src/crypto/identity.ts'
+import { decodeBundle, encodeBundle } from '../../src/crypto/keys/bundle.ts'
+import { generateIdentity, sign } from '../../src/crypto/keys/identity.ts'
 import { randomBytes } from '../../src/crypto/primitives.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
-import { openAgent, receiveSome, registerAgent, textsOf } from '../fixtures/agents.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { type Frame, type Lies, startLyingNode } from '../fixtures/lying-node.ts'
+import { openAgent, receiveSome, registerAgent, textsOf } from '../../tools/clients/agents.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { type Frame, type Lies, startLyingNode } from '../fixtures/servers/lying-node.ts'
 
 const eventOf = <Name extends keyof ClientEvents>(client: Client, name: Name): Promise<ClientEvents[Name]> =>
   new Promise(resolve => client.on(name, resolve))

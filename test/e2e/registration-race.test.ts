@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
 import { closeCodes } from '../../src/protocol/errors.ts'
 import type { ServerFrame } from '../../src/protocol/frames.ts'
-import { openAgent } from '../fixtures/agents.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { identityText, newName, newUser, RawClient, type User } from '../fixtures/raw-client.ts'
+import { openAgent } from '../../tools/clients/agents.ts'
+import { identityText, newName, newUser, RawClient, type User } from '../../tools/clients/raw-client.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
 
 const contenders = 1_000
 

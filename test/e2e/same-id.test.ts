@@ -6,9 +6,16 @@ import t, { type Test } from 'tap'
 import { openClient, openDirectoryStore } from '../../src/client/node.ts'
 import { keys } from '../../src/client/records/keys.ts'
 import { Signal } from '../../src/util/signal.ts'
-import { openAgentAt, receiveAll, receiveSome, registerAgent, temporaryDirectory, textsOf } from '../fixtures/agents.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { type Lie, startLyingNode } from '../fixtures/lying-node.ts'
+import {
+  openAgentAt,
+  receiveAll,
+  receiveSome,
+  registerAgent,
+  temporaryDirectory,
+  textsOf,
+} from '../../tools/clients/agents.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { type Lie, startLyingNode } from '../fixtures/servers/lying-node.ts'
 
 const pairs = 1_000
 
@@ -51,7 +58,7 @@ async function fillOutbox(directory: string, drafts: readonly { to: string; text
 }
 
 async function runOutbox(t: Test, options: { server: string; directory: string; skewMs: number }): Promise<unknown> {
-  const script = fileURLToPath(new URL('../fixtures/outbox-main.ts', import.meta.url))
+  const script = fileURLToPath(new URL('../fixtures/processes/outbox-main.ts', import.meta.url))
   const child = spawn(process.execPath, ['--import=tsx', script, JSON.stringify(options)], { stdio: 'inherit' })
   t.teardown(() => child.kill('SIGKILL'))
   return (await once(child, 'close'))[0]

@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
-import { bundleCli } from '../fixtures/bundle-cli.ts'
-import { jsonLines, type RunningCli } from '../fixtures/cli.ts'
-import { type CliWorld, openCliWorld } from '../fixtures/cli-world.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { runSenderProcess } from '../fixtures/sender-process.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { bundleCli } from '../fixtures/cli/bundle-cli.ts'
+import { jsonLines, type RunningCli } from '../fixtures/cli/cli.ts'
+import { type CliWorld, openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { runSenderProcess } from '../fixtures/processes/sender-process.ts'
 
 /** Most come from one process that sends them in a burst, some from a command each. */
 const burst = 494

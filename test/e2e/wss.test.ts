@@ -1,11 +1,11 @@
 import t from 'tap'
-import { bundleCli } from '../fixtures/bundle-cli.ts'
-import { openAuthority } from '../fixtures/certificates.ts'
-import { failureOf, jsonError, jsonLines } from '../fixtures/cli.ts'
-import { openCliWorld } from '../fixtures/cli-world.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { startHaproxy } from '../fixtures/haproxy.ts'
-import { requireTool } from '../fixtures/tools.ts'
+import { requireTool } from '../../tools/require-tool.ts'
+import { openAuthority } from '../../tools/servers/certificates.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { startHaproxy } from '../../tools/servers/haproxy.ts'
+import { bundleCli } from '../fixtures/cli/bundle-cli.ts'
+import { failureOf, jsonError, jsonLines } from '../fixtures/cli/cli.ts'
+import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 const haproxy = requireTool(t, 'haproxy')
 const program = await bundleCli(t)

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { tools } from '../../src/mcp/tools.ts'
-import { receiveSome, registerAgent, temporaryDirectory, textsOf } from '../fixtures/agents.ts'
-import { startTestNode } from '../fixtures/running-node.ts'
+import { receiveSome, registerAgent, temporaryDirectory, textsOf } from '../../tools/clients/agents.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = readFileSync(`${root}/docs/AGENTS.md`, 'utf8')

@@ -6,7 +6,7 @@ import { Findings } from '../../fuzz/findings.ts'
 import { type FuzzRequest, request } from '../../fuzz/requests.ts'
 import { adminRoutes } from '../../src/protocol/admin-http.ts'
 import { httpRoutes } from '../../src/protocol/http.ts'
-import { listenOnLoopback } from '../fixtures/listen.ts'
+import { listenOnLoopback } from '../../tools/net/listen.ts'
 
 /** What is found at a server that says `answer` to whatever comes, and hangs up. */
 async function findAt(t: Test, answer: string, input: FuzzRequest): Promise<Findings> {

@@ -1,9 +1,9 @@
 import type { Client as McpClient } from '@modelcontextprotocol/client'
 import { encode } from 'gpt-tokenizer'
 import t, { type Test } from 'tap'
-import { registerAgent, temporaryDirectory } from '../fixtures/agents.ts'
-import { startDeployment } from '../fixtures/deployment.ts'
-import { call, connectHttp, connectStdio, startHttp } from '../fixtures/mcp.ts'
+import { registerAgent, temporaryDirectory } from '../../tools/clients/agents.ts'
+import { startDeployment } from '../../tools/servers/deployment.ts'
+import { call, connectHttp, connectStdio, startHttp } from '../fixtures/cli/mcp.ts'
 
 const toolNames = [
   'list_agents',

@@ -34,20 +34,20 @@ const names = (files: Iterable<string>) => [...files].map(file => relative(src, 
 
 t.test('a node can check signatures and nothing else of the cryptography', async t => {
   const loaded = names(reachable(sources('server')))
-  t.ok(loaded.includes('crypto/relay-auth.ts'), 'the walk does reach crypto')
+  t.ok(loaded.includes('crypto/keys/relay-auth.ts'), 'the walk does reach crypto')
   const allowed = new Set([
-    'crypto/bundle.ts',
-    'crypto/card.ts',
-    'crypto/byte-reader.ts',
-    'crypto/byte-writer.ts',
+    'crypto/keys/bundle.ts',
+    'crypto/keys/card.ts',
+    'crypto/encoding/byte-reader.ts',
+    'crypto/encoding/byte-writer.ts',
     'crypto/errors.ts',
-    'crypto/identity.ts',
+    'crypto/keys/identity.ts',
     // How a bundle is read before its signatures are checked: key ids and raw keys, and the bounds of both.
-    'crypto/key-reader.ts',
+    'crypto/encoding/key-reader.ts',
     'crypto/labels.ts',
     'crypto/limits.ts',
     'crypto/primitives.ts',
-    'crypto/relay-auth.ts',
+    'crypto/keys/relay-auth.ts',
   ])
   t.same(
     loaded.filter(name => name.startsWith('crypto/') && !allowed.has(name)),
@@ -57,8 +57,8 @@ t.test('a node can check signatures and nothing else of the cryptography', async
 
 t.test('of the primitives, what the signature checks use can neither agree on a key nor decrypt', async t => {
   const used = ['bundle', 'identity', 'relay-auth'].flatMap(name => {
-    const text = readFileSync(resolve(src, `crypto/${name}.ts`), 'utf8')
-    const [, list = ''] = /import (?:type )?\{([^}]*)\} from '\.\/primitives\.ts'/.exec(text) ?? []
+    const text = readFileSync(resolve(src, `crypto/keys/${name}.ts`), 'utf8')
+    const [, list = ''] = /import (?:type )?\{([^}]*)\} from '\.\.\/primitives\.ts'/.exec(text) ?? []
     return list.split(',').map(part => part.trim())
   })
   t.ok(used.some(name => name.includes('verifyEd25519')))
@@ -90,7 +90,7 @@ t.test('the protocol does no input or output and knows neither side', async t =>
 
 t.test('each of these is known to one file', async t => {
   const usersOf = (pattern: RegExp) => names(sources('server').filter(file => pattern.test(readFileSync(file, 'utf8'))))
-  t.same(usersOf(/process\.env/), ['server/config.ts'])
-  t.same(usersOf(/from 'pino'/), ['server/logger.ts'])
-  t.same(usersOf(/from 'ws'|@fastify\/websocket/), ['server/routes/socket.ts'])
+  t.same(usersOf(/process\.env/), ['server/base/config.ts'])
+  t.same(usersOf(/from 'pino'/), ['server/base/logger.ts'])
+  t.same(usersOf(/from 'ws'|@fastify\/websocket/), ['server/socket/websocket-route.ts'])
 })

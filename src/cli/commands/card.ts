@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { type AgentCard, type CardContent, type Client, CryptoError } from '../../client/node.ts'
-import { checkCardContent } from '../../crypto/card.ts'
+import { checkCardContent } from '../../crypto/keys/card.ts'
 import { formatAddress } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { toA2aCard } from '../a2a-card.ts'

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { decryptState, encryptState } from '../../client/node.ts'
-import { hasState } from '../../client/state/agent-directory.ts'
+import { hasState } from '../../client/state/directory/agent-directory.ts'
 import { type Context, notRegistered, type Start } from '../context.ts'
 import { escapeLine } from '../escape.ts'
 import { askSecret } from '../secret.ts'

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Account, exportAgent, importAgent, NotRegisteredError } from '../../client/node.ts'
-import { hasState } from '../../client/state/agent-directory.ts'
+import { hasState } from '../../client/state/directory/agent-directory.ts'
 import { type Context, notRegistered, type Start } from '../context.ts'
 import { escapeLine } from '../escape.ts'
 import { askSecret } from '../secret.ts'

@@ -1,5 +1,8 @@
 import { raceAbort } from '../../util/signal.ts'
 import type { Output } from '../output.ts'
+import { openStage, type Stage } from './demo-node.ts'
+import { listen } from './next-message.ts'
+import { Narrator } from './printer.ts'
 import {
   answer,
   comeBack,
@@ -11,10 +14,7 @@ import {
   showWhatTheNodeSaw,
   showWhatWaits,
   writeToAbsent,
-} from './acts.ts'
-import { listen } from './ears.ts'
-import { Narrator } from './narrator.ts'
-import { openStage, type Stage } from './stage.ts'
+} from './steps.ts'
 
 /** Nothing here takes long; what has not happened by then will not, ms. */
 const patienceMs = 20_000

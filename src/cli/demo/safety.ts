@@ -1,9 +1,9 @@
 import { loadPeer } from '../../client/records/crypto-records.ts'
-import { checkIdentityKey } from '../../crypto/identity.ts'
-import { identityOf } from '../../crypto/peer.ts'
-import { type Party, safetyNumber } from '../../crypto/safety-number.ts'
+import { checkIdentityKey } from '../../crypto/keys/identity.ts'
+import { type Party, safetyNumber } from '../../crypto/keys/safety-number.ts'
+import { identityOf } from '../../crypto/session/peer.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
-import type { DemoAgent } from './stage.ts'
+import type { DemoAgent } from './demo-node.ts'
 
 /** The safety number as each of two agents computes it: from its own key, and the one it has pinned for the other. */
 export async function bothNumbers(one: DemoAgent, other: DemoAgent): Promise<[string, string]> {

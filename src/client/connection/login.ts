@@ -1,4 +1,4 @@
-import { signRelayAuth } from '../../crypto/relay-auth.ts'
+import { signRelayAuth } from '../../crypto/keys/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'

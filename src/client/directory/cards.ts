@@ -1,6 +1,6 @@
-import { type Card, decodeCard, encodeCard } from '../../crypto/card.ts'
 import { CryptoError } from '../../crypto/errors.ts'
-import { identityOf, type Peer } from '../../crypto/peer.ts'
+import { type Card, decodeCard, encodeCard } from '../../crypto/keys/card.ts'
+import { identityOf, type Peer } from '../../crypto/session/peer.ts'
 import type { CardContent } from '../../protocol/card.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'

@@ -1,9 +1,10 @@
-import { decodeReceipt, decodeReset, newContent } from '../../crypto/content.ts'
-import { type Decrypted, decryptBody } from '../../crypto/decrypt-body.ts'
-import { encryptContent } from '../../crypto/encrypt-content.ts'
 import { CryptoError } from '../../crypto/errors.ts'
-import { decodeMessage, type OfferMessage } from '../../crypto/message.ts'
-import { acceptOffer, dropOffer, findOffer } from '../../crypto/offer.ts'
+import { needsRotation } from '../../crypto/keys/prekeys.ts'
+import { decodeReceipt, decodeReset, newContent } from '../../crypto/messages/content.ts'
+import { decodeMessage, type OfferMessage } from '../../crypto/messages/message.ts'
+import { type Decrypted, decryptBody } from '../../crypto/session/decrypt-body.ts'
+import { encryptContent } from '../../crypto/session/encrypt-content.ts'
+import { acceptOffer, dropOffer, findOffer } from '../../crypto/session/offer.ts'
 import {
   checkHandshakeRate,
   findSession,
@@ -11,8 +12,7 @@ import {
   needsHeartbeat,
   type Peer,
   withHandshake,
-} from '../../crypto/peer.ts'
-import { needsRotation } from '../../crypto/prekeys.ts'
+} from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
 import type { Agent } from '../base/context.ts'

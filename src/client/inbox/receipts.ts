@@ -1,4 +1,4 @@
-import { encodeReceipt } from '../../crypto/content.ts'
+import { encodeReceipt } from '../../crypto/messages/content.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import type { Agent } from '../base/context.ts'

@@ -1,6 +1,6 @@
 import { cryptoLimits } from '../../crypto/limits.ts'
-import { isWithin, needsRenewal, type Peer } from '../../crypto/peer.ts'
 import { offeredSuites } from '../../crypto/policy.ts'
+import { isWithin, needsRenewal, type Peer } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Agent } from '../base/context.ts'
 import { decodeMoment, encodeMoment } from '../records/integer-record.ts'

@@ -1,5 +1,5 @@
-import { decodePeer, encodePeer, newPeer, type Peer } from '../../crypto/peer.ts'
-import { decodePrekeys, encodePrekeys, type Prekeys } from '../../crypto/prekeys.ts'
+import { decodePrekeys, encodePrekeys, type Prekeys } from '../../crypto/keys/prekeys.ts'
+import { decodePeer, encodePeer, newPeer, type Peer } from '../../crypto/session/peer.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'
 import { NotRegisteredError } from '../base/errors.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'

@@ -1,5 +1,5 @@
-import { dismissChange, identityOf, markVerified, type Peer, type Trust, trustPeer } from '../../crypto/peer.ts'
-import { safetyNumber } from '../../crypto/safety-number.ts'
+import { safetyNumber } from '../../crypto/keys/safety-number.ts'
+import { dismissChange, identityOf, markVerified, type Peer, type Trust, trustPeer } from '../../crypto/session/peer.ts'
 import { type Address, formatAddress, type Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
 import type { Agent } from '../base/context.ts'

@@ -1,4 +1,4 @@
-import { type Peer, resetAllowed } from '../../crypto/peer.ts'
+import { type Peer, resetAllowed } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { keys } from '../records/keys.ts'

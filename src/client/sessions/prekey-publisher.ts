@@ -1,4 +1,3 @@
-import { offeredSuites } from '../../crypto/policy.ts'
 import {
   generatePrekeys,
   type KeyCounts,
@@ -6,7 +5,8 @@ import {
   needsRotation,
   refillPrekeys,
   rotatePrekeys,
-} from '../../crypto/prekeys.ts'
+} from '../../crypto/keys/prekeys.ts'
+import { offeredSuites } from '../../crypto/policy.ts'
 import { encodeBase64Url, equalBytes } from '../../util/bytes.ts'
 import { type Agent, newId } from '../base/context.ts'
 import type { Link } from '../connection/link.ts'

@@ -1,5 +1,5 @@
-import { dropSessions } from '../../crypto/peer.ts'
-import { recoverPrekeys } from '../../crypto/prekeys.ts'
+import { recoverPrekeys } from '../../crypto/keys/prekeys.ts'
+import { dropSessions } from '../../crypto/session/peer.ts'
 import { type Agent, newId } from '../base/context.ts'
 import type { Link } from '../connection/link.ts'
 import { requeue } from '../outbox/outbox-queue.ts'

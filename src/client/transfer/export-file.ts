@@ -1,11 +1,18 @@
 import Type from 'typebox'
-import { ByteReader, readAll } from '../../crypto/byte-reader.ts'
-import { u32, vec16, vec32 } from '../../crypto/byte-writer.ts'
+import { ByteReader, readAll } from '../../crypto/encoding/byte-reader.ts'
+import { u32, vec16, vec32 } from '../../crypto/encoding/byte-writer.ts'
 import type { Argon2Cost, Random } from '../../crypto/primitives.ts'
 import { concatBytes, decodeUtf8, encodeUtf8, equalBytes, joinBytes } from '../../util/bytes.ts'
+import { openBytes, sealBytes } from '../state/encryption/sealed-bytes.ts'
+import {
+  chooseDerivation,
+  Derivation,
+  deriveKey,
+  exportCost,
+  type Secret,
+  wantedSecret,
+} from '../state/encryption/secret.ts'
 import { recordCodec } from '../state/record-codec.ts'
-import { openBytes, sealBytes } from '../state/sealed-bytes.ts'
-import { chooseDerivation, Derivation, deriveKey, exportCost, type Secret, wantedSecret } from '../state/secret.ts'
 import { StateError } from '../state/state-error.ts'
 import type { StateEntry } from '../state/state-store.ts'
 

@@ -1,4 +1,4 @@
-import { decodeCard } from '../../crypto/card.ts'
+import { decodeCard } from '../../crypto/keys/card.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { RelayNode } from '../base/node-context.ts'

@@ -1,6 +1,6 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import { checkIdentityKey, type IdentityKey, trustedIdentityKey } from '../../crypto/identity.ts'
-import { encodeRelayAuth, type RelayAuth } from '../../crypto/relay-auth.ts'
+import { checkIdentityKey, type IdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
+import { encodeRelayAuth, type RelayAuth } from '../../crypto/keys/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'

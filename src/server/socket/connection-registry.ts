@@ -1,7 +1,7 @@
 import { type CloseReason, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
-import { Tally } from '../../util/tally.ts'
+import { Tally } from '../../util/counter-map.ts'
 import type { Config } from '../base/config.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { TokenHash } from '../store/store.ts'

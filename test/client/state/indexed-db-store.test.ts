@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import type { BrowserContext } from 'playwright-core'
 import t from 'tap'
+import { requireTool } from '../../../tools/require-tool.ts'
 import { bundleScript, launchBrowser, servePage } from '../../fixtures/browser.ts'
-import { requireTool } from '../../fixtures/tools.ts'
 import { contract } from './store-contract.ts'
 
 const executablePath = requireTool(t, 'chromium')

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { startRedis } from '../../fixtures/redis.ts'
+import { startRedis } from '../../../tools/servers/redis.ts'
 import { storeContract } from './contract.ts'
-import { redisWorlds } from './redis-world.ts'
+import { redisWorlds } from './redis/redis-world.ts'
 
 const redis = await startRedis(t, { config: { databases: '500' } })
 storeContract(t, redisWorlds(redis.url))

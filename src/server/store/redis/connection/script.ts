@@ -10,7 +10,7 @@ type ScriptOptions = {
   with?: readonly ('inbox' | 'sweep' | 'access')[]
 }
 
-const load = (name: string): string => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8')
+const load = (name: string): string => readFileSync(new URL(`../scripts/${name}.lua`, import.meta.url), 'utf8')
 
 /** One Lua script: atomic, for the keys of one slot. */
 export class Script {
@@ -19,7 +19,7 @@ export class Script {
 
   constructor(name: string, { whenFull = true, with: joined = [] }: ScriptOptions = {}) {
     const shebang = whenFull ? '#!lua flags=allow-oom' : '#!lua'
-    const parts = ['prelude', ...joined, name]
+    const parts = ['prelude', ...joined].map(part => `shared/${part}`).concat(name)
     this.#text = [shebang, ...parts.map(load)].join('\n')
     this.#sha = createHash('sha1').update(this.#text).digest('hex')
   }
@@ -43,40 +43,40 @@ export class Script {
 const isMissing = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT')
 
 export const scripts = {
-  append: new Script('append', { whenFull: false, with: ['access', 'inbox', 'sweep'] }),
-  claim: new Script('claim'),
-  read: new Script('read', { with: ['inbox'] }),
-  peek: new Script('peek'),
-  ack: new Script('ack', { with: ['inbox'] }),
-  expire: new Script('expire', { with: ['inbox', 'sweep'] }),
-  due: new Script('due'),
-  markDue: new Script('mark-due'),
-  noteDue: new Script('note-due'),
-  settleDue: new Script('settle-due'),
-  release: new Script('release'),
-  abandon: new Script('abandon'),
-  seenDead: new Script('seen-dead'),
-  releaseDead: new Script('release-dead'),
-  reserve: new Script('reserve'),
-  register: new Script('register', { whenFull: false }),
-  useInvite: new Script('use-invite'),
-  deleteUser: new Script('delete-user', { with: ['access'] }),
-  releaseName: new Script('release-name'),
-  block: new Script('block', { with: ['access'] }),
-  setWriters: new Script('set-writers', { with: ['access'] }),
-  setRule: new Script('set-rule', { with: ['access'] }),
-  noteContacts: new Script('note-contacts'),
-  invites: new Script('invites'),
-  put: new Script('put'),
-  indexSession: new Script('index-session'),
-  publishCard: new Script('publish-card', { whenFull: false }),
-  publishKeys: new Script('publish-keys', { whenFull: false }),
-  fetchKeys: new Script('fetch-keys', { whenFull: false, with: ['access'] }),
-  leaseTokens: new Script('lease-tokens'),
-  renew: new Script('renew'),
-  forgetNode: new Script('forget-node'),
-  mark: new Script('mark'),
-  announce: new Script('announce'),
-  nextFence: new Script('next-fence'),
-  agreeOnSchema: new Script('agree-on-schema'),
+  append: new Script('inbox/append', { whenFull: false, with: ['access', 'inbox', 'sweep'] }),
+  claim: new Script('inbox/claim'),
+  read: new Script('inbox/read', { with: ['inbox'] }),
+  peek: new Script('inbox/peek'),
+  ack: new Script('inbox/ack', { with: ['inbox'] }),
+  expire: new Script('inbox/expire', { with: ['inbox', 'sweep'] }),
+  due: new Script('inbox/due'),
+  markDue: new Script('inbox/mark-due'),
+  noteDue: new Script('inbox/note-due'),
+  settleDue: new Script('inbox/settle-due'),
+  release: new Script('inbox/release'),
+  abandon: new Script('inbox/abandon'),
+  seenDead: new Script('nodes/seen-dead'),
+  releaseDead: new Script('nodes/release-dead'),
+  reserve: new Script('inbox/reserve'),
+  register: new Script('users/register', { whenFull: false }),
+  useInvite: new Script('users/use-invite'),
+  deleteUser: new Script('users/delete-user', { with: ['access'] }),
+  releaseName: new Script('users/release-name'),
+  block: new Script('users/block', { with: ['access'] }),
+  setWriters: new Script('users/set-writers', { with: ['access'] }),
+  setRule: new Script('users/set-rule', { with: ['access'] }),
+  noteContacts: new Script('users/note-contacts'),
+  invites: new Script('users/invites'),
+  put: new Script('users/put'),
+  indexSession: new Script('users/index-session'),
+  publishCard: new Script('users/publish-card', { whenFull: false }),
+  publishKeys: new Script('users/publish-keys', { whenFull: false }),
+  fetchKeys: new Script('users/fetch-keys', { whenFull: false, with: ['access'] }),
+  leaseTokens: new Script('users/lease-tokens'),
+  renew: new Script('nodes/renew'),
+  forgetNode: new Script('nodes/forget-node'),
+  mark: new Script('inbox/mark'),
+  announce: new Script('nodes/announce'),
+  nextFence: new Script('nodes/next-fence'),
+  agreeOnSchema: new Script('nodes/agree-on-schema'),
 } as const

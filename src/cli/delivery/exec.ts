@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type Client, NotOpenError, type ReceivedMessage } from '../../client/node.ts'
+import { cryptoLimits } from '../../crypto/limits.ts'
+import { encodeJsonLine } from '../../util/escape.ts'
+import { CliError } from '../failure.ts'
+import { messageJson } from '../message-text.ts'
+import type { Deliver } from './deliver.ts'
+
+/**
+ * Runs a shell command for a message, which stands on its standard input as one line of JSON and never on its command line. It has
+ * taken the message when it exits with 0. What it writes for a request is the reply.
+ * @param timeoutMs after which it is killed, with all that it started
+ */
+export const execDeliver =
+  (client: Client, command: string, timeoutMs: number): Deliver =>
+  async (message, signal) => {
+    const isRequest = message.kind === 'request'
+    const child = spawn(command, {
+      shell: true,
+      detached: true,
+      stdio: ['pipe', isRequest ? 'pipe' : 'inherit', 'inherit'],
+      env: { ...process.env, AIMESSAGE_FROM: message.from, AIMESSAGE_ID: message.id },
+    })
+    const output = isRequest ? readAll(child) : Promise.resolve('')
+    await run(
+      child,
+      `${encodeJsonLine(messageJson(message))}\n`,
+      AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    )
+    if (isRequest) await answer(client, message, await output)
+  }
+
+async function run(child: ChildProcess, input: string, stop: AbortSignal): Promise<void> {
+  const kill = () => killGroup(child)
+  stop.addEventListener('abort', kill, { once: true })
+  const ended = once(child, 'close')
+  // A command that does not read its input may have ended before it is written.
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(input)
+  try {
+    const [code, signal] = await ended
+    if (stop.aborted) throw refused('the command took too long and was killed')
+    if (code !== 0) throw refused(`the command ended with ${code ?? signal}`)
+  } finally {
+    stop.removeEventListener('abort', kill)
+  }
+}
+
+const refused = (message: string): CliError => new CliError('fault', 'exec_failed', message)
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+async function readAll({ stdout }: ChildProcess): Promise<string> {
+  let text = ''
+  for await (const chunk of stdout?.setEncoding('utf8') ?? []) {
+    if (text.length <= cryptoLimits.maxContentBytes) text += chunk
+  }
+  return text
+}
+
+/** A request that nobody waits for any more is done with. */
+async function answer(client: Client, message: ReceivedMessage, text: string): Promise<void> {
+  try {
+    await client.reply(message, text.replace(/\n$/, ''))
+  } catch (error) {
+    if (!(error instanceof NotOpenError)) throw error
+  }
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from '../../../crypto/primitives.ts'
+import { RecordCipher } from '../encryption/encrypted-store.ts'
+import { beginEncryption, readEncryption, unlock } from '../encryption/encryption.ts'
+import type { Secret } from '../encryption/secret.ts'
+import { isOwnKey, ownKeys, requireHere } from '../own-keys.ts'
+import { StateError } from '../state-error.ts'
+import type { StateTransaction } from '../state-store.ts'
+import { openDirectoryStore } from './directory-store.ts'
+
+/**
+ * Encrypts a state that is in clear, in one transaction. What was there may be found on the disk for as long as the file system likes.
+ * @throws {StateError} `in_use` while any other process has it open; `encrypted`, `moved`, `invalid`
+ */
+export const encryptState = (path: string, secret: Secret): Promise<void> =>
+  convert(path, async tx => {
+    if (await readEncryption(tx)) {
+      throw new StateError(
+        'encrypted',
+        `${path} is encrypted already: decrypt it first to encrypt it with something else.`,
+      )
+    }
+    const entries = await tx.list('')
+    const cipher = new RecordCipher(beginEncryption(tx, secret, { random: randomBytes }), path)
+    for (const [key, value] of entries) if (!isOwnKey(key)) tx.put(key, cipher.seal(key, value))
+  })
+
+/**
+ * Takes the encryption away, in one transaction.
+ * @throws {StateError} `in_use`, `secret_wrong`, `moved`; `not_encrypted` where there is nothing to take away.
+ */
+export const decryptState = (path: string, secret: Secret): Promise<void> =>
+  convert(path, async tx => {
+    const header = await readEncryption(tx)
+    if (!header) throw new StateError('not_encrypted', `${path} is not encrypted.`)
+    const cipher = new RecordCipher(unlock(header, secret, path), path)
+    for (const [key, value] of await tx.list('')) if (!isOwnKey(key)) tx.put(key, cipher.open(key, value))
+    tx.delete(ownKeys.encryption)
+  })
+
+async function convert(path: string, work: (tx: StateTransaction) => Promise<void>): Promise<void> {
+  const store = await openDirectoryStore(path, { use: 'alone' })
+  try {
+    await store.transaction(async tx => {
+      await requireHere(tx, path)
+      await work(tx)
+    })
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,202 @@
+import { BufferedTransaction } from '../buffered-transaction.ts'
+import { ChangeListeners } from '../change-listeners.ts'
+import { OpenWork } from '../open-work.ts'
+import { StateError } from '../state-error.ts'
+import type { StateReader, StateStore, StateTransaction } from '../state-store.ts'
+import { DirectoryWatch } from './directory-watch.ts'
+import { applicationId, SqliteConnection, unreadable } from './sqlite-connection.ts'
+import { prepareDirectory, type StateDirectory } from './state-directory.ts'
+import { firstFormat, needsMigration, type StateFormat } from './state-format.ts'
+import { WriteBatches } from './write-batches.ts'
+import { beginWithin, WriteTurn } from './write-turn.ts'
+
+/** Connections kept for the next read. */
+const idleReaders = 4
+
+export interface DirectoryStoreOptions {
+  format?: StateFormat
+  /** How long to wait for another process that writes, before `locked`. Default 30 s. */
+  lockTimeoutMs?: number
+  /** `alone` keeps all other processes out until the store is closed. Default `shared`. */
+  use?: 'shared' | 'alone'
+}
+
+type OpenOptions = Required<DirectoryStoreOptions>
+
+/**
+ * The state of one agent in a directory of a local disk, shared by any number of processes of this machine and user. Made when
+ * it does not exist. See docs/STATE.md.
+ * @throws StateError `unreadable`, `permissions`, `version`, `locked`, `in_use` or `disk`
+ */
+export async function openDirectoryStore(path: string, options: DirectoryStoreOptions = {}): Promise<StateStore> {
+  const { format = firstFormat, lockTimeoutMs = 30_000, use = 'shared' } = options
+  const directory = await prepareDirectory(path, format.version)
+  const connection = new SqliteConnection(directory.database)
+  try {
+    const turn = new WriteTurn(connection, directory, lockTimeoutMs)
+    const settings = { format, lockTimeoutMs, use }
+    await checkDatabase(connection, turn, settings, directory)
+    if (use === 'shared') connection.useLog()
+    else if (!connection.takeAlone()) throw inUse(directory)
+    return new DirectoryStore(directory, connection, turn, settings)
+  } catch (error) {
+    connection.close()
+    throw error
+  }
+}
+
+function inUse({ database }: StateDirectory): StateError {
+  return new StateError(
+    'in_use',
+    `${database} is used by another process: end it (fuser ${database} names it), and try again.`,
+  )
+}
+
+/** Looks for damage in one snapshot, and brings an older format up to date in one transaction. */
+async function checkDatabase(
+  connection: SqliteConnection,
+  turn: WriteTurn,
+  { format, lockTimeoutMs }: OpenOptions,
+  directory: StateDirectory,
+): Promise<void> {
+  // Waits: while another process recovers the log of one that was killed, reads are refused too.
+  await beginWithin(connection, 'DEFERRED', lockTimeoutMs, directory)
+  let stored: number
+  try {
+    stored = checkedVersion(connection, directory)
+  } finally {
+    connection.rollback()
+  }
+  if (!needsMigration(stored, format, directory.database)) return
+  await turn.take()
+  try {
+    await migrate(connection, format)
+    connection.commit()
+  } finally {
+    connection.rollback()
+  }
+}
+
+function checkedVersion(connection: SqliteConnection, { database }: StateDirectory): number {
+  if (connection.number('PRAGMA application_id') !== applicationId) {
+    throw unreadable(database, 'it belongs to another program')
+  }
+  const damage = connection.checkPages()
+  if (damage !== 'ok') throw unreadable(database, damage)
+  return connection.number('PRAGMA user_version')
+}
+
+async function migrate(connection: SqliteConnection, format: StateFormat): Promise<void> {
+  // Read again: another process may have been first.
+  for (let from = connection.number('PRAGMA user_version'); from < format.version; from++) {
+    const tx = new BufferedTransaction(connection)
+    await format.migrate?.(tx, from)
+    connection.apply(tx.end())
+  }
+  connection.setVersion(format.version)
+}
+
+function requireVersion(connection: SqliteConnection, format: StateFormat, { database }: StateDirectory): void {
+  const stored = connection.number('PRAGMA user_version')
+  if (stored !== format.version) needsMigration(Math.max(stored, format.version + 1), format, database)
+}
+
+class DirectoryStore implements StateStore {
+  readonly #directory: StateDirectory
+  readonly #connection: SqliteConnection
+  readonly #lockTimeoutMs: number
+  readonly #use: OpenOptions['use']
+  readonly #batches: WriteBatches
+  readonly #open: OpenWork
+  readonly #listeners = new ChangeListeners()
+  readonly #readers: SqliteConnection[] = []
+  #watch: DirectoryWatch | undefined
+  #seenVersion = 0
+  #closed: Promise<void> | undefined
+
+  constructor(directory: StateDirectory, connection: SqliteConnection, turn: WriteTurn, options: OpenOptions) {
+    this.#directory = directory
+    this.#connection = connection
+    this.#lockTimeoutMs = options.lockTimeoutMs
+    this.#use = options.use
+    this.#open = new OpenWork(directory.path)
+    this.#batches = new WriteBatches({
+      connection,
+      turn,
+      // A process of a newer version may have migrated the state while this one runs.
+      check: () => requireVersion(connection, options.format, directory),
+      committed: () => this.#listeners.notify(),
+    })
+  }
+
+  transaction<T>(work: (tx: StateTransaction) => Promise<T> | T): Promise<T> {
+    return this.#open.run(() => this.#batches.run(work))
+  }
+
+  read<T>(work: (tx: StateReader) => Promise<T> | T): Promise<T> {
+    // A second connection would find the state taken.
+    if (this.#use === 'alone') return this.transaction(work)
+    return this.#open.run(async () => {
+      const connection = this.#readers.pop() ?? new SqliteConnection(this.#directory.database)
+      const reader = new BufferedTransaction(connection)
+      try {
+        await beginWithin(connection, 'DEFERRED', this.#lockTimeoutMs, this.#directory)
+        return await work(reader)
+      } finally {
+        reader.end()
+        connection.rollback()
+        if (this.#readers.length < idleReaders) this.#readers.push(connection)
+        else connection.close()
+      }
+    })
+  }
+
+  onChange(listener: () => void): () => void {
+    const end = this.#listeners.add(listener)
+    if (!this.#watch && !this.#closed) {
+      this.#seenVersion = this.#connection.number('PRAGMA data_version')
+      this.#watch = new DirectoryWatch(this.#directory.path, () => this.#look())
+    }
+    return () => {
+      end()
+      if (this.#listeners.size === 0) this.#stopWatching()
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#listeners.clear()
+    this.#stopWatching()
+    await this.#open.close()
+    try {
+      if (this.#use === 'alone') this.#connection.useLog()
+      this.#connection.checkpoint()
+    } catch {
+      // Everything is on disk, if only in the log.
+    }
+    for (const connection of [...this.#readers, this.#connection]) connection.close()
+  }
+
+  /** data_version changes only by commits of other connections, and only this one writes in this process. */
+  #look(): void {
+    let version: number
+    try {
+      version = this.#connection.number('PRAGMA data_version')
+    } catch {
+      // The next transaction will say what is wrong.
+      return
+    }
+    if (version === this.#seenVersion) return
+    this.#seenVersion = version
+    this.#listeners.notify()
+  }
+
+  #stopWatching(): void {
+    this.#watch?.stop()
+    this.#watch = undefined
+  }
+}

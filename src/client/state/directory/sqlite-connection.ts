@@ -1,0 +1,192 @@
+import Database from 'libsql'
+import type { StateChanges, StateSnapshot } from '../buffered-transaction.ts'
+import { StateError } from '../state-error.ts'
+import type { KeyRange } from '../state-keys.ts'
+import type { StateEntry } from '../state-store.ts'
+
+/** "AIMs": tells our files from other SQLite files. */
+export const applicationId = 0x41494d73
+
+/**
+ * WAL, so that readers and the writer do not wait for each other; FULL, so that each commit is synced before it returns (on a Mac,
+ * fsync alone leaves it in the drive); secure_delete, so that used keys are overwritten in the database. A copy may stay in the
+ * write-ahead log until that is reused.
+ */
+const settings = `
+  PRAGMA synchronous = FULL;
+  PRAGMA fullfsync = ON;
+  PRAGMA checkpoint_fullfsync = ON;
+  PRAGMA secure_delete = ON;`
+
+const tables = `
+  PRAGMA application_id = ${applicationId};
+  CREATE TABLE entry (key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;`
+
+/** One connection to the database of a state directory. Calls block this process, for a commit as long as the disk takes. */
+export class SqliteConnection implements StateSnapshot {
+  readonly #path: string
+  readonly #db: Database.Database
+  readonly #statements = new Map<string, Database.Statement<unknown[]>>()
+
+  /** Opens a file that exists; touches nothing in it. */
+  constructor(path: string) {
+    this.#path = path
+    this.#db = this.#guard(() => new Database(path))
+    this.#guard(() => this.#db.exec(settings))
+  }
+
+  /** The log is switched on last, so that the file is whole without one. */
+  createTables(version: number): void {
+    this.#guard(() => this.#db.exec(`${tables} PRAGMA user_version = ${version}; PRAGMA journal_mode = WAL;`))
+  }
+
+  /** A copy made by `VACUUM INTO` has lost this mode. Changes the file: only once it is known to be ours. */
+  useLog(): void {
+    this.#guard(() => this.#db.exec('PRAGMA locking_mode = NORMAL'))
+    if (this.#row('PRAGMA journal_mode')?.[0] !== 'wal') this.#guard(() => this.#db.exec('PRAGMA journal_mode = WAL'))
+  }
+
+  /**
+   * Takes the whole state for this connection, until `useLog` gives it back or the process ends. False while any other connection is open:
+   * each holds a shared lock on the file for as long as it uses the log (sqlite.org/wal.html, section 8).
+   */
+  takeAlone(): boolean {
+    try {
+      this.#guard(() => this.#db.exec('PRAGMA locking_mode = EXCLUSIVE'))
+      const isTaken = this.#row('PRAGMA journal_mode = DELETE')?.[0] === 'delete'
+      if (isTaken) this.#guard(() => this.#db.exec('BEGIN EXCLUSIVE; COMMIT'))
+      return isTaken
+    } catch (error) {
+      if (error instanceof StateError && error.code === 'locked') return false
+      throw error
+    }
+  }
+
+  /** False when another process holds what this needs. */
+  begin(mode: 'IMMEDIATE' | 'DEFERRED'): boolean {
+    try {
+      this.#guard(() => this.#db.exec(`BEGIN ${mode}`))
+      // The first read is what takes the snapshot.
+      if (mode === 'DEFERRED') this.number('PRAGMA user_version')
+      return true
+    } catch (error) {
+      this.rollback()
+      if (error instanceof StateError && error.code === 'locked') return false
+      throw error
+    }
+  }
+
+  commit(): void {
+    this.#guard(() => this.#db.exec('COMMIT'))
+  }
+
+  /** Never throws: where it fails, SQLite has rolled back, or does so when the file is next opened. */
+  rollback(): void {
+    try {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
+    } catch {}
+  }
+
+  number(sql: string): number {
+    return Number(this.#row(sql)?.[0])
+  }
+
+  setVersion(version: number): void {
+    this.#guard(() => this.#db.exec(`PRAGMA user_version = ${version}`))
+  }
+
+  /** The first damage that SQLite finds, or `ok`. */
+  checkPages(): string {
+    return String(this.#row('PRAGMA quick_check(1)')?.[0])
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return asBytes(this.#row('SELECT value FROM entry WHERE key = ?', key)?.[0])
+  }
+
+  range({ from, fromExcluded, to, limit, reverse }: KeyRange): StateEntry[] {
+    const sql = `SELECT key, value FROM entry WHERE key ${fromExcluded ? '>' : '>='} ? AND key < ?
+      ORDER BY key ${reverse ? 'DESC' : 'ASC'} LIMIT ?`
+    const rows = this.#guard(() => this.#statement(sql).all(from, to, Number.isFinite(limit) ? Math.ceil(limit) : -1))
+    return rows.flatMap(row => {
+      const value = Array.isArray(row) ? asBytes(row[1]) : undefined
+      return Array.isArray(row) && value ? [[String(row[0]), value] satisfies StateEntry] : []
+    })
+  }
+
+  apply(changes: StateChanges): void {
+    const put = 'INSERT INTO entry VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value'
+    for (const [key, value] of changes) {
+      if (value)
+        this.#guard(() => this.#statement(put).run(key, Buffer.from(value.buffer, value.byteOffset, value.length)))
+      else this.#guard(() => this.#statement('DELETE FROM entry WHERE key = ?').run(key))
+    }
+  }
+
+  /** Writes the log into the database, as far as other processes let it. */
+  checkpoint(): void {
+    this.number('PRAGMA wal_checkpoint(TRUNCATE)')
+  }
+
+  /** The binding lets go of the files only when its statements are collected as garbage. */
+  close(): void {
+    this.#statements.clear()
+    this.#guard(() => this.#db.close())
+  }
+
+  #row(sql: string, ...values: unknown[]): unknown[] | undefined {
+    const row = this.#guard(() => this.#statement(sql).get(...values))
+    return Array.isArray(row) ? row : undefined
+  }
+
+  #statement(sql: string): Database.Statement<unknown[]> {
+    const known = this.#statements.get(sql)
+    if (known) return known
+    const statement = this.#db.prepare(sql)
+    // What writes has no rows, and refuses to be asked for them.
+    if (statement.reader) statement.raw()
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  #guard<T>(call: () => T): T {
+    try {
+      return call()
+    } catch (error) {
+      throw asStateError(error, this.#path)
+    }
+  }
+}
+
+function asBytes(value: unknown): Uint8Array | undefined {
+  return value instanceof Uint8Array ? value : undefined
+}
+
+/** SQLite's result codes (sqlite.org/rescode.html), as what the user can do about them. */
+function asStateError(error: unknown, path: string): StateError {
+  const { code, message } = error instanceof Error && 'code' in error ? error : { code: '', message: String(error) }
+  const kind = String(code).split('_').slice(0, 2).join('_')
+  const cause = { cause: error }
+  if (kind === 'SQLITE_BUSY' || kind === 'SQLITE_LOCKED') {
+    return new StateError('locked', `${path} is in use by another process: try again.`, cause)
+  }
+  if (kind === 'SQLITE_NOTADB' || kind === 'SQLITE_CORRUPT') return unreadable(path, message, cause)
+  if (['SQLITE_READONLY', 'SQLITE_PERM', 'SQLITE_CANTOPEN', 'SQLITE_AUTH'].includes(kind)) {
+    return new StateError(
+      'permissions',
+      `${path} cannot be opened for writing (${message}): check its owner and mode.`,
+      cause,
+    )
+  }
+  return new StateError(
+    'disk',
+    `${path}: ${message}. Nothing of this change was kept: check the disk's space and health.`,
+    cause,
+  )
+}
+
+/** Damage, of which we change nothing, so that whatever can be rescued still can. */
+export function unreadable(path: string, damage: string, options?: { cause?: unknown }): StateError {
+  const way = 'It was left as it is: move it away and restore a copy, or start anew with an empty directory.'
+  return new StateError('unreadable', `${path} is not a readable state database (${damage}). ${way}`, options)
+}

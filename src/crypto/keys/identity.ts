@@ -1,0 +1,57 @@
+import { concatBytes, encodeUtf8 } from '../../util/bytes.ts'
+import { u8 } from '../encoding/byte-writer.ts'
+import { CryptoError } from '../errors.ts'
+import type { SignatureLabel } from '../labels.ts'
+import {
+  ed25519PublicKey,
+  isPrimeOrderPoint,
+  type Random,
+  signEd25519,
+  type Verify,
+  verifyEd25519,
+} from '../primitives.ts'
+
+declare const brand: unique symbol
+/** 32 bytes of Ed25519 that have passed `checkIdentityKey`. */
+export type IdentityKey = Uint8Array & { readonly [brand]: 'IdentityKey' }
+/** What an agent is. `seed` is the 32-byte Ed25519 private key. */
+export type IdentityKeyPair = { readonly seed: Uint8Array; readonly publicKey: IdentityKey }
+
+/**
+ * A key as another's identity may be: canonical, torsion-free, not of small order (docs/E2E.md section 1).
+ * @throws {CryptoError} `bad_key`
+ */
+export function checkIdentityKey(bytes: Uint8Array): IdentityKey {
+  if (!isPrimeOrderPoint(bytes)) throw new CryptoError('bad_key')
+  return bytes as IdentityKey
+}
+
+/** A key of an own record, which was checked before it was written. */
+export const trustedIdentityKey = (bytes: Uint8Array): IdentityKey => bytes as IdentityKey
+
+/** The identity of a stored 32-byte seed. */
+export const identityFromSeed = (seed: Uint8Array): IdentityKeyPair => ({
+  seed,
+  publicKey: trustedIdentityKey(ed25519PublicKey(seed)),
+})
+
+export const generateIdentity = (random: Random): IdentityKeyPair => identityFromSeed(random(32))
+
+/** `01` and the key: how an identity key stands inside what is hashed or authenticated. */
+export const encodeIdentityKey = (key: Uint8Array): Uint8Array => concatBytes(u8(1), key)
+
+/** Sign(label, m) is over label || 00 || m (docs/E2E.md section 1). */
+export const signedBytes = (label: SignatureLabel, message: Uint8Array): Uint8Array =>
+  concatBytes(encodeUtf8(label), u8(0), message)
+
+export const sign = (identity: IdentityKeyPair, label: SignatureLabel, message: Uint8Array): Uint8Array =>
+  signEd25519(identity.seed, signedBytes(label, message))
+
+/** Whether `identityKey` signed `message` under `label`. */
+export const verifySigned = (
+  identityKey: IdentityKey,
+  label: SignatureLabel,
+  message: Uint8Array,
+  signature: Uint8Array,
+  verify: Verify = verifyEd25519,
+): boolean => signature.length === 64 && verify(identityKey, signedBytes(label, message), signature)

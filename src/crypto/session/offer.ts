@@ -1,0 +1,103 @@
+import { equalBytes } from '../../util/bytes.ts'
+import { compareBytes } from '../encoding/compare-bytes.ts'
+import { CryptoError } from '../errors.ts'
+import { decodeBundle } from '../keys/bundle.ts'
+import {
+  checkIds,
+  encodeCurrentBundle,
+  type PendingOffer,
+  type Prekeys,
+  publicKemKey,
+  publicOneTimeKey,
+} from '../keys/prekeys.ts'
+import { cryptoLimits } from '../limits.ts'
+import { encodeOffer, encodeOfferDeclined, type OfferMessage } from '../messages/message.ts'
+import type { Policy } from '../policy.ts'
+import type { Random, Verify } from '../primitives.ts'
+import type { Self } from './handshake.ts'
+import type { Peer } from './peer.ts'
+import { startSession } from './start-session.ts'
+
+/** The interactive exchange (docs/E2E.md section 12): an offer in a `key_exchange` frame, answered by a type 02 in one. */
+
+export type MakeOfferOptions = {
+  readonly self: Self
+  /** The peer's address: nobody else may answer. */
+  readonly to: string
+  readonly policy?: Policy
+  readonly nowMs: number
+  readonly random: Random
+  readonly lifetimeMs: number
+}
+
+/** @throws {CryptoError} `rate_limited` when too many offers wait for an answer. */
+function addOffer(prekeys: Prekeys, { to, nowMs, random, lifetimeMs }: MakeOfferOptions) {
+  const live = prekeys.offers.filter(({ expiresAtMs }) => expiresAtMs > nowMs)
+  if (live.length >= cryptoLimits.maxOffers) throw new CryptoError('rate_limited')
+  const { nextId } = prekeys
+  checkIds(nextId, 2)
+  const offer: PendingOffer = {
+    offerId: random(16),
+    to,
+    expiresAtMs: nowMs + lifetimeMs,
+    oneTimeKey: { id: nextId, privateKey: random(32) },
+    oneTimeKemKey: { id: nextId + 1, seed: random(64) },
+  }
+  return { offer, prekeys: { ...prekeys, nextId: nextId + 2, offers: [...live, offer] } }
+}
+
+/** Makes an offer with fresh one-use keys. Save `prekeys` before `body` goes out. */
+export function makeOffer(
+  prekeys: Prekeys,
+  options: MakeOfferOptions,
+): { prekeys: Prekeys; offerId: Uint8Array; body: Uint8Array } {
+  const { self, nowMs, policy } = options
+  const { offer, prekeys: next } = addOffer(prekeys, options)
+  const { offerId, expiresAtMs, oneTimeKey, oneTimeKemKey } = offer
+  const served = {
+    bundle: encodeCurrentBundle(next, self, nowMs, policy),
+    oneTimeKey: publicOneTimeKey(oneTimeKey),
+    oneTimeKemKey: publicKemKey(self.identity, oneTimeKemKey),
+  }
+  return { prekeys: next, offerId, body: encodeOffer({ offerId, expiresAtS: Math.floor(expiresAtMs / 1000), served }) }
+}
+
+/** Takes an offer back: its time is over, or the peer declined. Unknown ones are ignored. */
+export const dropOffer = (prekeys: Prekeys, offerId: Uint8Array): Prekeys => ({
+  ...prekeys,
+  offers: prekeys.offers.filter(offer => !equalBytes(offer.offerId, offerId)),
+})
+
+/** The offer that a type 04 declines, if it is ours and went to this sender. */
+export const findOffer = ({ offers }: Prekeys, offerId: Uint8Array, from: string): PendingOffer | undefined =>
+  offers.find(offer => offer.to === from && equalBytes(offer.offerId, offerId))
+
+export type AcceptOfferOptions = {
+  readonly self: Self
+  readonly prekeys: Prekeys
+  readonly policy?: Policy
+  readonly nowMs: number
+  readonly random: Random
+  readonly verify?: Verify
+}
+export type Acceptance =
+  /** Encrypt a content now, and send it in a `key_exchange` frame. */
+  | { readonly outcome: 'answer'; readonly peer: Peer; readonly sid: Uint8Array }
+  /** An own offer crossed this one, and the peer answers that (rule 9). */
+  | { readonly outcome: 'wait' }
+
+/**
+ * Starts a session from a peer's offer, unless an own offer crossed it and the peer's key is the smaller one.
+ * @throws {CryptoError} as `startSession`, and `offer_expired`.
+ */
+export function acceptOffer(peer: Peer, offer: OfferMessage, options: AcceptOfferOptions): Acceptance {
+  const { self, prekeys, nowMs, verify } = options
+  if (offer.expiresAtS * 1000 <= nowMs) throw new CryptoError('offer_expired')
+  const { identity } = decodeBundle(offer.served.bundle, verify)
+  const crossed = prekeys.offers.some(({ to, expiresAtMs }) => to === peer.address && expiresAtMs > nowMs)
+  if (crossed && compareBytes(self.identity.publicKey, identity) > 0) return { outcome: 'wait' }
+  return { outcome: 'answer', ...startSession(peer, { ...options, served: offer.served }) }
+}
+
+/** The `body` that declines an offer. `reason` is a byte for the peer's log; 0 says nothing. */
+export const declineOffer = (offerId: Uint8Array, reason = 0): Uint8Array => encodeOfferDeclined(offerId, reason)

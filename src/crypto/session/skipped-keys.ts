@@ -1,0 +1,49 @@
+import { equalBytes } from '../../util/bytes.ts'
+import { cryptoLimits } from '../limits.ts'
+
+/** Message keys of one ratchet key that were passed over at one time. */
+export type SkippedRun = {
+  readonly dh: Uint8Array
+  readonly skippedAtMs: number
+  readonly keys: readonly { readonly n: number; readonly key: Uint8Array }[]
+}
+/** Oldest run first. Runs are shared between states and never changed in place, so that a state costs no copy of them. */
+export type SkippedKeys = readonly SkippedRun[]
+
+export const countSkipped = (skipped: SkippedKeys): number => skipped.reduce((sum, run) => sum + run.keys.length, 0)
+
+/** Without the runs that are older than a mailbox keeps messages: what they are for can no longer come. */
+export function withoutExpired(skipped: SkippedKeys, nowMs: number, lifetimeMs: number): SkippedKeys {
+  const live = skipped.filter(run => nowMs - run.skippedAtMs <= lifetimeMs)
+  return live.length === skipped.length ? skipped : live
+}
+
+export function findSkipped(skipped: SkippedKeys, dh: Uint8Array, n: number): Uint8Array | undefined {
+  for (const run of skipped) {
+    const found = equalBytes(run.dh, dh) && run.keys.find(entry => entry.n === n)
+    if (found) return found.key
+  }
+  return undefined
+}
+
+export function withoutSkipped(skipped: SkippedKeys, dh: Uint8Array, n: number): SkippedKeys {
+  return skipped.flatMap(run => {
+    if (!equalBytes(run.dh, dh)) return [run]
+    const keys = run.keys.filter(entry => entry.n !== n)
+    return keys.length > 0 ? [{ ...run, keys }] : []
+  })
+}
+
+/** Adds a run and drops the oldest keys above the limit of a session. */
+export function withSkipped(skipped: SkippedKeys, run: SkippedRun): SkippedKeys {
+  if (run.keys.length === 0) return skipped
+  const runs = [...skipped, run]
+  let excess = countSkipped(runs) - cryptoLimits.maxSkippedPerSession
+  return excess <= 0
+    ? runs
+    : runs.flatMap(old => {
+        const keys = old.keys.slice(Math.max(0, excess))
+        excess -= old.keys.length - keys.length
+        return keys.length > 0 ? [{ ...old, keys }] : []
+      })
+}

@@ -1,0 +1,152 @@
+import { createHmac } from 'node:crypto'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import t from 'tap'
+import { signature } from '../../src/cli/delivery/webhook.ts'
+import { registerAgent, temporaryDirectory } from '../../tools/clients/agents.ts'
+import { listenOnLoopback } from '../../tools/net/listen.ts'
+import { startTestNode } from '../../tools/servers/running-node.ts'
+import { jsonLines } from '../fixtures/cli/cli.ts'
+import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+
+t.test('waking an agent that sleeps', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const world = await openCliWorld(t, wsUrl)
+  const alice = await registerAgent(t, wsUrl, 'alice')
+  const directory = await temporaryDirectory(t)
+
+  t.test('a command that fails, is killed or hangs gets its message again; order is kept, nothing is lost', async t => {
+    await world.register('bob')
+    const script = `${directory}/worker.sh`
+    // The first message meets every misfortune in turn; what was taken is in the file.
+    await writeFile(
+      script,
+      `read -r line
+n=$(cat ${directory}/tries 2>/dev/null || echo 0)
+echo $((n + 1)) > ${directory}/tries
+case $n in
+  0) exit 7 ;;
+  1) kill -9 $$ ;;
+  2) sleep 1000 & wait ;;
+esac
+echo "$line" >> ${directory}/taken
+`,
+    )
+    const texts = ['one', 'two; rm -rf $HOME `id` \u001b[2J', 'three']
+    for (const text of texts) await alice.send('bob', text)
+    const listening = world.start('bob', [
+      'listen',
+      '--json',
+      '--count',
+      '3',
+      '--exec',
+      `sh ${script}`,
+      '--exec-timeout',
+      '2',
+    ])
+    t.equal(await listening.end(), 0)
+    const taken = jsonLines(await readFile(`${directory}/taken`, 'utf8'))
+    t.same(
+      taken.map(({ body }) => body),
+      texts,
+    )
+    const notes = listening.stderr
+      .filter(line => line.includes('"not-taken"'))
+      .map(line => JSON.parse(line).error.message)
+    t.same(notes, [
+      'the command ended with 7',
+      'the command ended with 137',
+      'the command took too long and was killed',
+    ])
+    t.equal((await world.run('bob', ['recv', '--json'])).stdout, '', 'all three are acknowledged')
+  })
+
+  t.test('what a command writes for a request is the reply', async t => {
+    await world.register('clerk')
+    const listening = world.start('clerk', [
+      'listen',
+      '--json',
+      '--count',
+      '1',
+      '--exec',
+      'cat >/dev/null; echo "four"',
+    ])
+    await listening.until(line => line.includes('"listening"'))
+    const answer = await alice.request('clerk', 'two and two?', { timeoutMs: 60_000 })
+    t.equal(answer.text, 'four')
+    t.equal(await listening.end(), 0)
+  })
+
+  t.test('a webhook is signed, and what it does not take comes again', async t => {
+    await world.register('carol')
+    const bodies: string[] = []
+    const server = createServer(async (request, response) => {
+      let body = ''
+      for await (const chunk of request) body += chunk
+      bodies.push(body)
+      const [, seconds = '', hmac] =
+        /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(request.headers['aimessage-signature'])) ?? []
+      t.equal(hmac, createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex'))
+      response.writeHead(bodies.length === 1 ? 503 : 204).end()
+    })
+    t.teardown(() => server.close())
+    const port = await listenOnLoopback(server)
+    const secret = 'a secret of some length'
+    await alice.send('carol', 'first')
+    await alice.send('carol', 'second')
+    const options = { env: { AIMESSAGE_WEBHOOK_SECRET: secret } }
+    const listening = world.start(
+      'carol',
+      ['listen', '--count', '2', '--webhook', `http://127.0.0.1:${port}/`],
+      options,
+    )
+    t.equal(await listening.end(), 0)
+    t.same(
+      bodies.map(body => JSON.parse(body).body),
+      ['first', 'first', 'second'],
+    )
+  })
+
+  t.test('a file is touched when something is there, and nothing is acknowledged', async t => {
+    await world.register('dora')
+    const file = `${directory}/mail`
+    const listening = world.start('dora', ['listen', '--json', '--touch', file])
+    await listening.until(line => line.includes('"listening"'))
+    await alice.send('dora', 'wake up')
+    for (;;) if (await stat(file).catch(() => undefined)) break
+    const { stdout } = await world.run('dora', ['recv', '--json'])
+    t.match(jsonLines(stdout), [{ body: 'wake up' }])
+    listening.child.kill('SIGTERM')
+    t.equal(await listening.end(), 0, 'another process of the agent that receives does not end it')
+  })
+
+  t.test('what cannot be meant is refused with the way out', async t => {
+    await world.register('eve')
+    for (const [args, message] of [
+      [['--webhook', 'ftp://x'], /no http\(s\) URL/],
+      [['--webhook', 'https://x'], /AIMESSAGE_WEBHOOK_SECRET/],
+      [['--exec', 'true', '--touch', 'x'], /one of --exec, --webhook and --touch/],
+    ] as const) {
+      const { code, stderr } = await world.run('eve', ['listen', ...args])
+      t.equal(code, 2)
+      t.match(stderr, message)
+    }
+  })
+
+  t.test('request asks and shows the reply', async t => {
+    await world.register('frank')
+    alice.onRequest(({ text }) => ({ json: { heard: text } }))
+    const { stdout, code } = await world.run('frank', ['request', 'alice', 'hello?', '--json', '--timeout', '60'])
+    t.equal(code, 0)
+    t.match(jsonLines(stdout), [
+      { from: 'alice', body: '{"heard":"hello?"}', mediaType: 'application/json', kind: 'reply' },
+    ])
+  })
+})
+
+t.test('the signature is HMAC-SHA-256 of time and body', async t => {
+  t.equal(
+    signature('a secret of some length', 1, '{}'),
+    `t=1,v1=${createHmac('sha256', 'a secret of some length').update('1.{}').digest('hex')}`,
+  )
+})

@@ -1,0 +1,39 @@
+import t from 'tap'
+import type { ClientEvents } from '../../../src/client/base/events.ts'
+import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { Connector } from '../../../src/client/connection/reconnecting-link.ts'
+import { Emitter } from '../../../src/util/emitter.ts'
+import { startBusyServer } from '../../fixtures/servers/busy-server.ts'
+
+/** How long a client waits after an upgrade that was answered with 503 and this header, ms, and what it says of it. */
+async function waitAfter(header: string): Promise<{ waitMs: number; error: Error }> {
+  const events = new Emitter<ClientEvents>()
+  const told = new Promise<{ waitMs: number; error: Error }>(resolve => void events.on('reconnecting', resolve))
+  const connector = new Connector({
+    dial: dialWs(),
+    url: await startBusyServer(t, header),
+    login: async link => void (await link.challenge()),
+    dropToken: async () => false,
+    random: () => 0.5,
+    events,
+  })
+  t.teardown(() => connector.close())
+  connector.link().catch(() => {})
+  return told
+}
+
+t.test('a client waits as long as a server asks, and up to a second more, but never for ever', async t => {
+  t.match(await waitAfter('Retry-After: 3\r\n'), { waitMs: 3_500, error: { retryAfter: 3, code: 'unreachable' } })
+  t.match(await waitAfter('Retry-After: 86400\r\n'), { waitMs: 60_500 })
+})
+
+t.test('where it asks for nothing that is a number of seconds, the client waits as after any failure', async t => {
+  for (const header of [
+    '',
+    'Retry-After: 0\r\n',
+    'Retry-After: -5\r\n',
+    'Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n',
+  ]) {
+    t.equal((await waitAfter(header)).waitMs, 500, header)
+  }
+})

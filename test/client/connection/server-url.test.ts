@@ -1,0 +1,53 @@
+import t from 'tap'
+import { parseServerUrl, ServerUrlError } from '../../../src/client/connection/server-url.ts'
+
+const refusal = (text: string): string => {
+  try {
+    return `dials ${parseServerUrl(text).url}`
+  } catch (error) {
+    return error instanceof ServerUrlError ? error.message : String(error)
+  }
+}
+
+t.test('a server is a URL of ws or http, with or without TLS, and dialled at /ws', async t => {
+  const dialled: [string, string, string][] = [
+    ['ws://localhost:8080', 'ws://localhost:8080/ws', 'localhost'],
+    ['http://127.0.0.1:1/', 'ws://127.0.0.1:1/ws', 'localhost'],
+    ['ws://[::1]:8080/ws', 'ws://[::1]:8080/ws', 'localhost'],
+    ['https://agents.example', 'wss://agents.example/ws', 'agents.example'],
+    ['wss://agents.example:8443/relay/', 'wss://agents.example:8443/relay/ws', 'agents.example'],
+  ]
+  for (const [text, url, domain] of dialled) t.same(parseServerUrl(text), { url, domain }, text)
+})
+
+t.test('no login goes over the internet in clear', async t => {
+  const open = ['ws://agents.example', 'http://agents.example:8080', 'ws://203.0.113.5', 'ws://[2001:db8::1]:8080']
+  const close = [
+    'ws://10.evil.example',
+    'ws://192.168.1.1.evil.example',
+    'ws://localhost.evil.example',
+    'ws://172.32.0.1',
+  ]
+  for (const text of [...open, ...close]) t.match(refusal(text), /in clear: write wss:\/\//, text)
+})
+
+t.test('on this machine and in a network of its own it may', async t => {
+  for (const host of [
+    'localhost',
+    '127.0.0.1',
+    '[::1]',
+    'node1',
+    '10.1.2.3',
+    '192.168.0.9',
+    '172.20.0.2',
+    '[fd00::1]',
+  ]) {
+    t.equal(refusal(`ws://${host}:8080`), `dials ws://${host}:8080/ws`)
+  }
+})
+
+t.test('what is no server is named, and so is what to write', async t => {
+  for (const text of ['', 'agents.example', 'ftp://agents.example', 'wss://user:secret@agents.example']) {
+    t.match(refusal(text), /is no server: write ws:\/\//, text)
+  }
+})

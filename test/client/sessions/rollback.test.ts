@@ -1,0 +1,115 @@
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Client } from '../../../src/client/node.ts'
+import { decodeMessage } from '../../../src/crypto/messages/message.ts'
+import { decodeBase64Url, toHex } from '../../../src/util/bytes.ts'
+import { openAgentAt, receiveSome, registerAgent, temporaryDirectory, textsOf } from '../../../tools/clients/agents.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { startLyingNode } from '../../fixtures/servers/lying-node.ts'
+
+/** Notes every message key that a client uses, as its place in the ratchet, and what it was used for. */
+async function startKeyWatch(t: Test, wsUrl: string) {
+  const uses = new Map<string, Set<string>>()
+  const { server, lies } = await startLyingNode(t, wsUrl)
+  lies.toNode = frame => {
+    if ((frame.type === 'send' || frame.type === 'key_exchange') && typeof frame.body === 'string') {
+      const message = decodeMessage(decodeBase64Url(frame.body))
+      const inner = message.type === 'prekey' ? message.inner : message
+      if (inner.type === 'ratchet') {
+        const place = `${toHex(inner.sid)} ${toHex(inner.header.dh)} ${inner.header.n}`
+        uses.set(place, (uses.get(place) ?? new Set()).add(toHex(inner.sealed)))
+      }
+    }
+    return frame
+  }
+  const twice = () => [...uses].filter(([, bodies]) => bodies.size > 1).map(([place]) => place)
+  return { server, uses, twice }
+}
+
+const restoredOf = (client: Client): Promise<{ peers: number }> =>
+  new Promise(resolve => client.on('restored', resolve))
+
+t.test('a state that was restored from an older copy', async t => {
+  const node = await startTestNode(t)
+  const watch = await startKeyWatch(t, node.wsUrl)
+  const directory = await temporaryDirectory(t)
+  const [current, copy] = [join(directory, 'current'), join(directory, 'copy')]
+  const bob = await registerAgent(t, watch.server, 'bob')
+  const carol = await registerAgent(t, watch.server, 'carol')
+  const before = await openAgentAt(t, watch.server, current)
+  await before.register('alice')
+  await before.send('bob', 'a 0')
+  await before.send('carol', 'hello carol')
+  await bob.send('alice', 'b 0')
+  t.same(textsOf(await receiveSome(bob, 1)), ['a 0'])
+  t.same(textsOf(await receiveSome(before, 1)), ['b 0'])
+  await before.close()
+  await cp(current, copy, { recursive: true })
+
+  const original = await openAgentAt(t, watch.server, current)
+  for (const at of [1, 2, 3]) await original.send('bob', `a ${at}`)
+  t.same(textsOf(await receiveSome(bob, 3)), ['a 1', 'a 2', 'a 3'])
+  await bob.send('alice', 'b 1')
+  t.same(textsOf(await receiveSome(original, 1)), ['b 1'])
+  await original.close()
+  await bob.send('alice', 'b 2, for whoever is left')
+
+  const restored = await openAgentAt(t, watch.server, copy)
+  const event = restoredOf(restored)
+  const resets: string[] = []
+  for (const client of [bob, carol]) client.on('peer-reset', ({ reason }) => resets.push(reason))
+  const atBob = receiveSome(bob, 2)
+  const atCarol = receiveSome(carol, 2)
+  await restored.send('bob', 'a 4, from the copy')
+  t.same(await event, { peers: 2 }, 'it is noticed before anything is sent')
+  t.same(textsOf(await receiveSome(restored, 1)), ['b 2, for whoever is left'], 'what was on its way is repaired')
+  await restored.send('bob', 'a 5')
+  await restored.send('carol', 'still me')
+  t.same(textsOf(await atBob), ['a 4, from the copy', 'a 5'], 'nothing is shown again')
+  t.same(textsOf(await atCarol), ['hello carol', 'still me'])
+  const answered = receiveSome(restored, 2)
+  await carol.send('alice', 'I see')
+  await bob.send('alice', 'so do I')
+  t.same(textsOf(await answered).sort(), ['I see', 'so do I'])
+  t.same(resets, ['rollback', 'rollback'], 'each peer is told once')
+  t.ok(watch.uses.size > 10)
+  t.same(watch.twice(), [], 'no message key was used for two plaintexts')
+})
+
+t.test('an agent that starts again from its own state is no copy', async t => {
+  const node = await startTestNode(t)
+  const directory = await temporaryDirectory(t)
+  const bob = await registerAgent(t, node.wsUrl, 'bob')
+  for (let run = 0; run < 4; run += 1) {
+    const alice = await openAgentAt(t, node.wsUrl, directory)
+    alice.on('restored', () => t.fail('it was taken for a copy'))
+    if (run === 0) await alice.register('alice')
+    await Promise.all([0, 1, 2].map(at => alice.send('bob', `${run} ${at}`)))
+    t.equal((await receiveSome(bob, 3)).length, 3)
+    await alice.close()
+  }
+})
+
+t.test('two that go on from one state at the same time are both made good', async t => {
+  const node = await startTestNode(t)
+  const watch = await startKeyWatch(t, node.wsUrl)
+  const directory = await temporaryDirectory(t)
+  const [current, copy] = [join(directory, 'current'), join(directory, 'copy')]
+  const bob = await registerAgent(t, watch.server, 'bob')
+  const first = await openAgentAt(t, watch.server, current)
+  await first.register('alice')
+  await first.send('bob', '0')
+  await first.close()
+  await cp(current, copy, { recursive: true })
+  const one = await openAgentAt(t, watch.server, current)
+  const other = await openAgentAt(t, watch.server, copy)
+  await one.send('bob', '1')
+  await other.send('bob', '2')
+  const [oneRestored, otherRestored] = [restoredOf(one), restoredOf(other)]
+  await one.send('bob', '3')
+  await Promise.race([oneRestored, otherRestored])
+  const texts = textsOf(await receiveSome(bob, 4))
+  t.same([...texts].sort(), ['0', '1', '2', '3'])
+  t.same(watch.twice(), [])
+})

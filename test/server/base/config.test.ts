@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { ConfigError, type Environment, readConfig, settings } from '../../../src/server/base/config.ts'
+import { runNodeProcess } from '../../../tools/servers/node.ts'
+
+/** The message of the refusal, which begins with the variable. */
+function refusal(env: Environment): string {
+  try {
+    readConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  return ''
+}
+
+t.test('nothing set is one node in memory on loopback', async t => {
+  t.match(readConfig({}), {
+    port: 8080,
+    host: '127.0.0.1',
+    domain: 'localhost',
+    store: { kind: 'memory' },
+    metricsPort: null,
+    registration: 'open',
+    listing: 'open',
+    adminTokenHash: null,
+    allowedOrigins: [],
+    trustProxy: [],
+    sessionTtlMs: 86_400_000,
+    messageTtlMs: 604_800_000,
+    dedupeWindowMs: 600_000,
+    inboxMaxMessages: 10_000,
+    inboxMaxBytes: 16_777_216,
+  })
+})
+
+t.test('an empty variable counts as not set', async t => {
+  t.same(readConfig({ PORT: '', DOMAIN: ' ', REDIS_URL: '' }), readConfig({}))
+})
+
+t.test('everything can be set', async t => {
+  const config = readConfig({
+    PORT: '0',
+    HOST: '0.0.0.0',
+    DOMAIN: 'agents.example',
+    REDIS_URL: 'rediss://redis.example:6380/1',
+    LOG_LEVEL: 'debug',
+    METRICS_PORT: '9090',
+    REGISTRATION: 'invite',
+    ALLOWED_ORIGINS: 'https://a.example, https://b.example:8443',
+    TRUST_PROXY: '10.0.0.0/8, ::1',
+    SESSION_TTL_S: '60',
+    INBOX_MAX_MESSAGES: '5',
+  })
+  t.match(config, {
+    port: 0,
+    domain: 'agents.example',
+    store: { kind: 'redis', url: 'rediss://redis.example:6380/1' },
+    metricsPort: 9090,
+    registration: 'invite',
+    allowedOrigins: ['https://a.example', 'https://b.example:8443'],
+    trustProxy: ['10.0.0.0/8', '::1'],
+    sessionTtlMs: 60_000,
+    inboxMaxMessages: 5,
+  })
+})
+
+t.test('what is wrong is named', async t => {
+  const wrong: [Environment, string][] = [
+    [{ PORT: 'http' }, 'PORT'],
+    [{ PORT: '70000' }, 'PORT'],
+    [{ PORT: '-1' }, 'PORT'],
+    [{ PORT: '80.5' }, 'PORT'],
+    [{ METRICS_PORT: 'on' }, 'METRICS_PORT'],
+    [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
+    [{ REGISTRATION: 'maybe' }, 'REGISTRATION'],
+    [{ LISTING: 'some' }, 'LISTING'],
+    [{ ADMIN_TOKEN: 'x'.repeat(31) }, 'ADMIN_TOKEN'],
+    [{ ADMIN_TOKEN: `${'x'.repeat(20)} ${'x'.repeat(20)}` }, 'ADMIN_TOKEN'],
+    [{ DOMAIN: 'Not A Domain' }, 'DOMAIN'],
+    [{ HOST: '0.0.0.0' }, 'DOMAIN'],
+    [{ HOST: '10.0.0.5', DOMAIN: 'localhost' }, 'DOMAIN'],
+    [{ REDIS_URL: 'http://redis' }, 'REDIS_URL'],
+    [{ STORE: 'redis' }, 'REDIS_URL'],
+    [{ STORE: 'disk' }, 'STORE'],
+    [{ NODE_ENV: 'production' }, 'REDIS_URL'],
+    [{ ALLOWED_ORIGINS: '*' }, 'ALLOWED_ORIGINS'],
+    [{ ALLOWED_ORIGINS: 'https://a.example/path' }, 'ALLOWED_ORIGINS'],
+    [{ TRUST_PROXY: 'proxy.example' }, 'TRUST_PROXY'],
+    [{ SESSION_TTL_S: '0' }, 'SESSION_TTL_S'],
+    [{ INBOX_MAX_BYTES: '1e9' }, 'INBOX_MAX_BYTES'],
+  ]
+  for (const [env, variable] of wrong) {
+    const message = refusal(env)
+    t.equal(message.split(' ', 1)[0], variable, message)
+    t.notMatch(message, /\n/, 'one line')
+  }
+})
+
+t.test('in production, memory must be said', async t => {
+  t.same(readConfig({ NODE_ENV: 'production', STORE: 'memory' }).store, { kind: 'memory' })
+})
+
+t.test('what is kept before it is told can be chosen where there is Redis', async t => {
+  const REDIS_URL = 'redis://localhost:6379'
+  t.match(readConfig({ REDIS_URL }).store, { durability: 'standard' })
+  t.match(readConfig({ REDIS_URL, DURABILITY: 'strict' }).store, { durability: 'strict' })
+  t.match(refusal({ REDIS_URL, DURABILITY: 'some' }), /^DURABILITY must be standard or strict/)
+  for (const STORE of ['', 'memory'])
+    t.match(refusal({ STORE, DURABILITY: 'strict' }), /^DURABILITY strict needs Redis/)
+})
+
+t.test('a wrong password in a URL is not repeated in the refusal', async t => {
+  t.notMatch(refusal({ REDIS_URL: 'http://:secret@redis' }), /secret/)
+  t.notMatch(refusal({ ADMIN_TOKEN: 'short-secret' }), /short-secret/)
+  const config = readConfig({ ADMIN_TOKEN: 'secret'.repeat(8) })
+  t.notMatch(JSON.stringify(config), /secretsecret/, 'nor kept')
+})
+
+t.test('.env.example lists every setting with its default and its reason', async t => {
+  const lines = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8').split('\n')
+  for (const [name, { default: value, why }] of Object.entries(settings)) {
+    const at = lines.indexOf(`#${name}=${value}`)
+    t.ok(at > 0, name)
+    t.equal(lines[at - 1], `# ${why}`)
+  }
+  const listed = lines.flatMap(line => /^#([A-Z_]+)=/.exec(line)?.[1] ?? [])
+  t.same(listed, Object.keys(settings), 'and nothing else')
+})
+
+t.test('a node with a wrong configuration ends with 2 and one line', async t => {
+  const { code, stderr } = await runNodeProcess({ HOST: '0.0.0.0' })
+  t.equal(code, 2)
+  t.match(stderr, /^DOMAIN must name this deployment[^\n]*\n$/)
+})

@@ -1,0 +1,101 @@
+import t from 'tap'
+import { decodeClientFrame, parseObject } from '../../../src/protocol/codec.ts'
+import { clientFrames } from '../../../src/protocol/frames.ts'
+import { isDomain, parseRecipient, parseUsername } from '../../../src/protocol/names.ts'
+import { addressKey, isNetwork } from '../../../src/server/base/address-key.ts'
+import { decodeBase64Url } from '../../../src/util/bytes.ts'
+
+const bytes = 65_536
+/** Four times the text may take so many times as long: 4 is linear, 16 is quadratic. */
+const maxRatio = 8
+/** Below it a measurement is noise, and nothing to worry about, µs of all repeats. */
+const worthMeasuringUs = 1_000
+/** A measurement that is not linear is taken again so often: other work spoils some, never all. */
+const attempts = 5
+
+/** Texts that make patterns go back: a long run of what fits, and then something that does not. */
+const attacks: Record<string, (length: number) => string> = {
+  letters: length => `${'a'.repeat(length)}!`,
+  dots: length => `${'a.'.repeat(length / 2)}!`,
+  dashes: length => `${'a-'.repeat(length / 2)}!`,
+  'dots and dashes': length => `${'-.'.repeat(length / 2)}a`,
+  ats: length => '@'.repeat(length),
+  digits: length => `${'1'.repeat(length)}:`,
+  colons: length => ':'.repeat(length),
+  slashes: length => '\\'.repeat(length),
+  quotes: length => '"'.repeat(length),
+  'escaped quotes': length => `"${'\\"'.repeat(length / 2)}`,
+  brackets: length => '['.repeat(length),
+  spaces: length => `${' '.repeat(length)}x`,
+  surrogates: length => '\ud800'.repeat(length),
+}
+
+const validators: Record<string, (text: string) => unknown> = {
+  username: parseUsername,
+  recipient: text => parseRecipient(text, 'localhost'),
+  domain: isDomain,
+  address: addressKey,
+  'address of a proxy': isNetwork,
+  base64url: decodeBase64Url,
+  JSON: parseObject,
+  ...Object.fromEntries(fields()),
+}
+
+/** One field of each schema there is. */
+function fields(): [string, (text: string) => unknown][] {
+  const bySchema = new Map<string, [string, (text: string) => unknown]>()
+  for (const [type, { schema }] of Object.entries(clientFrames)) {
+    for (const [field, rule] of Object.entries(schema.properties)) {
+      const validate = (text: string) => decodeClientFrame(JSON.stringify({ type, id: 'x', [field]: text }))
+      bySchema.set(JSON.stringify(rule), [`${type}.${field}`, validate])
+    }
+  }
+  return [...bySchema.values()]
+}
+
+/** The least CPU time of some runs, µs: the rest of the machine only adds to it. */
+function costUs(validate: (text: string) => unknown, text: string): number {
+  const costs = Array.from({ length: 3 }, () => {
+    const before = process.cpuUsage()
+    for (let run = 0; run < 3; run += 1) attempt(validate, text)
+    const { user, system } = process.cpuUsage(before)
+    return user + system
+  })
+  return Math.min(...costs)
+}
+
+function isLinear(validate: (text: string) => unknown, textOf: (length: number) => string): boolean {
+  const [quarterText, wholeText] = [textOf(bytes / 4), textOf(bytes)]
+  return Array.from({ length: attempts }).some(() => {
+    const whole = costUs(validate, wholeText)
+    return whole < worthMeasuringUs || whole <= costUs(validate, quarterText) * maxRatio
+  })
+}
+
+function attempt(validate: (text: string) => unknown, text: string): void {
+  try {
+    validate(text)
+  } catch {
+    // A refusal is right; only its cost is looked at.
+  }
+}
+
+for (const [name, validate] of Object.entries(validators)) {
+  t.test(`${name} takes at most eight times as long for four times the text`, async t => {
+    const quadratic = Object.entries(attacks).filter(([, textOf]) => !isLinear(validate, textOf))
+    t.same(
+      quadratic.map(([attack]) => attack),
+      [],
+    )
+  })
+}
+
+t.test('the measure finds a pattern that goes back', async t => {
+  const pattern = /^(?:[a-z]*[a-z]*)!$/
+  t.notOk(
+    isLinear(
+      text => pattern.test(text.slice(0, text.length / 16)),
+      length => `${'a'.repeat(length)}?`,
+    ),
+  )
+})

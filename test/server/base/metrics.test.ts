@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { openMetrics } from '../../../src/server/base/metrics.ts'
+import { HttpClient } from '../../../tools/clients/http-client.ts'
+import { RawClient } from '../../../tools/clients/raw-client.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+
+t.test('docs/OPERATIONS.md says of each metric what it is, and of no other', async t => {
+  const text = readFileSync(new URL('../../../docs/OPERATIONS.md', import.meta.url), 'utf8')
+  const [, table = ''] = /\| metric \|(.*?)\n\n/s.exec(text) ?? []
+  const named = [...table.matchAll(/`(aimessage_\w+)(?:\{(\w+)\})?`/g)].map(([, name]) => name)
+  const metrics = await openMetrics().registry.getMetricsAsJSON()
+  t.same(named.sort(), metrics.map(({ name }) => name).sort())
+})
+
+t.test('errors and closes are counted by what they were', async t => {
+  const { url, wsUrl, metricsUrl } = await startTestNode(t, { METRICS_PORT: '0' })
+  const client = await RawClient.loggedIn(t, wsUrl)
+  await client.request({ type: 'send', to: 'nobody-here', body: 'AAAA' })
+  await client.request({ type: 'authenticate', token: 'x'.repeat(43) })
+  await new HttpClient(url, 'x'.repeat(43)).call('GET', '/v1/users')
+  const stranger = await RawClient.connect(t, wsUrl)
+  stranger.socket.send('no frame')
+  await stranger.closed
+  const text = await (await fetch(metricsUrl ?? '')).text()
+  t.match(text, 'aimessage_errors_total{code="unknown_user"} 1')
+  t.match(text, 'aimessage_errors_total{code="unauthorized"} 1')
+  t.match(text, 'aimessage_closed_total{reason="notTheProtocol"} 1')
+  t.notMatch(text, client.user.username, 'and not by whom')
+})

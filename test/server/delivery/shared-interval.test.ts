@@ -1,0 +1,52 @@
+import t from 'tap'
+import { Rota } from '../../../src/server/delivery/shared-interval.ts'
+import { ManualClock } from '../../fixtures/manual-clock.ts'
+
+/** A rota of 10 s, by a clock that a test moves. */
+function openRota() {
+  const clock = new ManualClock()
+  const ran: string[] = []
+  const task = (name: string) => () => void ran.push(`${name} ${clock.elapsed()}`)
+  return { rota: new Rota(10_000, clock), clock, ran, task }
+}
+
+t.test('who joins at about the same time is run together, again and again, and who joins later by itself', async t => {
+  const { rota, clock, ran, task } = openRota()
+  rota.join(task('one'))
+  clock.pass(249)
+  rota.join(task('two'))
+  clock.pass(51)
+  rota.join(task('three'))
+  t.equal(clock.timers, 2)
+  clock.pass(20_000)
+  t.same(ran, ['one 10000', 'two 10000', 'three 10300', 'one 20000', 'two 20000', 'three 20300'])
+})
+
+t.test(
+  'who has left is not run; the last one takes the timer along, and who comes then waits its whole time',
+  async t => {
+    const { rota, clock, ran, task } = openRota()
+    const [one, two] = [rota.join(task('one')), rota.join(task('two'))]
+    one.cancel()
+    clock.pass(15_000)
+    t.same(ran, ['two 10000'])
+    two.cancel()
+    two.cancel()
+    t.equal(clock.timers, 0)
+    clock.pass(5_000)
+    rota.join(task('three'))
+    clock.pass(10_000)
+    t.same(ran, ['two 10000', 'three 30000'])
+  },
+)
+
+t.test('who leaves while the others are run is not run any more', async t => {
+  const { rota, ran, task, clock } = openRota()
+  const leaving: { cancel(): void }[] = []
+  rota.join(() => {
+    for (const one of leaving) one.cancel()
+  })
+  leaving.push(rota.join(task('gone')))
+  clock.pass(30_000)
+  t.same(ran, [])
+})

@@ -1,0 +1,71 @@
+import t from 'tap'
+import { parseUsername } from '../../../src/protocol/names.ts'
+import { Connections, type OpenConnection } from '../../../src/server/socket/connection-registry.ts'
+
+const small = { maxConnections: 4, maxConnectionsPerAddress: 2, maxConnectionsPerUser: 1, maxStrangers: 3 }
+const [alice, bob] = [parseUsername('alice'), parseUsername('bob')]
+
+/** Closing it removes it, as a connection does. */
+function open(connections: Connections, address: string) {
+  const closed: string[] = []
+  const connection: OpenConnection = {
+    isOutdated: false,
+    close: async reason => {
+      closed.push(reason)
+      connections.remove(connection)
+    },
+  }
+  connections.checkRoom(address)
+  connections.add(connection, address)
+  return { connection, closed }
+}
+
+t.test('one address has so many, and room again when one goes', async t => {
+  const connections = new Connections(small)
+  const { connection } = open(connections, 'a')
+  open(connections, 'a')
+  t.throws(() => open(connections, 'a'), { code: 'rate_limited', retryAfter: Number })
+  open(connections, 'b')
+  connections.remove(connection)
+  connections.remove(connection)
+  open(connections, 'a')
+  t.throws(() => open(connections, 'a'), { code: 'rate_limited' })
+})
+
+t.test('the node has so many', async t => {
+  const connections = new Connections({ ...small, maxStrangers: 10 })
+  for (const address of ['a', 'b', 'c', 'd']) open(connections, address)
+  t.throws(() => open(connections, 'e'), { code: 'unavailable', retryAfter: Number })
+})
+
+t.test('one user has so many', async t => {
+  const connections = new Connections(small)
+  const [first, second] = [open(connections, 'a'), open(connections, 'b')]
+  connections.admit(first.connection, alice)
+  t.throws(() => connections.admit(second.connection, alice), { code: 'rate_limited', retryAfter: Number })
+  connections.admit(second.connection, bob)
+  connections.remove(first.connection)
+  connections.admit(open(connections, 'a').connection, alice)
+})
+
+t.test('of those that do not log in the oldest goes, and who has logged in stays', async t => {
+  const connections = new Connections({ ...small, maxConnections: 100 })
+  const first = open(connections, 'a')
+  connections.admit(first.connection, alice)
+  const strangers = ['b', 'c', 'd', 'e', 'f'].map(address => open(connections, address))
+  t.same(first.closed, [])
+  t.same(
+    strangers.map(({ closed }) => closed),
+    [['loginTimeout'], ['loginTimeout'], [], [], []],
+  )
+  t.equal(connections.size, 4)
+})
+
+t.test('a connection that ended while it logged in is counted for nobody', async t => {
+  const connections = new Connections(small)
+  const { connection } = open(connections, 'a')
+  connections.remove(connection)
+  connections.admit(connection, alice)
+  connections.admit(open(connections, 'a').connection, alice)
+  t.equal(connections.size, 1)
+})

@@ -1,0 +1,30 @@
+import t from 'tap'
+import { corkCommands } from '../../../../src/server/store/redis/connection/cork-commands.ts'
+import { connectTo, startRedis } from '../../../../tools/servers/redis.ts'
+
+t.test('commands that are given in one go leave together, and those of a new connection, too', async t => {
+  const redis = await startRedis(t)
+  const client = connectTo(t, redis)
+  corkCommands(client)
+  for (const connection of ['first', 'second']) {
+    await client.ping()
+    const answers = Promise.all(['a', 'b', 'c'].map(text => client.echo(text)))
+    t.equal(client.stream.writableCorked, 1, connection)
+    t.ok(client.stream.writableLength > 0, 'nothing has left')
+    await new Promise(resolve => process.nextTick(resolve))
+    t.equal(client.stream.writableCorked, 0)
+    t.same(await answers, ['a', 'b', 'c'])
+    client.disconnect(true)
+    await new Promise(resolve => client.once('ready', resolve))
+  }
+})
+
+t.test('a command without a connection is refused as before', async t => {
+  const redis = await startRedis(t)
+  const client = connectTo(t, redis)
+  corkCommands(client)
+  await client.ping()
+  client.options.enableOfflineQueue = false
+  client.disconnect()
+  await t.rejects(client.ping())
+})

@@ -1,0 +1,21 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { openRedisStore } from '../../../../src/server/store/redis/redis-store.ts'
+import { startRedis } from '../../../../tools/servers/redis.ts'
+import { alice, claimed, contractOptions, Notices, register, socket } from '../contract/world.ts'
+
+t.test('R11: a Redis that was emptied is noticed by the next renewal, though no connection ended', async t => {
+  const redis = await startRedis(t)
+  const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })
+  t.teardown(() => store.close())
+  const notices = new Notices(store)
+  await register(store, alice)
+  const before = store.generation()
+  const claim = await claimed(store, alice, socket('c1'))
+  await redis.cli('FLUSHALL')
+  t.equal(await store.renewLease(), 'lapsed')
+  await notices.first('lease-lost')
+  t.not(store.generation(), before, 'clients learn that what they sent may be lost')
+  t.equal(await store.ack(claim, 1), 'stale')
+  t.equal(await store.register(alice, 'another-key', { kind: 'open' }), 'created', 'names are free')
+})

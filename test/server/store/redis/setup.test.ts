@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto'
+import t, { type Test } from 'tap'
+import type { Durability } from '../../../../src/server/base/config.ts'
+import { RedisSetupError } from '../../../../src/server/store/redis/connection/check-server.ts'
+import { openRedisStore } from '../../../../src/server/store/redis/redis-store.ts'
+import { runNodeProcess } from '../../../../tools/servers/node.ts'
+import { freePort, type RedisProcess, startRedis } from '../../../../tools/servers/redis.ts'
+import { contractOptions } from '../contract/world.ts'
+
+type Case = {
+  server: string
+  config: Record<string, string>
+  demands?: { durability?: Durability; appendOnly?: 'optional' }
+  /** How the refusal reads. */
+  refused?: RegExp
+  warned?: RegExp[]
+}
+
+const cases: Case[] = [
+  { server: 'with an append-only file', config: {} },
+  {
+    server: 'with snapshots only',
+    config: { appendonly: 'no', save: '3600 1' },
+    refused: /after the last snapshot is lost .*run: redis-cli config set appendonly yes.*REDIS_APPENDONLY=optional/,
+  },
+  {
+    server: 'that keeps nothing',
+    config: { appendonly: 'no', save: '' },
+    refused: /appendonly is off.*run: redis-cli config set appendonly yes/,
+  },
+  {
+    server: 'with snapshots only, where that is wanted',
+    config: { appendonly: 'no', save: '3600 1' },
+    demands: { appendOnly: 'optional' },
+    warned: [/after the last snapshot is lost .* config set appendonly yes/],
+  },
+  {
+    server: 'that evicts',
+    config: { 'maxmemory-policy': 'allkeys-lru' },
+    refused: /allkeys-lru and would throw mail away; run: redis-cli config set maxmemory-policy noeviction/,
+  },
+  {
+    server: 'of a Cluster',
+    config: { 'cluster-enabled': 'yes' },
+    refused: /part of a Redis Cluster; write redis\+cluster:/,
+  },
+  {
+    server: 'that writes without replicas, where the node is strict',
+    config: {},
+    demands: { durability: 'strict' },
+    refused: /DURABILITY is strict.*run: redis-cli config set min-replicas-to-write 1/,
+  },
+]
+
+async function open(t: Test, { url }: RedisProcess, demands: Case['demands'] = {}): Promise<string[]> {
+  const warnings: string[] = []
+  const options = { ...contractOptions, nodeId: randomUUID() }
+  const store = await openRedisStore(options, { url, ...demands, warn: message => warnings.push(message) })
+  t.teardown(() => store.close())
+  return warnings
+}
+
+for (const { server, config, demands, refused, warned = [] } of cases) {
+  t.test(`a server ${server} is ${refused ? 'refused' : warned.length > 0 ? 'warned about' : 'taken'}`, async t => {
+    const redis = await startRedis(t, { config })
+    if (refused) {
+      const error = await open(t, redis, demands).catch((error: unknown) => error)
+      if (!(error instanceof RedisSetupError)) throw new Error('it is taken')
+      t.match(error.message, refused)
+      return
+    }
+    const warnings = await open(t, redis, demands)
+    t.equal(warnings.length, warned.length)
+    t.match(warnings, warned)
+  })
+}
+
+t.test('a replica is refused, with the wish for its primary', async t => {
+  const redis = await startRedis(t, { config: { replicaof: `127.0.0.1 ${await freePort()}` } })
+  await t.rejects(open(t, redis), { name: 'RedisSetupError', message: /is a replica.*name its primary/ })
+})
+
+t.test('R7: a node does not start with a Redis that throws mail away, and says what to change', async t => {
+  const { url } = await startRedis(t, { config: { 'maxmemory-policy': 'allkeys-lru' } })
+  const { code, stderr } = await runNodeProcess({ REDIS_URL: url, PORT: '0' })
+  t.equal(code, 1)
+  t.match(stderr, /^REDIS_URL: maxmemory-policy is allkeys-lru .*config set maxmemory-policy noeviction$/m)
+})

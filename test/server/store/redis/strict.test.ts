@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { openRedisStore } from '../../../../src/server/store/redis/redis-store.ts'
+import { type Store, StoreUnavailableError } from '../../../../src/server/store/store.ts'
+import { type RedisProcess, startRedis } from '../../../../tools/servers/redis.ts'
+import {
+  alice,
+  append,
+  bob,
+  claimed,
+  contractOptions,
+  identityOf,
+  idsOf,
+  item,
+  open,
+  readAll,
+  register,
+  socket,
+  statuses,
+  until,
+} from '../contract/world.ts'
+
+type World = { primary: RedisProcess; replica: RedisProcess; a: Store; b: Store }
+
+/** Two strict nodes on a primary that wants a replica, and has one. Pauses of it are not noticed by the primary itself. */
+async function openWorld(t: Test): Promise<World> {
+  const primary = await startRedis(t, { config: { 'min-replicas-to-write': '1', 'min-replicas-max-lag': '3600' } })
+  const replica = await startRedis(t, { config: { replicaof: `127.0.0.1 ${primary.port}` } })
+  await until(async () => /state=online/.test(String(await primary.cli('INFO', 'replication'))), 'the replica is there')
+  const openNode = async () => {
+    const options = { ...contractOptions, nodeId: randomUUID() }
+    const store = await openRedisStore(options, { url: primary.url, durability: 'strict' })
+    t.teardown(() => store.close())
+    return store
+  }
+  return { primary, replica, a: await openNode(), b: await openNode() }
+}
+
+t.test('a strict node accepts nothing while its replica is away, and each message once when it is back', async t => {
+  const { replica, a, b } = await openWorld(t)
+  await register(a, alice, bob)
+  t.same(statuses(await a.append([item('first')])), ['stored'])
+
+  await replica.kill('SIGSTOP')
+  await t.rejects(a.append([item('second')]), StoreUnavailableError)
+  await t.rejects(a.append([item('second')]), StoreUnavailableError, 'nor as a repetition')
+  await t.rejects(b.append([item('second')]), StoreUnavailableError, 'nor by another node, which writes nothing')
+
+  await replica.kill('SIGCONT')
+  t.match(await b.append([item('second')]), [{ status: 'stored', repeated: true }])
+  const claim = await claimed(a, alice, socket('c1'))
+  t.same(idsOf(await readAll(a, claim)), ['first', 'second'])
+})
+
+t.test('what was accepted is on the replica when the primary is gone', async t => {
+  const { primary, replica, a } = await openWorld(t)
+  await register(a, alice, bob)
+  for (let at = 0; at < 50; at++) await append(a, item(`m${at}`))
+  await primary.kill('SIGKILL')
+  t.equal(await replica.cli('XLEN', 'aim:{alice}:inbox'), 50)
+})
+
+t.test('while the replica is away', async t => {
+  const { replica, a } = await openWorld(t)
+  await register(a, alice, bob)
+  await a.publishKeys(alice, { bundle: { text: 'bundle', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'key' }] })
+  await a.createSession('token', alice, 60_000)
+  await replica.kill('SIGSTOP')
+
+  const refused: Record<string, () => Promise<unknown>> = {
+    'no name is given': () => a.register(bob, identityOf(bob), open),
+    'no keys are published': () => a.publishKeys(bob, { bundle: { text: 'bundle', counter: 1 } }),
+    'no one-time key is handed out': () => a.fetchKeys(alice, bob, 'fetch'),
+    'no token is said to have ended': () => a.revokeSession('token'),
+    'no user is said to be deleted': () => a.deleteUser(bob),
+  }
+  for (const [what, attempt] of Object.entries(refused)) {
+    t.test(what, async t => {
+      await t.rejects(attempt(), StoreUnavailableError)
+    })
+  }
+  t.test('mail is read and leases are renewed all the same', async t => {
+    const waiting = a.append([item('waits')]).catch(() => 'unavailable')
+    const claim = await claimed(a, alice, socket('c1'))
+    await a.renewLease()
+    t.same(await a.ack(claim, 0), 'acked')
+    t.equal(await waiting, 'unavailable')
+  })
+})
+
+t.test('many appends at once share their waits, and all are told when the replica is away', async t => {
+  const { replica, a } = await openWorld(t)
+  await register(a, alice, bob)
+  await replica.kill('SIGSTOP')
+  const start = performance.now()
+  const results = await Promise.allSettled(Array.from({ length: 40 }, (_, at) => a.append([item(`m${at}`)])))
+  t.ok(results.every(({ status }) => status === 'rejected'))
+  t.ok(performance.now() - start < 15_000, 'no wait for each')
+})

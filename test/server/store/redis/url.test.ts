@@ -1,0 +1,57 @@
+import t from 'tap'
+import { parseRedisUrl } from '../../../../src/server/store/redis/connection/redis-url.ts'
+
+const plain = { tls: false, db: 0, username: null, password: null, sentinelUsername: null, sentinelPassword: null }
+
+t.test('a server and what Sentinels watch are told apart', async t => {
+  const server = 'rediss://user:word@redis.example:6380/1'
+  t.same(parseRedisUrl(server), { kind: 'server', url: server })
+  t.same(parseRedisUrl('redis+sentinel://one:26380,[::1]:5,three/mail'), {
+    ...plain,
+    kind: 'sentinel',
+    primary: 'mail',
+    sentinels: [
+      { host: 'one', port: 26_380 },
+      { host: '::1', port: 5 },
+      { host: 'three', port: 26_379 },
+    ],
+  })
+  t.match(parseRedisUrl('rediss+sentinel://:p%40ss@one/mail/3?sentinel-username=u&sentinel-password=s'), {
+    tls: true,
+    db: 3,
+    username: null,
+    password: 'p@ss',
+    sentinelUsername: 'u',
+    sentinelPassword: 's',
+  })
+})
+
+t.test('a Cluster is named by some of its servers', async t => {
+  t.same(parseRedisUrl('rediss+cluster://user:p%40ss@one:7000,two'), {
+    kind: 'cluster',
+    servers: [
+      { host: 'one', port: 7_000 },
+      { host: 'two', port: 6_379 },
+    ],
+    tls: true,
+    username: 'user',
+    password: 'p@ss',
+  })
+})
+
+t.test('what names no primary or no host is no URL of Redis', async t => {
+  const wrong = [
+    'http://one',
+    'redis+sentinel://one',
+    'redis+sentinel://one/',
+    'redis+sentinel:///mail',
+    'redis+sentinel://one,,two/mail',
+    'redis+sentinel://one:0/mail',
+    'redis+sentinel://one:70000/mail',
+    'redis+sentinel://:%zz@one/mail',
+    'redis+cluster://',
+    'redis+cluster://one/1',
+    'redis+cluster://one,',
+  ]
+  for (const url of wrong) t.equal(parseRedisUrl(url), null, url)
+})
