@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { invariants } from '../../chaos/checker/check.ts'
-import { faultNames, faults } from '../../chaos/faults/table.ts'
+import { faultNames } from '../../chaos/faults/names.ts'
+import { faults } from '../../chaos/faults/table.ts'
 import { guards } from '../../chaos/guard-removals.ts'
 import { checkCitations, citationsIn } from '../fixtures/citations.ts'
 
