@@ -7,6 +7,7 @@ const rows = readFileSync(page, 'utf8')
   .split('\n')
   .filter(line => line.startsWith('| ') && !line.startsWith('| what ') && !line.startsWith('| ---'))
 
+// Evidence: U6
 t.test('every test that the page names exists', async t => {
   t.ok(rows.length > 40)
   checkCitations(t, page, rows.join('\n'))

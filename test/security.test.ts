@@ -64,6 +64,7 @@ t.test('the page gives a reason for every production dependency, and their numbe
   t.ok(text.includes(`${native.length} of them`), `${native.length} of them are optional`)
 })
 
+// Evidence: X14, W26
 t.test('no production dependency runs a script when it is installed, and each is pinned by its hash', async t => {
   for (const [name, { dev, hasInstallScript, integrity }] of Object.entries(lock)) {
     if (name === '' || dev) continue
