@@ -21,6 +21,7 @@ async function everythingWritten(dir: string): Promise<Buffer> {
   return Buffer.concat(await Promise.all((await readdir(files)).map(name => readFile(join(files, name)))))
 }
 
+// Evidence: K2, X2, X3, W15
 t.test('a node is blind: neither what is written nor a private key is anywhere near it', async t => {
   const redis = await startRedis(t, {
     config: { appendfsync: 'always', 'aof-use-rdb-preamble': 'no', rdbcompression: 'no' },

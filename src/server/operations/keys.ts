@@ -1,5 +1,5 @@
+import type { IdentityKey } from '../../crypto/identity-key.ts'
 import { type Bundle, decodeBundle, verifyKemKey } from '../../crypto/keys/bundle.ts'
-import type { IdentityKey } from '../../crypto/keys/identity.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
 import { verifyEd25519 } from '../base/ed25519.ts'

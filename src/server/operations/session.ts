@@ -1,5 +1,6 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import { checkIdentityKey, type IdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
+import type { IdentityKey } from '../../crypto/identity-key.ts'
+import { checkIdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
 import { encodeRelayAuth, type RelayAuth } from '../../crypto/keys/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'

@@ -1,5 +1,6 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import { type IdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
+import type { IdentityKey } from '../../crypto/identity-key.ts'
+import { trustedIdentityKey } from '../../crypto/keys/identity.ts'
 import type { Verify } from '../../crypto/primitives.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'

@@ -1,7 +1,7 @@
 import { type CloseReason, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
-import { Tally } from '../../util/counter-map.ts'
+import { CounterMap } from '../../util/counter-map.ts'
 import type { Config } from '../base/config.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { TokenHash } from '../store/store.ts'
@@ -31,8 +31,8 @@ export class Connections {
   /** Those that have not logged in, oldest first. */
   readonly #strangers = new Set<OpenConnection>()
   readonly #users = new Map<OpenConnection, Username>()
-  readonly #byAddress = new Tally<string>()
-  readonly #byUser = new Tally<Username>()
+  readonly #byAddress = new CounterMap<string>()
+  readonly #byUser = new CounterMap<Username>()
   readonly #byToken = new Map<TokenHash, Set<OpenConnection>>()
 
   constructor(connectionLimits: ConnectionLimits) {

@@ -33,6 +33,7 @@ function spoil(frame: Frame): Frame {
   return { ...frame, body: encodeBase64Url(body) }
 }
 
+// Evidence: C14
 t.test('a hundred spoiled messages cost one reset, and all of them arrive', async t => {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)

@@ -58,6 +58,7 @@ async function say(from: Client, to: Client, text: string): Promise<void> {
   await listening
 }
 
+// Evidence: K14
 t.test('two agents that are brought up to date go over to the better suite, and nobody gets them back', async t => {
   const world = await openWorld(t)
   const { open, suites, bundles, clock, lies } = world

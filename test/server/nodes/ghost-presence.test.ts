@@ -45,6 +45,7 @@ async function killOne(t: Test, { redisUrl, refuge, observer }: Place): Promise<
   return [...listed.filter(name => !expected.includes(name)), ...expected.filter(name => !listed.includes(name))]
 }
 
+// Evidence: P9, N1
 t.test('fifteen seconds after the kill of a node nobody is shown online that is not, nor offline that is', async t => {
   const redis = await startRedis(t)
   const [refuge, view] = await Promise.all([1, 2].map(() => startNodeProcess(t, { REDIS_URL: redis.url })))

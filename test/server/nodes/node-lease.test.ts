@@ -81,6 +81,7 @@ t.test('a store that comes back for a moment keeps the lease: a renewal that fai
   presence.stop()
 })
 
+// Evidence: P2
 t.test(
   'a stall below half a lease is none; a longer one drops the claims once, and a renewal makes ready again',
   async t => {
@@ -147,6 +148,7 @@ t.test('a lease that lapsed by the clock of the store alone takes the claims alo
   presence.stop()
 })
 
+// Evidence: P2, N3
 t.test('a node that was stopped for longer than its lease gives up what others took and what nobody took', async t => {
   const { nodes } = await startDeployment(t, { nodes: 2, env: { LOG_LEVEL: 'info' } })
   const [first, second] = nodes

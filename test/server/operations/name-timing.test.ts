@@ -29,6 +29,7 @@ const median = (sorted: readonly number[]): number => sorted[Math.floor(sorted.l
 const welch = (a: readonly number[], b: readonly number[]): number =>
   Math.abs(mean(a) - mean(b)) / Math.sqrt(variance(a) / a.length + variance(b) / b.length)
 
+// Evidence: A5
 t.test('A5: a login with a wrong proof answers and takes the same for known and unknown names', async t => {
   const redis = await startRedis(t)
   const config = readConfig({})

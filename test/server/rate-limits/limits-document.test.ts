@@ -22,6 +22,7 @@ const rounded = (number: number): string => String(Number(number.toFixed(2)))
 const variableIn = (cell = ''): SettingName | undefined =>
   Object.keys(settings).filter((name): name is SettingName => cell.includes(`\`${name}\``))[0]
 
+// Evidence: API4
 t.test('the page lists every bucket as the table has it', async t => {
   const config = readConfig({})
   const rules: [string, BucketRule][] = Object.entries(bucketRules)
