@@ -29,7 +29,7 @@ function startBoth([alice, bob]: [Agent, Agent]): [Uint8Array, Uint8Array] {
   return [start(alice, ofBob), start(bob, ofAlice)]
 }
 
-// Evidence: E6
+// Evidence: K6
 t.test('two starts that cross converge to the smaller sid, and every message is read', async t => {
   for (let run = 0; run < 12; run++) {
     const pair = makePair(`crossing ${run}`)

@@ -44,7 +44,7 @@ t.test('an offer is answered by a first message in a key_exchange frame, and bot
   t.strictSame(alice.prekeys.offers, [])
 })
 
-// Evidence: E5
+// Evidence: K5
 t.test('an offer is answered once', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
@@ -57,7 +57,7 @@ t.test('an offer is answered once', async t => {
   t.equal(stateOf(alice), before)
 })
 
-// Evidence: E5
+// Evidence: K5
 t.test('an offer is answered by whom it was sent to, while it lasts', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
