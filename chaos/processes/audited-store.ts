@@ -26,7 +26,7 @@ function auditedMethods(store: Store, note: Note): Audited {
   }
   return {
     append: items =>
-      watch(store.append(items), results =>
+      watch(store.inboxes.append(items), results =>
         results.flatMap((result, at): AuditedStep[] => {
           const item = items[at]
           if (result.status !== 'stored' || !item) return []
@@ -35,15 +35,15 @@ function auditedMethods(store: Store, note: Note): Audited {
         }),
       ),
     claim: (user, owner) =>
-      watch(store.claim(user, owner), result =>
+      watch(store.inboxes.claim(user, owner), result =>
         result === 'conflict' ? [] : [{ op: 'claim', user, connEpoch: result.claim.epoch }],
       ),
     ack: (claim, seq) =>
-      watch(store.ack(claim, seq), outcome => [
+      watch(store.inboxes.ack(claim, seq), outcome => [
         { op: 'ack', user: claim.username, connEpoch: claim.epoch, seq, outcome },
       ]),
     read: (claim, after, limit) =>
-      watch(store.read(claim, after, limit), result => [
+      watch(store.inboxes.read(claim, after, limit), result => [
         {
           op: 'read',
           user: claim.username,
@@ -52,11 +52,11 @@ function auditedMethods(store: Store, note: Note): Audited {
         },
       ]),
     release: claim =>
-      watch(store.release(claim), () => [{ op: 'release', user: claim.username, connEpoch: claim.epoch }]),
+      watch(store.inboxes.release(claim), () => [{ op: 'release', user: claim.username, connEpoch: claim.epoch }]),
     register: (user, identity, invite) =>
-      watch(store.register(user, identity, invite), outcome => [{ op: 'register', user, identity, outcome }]),
+      watch(store.users.register(user, identity, invite), outcome => [{ op: 'register', user, identity, outcome }]),
     fetchKeys: (user, requester, request) =>
-      watch(store.fetchKeys(user, requester, request), result => {
+      watch(store.keys.fetch(user, requester, request), result => {
         if (typeof result === 'string') return []
         const keys = [
           result.oneTimeKey && `x${result.oneTimeKey.id}`,
@@ -65,6 +65,6 @@ function auditedMethods(store: Store, note: Note): Audited {
         return [{ op: 'fetch', user, requester, request, keys: keys.filter(key => key !== undefined) }]
       }),
     takeChallenge: (nonce, user) =>
-      watch(store.takeChallenge(nonce, user), taken => [{ op: 'challenge', nonce, taken }]),
+      watch(store.logins.takeChallenge(nonce, user), taken => [{ op: 'challenge', nonce, taken }]),
   }
 }

@@ -6,15 +6,8 @@ import type { Username } from '../../protocol/names.ts'
 import type { Timer } from '../../util/timer.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
-import {
-  type Claim,
-  type ConnectionId,
-  type Envelope,
-  type KeyCounts,
-  type Notice,
-  type Store,
-  StoreUnavailableError,
-} from '../store/store.ts'
+import type { ConnectionId } from '../store/ids.ts'
+import { type Claim, type Envelope, type KeyCounts, type Notice, type Store, StoreUnavailableError } from '../store/store.ts'
 import type { Listener, Listeners } from './notice-router.ts'
 import { PushWindow } from './push-window.ts'
 import type { Round } from './shared-delay.ts'

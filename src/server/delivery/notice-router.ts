@@ -1,5 +1,6 @@
 import type { Username } from '../../protocol/names.ts'
-import type { ConnectionId, Notice } from '../store/store.ts'
+import type { ConnectionId } from '../store/ids.ts'
+import type { Notice } from '../store/store.ts'
 
 /** Whoever waits for an inbox on this node: a socket's delivery or a waiting HTTP call. */
 export type Listener = {

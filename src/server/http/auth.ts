@@ -17,7 +17,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async 
 
   app.post(challenge.path, { schema: challenge.schema, onRequest }, async request => {
     const nonce = generateSecret()
-    await node.store.putChallenge(nonce, parseUsername(request.body.username), limits.challengeTtlMs)
+    await node.store.logins.putChallenge(nonce, parseUsername(request.body.username), limits.challengeTtlMs)
     return { nonce, domain: node.config.domain, expiresAt: node.store.now() + limits.challengeTtlMs }
   })
 
@@ -33,7 +33,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async 
   })
 
   app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {
-    await node.store.revokeSession(request.getSession().tokenHash)
+    await node.store.logins.revoke(request.getSession().tokenHash)
     return reply.code(204).send(null)
   })
 }
@@ -42,6 +42,6 @@ const toAnswer = ({ username, token, expiresAt }: AuthSession) => ({ username, t
 
 /** The nonce is gone whatever comes of the attempt. */
 async function takeNonce(node: RelayNode, { username, nonce }: { username: string; nonce: string }): Promise<void> {
-  if (await node.store.takeChallenge(nonce, parseUsername(username))) return
+  if (await node.store.logins.takeChallenge(nonce, parseUsername(username))) return
   throw new ProtocolError('unauthorized', 'the proof is not right')
 }

@@ -187,7 +187,7 @@ export class Connection implements OpenConnection {
     const { tokenHash } = this.session
     this.#unbind()
     try {
-      await this.node.store.revokeSession(tokenHash)
+      await this.node.store.logins.revoke(tokenHash)
     } catch (error) {
       if (!this.isClosed) this.#bind(tokenHash)
       throw error
@@ -242,7 +242,7 @@ export class Connection implements OpenConnection {
   /** What the answer to a login needs besides. @throws {ProtocolError} when the session has ended before it was bound. */
   async #entry({ username, tokenHash }: AuthSession, isNew: boolean): Promise<{ reserved: number }> {
     const { store } = this.node
-    const [reserved, session] = await Promise.all([store.reserve(username, 0), !isNew || store.findSession(tokenHash)])
+    const [reserved, session] = await Promise.all([store.inboxes.reserve(username, 0), !isNew || store.logins.find(tokenHash)])
     if (!session) throw new ProtocolError('unauthorized', 'the session has ended')
     return { reserved }
   }
@@ -270,7 +270,7 @@ export class Connection implements OpenConnection {
   }
 
   async #listenAgain(id: string, { session, delivery }: State & { kind: 'listening' }): Promise<void> {
-    const queued = await this.node.store.countQueued(session.username)
+    const queued = await this.node.store.inboxes.countQueued(session.username)
     this.reply({ type: 'listening', id, epoch: delivery.epoch, queued })
   }
 

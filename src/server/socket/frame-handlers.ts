@@ -62,7 +62,7 @@ const handlers = {
   },
 
   reserve: async (connection, { id, upTo }) => {
-    const reserved = await connection.node.store.reserve(connection.session.username, upTo)
+    const reserved = await connection.node.store.inboxes.reserve(connection.session.username, upTo)
     connection.reply({ type: 'reserved', id, upTo: reserved })
   },
 

@@ -48,8 +48,8 @@ t.test('a store out of reach is unavailable, and a send may be repeated', async 
   let isDown = false
   const inner = openTestStore()
   const store = withFaults(inner, {
-    append: items => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.append(items)),
-    listUsers: query => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.listUsers(query)),
+    append: items => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.inboxes.append(items)),
+    listUsers: query => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.users.list(query)),
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const alice = await RawClient.listening(t, wsUrl)
@@ -125,7 +125,7 @@ t.test('lost hints cost nothing but time: a resumed node reads every inbox', asy
 t.test('a client that reads nothing is closed with 4508, others are not held up, and its mail is kept', async t => {
   const store = openTestStore()
   for (let index = 0; index < 500; index += 1) {
-    await store.register(parseUsername(`crowd-${index}`), identityText(newUser().identity), { kind: 'open' })
+    await store.users.register(parseUsername(`crowd-${index}`), identityText(newUser().identity), { kind: 'open' })
   }
   const { wsUrl } = await startTestNode(t, {}, { store })
   const slow = await RawClient.listening(t, wsUrl)
@@ -134,7 +134,7 @@ t.test('a client that reads nothing is closed with 4508, others are not held up,
   await alice.request({ type: 'send', id: 'm', to: slow.user.username, body: 'AAAA' })
   for (let index = 0; index < 400; index += 1) slow.send({ type: 'list_users', id: `l${index}`, limit: 500 })
   t.equal(codeOf(await alice.request({ type: 'send', to: alice.user.username, body: 'AAAA' })), 'accepted')
-  const isOnline = async () => (await store.findUser(parseUsername(slow.user.username)))?.online
+  const isOnline = async () => (await store.users.find(parseUsername(slow.user.username)))?.online
   while (await isOnline()) await new Promise(resolve => setImmediate(resolve))
   slow.socket.resume()
   t.equal((await slow.closed).code, 4508)
@@ -180,7 +180,7 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
     append: async items => {
       asked.resolve()
       await go.promise
-      return inner.append(items)
+      return inner.inboxes.append(items)
     },
   })
   const { wsUrl, url, close } = await startTestNode(t, {}, { store })

@@ -46,7 +46,7 @@ t.test('a user that is deleted while it logs in is not logged in', async t => {
   let hold = false
   const store = withFaults(inner, {
     createSession: async (...session) => {
-      const answer = await inner.createSession(...session)
+      const answer = await inner.logins.create(...session)
       if (!hold) return answer
       created.resolve()
       await go.promise
@@ -60,7 +60,7 @@ t.test('a user that is deleted while it logs in is not logged in', async t => {
   const client = await RawClient.connect(t, wsUrl)
   const answer = client.authenticate(user)
   await created.promise
-  await inner.deleteUser(parseUsername(user.username))
+  await inner.users.delete(parseUsername(user.username))
   go.resolve()
   t.match(await answer, { type: 'error', code: 'unauthorized' })
   t.match(await client.request({ type: 'listen' }), { code: 'unauthorized' })
@@ -70,7 +70,7 @@ t.test('a logout that could not be done changes nothing', async t => {
   const inner = openTestStore()
   let isDown = true
   const store = withFaults(inner, {
-    revokeSession: token => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.revokeSession(token)),
+    revokeSession: token => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.logins.revoke(token)),
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.listening(t, wsUrl)

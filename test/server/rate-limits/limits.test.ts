@@ -23,7 +23,7 @@ t.test('a coordinator that writes to 500 agents at once gets through, with the l
   const store = openTestStore()
   const { wsUrl } = await startTestNode(t, {}, { store })
   const peers = Array.from({ length: 500 }, () => newName('peer'))
-  for (const peer of peers) await store.register(parseUsername(peer), `key of ${peer}`, { kind: 'open' })
+  for (const peer of peers) await store.users.register(parseUsername(peer), `key of ${peer}`, { kind: 'open' })
   const coordinator = await RawClient.loggedIn(t, wsUrl)
   const body = 'A'.repeat(limits.maxBodyChars)
   for (const username of peers) coordinator.send({ type: 'fetch_keys', id: `f-${username}`, username })

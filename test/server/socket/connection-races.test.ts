@@ -147,13 +147,13 @@ const unguarded: Record<string, { noticed: RegExp; open: () => Change }> = {
   'acknowledgements are not fenced': { noticed: /trimmed/, open: withoutFence },
   'reads begin anew with each call': {
     noticed: / after |pushed to the last one/,
-    open: () => store => withMethods(store, { read: (claim, _after, limit) => store.read(claim, 0, limit) }),
+    open: () => store => withMethods(store, { read: (claim, _after, limit) => store.inboxes.read(claim, 0, limit) }),
   },
   'a stale claim reads on': {
     noticed: /the others are closed/,
     open: () => store =>
       withMethods(store, {
-        read: async (...asked) => ((await store.read(...asked)) === 'stale' ? [] : store.read(...asked)),
+        read: async (...asked) => ((await store.inboxes.read(...asked)) === 'stale' ? [] : store.inboxes.read(...asked)),
         onNotice: handler => store.onNotice(notice => notice.kind === 'replaced' || handler(notice)),
       }),
   },
@@ -168,11 +168,11 @@ function withoutFence(): Change {
   let newest: Parameters<Store['ack']>[0] | undefined
   return store => {
     const claim: Store['claim'] = async (username, owner) => {
-      const claimed = await store.claim(username, owner)
+      const claimed = await store.inboxes.claim(username, owner)
       if (claimed !== 'conflict') newest = claimed.claim
       return claimed
     }
-    return withMethods(store, { claim, ack: (held, seq) => store.ack(newest ?? held, seq) })
+    return withMethods(store, { claim, ack: (held, seq) => store.inboxes.ack(newest ?? held, seq) })
   }
 }
 

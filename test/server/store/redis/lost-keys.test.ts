@@ -40,8 +40,8 @@ for (const [name, key] of Object.entries(keys)) {
     const claim = await claimed(store, alice, socket('c1'))
     const envelopes = await readAll(store, claim)
     t.equal(envelopes.at(-1)?.id, 'm4')
-    t.equal(await store.ack(claim, Math.max(...after)), 'acked')
+    t.equal(await store.inboxes.ack(claim, Math.max(...after)), 'acked')
     t.same(await readAll(store, claim), [])
-    t.ok((await store.countQueued(alice)) >= 0)
+    t.ok((await store.inboxes.countQueued(alice)) >= 0)
   })
 }
