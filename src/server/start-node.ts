@@ -100,7 +100,7 @@ export function createNode(
     metrics,
     clock,
     sends: new SendBatch(
-      store,
+      store.inboxes,
       error => log.error({ err: error }, 'an append failed'),
       items => metrics.batchItems.observe(items),
     ),
@@ -109,11 +109,11 @@ export function createNode(
     arrivals: new Rates({ perSecond: limits.arrivalsPerS, burst: limits.arrivalsBurst }, clock),
     upgrades: new Admission(admission, clock),
     logins: new Admission(admission, clock),
-    allowances: new Allowances(config, store, clock),
+    allowances: new Allowances(config, store.buckets, clock),
     operators: new Rates({ perSecond: limits.operatorCallsPerS, burst: limits.operatorCallsBurst }, clock),
     listeners: new Listeners(),
     connections: new Connections(config),
-    releases: new Releases(store, log),
+    releases: new Releases(store.inboxes, log),
     random: Math.random,
     isDraining: () => drain.aborted,
   }

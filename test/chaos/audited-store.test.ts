@@ -42,7 +42,9 @@ t.test('what a node does to inboxes, names and challenges is noted with its outc
 
 t.test('a call whose outcome is not known is not noted, and fails as before', async t => {
   const events: AuditEvent[] = []
-  const broken = withFaults(openTestStore(), { append: () => Promise.reject(new StoreUnavailableError('away')) })
+  const broken = withFaults(openTestStore(), {
+    inboxes: { append: () => Promise.reject(new StoreUnavailableError('away')) },
+  })
   const store = auditStore(broken, event => events.push(event))
   t.teardown(() => store.close())
   await t.rejects(store.inboxes.append([item]), StoreUnavailableError)

@@ -7,7 +7,14 @@ import type { Timer } from '../../util/timer.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { ConnectionId } from '../store/ids.ts'
-import { type Claim, type Envelope, type KeyCounts, type Notice, type Store, StoreUnavailableError } from '../store/store.ts'
+import {
+  type Claim,
+  type Envelope,
+  type KeyCounts,
+  type Notice,
+  type Store,
+  StoreUnavailableError,
+} from '../store/store.ts'
 import type { Listener, Listeners } from './notice-router.ts'
 import { PushWindow } from './push-window.ts'
 import type { Round } from './shared-delay.ts'
@@ -22,7 +29,7 @@ export type Receiver = {
 }
 
 export type DeliveryContext = {
-  store: Pick<Store, 'claim' | 'read' | 'peek' | 'ack' | 'release' | 'countKeys'>
+  store: Pick<Store, 'inboxes' | 'keys'>
   listeners: Listeners
   releases: { release(claim: Claim): Promise<void> }
   /** Acknowledgements of all connections, a few ms of them together. */
@@ -81,7 +88,11 @@ export class Delivery implements Listener {
     const { store, listeners } = this.#context
     listeners.add(this.#username, this)
     try {
-      const claimed = await store.claim(this.#username, { kind: 'socket', connection: this.connection, instance })
+      const claimed = await store.inboxes.claim(this.#username, {
+        kind: 'socket',
+        connection: this.connection,
+        instance,
+      })
       if (claimed === 'conflict') throw new ProtocolError('conflict', 'the inbox is claimed by another')
       this.#claim = claimed.claim
       return { epoch: claimed.claim.epoch, queued: claimed.queued }
@@ -241,7 +252,7 @@ export class Delivery implements Listener {
       maxItems: Math.max(1, Math.min(maxItems, limits.maxBatchItems)),
       maxBytes: Math.min(maxBytes, maxReadBytes),
     }
-    return this.#context.store.read(claim, this.#window.lastPushed, limit)
+    return this.#context.store.inboxes.read(claim, this.#window.lastPushed, limit)
   }
 
   /** The hints that came during a read; `false` when one does not fit behind it. */
@@ -263,7 +274,7 @@ export class Delivery implements Listener {
     const seq = this.#window.lastAcked
     if (!this.#claim || seq <= this.#storedAck) return
     try {
-      const outcome = await this.#context.store.ack(this.#claim, seq)
+      const outcome = await this.#context.store.inboxes.ack(this.#claim, seq)
       if (outcome === 'acked') this.#storedAck = Math.max(this.#storedAck, seq)
       if (outcome === 'stale') this.#stale()
     } catch (error) {
@@ -281,7 +292,7 @@ export class Delivery implements Listener {
   async #peek(): Promise<void> {
     if (!this.#pushing || this.#reading || !this.#claim) return
     try {
-      const outcome = await this.#context.store.peek(this.#claim, this.#window.lastPushed)
+      const outcome = await this.#context.store.inboxes.peek(this.#claim, this.#window.lastPushed)
       if (outcome === 'stale') this.#stale()
       else if (outcome === 'some') this.#catchUpFor('timer')
     } catch (error) {
@@ -310,7 +321,7 @@ export class Delivery implements Listener {
 
   async #askForKeys(): Promise<void> {
     try {
-      this.#keysLow(await this.#context.store.countKeys(this.#username))
+      this.#keysLow(await this.#context.store.keys.count(this.#username))
     } catch (error) {
       this.#failed(error)
     }

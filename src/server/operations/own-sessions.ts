@@ -2,7 +2,7 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { RelayNode } from '../base/node-context.ts'
 import type { TokenHash } from '../store/ids.ts'
-import type { StoredSession } from '../store/store.ts'
+import type { Login } from '../store/store.ts'
 
 /** A login as its user sees it. `session` names it and is no secret: a part of the hash that nodes keep of the token. */
 export type ListedSession = { session: string; createdAt: number; expiresAt: number; current: boolean }
@@ -38,6 +38,6 @@ export async function endSessions(node: RelayNode, username: Username, but?: Tok
   return ended.length
 }
 
-async function revoke({ store }: RelayNode, sessions: readonly StoredSession[]): Promise<void> {
+async function revoke({ store }: RelayNode, sessions: readonly Login[]): Promise<void> {
   await Promise.all(sessions.map(({ tokenHash }) => store.logins.revoke(tokenHash)))
 }

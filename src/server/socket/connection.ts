@@ -242,7 +242,10 @@ export class Connection implements OpenConnection {
   /** What the answer to a login needs besides. @throws {ProtocolError} when the session has ended before it was bound. */
   async #entry({ username, tokenHash }: AuthSession, isNew: boolean): Promise<{ reserved: number }> {
     const { store } = this.node
-    const [reserved, session] = await Promise.all([store.inboxes.reserve(username, 0), !isNew || store.logins.find(tokenHash)])
+    const [reserved, session] = await Promise.all([
+      store.inboxes.reserve(username, 0),
+      !isNew || store.logins.find(tokenHash),
+    ])
     if (!session) throw new ProtocolError('unauthorized', 'the session has ended')
     return { reserved }
   }

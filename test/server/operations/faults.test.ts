@@ -13,11 +13,15 @@ t.test('a fault of ours is internal: logged with the id, and the connection goes
   const lines: string[] = []
   const log = openLogger('error', { write: line => lines.push(line) })
   const store = withFaults(openTestStore(), {
-    listUsers: () => {
-      throw new TypeError('thrown at once')
+    users: {
+      list: () => {
+        throw new TypeError('thrown at once')
+      },
     },
-    fetchKeys: async () => {
-      throw new TypeError('rejected')
+    keys: {
+      fetch: async () => {
+        throw new TypeError('rejected')
+      },
     },
   })
   const { wsUrl, url } = await startTestNode(t, {}, { log, store })
@@ -48,8 +52,12 @@ t.test('a store out of reach is unavailable, and a send may be repeated', async 
   let isDown = false
   const inner = openTestStore()
   const store = withFaults(inner, {
-    append: items => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.inboxes.append(items)),
-    listUsers: query => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.users.list(query)),
+    inboxes: {
+      append: items => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.inboxes.append(items)),
+    },
+    users: {
+      list: query => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.users.list(query)),
+    },
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const alice = await RawClient.listening(t, wsUrl)
@@ -177,10 +185,12 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
   const inner = openTestStore()
   const [asked, go] = [defer<void>(), defer<void>()]
   const store = withFaults(inner, {
-    append: async items => {
-      asked.resolve()
-      await go.promise
-      return inner.inboxes.append(items)
+    inboxes: {
+      append: async items => {
+        asked.resolve()
+        await go.promise
+        return inner.inboxes.append(items)
+      },
     },
   })
   const { wsUrl, url, close } = await startTestNode(t, {}, { store })
@@ -198,7 +208,7 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
 
 t.test('a client that sends on to ever more users of a store out of reach is closed with 4503', async t => {
   const inner = openTestStore()
-  const store = withFaults(inner, { append: () => Promise.reject(new StoreUnavailableError('gone')) })
+  const store = withFaults(inner, { inboxes: { append: () => Promise.reject(new StoreUnavailableError('gone')) } })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.loggedIn(t, wsUrl)
   let sent = 0

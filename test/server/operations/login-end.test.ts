@@ -45,12 +45,14 @@ t.test('a user that is deleted while it logs in is not logged in', async t => {
   const [created, go] = [defer<void>(), defer<void>()]
   let hold = false
   const store = withFaults(inner, {
-    createSession: async (...session) => {
-      const answer = await inner.logins.create(...session)
-      if (!hold) return answer
-      created.resolve()
-      await go.promise
-      return answer
+    logins: {
+      create: async (...login) => {
+        const answer = await inner.logins.create(...login)
+        if (!hold) return answer
+        created.resolve()
+        await go.promise
+        return answer
+      },
     },
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
@@ -70,7 +72,9 @@ t.test('a logout that could not be done changes nothing', async t => {
   const inner = openTestStore()
   let isDown = true
   const store = withFaults(inner, {
-    revokeSession: token => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.logins.revoke(token)),
+    logins: {
+      revoke: token => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.logins.revoke(token)),
+    },
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.listening(t, wsUrl)

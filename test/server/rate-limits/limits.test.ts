@@ -153,7 +153,9 @@ t.test('registrations are counted by address, over sockets and HTTP', async t =>
 })
 
 t.test('while the store is away nobody registers', async t => {
-  const store = withFaults(openTestStore(), { leaseTokens: () => Promise.reject(new StoreUnavailableError('gone')) })
+  const store = withFaults(openTestStore(), {
+    buckets: { lease: () => Promise.reject(new StoreUnavailableError('gone')) },
+  })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.connect(t, wsUrl)
   t.match(await client.register(newUser()), { type: 'error', code: 'unavailable' })

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { limits } from '../../../../src/protocol/limits.ts'
 import type { Username } from '../../../../src/protocol/names.ts'
 import { LeasedBucket, toLeaseRule } from '../../../../src/server/rate-limits/leased-bucket.ts'
-import type { Bucket, Store } from '../../../../src/server/store/store.ts'
+import type { Bucket, Buckets } from '../../../../src/server/store/store.ts'
 import { alice, bob, carol, type OpenWorld } from './world.ts'
 
 const frames = (user: Username): Bucket => ({ kind: 'frames', user })
@@ -30,7 +30,11 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
       { kind: 'registrations', address: '2001:db8:0:0::/64' },
     ]
     for (const bucket of buckets) {
-      t.match(await a.buckets.lease(bucket, slow, { wanted: 100, needed: 100 }), { granted: 100 }, JSON.stringify(bucket))
+      t.match(
+        await a.buckets.lease(bucket, slow, { wanted: 100, needed: 100 }),
+        { granted: 100 },
+        JSON.stringify(bucket),
+      )
     }
   })
 
@@ -58,7 +62,7 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
     async t => {
       const { a, b } = await openWorld(t)
       const rate = { perSecond: 0.001, burst: 1_000 }
-      const passed = await Promise.all([a, b].map(store => spendAll(store, rate)))
+      const passed = await Promise.all([a, b].map(store => spendAll(store.buckets, rate)))
       const total = passed.reduce((sum, count) => sum + count, 0)
       const slack = 2 * rate.burst * (limits.uncountedShare + limits.leaseShare)
       t.ok(total >= rate.burst, `${total} passed of a burst of ${rate.burst}`)
@@ -69,8 +73,8 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
   t.test('what much asks for costs a call for a block of it', async t => {
     const { a } = await openWorld(t)
     let calls = 0
-    const counted: Pick<Store, 'leaseTokens'> = {
-      leaseTokens: (bucket, rate, request) => {
+    const counted: Buckets = {
+      lease: (bucket, rate, request) => {
         calls += 1
         return a.buckets.lease(bucket, rate, request)
       },
@@ -82,10 +86,10 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
 }
 
 /** Takes one by one until there is nothing, and answers how many. */
-async function spendAll(store: Pick<Store, 'leaseTokens'>, rate: { perSecond: number; burst: number }) {
+async function spendAll(buckets: Buckets, rate: { perSecond: number; burst: number }) {
   const rule = toLeaseRule({ counting: 'blocks', away: 'open' }, rate)
   const clock = { elapsed: () => performance.now() }
-  const bucket = new LeasedBucket(rule, clock, (each, request) => store.leaseTokens(frames(alice), each, request))
+  const bucket = new LeasedBucket(rule, clock, (each, request) => buckets.lease(frames(alice), each, request))
   let passed = 0
   while ((await bucket.take(1)) === 0) passed += 1
   return passed

@@ -58,7 +58,10 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t, { inboxMaxBytes: 10_000 })
     await register(a, alice)
     const half = 'x'.repeat(500)
-    t.same(statuses(await a.inboxes.append([item('m1', { body: half }), item('m2', { body: half })])), ['stored', 'stored'])
+    t.same(statuses(await a.inboxes.append([item('m1', { body: half }), item('m2', { body: half })])), [
+      'stored',
+      'stored',
+    ])
     t.same(statuses(await a.inboxes.append([item('m3', { body: 'x' })])), ['inbox_full'])
     t.same(statuses(await a.inboxes.append([item('m3', { body: half, from: carol })])), ['stored'], 'others still may')
     const claim = await claimed(a, alice, socket('c1'))
@@ -129,7 +132,12 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t)
     await register(a, alice)
     await append(a, item('m1'))
-    const results = await a.inboxes.append([item('m1', { body: 'other' }), item('m2'), item('m1', { to: carol }), item('m3')])
+    const results = await a.inboxes.append([
+      item('m1', { body: 'other' }),
+      item('m2'),
+      item('m1', { to: carol }),
+      item('m3'),
+    ])
     t.same(statuses(results), ['id_reused', 'stored', 'unknown_user', 'stored'])
     t.equal((await readAll(a, await claimed(a, alice, socket('c1'))))[0]?.from, bob)
   })

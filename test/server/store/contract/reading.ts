@@ -34,7 +34,12 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     const ofBob = await claimed(a, bob, socket('c2'))
     t.same(await Promise.all([a.inboxes.peek(ofAlice, 0), a.inboxes.peek(ofBob, 0)]), ['none', 'none'])
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
-    const looks = [a.inboxes.peek(ofAlice, 0), a.inboxes.peek(ofBob, 0), a.inboxes.peek(ofAlice, one), a.inboxes.peek(ofAlice, two)]
+    const looks = [
+      a.inboxes.peek(ofAlice, 0),
+      a.inboxes.peek(ofBob, 0),
+      a.inboxes.peek(ofAlice, one),
+      a.inboxes.peek(ofAlice, two),
+    ]
     t.same(await Promise.all(looks), ['some', 'none', 'some', 'none'])
     await a.inboxes.ack(ofAlice, two)
     t.equal(await a.inboxes.peek(ofAlice, 0), 'none')
@@ -46,7 +51,8 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     const body = 'x'.repeat(100)
     await append(a, ...['m1', 'm2', 'm3', 'm4'].map(id => item(id, { body })))
     const claim = await claimed(a, alice, socket('c1'))
-    const read = async (maxItems: number, maxBytes: number) => idsOf(await a.inboxes.read(claim, 0, { maxItems, maxBytes }))
+    const read = async (maxItems: number, maxBytes: number) =>
+      idsOf(await a.inboxes.read(claim, 0, { maxItems, maxBytes }))
     t.same(await read(2, 1_000), ['m1', 'm2'])
     t.same(await read(9, 300), ['m1', 'm2', 'm3'])
     t.same(await read(9, 299), ['m1', 'm2'])
@@ -142,12 +148,15 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     const old = await claimed(a, bob, socket('c2'))
     const [claim, newer] = [await claimed(a, alice, socket('c1')), await claimed(b, bob, socket('c3'))]
     const last = await claimed(a, carol, socket('c4'))
-    t.same(await Promise.all([a.inboxes.ack(claim, one), a.inboxes.ack(old, other), a.inboxes.ack(last, third), a.inboxes.ack(claim, one)]), [
-      'acked',
-      'stale',
-      'acked',
-      'acked',
-    ])
+    t.same(
+      await Promise.all([
+        a.inboxes.ack(claim, one),
+        a.inboxes.ack(old, other),
+        a.inboxes.ack(last, third),
+        a.inboxes.ack(claim, one),
+      ]),
+      ['acked', 'stale', 'acked', 'acked'],
+    )
     t.same(idsOf(await readAll(a, claim)), ['m2'])
     t.same(idsOf(await readAll(b, newer)), ['m1'])
     t.equal(await a.inboxes.countQueued(carol), 0)

@@ -96,7 +96,9 @@ export class Player {
       case 'read':
         return this.#read(operation)
       case 'ack':
-        return this.#withClaim(operation, (at, claim) => at.inboxes.ack(claim, this.#number(claim.username, operation.seq)))
+        return this.#withClaim(operation, (at, claim) =>
+          at.inboxes.ack(claim, this.#number(claim.username, operation.seq)),
+        )
       case 'release':
         return this.#withClaim(operation, (at, claim) => at.inboxes.release(claim))
       case 'reserve':

@@ -15,7 +15,8 @@ t.test('the index of a capability is repaired by reading', async t => {
   await register(a, alice, bob)
   await a.cards.publish(alice, card)
   const index = () => redis.zrange(capabilityKey('code'), '0', '-1')
-  const listed = async () => (await b.users.list({ capability: 'code', limit: 9 })).users.map(({ username }) => username)
+  const listed = async () =>
+    (await b.users.list({ capability: 'code', limit: 9 })).users.map(({ username }) => username)
   t.same(await index(), [alice])
 
   // A node ended between the card and its index, one way and the other.

@@ -49,7 +49,10 @@ async function openStore(t: Test, port: number, acquire: Acquire): Promise<Store
 
 /** Keeps the leases of these, every second, until the test ends. */
 function keepAlive(t: Test, ...stores: Store[]): void {
-  const timer = setInterval(() => void Promise.all(stores.map(store => store.nodes.renewLease())).catch(() => {}), 1_000)
+  const timer = setInterval(
+    () => void Promise.all(stores.map(store => store.nodes.renewLease())).catch(() => {}),
+    1_000,
+  )
   t.teardown(() => clearInterval(timer))
 }
 

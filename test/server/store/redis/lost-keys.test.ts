@@ -3,10 +3,10 @@ import t from 'tap'
 import {
   inboxKey,
   keysKey,
+  loginsKey,
   metaKey,
   oneTimeKeysKey,
   seenKeys,
-  sessionsKey,
   shareKey,
   userKey,
 } from '../../../../src/server/store/redis/connection/keys.ts'
@@ -23,7 +23,7 @@ const keys: Record<string, string> = {
   user: userKey(alice),
   keys: keysKey(alice),
   otk: oneTimeKeysKey(alice),
-  sessions: sessionsKey(alice),
+  sessions: loginsKey(alice),
 }
 
 for (const [name, key] of Object.entries(keys)) {

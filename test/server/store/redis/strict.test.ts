@@ -44,7 +44,11 @@ t.test('a strict node accepts nothing while its replica is away, and each messag
   await replica.kill('SIGSTOP')
   await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError)
   await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError, 'nor as a repetition')
-  await t.rejects(b.inboxes.append([item('second')]), StoreUnavailableError, 'nor by another node, which writes nothing')
+  await t.rejects(
+    b.inboxes.append([item('second')]),
+    StoreUnavailableError,
+    'nor by another node, which writes nothing',
+  )
 
   await replica.kill('SIGCONT')
   t.match(await b.inboxes.append([item('second')]), [{ status: 'stored', repeated: true }])
