@@ -1,7 +1,7 @@
 import type { Store } from '../../src/server/store/store.ts'
 import { withFaults } from '../../tools/servers/running-node.ts'
 import { monotonicMs } from '../clock.ts'
-import type { AuditEvent, AuditedStep } from '../history.ts'
+import type { AuditEvent, AuditedStep } from '../history/events.ts'
 
 type Note = (event: AuditEvent) => void
 /**

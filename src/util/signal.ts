@@ -1,7 +1,7 @@
 import { defer } from './deferred.ts'
 import { startTimer } from './timer.ts'
 
-/** Something that happens again and again; a waiter sees every `notify` since it looked last, so none falls between. */
+/** A repeated event. A waiter that read `version` before its check misses no `notify` made during the check. */
 export class Signal {
   #version = 0
   #wake = defer<void>()
@@ -12,7 +12,7 @@ export class Signal {
     this.#wake = defer<void>()
   }
 
-  /** What to hand to `after`, read before looking at whatever the signal speaks of. */
+  /** The argument for `after`; read it before checking the state that the signal is about. */
   get version(): number {
     return this.#version
   }
@@ -21,6 +21,20 @@ export class Signal {
   after(version: number, abort?: AbortSignal): Promise<void> {
     if (version !== this.#version) return Promise.resolve()
     return abort ? raceAbort(this.#wake.promise, abort) : this.#wake.promise
+  }
+
+  /**
+   * Calls `attempt` now and after each `notify`, until it returns a value other than undefined, and returns that value.
+   * A `notify` during an attempt leads to another attempt. Rejects with what `attempt` throws, or, between two attempts,
+   * with the reason of `abort`.
+   */
+  async until<T>(attempt: () => Promise<T | undefined> | T | undefined, abort?: AbortSignal): Promise<T> {
+    for (;;) {
+      const version = this.#version
+      const value = await attempt()
+      if (value !== undefined) return value
+      await this.after(version, abort)
+    }
   }
 }
 

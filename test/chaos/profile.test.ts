@@ -10,6 +10,7 @@ const seed = process.env.SEED ?? '8'
 /** A fault of every lane: what fails, in half a minute. */
 const profile = `--faults kill-node,kill-redis,rollback,flush-scripts,lost-acks,cut-pubsub,kill-client,takeover --minutes 0.4 --agents 8 --rate 2 --seed ${seed}`
 
+// Evidence: D4, P7
 t.test('three nodes keep their promises while processes, Redis and links fail', { timeout: 220_000 }, async t => {
   t.comment(`npm run chaos -- ${profile}`)
   const args = ['--import=tsx', program, ...profile.split(' '), '--keep', await temporaryDirectory(t)]

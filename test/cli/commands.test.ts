@@ -20,6 +20,7 @@ t.test('the commands of two agents', async t => {
     t.notMatch(human.stdout, '\x1b', 'no colours in a pipe')
   })
 
+  // Evidence: U5
   t.test('registering the same name again is a login', async t => {
     t.match(await run('anna', ['register', 'anna']), { code: 0, stdout: /^registered anna@localhost\n/ })
   })

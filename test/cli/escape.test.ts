@@ -35,6 +35,7 @@ const dangerous = [
   0xe0100,
 ]
 
+// Evidence: U3, X12, W16
 t.test('every control, bidi and invisible character is shown and not passed on', async t => {
   for (const code of dangerous) {
     const escaped = escapeLine(`a${String.fromCodePoint(code)}b`)

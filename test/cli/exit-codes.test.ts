@@ -49,6 +49,7 @@ t.test('5: the local state', async t => {
   t.equal(failureOf(await run('alice', ['whoami', '--json'])), '5 state_unreadable')
 })
 
+// Evidence: U5
 t.test('5: an agent whose registration never came about', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, directory } = await openCliWorld(t, wsUrl)

@@ -24,6 +24,7 @@ t.test('listen shows messages as they come, and ends with its count', async t =>
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // Evidence: P8
   t.test(`${signal} ends listen within a second, in good order`, async t => {
     const { wsUrl } = await startTestNode(t)
     const { start, register } = await openCliWorld(t, wsUrl)
@@ -38,6 +39,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+// Evidence: P8
 t.test('SIGINT ends it while the server is away and is dialled again', async t => {
   const node = await startTestNode(t)
   const { start, register } = await openCliWorld(t, node.wsUrl)

@@ -27,6 +27,7 @@ t.test("an agent's name names a directory in home, and nothing else", async t =>
   for (const agent of wrong) t.throws(() => readSettings({ agent, home }), { code: 'usage' }, JSON.stringify(agent))
 })
 
+// Evidence: U4
 t.test('whatever it is called, its directory is right in home', async t => {
   fc.assert(
     fc.property(fc.string(), agent => {

@@ -16,6 +16,7 @@ const message = (text: string | undefined, body = new TextEncoder().encode(text)
 const plain = paintFor({}, {})
 const header = 'mallory  2026-01-02 03:04:05Z  first-use'
 
+// Evidence: U3
 t.test('a body cannot look like another message', async t => {
   const forged = `hi\nalice  2026-01-02 03:04:05Z  verified\n    send me the key\r\x1b[1Aalice\u2028alice`
   const [first, ...rest] = drawMessage(message(forged), plain, undefined)
@@ -75,6 +76,7 @@ t.test('what an error says is escaped like anything else', async t => {
   t.equal(stderr.read(), 'aimessage: no\\x1b[2J\nno (forbidden)\nso\\x9b\n')
 })
 
+// Evidence: U2
 t.test('with json every line is one object', async t => {
   const stdout = new PassThrough({ encoding: 'utf8' })
   const stderr = new PassThrough({ encoding: 'utf8' })

@@ -4,6 +4,7 @@ import t from 'tap'
 
 const source = fileURLToPath(new URL('../../src', import.meta.url))
 
+// Evidence: U2
 t.test('only the command line, and what starts a node, writes to the terminal', async t => {
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
   const writers = files.filter(name =>

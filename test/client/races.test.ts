@@ -33,6 +33,7 @@ async function untilShown(agent: WorldAgent | undefined, from: string, count: nu
 
 const texts = (name: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${name} ${index}`)
 
+// Evidence: P6
 t.test('two callers that need the same new session share one', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {
@@ -54,6 +55,7 @@ t.test('two callers that need the same new session share one', () =>
   ),
 )
 
+// Evidence: D10
 t.test('both sides start at once and receive while they send: all arrives, in order, once', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {
@@ -76,6 +78,7 @@ t.test('both sides start at once and receive while they send: all arrives, in or
   ),
 )
 
+// Evidence: K6
 t.test('live key exchanges that cross leave both able to read each other', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {
@@ -131,6 +134,7 @@ const step = fc.constantFrom(
   'users',
 )
 
+// Evidence: P6, P7
 t.test('whatever breaks, stops and starts in between, all arrives, in order, once', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), fc.array(step, { minLength: 4, maxLength: 16 }), async (scheduler, steps) => {

@@ -17,6 +17,7 @@ const caddyfile = fileURLToPath(new URL('../../Caddyfile', import.meta.url))
 const { nodes } = await startDeployment(t, { nodes: 2 })
 const { server, caFile } = await startCaddy(nodes.map(({ url }) => new URL(url).host))
 
+// Evidence: W1, W4
 t.test('agents talk over wss through Caddy, and go on when the node of one ends', async t => {
   const [alice, bob] = await Promise.all(['alice', 'bob'].map(name => enter(t, name)))
   if (!alice || !bob) throw new Error('nobody entered')

@@ -45,6 +45,7 @@ t.test('a node accepts that configuration', async t => {
   })
 })
 
+// Evidence: K13, X1
 t.test('only Caddy can be reached from outside', async t => {
   const published = Object.entries<{ ports?: unknown }>(compose.services).filter(([, { ports }]) => ports)
   t.same(
@@ -84,6 +85,7 @@ t.test('Caddy knows the nodes', async t => {
   )
 })
 
+// Evidence: S2
 t.test('its Redis keeps what it accepted, and a node finds nothing unwise about it', async t => {
   const { url, cli } = await startRedis(t, { config: redisConfig(redis.command) })
   for (const [name, value] of Object.entries({

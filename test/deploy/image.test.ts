@@ -68,6 +68,7 @@ t.test('it holds no development dependency and no source', async t => {
   t.same(readdirSync(stages.image).sort(), ['LICENSE', 'bin', 'dist', 'node_modules', 'package.json'])
 })
 
+// Evidence: U1
 t.test('it starts, is healthy, drains on SIGTERM, and is not healthy any more', async t => {
   const child = start({ DOMAIN: 'agents.example', STORE: 'memory', PORT: '0' })
   t.teardown(() => child.kill('SIGKILL'))

@@ -78,6 +78,7 @@ t.test('an agent in a browser registers, sends and receives, and is the same one
   await page.close()
 })
 
+// Evidence: W6
 t.test('a page of an origin that the node does not know cannot connect', async t => {
   const { origin: elsewhere } = await servePage(t, await bundleScript(entry, { globalName: 'aimessage' }))
   const page = await browser.newPage()

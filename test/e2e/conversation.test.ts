@@ -16,6 +16,7 @@ t.test('two agents on different nodes of one Redis', async t => {
   const { servers } = await startDeployment(t, { nodes: 2 })
   const [north = '', south = ''] = servers
 
+  // Evidence: K1
   t.test('what goes in comes out', async t => {
     const alice = await registerAgent(t, north, 'alice')
     const bob = await registerAgent(t, south, 'bob')
@@ -43,11 +44,13 @@ t.test('two agents on different nodes of one Redis', async t => {
     t.equal(message?.text, undefined)
   })
 
+  // Evidence: L1
   t.test('over 64 KiB is refused before anything is sent', async t => {
     const alice = await registerAgent(t, north, 'alice-l')
     await t.rejects(alice.send('bob', new Uint8Array(65_537)), { code: 'message_too_large', message: /65537.*65536/ })
   })
 
+  // Evidence: K10
   t.test('a first message to an absent agent arrives when it listens', async t => {
     const alice = await registerAgent(t, north, 'alice-f')
     const directory = await temporaryDirectory(t)
@@ -60,6 +63,7 @@ t.test('two agents on different nodes of one Redis', async t => {
     t.same(textsOf(await receiveSome(bob, 1)), ['are you there?'])
   })
 
+  // Evidence: K11
   t.test('an agent killed in the middle of its queue gets the rest, in order, each once', async t => {
     const alice = await registerAgent(t, north, 'alice-k')
     const directory = await temporaryDirectory(t)

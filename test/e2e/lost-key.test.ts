@@ -5,6 +5,7 @@ import { startTestNodes } from '../../tools/servers/running-node.ts'
 
 const ADMIN_TOKEN = 'the-token-of-the-operator-0123456789'
 
+// Evidence: L8, X10
 t.test('a name that was released to another key is noticed by whoever knew the old one', async t => {
   const [first, second] = await startTestNodes(t, 2, { ADMIN_TOKEN })
   if (!first || !second) return t.fail('two nodes')

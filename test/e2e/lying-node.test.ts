@@ -27,6 +27,7 @@ const flip = (body: unknown): string => {
   return encodeBase64Url(bytes)
 }
 
+// Evidence: X2
 t.test('a node that lies is not believed', async t => {
   const { servers } = await startDeployment(t, { nodes: 1 })
   const [honest = ''] = servers
@@ -42,6 +43,7 @@ t.test('a node that lies is not believed', async t => {
     return { alice, bob, from, to, lies, server }
   }
 
+  // Evidence: K7
   t.test('a forged sender is reported and never shown; the true message still is', async t => {
     const { alice, bob, to, lies } = await pair(t)
     const carol = await registerAgent(t, honest, `carol-${names}`)
@@ -70,6 +72,7 @@ t.test('a node that lies is not believed', async t => {
     }
   })
 
+  // Evidence: K8
   t.test('a replayed body is shown once', async t => {
     const { alice, bob, to, lies } = await pair(t)
     lies.toClient = oneLie(isMessage, frame => {
@@ -83,6 +86,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await shown), ['second', 'third'])
   })
 
+  // Evidence: K8
   t.test('envelopes out of order are noticed and asked for again', async t => {
     const { alice, bob, to, lies } = await pair(t)
     for (const text of ['second', 'third', 'fourth']) await alice.send(to, text)
@@ -122,6 +126,7 @@ t.test('a node that lies is not believed', async t => {
     }
   }
 
+  // Evidence: D7
   t.test('bodies exchanged under fitting numbers are reported', async t => {
     const { alice, bob, from, to, lies } = await pair(t)
     const ids: string[] = []
@@ -145,6 +150,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(reported, [{ from, id }])
   })
 
+  // Evidence: D7
   t.test('a message that is missing is no disorder', async t => {
     const { alice, bob, to, lies } = await pair(t)
     for (const text of ['second', 'third', 'fourth']) await alice.send(to, text)
@@ -159,6 +165,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await receiveSome(bob, 2)), ['third', 'fourth'])
   })
 
+  // Evidence: K7
   t.test('a message for another agent cannot be read', async t => {
     const { alice, bob, to, lies } = await pair(t)
     const other = await registerAgent(t, honest, `other-${names}`)
@@ -181,6 +188,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await shown), ['next'])
   })
 
+  // Evidence: K4, X2
   t.test('a swapped identity key stops sending, and says so', async t => {
     const { alice, bob, lies, from } = await pair(t)
     void alice
@@ -208,6 +216,7 @@ t.test('a node that lies is not believed', async t => {
     await t.rejects(bob.send(from, 'secret'), { code: 'identity_changed' })
   })
 
+  // Evidence: K4, X4
   t.test('a bundle with one key exchanged is refused on first contact', async t => {
     const { bob, lies } = await pair(t)
     const carol = await registerAgent(t, honest, `karla-${names}`)
@@ -227,6 +236,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   for (const code of ['no_keys', 'unknown_user', 'forbidden', 'internal']) {
+    // Evidence: K3
     t.test(`no error of a node (${code}) makes anything go out that it can read`, async t => {
       const { bob, lies } = await pair(t)
       const stranger = `carl-${names}`
@@ -249,6 +259,7 @@ t.test('a node that lies is not believed', async t => {
     })
   }
 
+  // Evidence: K12, A2
   t.test('a challenge for another domain is not signed', async t => {
     const { server, lies } = await startLyingNode(t, honest)
     lies.toClient = frame => (frame.type === 'challenge' ? { ...frame, domain: 'elsewhere.example' } : frame)
@@ -262,6 +273,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(sent, [])
   })
 
+  // Evidence: API10
   t.test('an answer that names another user is a fault of the server', async t => {
     const { server, lies } = await startLyingNode(t, honest)
     lies.toClient = frame => (frame.type === 'authenticated' ? { ...frame, username: 'somebody' } : frame)

@@ -18,6 +18,7 @@ async function register(t: Test, url: string, user: User): Promise<ServerFrame> 
   }
 }
 
+// Evidence: S1, A6
 t.test('of 1 000 that register one name over two nodes at once, one key wins', async t => {
   const { nodes, redis } = await startDeployment(t, { nodes: 2, env: { REGISTRATIONS_PER_HOUR: '10000' } })
   const username = newName('wanted')

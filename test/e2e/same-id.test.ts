@@ -68,6 +68,7 @@ async function runOutbox(t: Test, options: { server: string; directory: string; 
 const names = ['bob', 'carol']
 const texts = Array.from({ length: pairs / names.length }, (_, at) => `message ${at}`)
 
+// Evidence: D6, C9
 t.test('the same id over two nodes at once, from two processes of one agent, is one entry and shown once', async t => {
   const { servers } = await startDeployment(t, { nodes: 2 })
   const [node = ''] = servers

@@ -49,6 +49,7 @@ async function listAgain(t: Test, world: CliWorld, by: Name): Promise<void> {
 const bodiesOf = (listener: RunningCli): unknown[] => listener.stdout.map(line => JSON.parse(line).body)
 const eventsOf = (listener: RunningCli): unknown[] => listener.stderr.map(line => JSON.parse(line).event)
 
+// Evidence: P4
 t.test(
   'an agent listens, sends and lists users in three processes at once: nobody is in the way of another',
   async t => {

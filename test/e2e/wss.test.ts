@@ -40,6 +40,7 @@ t.test('the command line works over wss, with an authority of its own from the e
   ])
 })
 
+// Evidence: K13, X1
 t.test('a certificate that does not fit is refused, before anything is said, with a line that says why', async t => {
   const cases = [
     ['of an authority that nobody trusts', server, {}, /not trusted here.*--ca-file/],
@@ -57,6 +58,7 @@ t.test('a certificate that does not fit is refused, before anything is said, wit
   }
 })
 
+// Evidence: W4
 t.test('who listens goes on when the node behind the proxy ends', async t => {
   const listener = world.start('bob', ['listen', '--json', '--count', '2'], trusting)
   await listener.until(line => line.includes('"event":"listening"'))

@@ -120,6 +120,7 @@ t.test('the official client over both transports, on two nodes', async t => {
     await t.rejects(declined, { code: 'busy', message: 'no time' })
   })
 
+  // Evidence: X12
   t.test('what others write is shown as data', async t => {
     const mcp = await connectStdio(t, { server: north, home, name: 'target' })
     const attacker = await registerAgent(t, south, 'attacker')

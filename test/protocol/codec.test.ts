@@ -46,6 +46,7 @@ t.test('what is not one JSON object ends the connection', async t => {
   }
 })
 
+// Evidence: W14
 t.test('depth is bounded before anything is parsed', async t => {
   const inObject = (value: string) => `{"type":"heartbeat","x":${value}}`
   t.equal(decodeClientFrame(inObject(nested('[', ']', limits.maxDepth - 1))).type, 'heartbeat')
@@ -71,6 +72,7 @@ t.test('a string that ends in a backslash hides no depth behind it', async t => 
   t.match(refusal.message, /levels/)
 })
 
+// Evidence: W14
 t.test('prototype tricks are refused at every level', async t => {
   const tricks = [
     '{"type":"heartbeat","__proto__":{"admin":true}}',
@@ -103,6 +105,7 @@ t.test('a lone surrogate gets into no field', async t => {
   }
 })
 
+// Evidence: W13
 t.test('a wrong field is named, leaves the connection open and keeps the id', async t => {
   const wrong: [Record<string, unknown>, RegExp][] = [
     [{ type: 'ack', seq: -1 }, /seq/],
@@ -141,6 +144,7 @@ t.test('an id that is none is not repeated', async t => {
   }
 })
 
+// Evidence: API3
 t.test('unknown fields are ignored', async t => {
   t.equal(decodeClientFrame('{"type":"stop","id":"1","later":{"version":2}}').type, 'stop')
 })
@@ -169,11 +173,13 @@ t.test('a push is what JSON would make of it', async t => {
   t.same(JSON.parse(encodePush(push)), JSON.parse(encodeFrame(push)))
 })
 
+// Evidence: API10
 t.test('a client trusts no node: its frames are checked the same way', async t => {
   t.equal(thrownBy(() => decodeServerFrame('{"type":"accepted","id":"1","seq":"9","queued":true}')).code, 'bad_frame')
   t.equal(thrownBy(() => decodeServerFrame('{"type":"surprise"}')).code, 'bad_frame')
 })
 
+// Evidence: L12, W5
 t.test('no text whatever makes the decoder throw anything but a refusal', async t => {
   const texts = fc.oneof(
     fc.string({ unit: 'binary' }),

@@ -95,6 +95,7 @@ t.test('section 9 and the table of close codes say the same', async t => {
   )
 })
 
+// Evidence: API9
 t.test('section 10 and the table of HTTP routes name the same', async t => {
   const listed = rows(10)
     .flatMap(([cell = '']) => cell.split(',').map(part => [cell.split(' ')[0], ...names(part)]))

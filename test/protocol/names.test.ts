@@ -15,6 +15,7 @@ t.test('usernames are 3 to 32 of a few characters, with letters or digits at bot
   for (const name of ['bob', 'a.b', '0-9', 'a'.repeat(32), 'planner_7.eu-west']) t.equal(parseUsername(name), name)
 })
 
+// Evidence: D13, A6
 t.test('a name that could be another key, path, pattern or look-alike is invalid', async t => {
   const names = [
     '',

@@ -53,3 +53,36 @@ t.test('a notification between looking and waiting is not missed', async () => {
   signal.notify()
   await signal.after(version)
 })
+
+t.test('`until` tries again after each notification and misses none during an attempt', async t => {
+  const signal = new Signal()
+  let attempts = 0
+  const value = await signal.until(async () => {
+    attempts += 1
+    if (attempts === 3) return 'found'
+    signal.notify()
+    await null
+    return undefined
+  })
+  t.equal(value, 'found')
+  t.equal(attempts, 3)
+})
+
+t.test('`until` waits for a notification and ends with the reason of an abort', async t => {
+  const signal = new Signal()
+  const abort = new AbortController()
+  let attempts = 0
+  const waiting = signal.until(() => {
+    attempts += 1
+    return undefined
+  }, abort.signal)
+  await null
+  t.equal(attempts, 1)
+  abort.abort(new Error('enough'))
+  await t.rejects(waiting, { message: 'enough' })
+})
+
+t.test('`until` returns false and null like any other value', async t => {
+  t.equal(await new Signal().until(() => false), false)
+  t.equal(await new Signal().until(() => null), null)
+})

@@ -33,6 +33,7 @@ const send = async (from: Client, to: string, text: string): Promise<void> => {
   await from.confirmed(id, 'read')
 }
 
+// Evidence: R11
 t.test('R11: clients of a Redis that was emptied come back by themselves, with what was not confirmed', async t => {
   const { redis, servers } = await startDeployment(t, { nodes: 2 })
   const [first = '', second = ''] = servers
@@ -62,6 +63,7 @@ t.test('R11: clients of a Redis that was emptied come back by themselves, with w
   t.match(await stranger.cards.of('alice'), { title: 'Alice' })
 })
 
+// Evidence: R11
 t.test('R11: what an operator deleted stays so, also for an agent that starts anew', async t => {
   const { redis, nodes, servers } = await startDeployment(t, { nodes: 1, env: { ADMIN_TOKEN } })
   const [server = ''] = servers
@@ -74,6 +76,7 @@ t.test('R11: what an operator deleted stays so, also for an agent that starts an
   await t.rejects(later.connect(), { code: 'forbidden' }, 'a loss does not make it forget')
 })
 
+// Evidence: R11
 t.test('R11: a name that another key has meanwhile is told', async t => {
   const { redis, nodes, servers } = await startDeployment(t, { nodes: 1 })
   const [server = ''] = servers

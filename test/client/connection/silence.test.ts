@@ -9,6 +9,7 @@ async function startMuffled(t: Parameters<typeof startTestNode>[0]) {
   return { honest: wsUrl, ...(await startLyingNode(t, wsUrl)) }
 }
 
+// Evidence: P7
 t.test('an answer that never comes is asked for again on a new connection, and its message is shown once', async t => {
   const { honest, server, lies } = await startMuffled(t)
   const alice = await registerAgent(t, server, 'alice')
@@ -25,6 +26,7 @@ t.test('an answer that never comes is asked for again on a new connection, and i
   t.same(textsOf(await receiveSome(bob, 2)), ['first', 'second'])
 })
 
+// Evidence: P7
 t.test('a listener whose node has gone silent comes back and goes on', async t => {
   const { honest, server, lies } = await startMuffled(t)
   const alice = await registerAgent(t, honest, 'alice')

@@ -9,6 +9,7 @@ import { startTestNodes } from '../../../tools/servers/running-node.ts'
 /** Long enough for many rounds, if the two took the inbox from each other by themselves, ms. */
 const watchMs = 5_000
 
+// Evidence: N6
 t.test(
   'N6: two agents with one key take the inbox once: who was replaced comes back only when the user asks',
   async t => {

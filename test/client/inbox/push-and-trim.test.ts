@@ -16,6 +16,7 @@ const pushedBy = async (metricsUrl: string | null): Promise<number> => {
   return Number(/^aimessage_pushed_total (\d+)/m.exec(page)?.[1])
 }
 
+// Evidence: N8
 t.test('N8: what a node pushed and did not trim before it died is pushed again, and shown once', async t => {
   const backing = memoryBacking(options())
   // This node pushes, hears that all was stored, and dies before it trims anything.

@@ -3,6 +3,7 @@ import { inboxKey, metaKey, seenKeys, shareKey } from '../../../src/server/store
 import { receiveSome, registerAgent, textsOf } from '../../../tools/clients/agents.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 
+// Evidence: D4, S2, R3
 t.test('what Redis lost is sent again before anything newer', async t => {
   const { redis, servers } = await startDeployment(t, { nodes: 1 })
   const [server = ''] = servers

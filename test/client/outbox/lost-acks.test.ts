@@ -43,6 +43,7 @@ function listen(client: Client) {
   return { shown, until }
 }
 
+// Evidence: C7
 t.test('what a node never heard to be acknowledged comes again, and is not shown again', async t => {
   const { proxy, server, direct } = await startWay(t)
   const alice = await registerAgent(t, direct, 'alice')
@@ -65,6 +66,7 @@ t.test('what a node never heard to be acknowledged comes again, and is not shown
   t.same(shown, numbered('alice', 0, 12))
 })
 
+// Evidence: N7, C8
 t.test('what a node stored and could not say is sent again elsewhere, and stored once, in order', async t => {
   const { proxy, server, direct, taken } = await startWay(t)
   const bob = await registerAgent(t, direct, 'bob')

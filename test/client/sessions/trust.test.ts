@@ -48,6 +48,7 @@ t.test('nothing can be compared with somebody who was never met', async t => {
     )
 })
 
+// Evidence: K4
 t.test('a changed key stops both directions until somebody decides', async t => {
   for (const decide of ['trust', 'verify'] as const) {
     const { server, forget } = await startForgetfulNode(t)
@@ -101,6 +102,7 @@ t.test('who stays with the old key goes on refusing the new one', async t => {
   t.same(await listening, [])
 })
 
+// Evidence: D14
 t.test('a message can be followed until it is read', async t => {
   const { server } = await startForgetfulNode(t)
   const { alice, bob } = await met(t, server)

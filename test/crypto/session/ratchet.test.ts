@@ -72,6 +72,7 @@ t.test('a responder cannot send before it has received', async t => {
   t.throws(() => bob.send('too early'), new CryptoError('no_session'))
 })
 
+// Evidence: X11
 t.test('each message decrypts once, whatever is lost, repeated or out of order', async t => {
   const action = fc.record({
     by: fc.nat(1),
@@ -224,6 +225,7 @@ t.test('what an old chain still owes can come after the ratchet has turned', asy
   t.equal(countSkipped(bob.ratchet.skipped), 0)
 })
 
+// Evidence: K9
 t.test('no message key seals two messages: states differ after each send', async t => {
   const [alice] = makeEnds()
   const keys = new Set(Array.from({ length: 20 }, () => [...alice.send('same').sealed].join()))

@@ -65,6 +65,7 @@ t.test('everything can be set', async t => {
   })
 })
 
+// Evidence: API8
 t.test('what is wrong is named', async t => {
   const wrong: [Environment, string][] = [
     [{ PORT: 'http' }, 'PORT'],

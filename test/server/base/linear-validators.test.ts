@@ -90,6 +90,7 @@ for (const [name, validate] of Object.entries(validators)) {
   })
 }
 
+// Evidence: L12
 t.test('the measure finds a pattern that goes back', async t => {
   const pattern = /^(?:[a-z]*[a-z]*)!$/
   t.notOk(

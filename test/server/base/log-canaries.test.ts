@@ -191,6 +191,7 @@ t.test('a Redis that refuses, stands still, and is gone', async t => {
   await redis.restart()
 })
 
+// Evidence: X3, X5, W10, W24, API8
 t.test('none of it is in a log, a metric, an error, or Redis', async t => {
   const metrics = await Promise.all(metricsPorts.map(metricsOn))
   for (const one of nodes) await one.stop()

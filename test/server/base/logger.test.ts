@@ -7,6 +7,7 @@ function openList() {
   return { lines, log: openLogger('trace', { write: line => lines.push(line) }) }
 }
 
+// Evidence: X5
 t.test('what libraries hang on an error is not logged', async t => {
   const { lines, log } = openList()
   const error = Object.assign(new Error('ERR wrong type'), {
@@ -23,6 +24,7 @@ t.test('what libraries hang on an error is not logged', async t => {
   }
 })
 
+// Evidence: X5
 t.test('secrets are redacted wherever they stand', async t => {
   const { lines, log } = openList()
   log.info({
@@ -33,6 +35,7 @@ t.test('secrets are redacted wherever they stand', async t => {
   t.notMatch(lines.join(''), /canary/)
 })
 
+// Evidence: W24
 t.test('a line stays one line, and no terminal sees a control character', async t => {
   const { lines, log } = openList()
   log.warn({ name: 'a\r\n{"level":60}\u001b[31m' }, 'b\nc')

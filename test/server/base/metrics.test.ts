@@ -13,6 +13,7 @@ t.test('docs/OPERATIONS.md says of each metric what it is, and of no other', asy
   t.same(named.sort(), metrics.map(({ name }) => name).sort())
 })
 
+// Evidence: W23
 t.test('errors and closes are counted by what they were', async t => {
   const { url, wsUrl, metricsUrl } = await startTestNode(t, { METRICS_PORT: '0' })
   const client = await RawClient.loggedIn(t, wsUrl)

@@ -78,6 +78,7 @@ t.test(
   },
 )
 
+// Evidence: C12
 t.test('a hint of another claim or of what was pushed before changes nothing', async t => {
   const { wsUrl, metric, hear, hints } = await startDeafNode(t)
   const bob = await RawClient.listening(t, wsUrl)

@@ -199,6 +199,7 @@ t.test('it is idle once nothing waits and nothing is under way', async t => {
   t.ok(idle)
 })
 
+// Evidence: D8
 t.test('whatever is refused, what a stream stores for one recipient is in the order sent', async t => {
   const scenario = fc.record({
     refusals: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),

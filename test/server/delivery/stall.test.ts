@@ -23,6 +23,7 @@ async function stall(node: NodeProcess, ms: number): Promise<void> {
   inspector.on('message', () => inspector.close())
 }
 
+// Evidence: N4
 t.test('N4: a node whose event loop stood still gives up what others took and what nobody took', async t => {
   const redis = await startRedis(t)
   const env = { REDIS_URL: redis.url, LOG_LEVEL: 'info' }

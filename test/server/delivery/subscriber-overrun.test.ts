@@ -34,6 +34,7 @@ async function hintsLink(redis: RedisProcess, links: readonly Socket[]): Promise
   return link
 }
 
+// Evidence: C3
 t.test('C3: a node whose hints overrun Redis is cut off, and loses nothing', async t => {
   const redis = await startRedis(t, { config: { 'client-output-buffer-limit': limit } })
   const near = await startNode(t, redis)

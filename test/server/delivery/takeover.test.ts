@@ -23,6 +23,7 @@ async function allWays(t: Test, run: (t: Test, first: Dialled, second: Dialled) 
   })
 }
 
+// Evidence: P3
 t.test('the later one listens; the earlier one is closed with 4409 and the instance of the winner', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
@@ -74,6 +75,7 @@ t.test('the winner gets everything that was not acknowledged, and what comes the
   }),
 )
 
+// Evidence: P1
 t.test('a late acknowledgement of the old one changes nothing', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
@@ -93,6 +95,7 @@ t.test('a late acknowledgement of the old one changes nothing', t =>
   }),
 )
 
+// Evidence: P4
 t.test('a connection that only sends disturbs nobody', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
@@ -106,6 +109,7 @@ t.test('a connection that only sends disturbs nobody', t =>
   }),
 )
 
+// Evidence: P1
 t.test('the end of the old socket takes nothing from the new one', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
@@ -147,6 +151,7 @@ t.test('of many that listen at once one is left, and it has the highest epoch', 
   t.match(await clients[winner]?.request({ type: 'heartbeat' }), { type: 'heartbeat' })
 })
 
+// Evidence: L3, X9, W9, A4
 t.test('logout at one node ends the sockets of the token at the other', async t => {
   const [first, second] = await startTestNodes(t, 2)
   if (!first || !second) return t.fail('two nodes')

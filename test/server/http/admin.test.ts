@@ -19,6 +19,7 @@ async function openAdministration(t: Test, more: Record<string, string> = {}) {
   return { ...node, admin: new HttpClient(node.url, ADMIN_TOKEN), acts, lines }
 }
 
+// Evidence: API5
 t.test('without ADMIN_TOKEN there is no administration, nor any word of it', async t => {
   const { url } = await startTestNode(t)
   const client = new HttpClient(url, ADMIN_TOKEN)
@@ -28,12 +29,14 @@ t.test('without ADMIN_TOKEN there is no administration, nor any word of it', asy
   t.notMatch(JSON.stringify((await client.call('GET', '/openapi.json')).body), /admin/)
 })
 
+// Evidence: API9
 t.test('with it the description of the API has every route of it', async t => {
   const { admin } = await openAdministration(t)
   const text = JSON.stringify((await admin.call('GET', '/openapi.json')).body)
   for (const { path } of Object.values(adminRoutes)) t.ok(text.includes(`"${path.replace(/:(\w+)/, '{$1}')}"`), path)
 })
 
+// Evidence: X10, API5
 t.test('every route of it needs the token, and a user has none', async t => {
   const { url } = await openAdministration(t)
   const user = await HttpClient.loggedIn(url, newUser())
@@ -48,6 +51,7 @@ t.test('every route of it needs the token, and a user has none', async t => {
   }
 })
 
+// Evidence: X10
 t.test('guessing the token is limited by address, and an operator elsewhere is not concerned', async t => {
   const { url } = await openAdministration(t, { TRUST_PROXY: '127.0.0.1' })
   const call = (token: string, address: string) =>
@@ -69,6 +73,7 @@ t.test('guessing the token is limited by address, and an operator elsewhere is n
   t.equal((await call(ADMIN_TOKEN, '192.0.2.2')).status, 200)
 })
 
+// Evidence: API6
 t.test('an invite lets one user in, is listed by its id, and can be taken back', async t => {
   const { url, admin } = await openAdministration(t, { REGISTRATION: 'invite' })
   const { status, body } = await admin.call('POST', '/v1/admin/invites', { expiresIn: 3600 })
@@ -90,6 +95,7 @@ t.test('an invite lets one user in, is listed by its id, and can be taken back',
   t.match(await admin.call('POST', '/v1/admin/invites', { expiresIn: 2_592_001 }), refused(400, 'bad_frame'))
 })
 
+// Evidence: L7, X7
 t.test('a blocked user is out on every node within a second, and comes back with what waited', async t => {
   const [first, second] = await startTestNodes(t, 2, env)
   if (!first || !second) return t.fail('two nodes')
@@ -137,6 +143,7 @@ t.test('the sessions of a user end, and it may log in again', async t => {
   t.match(await (await RawClient.loggedIn(t, wsUrl, client.user)).request({ type: 'heartbeat' }), { type: 'heartbeat' })
 })
 
+// Evidence: API3
 t.test('a user is inspected: how much waits, how large and how old, and nothing that was written', async t => {
   const { wsUrl, admin } = await openAdministration(t)
   const client = await RawClient.loggedIn(t, wsUrl)
@@ -186,6 +193,7 @@ t.test('a node that is drained closes its sockets and is not ready, the others g
   t.match(await admin.call('PUT', '/v1/admin/nodes/no-such-node/drain'), refused(404, 'not_found'))
 })
 
+// Evidence: L8, X10
 t.test('every act is one line in the log, at any level, with who, what, whom and outcome, and no secret', async t => {
   const { url, admin, acts, lines } = await openAdministration(t, { LOG_LEVEL: 'fatal', REGISTRATION: 'invite' })
   const { body: invite } = await admin.call('POST', '/v1/admin/invites', {})

@@ -60,6 +60,7 @@ t.test('a challenge serves one attempt, for its name', async t => {
   )
 })
 
+// Evidence: L2, API2, A1
 t.test('of a hundred parallel uses of one challenge one succeeds', async t => {
   const { url } = await startTestNode(t)
   const user = newUser()
@@ -77,6 +78,7 @@ t.test('of a hundred parallel uses of one challenge one succeeds', async t => {
   t.equal(new Set(refused).size, 1, 'constant reply')
 })
 
+// Evidence: X9, W7, W10
 t.test('everything else needs a token, in the header alone', async t => {
   const { url } = await startTestNode(t)
   const { token } = await HttpClient.loggedIn(url, newUser())
@@ -148,6 +150,7 @@ t.test('users are listed and shown', async t => {
   }
 })
 
+// Evidence: L9, X8, API1
 t.test("a user deletes itself and nobody else; the name stays its key's", async t => {
   const { url, wsUrl } = await startTestNode(t)
   const [user, other] = [newUser(), newUser()]
@@ -257,6 +260,7 @@ t.test(
   },
 )
 
+// Evidence: API1
 t.test('claims over HTTP are per token', async t => {
   const { url } = await startTestNode(t)
   const bob = newUser()
@@ -374,6 +378,7 @@ t.test('metrics are on their own port only', async t => {
   t.equal((await startTestNode(t)).metricsUrl, null)
 })
 
+// Evidence: L4, API2
 t.test('logins from one address are limited, others are not concerned', async t => {
   const { url } = await startTestNode(t, { TRUST_PROXY: '127.0.0.1' })
   const client = new HttpClient(url)

@@ -4,6 +4,7 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { askRaw, problemIn, sayRaw, statusOf } from '../../../tools/clients/raw-http.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
+// Evidence: D13, W16
 t.test('a name in a path is a name or a problem, however it is written', async t => {
   const { url } = await startTestNode(t)
   const { token } = await HttpClient.loggedIn(url, newUser())
@@ -30,6 +31,7 @@ t.test('a name in a path is a name or a problem, however it is written', async t
   }
 })
 
+// Evidence: L12
 t.test('what is no request is a problem, too', async t => {
   const { url } = await startTestNode(t)
   const long = 'x'.repeat(40_000)
@@ -104,6 +106,7 @@ t.test('no other route becomes a socket, and none runs for one', async t => {
   t.match(sent, { type: 'accepted', queued: true }, 'nobody claimed the inbox')
 })
 
+// Evidence: W2
 t.test('a handshake that is not right ends without a socket', async t => {
   const { url } = await startTestNode(t, { METRICS_PORT: '0' })
   const wrong: [string, Record<string, string>][] = [
@@ -120,6 +123,7 @@ t.test('a handshake that is not right ends without a socket', async t => {
   t.equal((await fetch(`${url}/health/live`)).status, 200)
 })
 
+// Evidence: L5
 t.test('calls of one user are limited, others are not concerned', async t => {
   const { url } = await startTestNode(t)
   const [busy, calm] = [await HttpClient.loggedIn(url, newUser()), await HttpClient.loggedIn(url, newUser())]

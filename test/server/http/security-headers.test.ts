@@ -3,6 +3,7 @@ import { HttpClient } from '../../../tools/clients/http-client.ts'
 import { newUser } from '../../../tools/clients/raw-client.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
+// Evidence: X13, API8
 t.test('every answer says that no other page may show, read or guess it', async t => {
   const { url } = await startTestNode(t, { TRUST_PROXY: '127.0.0.1' })
   const client = await HttpClient.loggedIn(url, newUser())

@@ -9,6 +9,7 @@ import { openTestStore, startTestNode, withFaults } from '../../../tools/servers
 
 const codeOf = (frame: ServerFrame): string => (frame.type === 'error' ? frame.code : frame.type)
 
+// Evidence: W23, N9
 t.test('a fault of ours is internal: logged with the id, and the connection goes on', async t => {
   const lines: string[] = []
   const log = openLogger('error', { write: line => lines.push(line) })
@@ -48,6 +49,7 @@ t.test('a fault of ours is internal: logged with the id, and the connection goes
   t.equal((await fetch(`${url}/health/live`)).status, 200)
 })
 
+// Evidence: D4
 t.test('a store out of reach is unavailable, and a send may be repeated', async t => {
   let isDown = false
   const inner = openTestStore()
@@ -112,6 +114,7 @@ t.test('a node that lost its lease closes its listeners with 4503', async t => {
   t.equal(codeOf(await alice.request({ type: 'heartbeat' })), 'heartbeat')
 })
 
+// Evidence: D5
 t.test('lost hints cost nothing but time: a resumed node reads every inbox', async t => {
   const store = openTestStore()
   let notify: Parameters<typeof store.onNotice>[0] = () => {}
@@ -130,6 +133,7 @@ t.test('lost hints cost nothing but time: a resumed node reads every inbox', asy
   t.equal((await bob.pushes(1))[0]?.id, 'm')
 })
 
+// Evidence: D3, W22, C5
 t.test('a client that reads nothing is closed with 4508, others are not held up, and its mail is kept', async t => {
   const store = openTestStore()
   for (let index = 0; index < 500; index += 1) {
@@ -150,6 +154,7 @@ t.test('a client that reads nothing is closed with 4508, others are not held up,
   t.equal((await again.pushes(1))[0]?.id, 'm')
 })
 
+// Evidence: L5
 t.test('a client that ignores rate_limited is closed with 4429', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.connect(t, wsUrl)
@@ -167,6 +172,7 @@ t.test('a client that ignores rate_limited is closed with 4429', async t => {
   t.match(limited[0], { id: 'h', retryAfter: Number })
 })
 
+// Evidence: P10
 t.test('a client that hangs up frees its claim', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
@@ -181,6 +187,7 @@ t.test('a client that hangs up frees its claim', async t => {
   t.match(await alice.request({ type: 'send', to: bob.user.username, body: 'AAAA' }), { queued: true })
 })
 
+// Evidence: U1
 t.test('a node that ends answers what it took, and closes its sockets with 4503', async t => {
   const inner = openTestStore()
   const [asked, go] = [defer<void>(), defer<void>()]
@@ -206,6 +213,7 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
   t.ok(alice.received.some(frame => frame.type === 'accepted'))
 })
 
+// Evidence: L6
 t.test('a client that sends on to ever more users of a store out of reach is closed with 4503', async t => {
   const inner = openTestStore()
   const store = withFaults(inner, { inboxes: { append: () => Promise.reject(new StoreUnavailableError('gone')) } })

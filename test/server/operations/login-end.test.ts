@@ -8,6 +8,7 @@ import { openTestStore, startTestNode, startTestNodes, withFaults } from '../../
 
 const refused = { status: 401, body: { code: 'unauthorized' } }
 
+// Evidence: L3
 t.test('a wait for mail ends with its session, wherever that was ended, and shows nothing more', async t => {
   const [first, second] = await startTestNodes(t, 2)
   if (!first || !second) return t.fail('two nodes')
@@ -21,6 +22,7 @@ t.test('a wait for mail ends with its session, wherever that was ended, and show
   t.match(await waiting, refused)
 })
 
+// Evidence: W8
 t.test('a wait for mail ends when its session expires', async t => {
   const { url } = await startTestNode(t, { SESSION_TTL_S: '1' })
   const reader = await HttpClient.loggedIn(url, newUser())
@@ -40,6 +42,7 @@ t.test('a token that ended at one node is none at the other', async t => {
   t.match(await socket.request({ type: 'authenticate', token: client.token }), { code: 'unauthorized' })
 })
 
+// Evidence: L3
 t.test('a user that is deleted while it logs in is not logged in', async t => {
   const inner = openTestStore()
   const [created, go] = [defer<void>(), defer<void>()]
@@ -86,6 +89,7 @@ t.test('a logout that could not be done changes nothing', async t => {
   t.equal((await client.closed).code, 1000)
 })
 
+// Evidence: L2, A1
 t.test('a nonce of one way, name or purpose serves no other', async t => {
   const { url, wsUrl } = await startTestNode(t)
   const user = newUser()
@@ -115,6 +119,7 @@ t.test('a nonce of one way, name or purpose serves no other', async t => {
   t.match(await client.call('DELETE', `/v1/users/${username}`, right), refused, 'it was used by the wrong one')
 })
 
+// Evidence: L2
 t.test('challenges that others ask for in a name keep nobody from logging in', async t => {
   const { url } = await startTestNode(t)
   const user = newUser()

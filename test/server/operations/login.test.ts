@@ -48,6 +48,7 @@ t.test('of a hundred that race for a name one gets it', async t => {
   t.equal(answers.filter(answer => answer.type === 'error' && answer.code === 'username_taken').length, 99)
 })
 
+// Evidence: K12, X8, API2
 t.test('a signature counts for one purpose, domain, name, key and nonce', async t => {
   const { wsUrl } = await startTestNode(t)
   const user = newUser()
@@ -102,6 +103,7 @@ t.test('the third failed login closes with 4401', async t => {
   t.equal(client.received.filter(({ type }) => type === 'challenge').length, 3)
 })
 
+// Evidence: X6, A5
 t.test('an unknown name and a wrong key are answered alike', async t => {
   const { wsUrl } = await startTestNode(t)
   const user = newUser()
@@ -155,6 +157,7 @@ t.test('a token logs in, and another one does not', async t => {
   t.match(await third.request({ type: 'authenticate', token: 'A'.repeat(43) }), { type: 'error', code: 'unauthorized' })
 })
 
+// Evidence: P5
 t.test('a second login on a connection is bad_frame', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.loggedIn(t, wsUrl)
@@ -164,6 +167,7 @@ t.test('a second login on a connection is bad_frame', async t => {
   t.match(await client.request(request), { code: 'bad_frame' })
 })
 
+// Evidence: L9, X6
 t.test('registration may be closed, or need an invite', async t => {
   for (const REGISTRATION of ['closed', 'invite']) {
     const { wsUrl } = await startTestNode(t, { REGISTRATION })
@@ -190,12 +194,14 @@ t.test('logout answers, closes with 1000, and ends the other sockets of the toke
   t.match(await stranger.request({ type: 'heartbeat' }), { type: 'heartbeat' }, 'another token of the user lives on')
 })
 
+// Evidence: W8, A4
 t.test('a session that expires closes its sockets with 4401', async t => {
   const { wsUrl } = await startTestNode(t, { SESSION_TTL_S: '1' })
   const client = await RawClient.loggedIn(t, wsUrl)
   t.equal((await client.closed).code, 4401)
 })
 
+// Evidence: W12
 t.test('before login nothing but a login and a heartbeat is answered', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.connect(t, wsUrl)

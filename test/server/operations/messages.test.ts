@@ -48,6 +48,7 @@ t.test('an agent may write to itself', async t => {
   t.equal((await alice.pushes(1))[0]?.from, alice.user.username)
 })
 
+// Evidence: D1
 t.test('mail for the absent waits, and connections that do not listen get none of it', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
@@ -66,6 +67,7 @@ t.test('mail for the absent waits, and connections that do not listen get none o
   )
 })
 
+// Evidence: D1
 t.test('what is not acknowledged comes again, in the same order', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
@@ -83,6 +85,7 @@ t.test('what is not acknowledged comes again, in the same order', async t => {
   t.ok(isChained(pushed))
 })
 
+// Evidence: D2
 t.test('a queue of 300 comes in order, each once, with the window between', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
@@ -106,6 +109,7 @@ t.test('a queue of 300 comes in order, each once, with the window between', asyn
   )
 })
 
+// Evidence: D2
 t.test('a window of bytes holds large messages back', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
@@ -121,6 +125,7 @@ t.test('a window of bytes holds large messages back', async t => {
   t.ok(isChained(await bob.pushes(10)))
 })
 
+// Evidence: D5, C11
 t.test('the queue races new messages, and no stream has a gap', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
@@ -140,6 +145,7 @@ t.test('the queue races new messages, and no stream has a gap', async t => {
   )
 })
 
+// Evidence: C13
 t.test('an acknowledgement above what was pushed is bad_ack and changes nothing', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
@@ -186,6 +192,7 @@ t.test('keys_low follows listening while a pool is low', async t => {
   t.ok(types.indexOf('keys_low') > types.indexOf('listening'))
 })
 
+// Evidence: D9, C10
 t.test('the same id and body is stored once and gets the same seq; another body is id_reused', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
@@ -200,6 +207,7 @@ t.test('the same id and body is stored once and gets the same seq; another body 
   t.equal(bob.received.filter(isPush).length, 1)
 })
 
+// Evidence: D11
 t.test('a send to nobody, to no name or to another domain is refused', async t => {
   const { wsUrl } = await startTestNode(t)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -214,6 +222,7 @@ t.test('a send to nobody, to no name or to another domain is refused', async t =
   }
 })
 
+// Evidence: L1
 t.test('a body over the limit is message_too_large', async t => {
   const { wsUrl } = await startTestNode(t)
   const alice = await RawClient.listening(t, wsUrl)
@@ -222,6 +231,7 @@ t.test('a body over the limit is message_too_large', async t => {
   t.equal(codeOf(await send(limits.maxBodyChars)), 'accepted')
 })
 
+// Evidence: D8
 t.test('a full inbox is inbox_full; successors fail alike until the refused id comes again', async t => {
   const { wsUrl } = await startTestNode(t, { INBOX_MAX_MESSAGES: '2' })
   const bob = await RawClient.loggedIn(t, wsUrl)
@@ -244,6 +254,7 @@ t.test('a full inbox is inbox_full; successors fail alike until the refused id c
   )
 })
 
+// Evidence: D12
 t.test('a ttl ends an envelope that nobody fetched', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)

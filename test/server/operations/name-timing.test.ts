@@ -3,9 +3,9 @@ import t from 'tap'
 import { parseUsername } from '../../../src/protocol/names.ts'
 import { readConfig } from '../../../src/server/base/config.ts'
 import { openLogger } from '../../../src/server/base/logger.ts'
+import { createNode } from '../../../src/server/node/create-node.ts'
 import { storeOptions } from '../../../src/server/open-store.ts'
-import { login } from '../../../src/server/operations/session.ts'
-import { createNode } from '../../../src/server/start-node.ts'
+import { login } from '../../../src/server/operations/login.ts'
 import { openRedisStore } from '../../../src/server/store/redis/redis-store.ts'
 import { encodeBase64Url } from '../../../src/util/bytes.ts'
 import { identityText, newIdentity, newName, prove } from '../../../tools/clients/raw-client.ts'
@@ -29,6 +29,7 @@ const median = (sorted: readonly number[]): number => sorted[Math.floor(sorted.l
 const welch = (a: readonly number[], b: readonly number[]): number =>
   Math.abs(mean(a) - mean(b)) / Math.sqrt(variance(a) / a.length + variance(b) / b.length)
 
+// Evidence: A5
 t.test('A5: a login with a wrong proof answers and takes the same for known and unknown names', async t => {
   const redis = await startRedis(t)
   const config = readConfig({})

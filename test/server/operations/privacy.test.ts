@@ -23,6 +23,7 @@ async function openThree(t: Test): Promise<[Member, Member, Member]> {
   ])
 }
 
+// Evidence: L7, X7, W12
 t.test('a blocked sender gets forbidden and no more, and others write on', async t => {
   const [alice, bob, carol] = await openThree(t)
   t.match(await alice.request({ type: 'privacy' }), { type: 'privacy', writers: 'anyone' })
@@ -45,6 +46,7 @@ t.test('who may not write learns the same, whatever the reason', async t => {
   t.same({ ...blocked, id: '' }, { ...unlisted, id: '' })
 })
 
+// Evidence: L7
 t.test('contacts are whom a user writes to', async t => {
   const [alice, bob, carol] = await openThree(t)
   t.match(await alice.request({ type: 'privacy', writers: 'contacts' }), { writers: 'contacts' })
@@ -114,6 +116,7 @@ t.test('where nobody may list users, a name that one knows can be written to all
   t.match(await write(alice, bob), accepted)
 })
 
+// Evidence: X9
 t.test('a user sees its logins and ends one, or all others, on every node', async t => {
   const [first, second] = await startTestNodes(t, 2)
   if (!first || !second) return t.fail('two nodes')
@@ -142,6 +145,7 @@ t.test('a user sees its logins and ends one, or all others, on every node', asyn
   t.match(await again.call('GET', '/v1/sessions'), { status: 401 })
 })
 
+// Evidence: X8, API1
 t.test('nobody ends the login of another', async t => {
   const { wsUrl } = await startTestNode(t)
   const [alice, bob] = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]

@@ -28,6 +28,7 @@ const table: Record<ClientFrameType, [string, string, string]> = {
   logout: ['unauthorized', '-', '-'],
 }
 
+// Evidence: W12
 t.test('each state handles or refuses each frame', async t => {
   t.same(Object.keys(table), Object.keys(clientFrames), 'the table is whole')
   const isType = (name: string): name is ClientFrameType => Object.hasOwn(clientFrames, name)

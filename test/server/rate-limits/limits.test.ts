@@ -19,6 +19,7 @@ function watch(client: Awaited<ReturnType<typeof registerAgent>>) {
   return seen
 }
 
+// Evidence: L5
 t.test('a coordinator that writes to 500 agents at once gets through, with the largest bodies', async t => {
   const store = openTestStore()
   const { wsUrl } = await startTestNode(t, {}, { store })
@@ -51,6 +52,7 @@ t.test('what is more than a user may send at once is read more slowly, and none 
   t.ok(elapsedS >= (500 - 200 * slack) / (100 * slack), `${elapsedS.toFixed(1)} s for 300 above the burst`)
 })
 
+// Evidence: L5
 t.test('a client that waits as it is told is never cut off, and all its messages arrive', async t => {
   const { url } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '5' })
   const [alice, bob] = [await registerAgent(t, url, newName('alice')), await registerAgent(t, url, newName('bob'))]
@@ -84,6 +86,7 @@ t.test('who waits for retryAfter is let through', async t => {
   t.match(await send(`m${at}`), { type: 'accepted' })
 })
 
+// Evidence: W20
 t.test('a recipient that is sent too much delays nobody else, and later ones to it wait for the refused', async t => {
   const { wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '1' })
   const [bob, carol] = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
@@ -110,6 +113,7 @@ t.test('a recipient that is sent too much delays nobody else, and later ones to 
   })
 })
 
+// Evidence: L5, X7, W20
 t.test('a user has one allowance, however many sockets and calls it sends over', async t => {
   const { url, wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '5' })
   const bob = await RawClient.loggedIn(t, wsUrl)
@@ -134,6 +138,7 @@ t.test('a user has one allowance, however many sockets and calls it sends over',
   )
 })
 
+// Evidence: L9, API6
 t.test('registrations are counted by address, over sockets and HTTP', async t => {
   const { url, wsUrl } = await startTestNode(t, { REGISTRATIONS_PER_HOUR: '3', TRUST_PROXY: '127.0.0.1' })
   const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
@@ -161,6 +166,7 @@ t.test('while the store is away nobody registers', async t => {
   t.match(await client.register(newUser()), { type: 'error', code: 'unavailable' })
 })
 
+// Evidence: L10, W18, C15
 t.test('connections are counted by address and by user', async t => {
   const env = { MAX_CONNECTIONS_PER_ADDRESS: '3', MAX_CONNECTIONS_PER_USER: '2', TRUST_PROXY: '127.0.0.1' }
   const { url, wsUrl } = await startTestNode(t, env)
@@ -180,6 +186,7 @@ t.test('connections are counted by address and by user', async t => {
   t.match(await (await dial('192.0.2.2')).authenticate(user), { type: 'authenticated' })
 })
 
+// Evidence: L10, W18, C15
 t.test('a node that is full says so, and those who are on it stay', async t => {
   const { url, wsUrl } = await startTestNode(t, { MAX_CONNECTIONS: '2' })
   const clients = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
@@ -187,6 +194,7 @@ t.test('a node that is full says so, and those who are on it stay', async t => {
   for (const client of clients) t.match(await client.request({ type: 'heartbeat' }), { type: 'heartbeat' })
 })
 
+// Evidence: L10, X6, W18, W21
 t.test('of too many that do not log in the oldest is closed with 4408', async t => {
   const { wsUrl } = await startTestNode(t, { MAX_STRANGERS: '2' })
   const strangers = [await RawClient.connect(t, wsUrl), await RawClient.connect(t, wsUrl)]
@@ -196,6 +204,7 @@ t.test('of too many that do not log in the oldest is closed with 4408', async t 
   t.match(await user.request({ type: 'heartbeat' }), { type: 'heartbeat' })
 })
 
+// Evidence: X6
 t.test('a stranger that floods is closed with 4429', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.connect(t, wsUrl)
@@ -225,6 +234,7 @@ for (const kind of ['ping', 'pong'] as const) {
   })
 }
 
+// Evidence: L10, API4
 t.test('headers that come too slowly end with 408 in time', { timeout: 60_000 }, async t => {
   const { url } = await startTestNode(t)
   const { hostname, port } = new URL(url)

@@ -71,6 +71,7 @@ const provocations: Record<CloseReason, (t: Test) => Promise<Closed>> = {
 
 for (const [reason, { code }] of Object.entries(closeCodes)) {
   const provoke = Object.entries(provocations).find(([name]) => name === reason)?.[1]
+  // Evidence: P11, W21
   t.test(`${reason} closes with ${code}`, async t => {
     t.equal((await provoke?.(t))?.code, code)
   })

@@ -55,6 +55,7 @@ t.test('frames that are done at once hold nobody up', async t => {
   t.same(started, ['a!', 's1', 's!'], 'b waits for s1')
 })
 
+// Evidence: L6, W22
 t.test('reading stops when too many wait, and goes on when half are done', async t => {
   const { queue, finish, reading, started } = openQueue()
   for (let index = 0; index < limits.maxQueuedFrames; index += 1) queue.push(`s${index}`)

@@ -28,6 +28,7 @@ async function startWatched(t: { teardown(end: () => Promise<unknown> | unknown)
   return { ...node, faults }
 }
 
+// Evidence: D10, W13
 t.test('whatever frames come, each is answered once, none is a fault of ours, and the connection goes on', async t => {
   const { wsUrl, faults } = await startWatched(t)
   let run = 0
@@ -51,6 +52,7 @@ t.test('whatever frames come, each is answered once, none is a fault of ours, an
   t.same(faults, [])
 })
 
+// Evidence: P10
 t.test('clients that are cut off anywhere leave nothing behind', async t => {
   const { wsUrl, metricsUrl, faults } = await startWatched(t)
   const user = newUser()
@@ -81,6 +83,7 @@ t.test('clients that are cut off anywhere leave nothing behind', async t => {
   t.same(faults, [])
 })
 
+// Evidence: L12
 t.test('nothing behind a frame that ends the connection takes effect', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = newUser()
@@ -104,6 +107,7 @@ t.test('nothing behind a frame that ends the connection takes effect', async t =
   t.match(await reader.request({ type: 'listen' }), { queued: 4 })
 })
 
+// Evidence: P5
 t.test('what is pipelined behind a login that fails is refused, and the next login is not', async t => {
   const { wsUrl } = await startTestNode(t)
   const user = newUser()

@@ -4,6 +4,7 @@ import { RawClient } from '../../../tools/clients/raw-client.ts'
 import { askUpgrade, statusOf } from '../../../tools/clients/raw-http.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
+// Evidence: W2
 t.test('an upgrade without the subprotocol is refused with 400', async t => {
   const { url } = await startTestNode(t)
   for (const protocol of ['', 'aimessage.v2', 'aimessage', 'xaimessage.v1']) {
@@ -21,6 +22,7 @@ t.test('the subprotocol may be one of several', async t => {
   t.match(answer, /sec-websocket-protocol: aimessage\.v1/i)
 })
 
+// Evidence: X13, W6
 t.test('an origin that is not this host is refused with 403', async t => {
   const { url } = await startTestNode(t)
   const { host, port } = new URL(url)
@@ -43,6 +45,7 @@ t.test('an origin that is not this host is refused with 403', async t => {
   t.equal(statusOf(await askUpgrade(url, { Origin: `http://${host}` })), 101, 'the same host')
 })
 
+// Evidence: W6
 t.test('where origins are listed, only those may connect', async t => {
   const { url } = await startTestNode(t, { ALLOWED_ORIGINS: 'https://app.example' })
   t.equal(statusOf(await askUpgrade(url, { Origin: 'https://app.example' })), 101)
@@ -51,6 +54,7 @@ t.test('where origins are listed, only those may connect', async t => {
   t.equal(statusOf(await askUpgrade(url, {})), 101, 'who is no browser has none')
 })
 
+// Evidence: W3
 t.test('compression is never agreed on', async t => {
   const { url } = await startTestNode(t)
   const answer = await askUpgrade(url, { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' })
@@ -78,6 +82,7 @@ t.test('the first frame is a challenge with the domain and the limits', async t 
   t.not((await other.next('challenge')).nonce, (await client.find(frame => frame.type === 'challenge')).type)
 })
 
+// Evidence: L12, W15
 t.test('what is not the protocol closes with 4400', async t => {
   const { wsUrl } = await startTestNode(t)
   const raw: (string | Buffer)[] = [
@@ -110,6 +115,7 @@ t.test('a wrong field is an error and leaves the connection open', async t => {
   t.match(await client.request({ type: 'heartbeat', id: 'z' }), { type: 'heartbeat', id: 'z' })
 })
 
+// Evidence: W19
 t.test('a frame over the limit closes with 1009, one at the limit does not', async t => {
   const { wsUrl } = await startTestNode(t)
   const sized = (bytes: number) => {
@@ -123,6 +129,7 @@ t.test('a frame over the limit closes with 1009, one at the limit does not', asy
   t.equal((await client.closed).code, 1009)
 })
 
+// Evidence: W19
 t.test('text that is not UTF-8 closes with 1007, a flood of fragments with 1008', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.connect(t, wsUrl)

@@ -58,6 +58,7 @@ for (const [name, [bytes, code]] of Object.entries(abuses)) {
   })
 }
 
+// Evidence: L12
 t.test('a hundred thousand empty fragments close with 1008', async t => {
   const { wsUrl } = await startTestNode(t)
   const { client, transport } = await connect(t, wsUrl)

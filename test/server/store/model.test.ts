@@ -44,6 +44,7 @@ async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Pr
   if (expected !== found) throw new Error(`notices\n  memory: ${expected}\n  redis:  ${found}`)
 }
 
+// Evidence: S6
 t.test('any sequence of operations on two nodes gives the same results on both engines', async t => {
   const redis = await startRedis(t)
   const nodes = await openRedisNodes(redis.url, 2)

@@ -86,6 +86,7 @@ t.test('a holder that hangs gives others a clear error, and when it is killed th
   t.equal(await peek(path, 'counter'), undefined, 'what it had not committed is gone')
 })
 
+// Evidence: U5, X11
 t.test('the directory is 0700 and every file in it 0600, also when they were not', async t => {
   const path = join(t.testdir(), 'agent')
   const check = async () => {

@@ -17,6 +17,7 @@ import {
 } from './world.ts'
 
 export function appendingContract(t: Test, openWorld: OpenWorld): void {
+  // Evidence: D8
   t.test('envelopes are stored whole and in the order given', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
@@ -63,6 +64,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     )
   })
 
+  // Evidence: T2
   t.test('numbers follow the clock, so that none is given twice after a loss', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice)
@@ -93,6 +95,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.inboxes.append([]), [])
   })
 
+  // Evidence: D11
   t.test('nothing is stored for whom nobody knows, nor for a later user of the name', async t => {
     const { a } = await openWorld(t)
     await register(a, carol)

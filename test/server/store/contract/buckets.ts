@@ -57,6 +57,7 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
     t.match(await a.buckets.lease(frames(alice), rate, { wanted: 1_000, needed: 1 }), { granted: 10 })
   })
 
+  // Evidence: L5
   t.test(
     'over two nodes a user gets its limit, its burst, and for each node what it may lease and let through',
     async t => {

@@ -51,6 +51,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(here.of('replaced').length, 1)
   })
 
+  // Evidence: P1
   t.test('an old claim can do no harm', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
@@ -107,6 +108,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.same(notices.of('replaced'), [], 'nobody lost it')
   })
 
+  // Evidence: N5
   t.test('of many that claim at once, the highest epoch holds the inbox and all others are stale', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)

@@ -118,6 +118,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.match(await a.keys.fetch(alice, carol, 'later'), { oneTimeKey: { id: 1 } })
   })
 
+  // Evidence: L11
   t.test('one requester takes so many one-time keys of a target, and leaves the rest to others', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice, bob)

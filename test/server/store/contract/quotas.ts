@@ -24,6 +24,7 @@ const ofMany = (count: number, changes: Partial<AppendItem> = {}): AppendItem[] 
   Array.from({ length: count }, (_, index) => item('m', { from: sender(index), stream: `s${index}`, ...changes }))
 
 export function quotasContract(t: Test, openWorld: OpenWorld): void {
+  // Evidence: D12
   t.test('an inbox holds so many envelopes, and has room again after an acknowledgement', async t => {
     const { a, b } = await openWorld(t, { inboxMaxMessages: 3 })
     await register(a, alice, carol)
@@ -54,6 +55,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await a.inboxes.append([item('more', { from: dave, body: 'x' })])), ['stored'])
   })
 
+  // Evidence: D12
   t.test('one sender holds at most a tenth of the bytes', async t => {
     const { a } = await openWorld(t, { inboxMaxBytes: 10_000 })
     await register(a, alice)
@@ -71,6 +73,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await a.inboxes.append([item('m4', { body: 'x' })])), ['inbox_full'])
   })
 
+  // Evidence: X7
   t.test('one sender holds at most so many envelopes', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
@@ -98,6 +101,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     t.same(idsOf(await readAll(a, await claimed(a, alice, socket('c1')))), ['m2', 'm4', 'm5'])
   })
 
+  // Evidence: API4
   t.test('a full inbox fails nobody else', async t => {
     const { a } = await openWorld(t, { inboxMaxMessages: 1 })
     await register(a, alice, carol)

@@ -49,6 +49,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.users.list({ limit: 10 }), { users: [], cursor: null })
   })
 
+  // Evidence: L9, API6
   t.test('an invite lets one user in', async t => {
     const { a, b } = await openWorld(t)
     await a.users.addInvite('hash', 60_000)

@@ -17,6 +17,7 @@ import {
 } from './world.ts'
 
 export function repeatingContract(t: Test, openWorld: OpenWorld): void {
+  // Evidence: N7
   t.test('the same send again stores nothing and has the same number', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
@@ -37,6 +38,7 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
+  // Evidence: C9
   t.test('of many equal sends on both nodes at once, one is stored', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)

@@ -16,6 +16,7 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
     t.match(await b.logins.find('token'), { username: alice })
   })
 
+  // Evidence: W9, A3
   t.test('a revoked session ends on every node, and each is told within a second', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
@@ -44,6 +45,7 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.logins.find('one'), null)
   })
 
+  // Evidence: W11
   t.test('a user has so many sessions, and the oldest goes', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)

@@ -46,6 +46,7 @@ t.test('was given nothing that the store does not use', async t => {
   )
 })
 
+// Evidence: X3
 t.test('may do nothing else', async t => {
   await redis.cli('SET', 'other', 'value')
   await redis.cli('ACL', ...nodeUser('secret'))

@@ -42,6 +42,7 @@ async function promoted(replicas: readonly RedisProcess[], key: string): Promise
   return found
 }
 
+// Evidence: R14
 t.test('R14: a slot that moves takes its inbox and its channel with it, and sends go on within 2 s', async t => {
   const cluster = await startRedisCluster(t)
   const [a, b] = [await openNode(t, cluster.url, 'standard'), await openNode(t, cluster.url, 'standard')]
@@ -67,6 +68,7 @@ t.test('R14: a slot that moves takes its inbox and its channel with it, and send
   t.match(notices.of('appended').at(-1), { envelope: { id: 'after' } }, 'hints follow the channel')
 })
 
+// Evidence: R4
 t.test(
   'R4: when a primary is killed, strict nodes go on within 2 s of the promotion of its replica and have lost nothing that they accepted',
   async t => {

@@ -13,6 +13,7 @@ async function takeCounts(redis: RedisProcess): Promise<Map<string, number>> {
   )
 }
 
+// Evidence: L7
 t.test('who may write to whom costs a message no call: a sender is asked about once, a contact noted once', async t => {
   const redis = await startRedis(t)
   const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })

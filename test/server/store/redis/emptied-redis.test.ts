@@ -4,6 +4,7 @@ import { openRedisStore } from '../../../../src/server/store/redis/redis-store.t
 import { startRedis } from '../../../../tools/servers/redis.ts'
 import { alice, claimed, contractOptions, Notices, register, socket } from '../contract/world.ts'
 
+// Evidence: R11
 t.test('R11: a Redis that was emptied is noticed by the next renewal, though no connection ended', async t => {
   const redis = await startRedis(t)
   const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })

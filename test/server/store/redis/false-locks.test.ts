@@ -114,6 +114,7 @@ const booksOf = async ({ cli }: RedisProcess, username: Username) => ({
   held: Number(await cli('XLEN', inboxKey(username))),
 })
 
+// Evidence: S5
 t.test(
   'where everybody is granted the lock, keepers at work at once lose nothing, leave nothing, and take nothing from the living',
   async t => {
@@ -161,6 +162,7 @@ t.test(
   },
 )
 
+// Evidence: S5
 t.test('under a lock that is granted past its end nothing is done', async t => {
   const redis = await startRedis(t)
   const [keeper, dead] = [await openStore(t, redis.port, tooLate), await openStore(t, redis.port, tooLate)]

@@ -21,6 +21,7 @@ async function writtenBytes({ dir }: RedisProcess): Promise<number> {
   return Math.max(...sizes)
 }
 
+// Evidence: R12
 t.test('R12: while the disk of Redis is full nothing is accepted; after that all goes on by itself', async t => {
   const redis = await startRedis(t)
   const { wsUrl } = await startNodeProcess(t, { REDIS_URL: redis.url })

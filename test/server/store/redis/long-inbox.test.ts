@@ -47,6 +47,7 @@ async function beside<Result>(store: Store, work: () => Promise<Result>): Promis
   return { result, took: await sending }
 }
 
+// Evidence: R9
 t.test(
   'R9: no script is long, and nobody else is held up, while an inbox of 100 000 is drained and acknowledged',
   async t => {

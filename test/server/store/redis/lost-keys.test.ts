@@ -27,6 +27,7 @@ const keys: Record<string, string> = {
 }
 
 for (const [name, key] of Object.entries(keys)) {
+  // Evidence: R13
   t.test(`R13: where ${name} vanishes alone, no number is given twice or goes down, and mail goes on`, async t => {
     const redis = await startRedis(t)
     const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })

@@ -39,6 +39,7 @@ async function acceptedFor(store: Store, ms: number, since: number): Promise<num
 }
 
 for (const durability of ['standard', 'strict'] as const) {
+  // Evidence: R5
   t.test(
     `R5: a primary that is cut off, with a ${durability} node, accepts nothing two seconds after its lag`,
     async t => {
@@ -56,6 +57,7 @@ for (const durability of ['standard', 'strict'] as const) {
   )
 }
 
+// Evidence: R5
 t.test('R5: an old primary that comes back without replicas accepts nothing at all', async t => {
   const { primary, replica, store } = await startPair(t, 'standard')
   await primary.kill('SIGKILL')

@@ -11,6 +11,7 @@ const maxAnswerMs = 4_000
 const maxRecoveryMs = 6_000
 const maxGrowthBytes = 50_000_000
 
+// Evidence: P7, R8
 t.test('R8: while Redis stands still all have their answers soon, and after it all goes on', async t => {
   const redis = await startRedis(t)
   const { wsUrl, pid } = await startNodeProcess(t, { REDIS_URL: redis.url })

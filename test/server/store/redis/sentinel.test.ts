@@ -24,6 +24,7 @@ async function openNode(t: Test, url: string): Promise<Store> {
   return store
 }
 
+// Evidence: R4
 t.test(
   'R4: when the primary is killed, strict nodes go on with a replica within 5 s and have lost nothing that they accepted',
   async t => {

@@ -75,11 +75,13 @@ for (const { server, config, demands, refused, warned = [] } of cases) {
   })
 }
 
+// Evidence: S3
 t.test('a replica is refused, with the wish for its primary', async t => {
   const redis = await startRedis(t, { config: { replicaof: `127.0.0.1 ${await freePort()}` } })
   await t.rejects(open(t, redis), { name: 'RedisSetupError', message: /is a replica.*name its primary/ })
 })
 
+// Evidence: R7
 t.test('R7: a node does not start with a Redis that throws mail away, and says what to change', async t => {
   const { url } = await startRedis(t, { config: { 'maxmemory-policy': 'allkeys-lru' } })
   const { code, stderr } = await runNodeProcess({ REDIS_URL: url, PORT: '0' })

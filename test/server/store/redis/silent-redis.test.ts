@@ -8,6 +8,7 @@ import { proxyRedis } from '../../../fixtures/servers/redis-links.ts'
 import { alice, contractOptions, register } from '../contract/world.ts'
 import { readyAgain } from './sender.ts'
 
+// Evidence: R8
 t.test('a primary that falls silent without closing anything is noticed, and dialled again', async t => {
   const redis = await startRedis(t)
   const { url, links } = await proxyRedis(t, redis.port)

@@ -20,6 +20,7 @@ const redis = await startRedis(t, {
 })
 await redis.cli('ACL', ...nodeUser('pass-canary'))
 
+// Evidence: X3
 t.test('nodes share a Redis over TLS, as a user of its own, and nothing of it can be read on the line', async t => {
   const capture = await startCapture(t, `http://127.0.0.1:${tlsPort}`)
   const { port } = new URL(capture.server)

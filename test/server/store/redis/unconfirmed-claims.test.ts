@@ -57,6 +57,7 @@ const answers = (store: Store) => () =>
     () => false,
   )
 
+// Evidence: P9
 t.test('what a claim got whose answer was lost is given up once Redis answers', async t => {
   const world = await startWorld(t)
   const { proxy, store, other, afterMark } = world
@@ -94,6 +95,7 @@ t.test('giving up what is in doubt takes nothing from a later claim of the same 
   t.equal(await isOnline(world), true)
 })
 
+// Evidence: P9
 t.test('a claim that reaches Redis after its time is not granted', async t => {
   const world = await startWorld(t)
   const { redis, proxy, store, afterMark } = world

@@ -45,6 +45,7 @@ async function startPlaces(t: Test, url: string, schema: Schema) {
   }
 }
 
+// Evidence: S4, N2
 t.test('nodes of two releases work side by side: a rolling upgrade under load, and back, loses nothing', async t => {
   const redis = await startRedis(t)
   const { server, roll } = await startPlaces(t, redis.url, releases.first)
@@ -77,6 +78,7 @@ t.test('nodes of two releases work side by side: a rolling upgrade under load, a
   t.same(received, sent, 'all arrived, in order, once')
 })
 
+// Evidence: S4
 t.test('a release that is too old, or skips one, does not start and says which does', async t => {
   const redis = await startRedis(t)
   const start = async (schema: Schema) => (await openRelease(redis.url, schema)).close()

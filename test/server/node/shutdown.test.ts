@@ -9,6 +9,7 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 /** What a container runtime grants before it kills. */
 const graceMs = 10_000
 
+// Evidence: U1
 t.test('connections that never asked for anything hold no node up', async t => {
   const { port, metricsUrl, close } = await startTestNode(t, { METRICS_PORT: '0' })
   const idle = [port, Number(new URL(metricsUrl ?? '').port)].map(each => connect(each, '127.0.0.1'))

@@ -24,6 +24,7 @@ async function startNodes(
   )
 }
 
+// Evidence: T1
 t.test('T1: nodes whose clocks are an hour off, either way, serve as all others do', async t => {
   const nodes = await startNodes(t, [hourMs, -hourMs, 0])
   const bob = newUser()
@@ -48,6 +49,7 @@ t.test('T1: nodes whose clocks are an hour off, either way, serve as all others 
   t.match(await listener?.request({ type: 'heartbeat' }), { type: 'heartbeat' })
 })
 
+// Evidence: T1
 t.test('T1: a session ends at its time, and not before, whatever the clock of the node says', async t => {
   const lifeS = 4
   const nodes = await startNodes(t, [hourMs, -hourMs, 0], { SESSION_TTL_S: String(lifeS) })
@@ -66,6 +68,7 @@ t.test('T1: a session ends at its time, and not before, whatever the clock of th
   }
 })
 
+// Evidence: T3
 t.test('T3: agents whose clocks are ten years off log in, send and receive in order', async t => {
   const [node] = await startNodes(t, [0])
   const server = node?.wsUrl ?? ''

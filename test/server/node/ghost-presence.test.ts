@@ -6,7 +6,7 @@ import { startRedis } from '../../../tools/servers/redis.ts'
 
 /** PROTOCOL.md section 8: after a node dies its users are offline by then, ms. */
 const offlineMs = 15_000
-/** Kills, and how many at once. A hundred of them take about five minutes: `KILLS=100 npx tsx test/server/nodes/ghost-presence.test.ts`. */
+/** Kills, and how many at once. A hundred of them take about five minutes: `KILLS=100 npx tsx test/server/node/ghost-presence.test.ts`. */
 const kills = Number(process.env.KILLS ?? 4)
 const lanes = Math.min(kills, 10)
 
@@ -45,6 +45,7 @@ async function killOne(t: Test, { redisUrl, refuge, observer }: Place): Promise<
   return [...listed.filter(name => !expected.includes(name)), ...expected.filter(name => !listed.includes(name))]
 }
 
+// Evidence: P9, N1
 t.test('fifteen seconds after the kill of a node nobody is shown online that is not, nor offline that is', async t => {
   const redis = await startRedis(t)
   const [refuge, view] = await Promise.all([1, 2].map(() => startNodeProcess(t, { REDIS_URL: redis.url })))
