@@ -1,7 +1,7 @@
 import { ReplacedError } from '../../src/client/base/errors.ts'
 import type { ClientEvents } from '../../src/client/base/events.ts'
 import { Client } from '../../src/client/client.ts'
-import { dialWs } from '../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../src/client/connection/dial-node.ts'
 import { openDirectoryStore } from '../../src/client/state/directory/directory-store.ts'
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import { sleep } from '../../src/util/signal.ts'
@@ -149,7 +149,7 @@ export class LoadAgent {
 
 async function openRecorded({ server, directory, recorder }: LoadAgentOptions): Promise<Client> {
   const store = await openDirectoryStore(directory)
-  return Client.open({ server, store, dial: recordDial(dialWs(), recorder) })
+  return Client.open({ server, store, dial: recordDial(dialNode(), recorder) })
 }
 
 const pause = (ms: number): Promise<void> => sleep(ms, new AbortController().signal)

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { dialWs } from '../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../src/client/connection/dial-node.ts'
 import type { Self } from '../../src/client/connection/identity.ts'
 import { Link } from '../../src/client/connection/link.ts'
 import { register } from '../../src/client/connection/login.ts'
@@ -21,8 +21,6 @@ const lateEveryMs = 100
 /** Notes for a name. */
 type RecorderOf = (client: string) => Recorder
 
-const newId = (): string => randomBytes(12).toString('base64url')
-
 /** Tries what must not work: a challenge that is used twice, and sends with a token that has ended. What comes of it is in the histories. */
 export async function probe(server: string, recorderOf: RecorderOf, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -35,10 +33,10 @@ export async function probe(server: string, recorderOf: RecorderOf, signal: Abor
 async function probeOnce(server: string, recorderOf: RecorderOf): Promise<void> {
   const self = newSelf()
   const recorder = recorderOf(self.username)
-  const dial = recordDial(dialWs(), recorder)
-  const link = new Link(dial, server)
+  const dial = recordDial(dialNode(), recorder)
+  const link = new Link({ dial, url: server, random: randomBytes })
   try {
-    const { token } = await register({ link, self, newId })
+    const { token } = await register({ link, self })
     const http = server.replace('ws', 'http').replace('/ws', '')
     await useChallengeTwice(http, self)
     await sendToSelf(link, self)
@@ -61,7 +59,7 @@ function newSelf(): Self {
 
 /** A body that nobody reads, and that does not last. */
 const sendToSelf = (link: Link, { username }: Self) =>
-  link.request({ type: 'send', id: newId(), to: username, body: encodeBase64Url(randomBytes(64)), ttl: 1 })
+  link.request({ type: 'send', to: username, body: encodeBase64Url(randomBytes(64)), ttl: 1 })
 
 async function useChallengeTwice(http: string, { username, identity }: Self): Promise<void> {
   const answer: { nonce: string } = await (await post(`${http}/v1/auth/challenge`, { username })).json()
