@@ -69,7 +69,9 @@ t.test('a node that runs in time keeps its claims', async t => {
 t.test('a store that comes back for a moment keeps the lease: a renewal that failed is tried again soon', async t => {
   let isAway = false
   const { clock, lease, lost } = await startPresence(inner => ({
-    renewLease: () => (isAway ? Promise.reject(new StoreUnavailableError('gone')) : inner.nodes.renewLease()),
+    nodes: {
+      renewLease: () => (isAway ? Promise.reject(new StoreUnavailableError('gone')) : inner.nodes.renewLease()),
+    },
   }))
   for (let times = 0; times < 5; times += 1) {
     isAway = true
@@ -107,9 +109,11 @@ t.test(
 t.test('after a stall the store is in doubt until the lease is renewed', async t => {
   const answers: boolean[] = []
   const { clock, store, lease } = await startPresence(inner => ({
-    doubtLease: () => {
-      inner.nodes.doubtLease()
-      answers.push(inner.isReady())
+    nodes: {
+      doubtLease: () => {
+        inner.nodes.doubtLease()
+        answers.push(inner.isReady())
+      },
     },
   }))
   await clock.stall(limits.leaseMs)
