@@ -24,7 +24,7 @@ const tooMany = (what: string) =>
   new ProtocolError('rate_limited', `too many connections of this ${what}`, { retryAfter: limits.fullRetryS })
 
 /** Every open socket of this node, whose it is, and which token it was given or logged in with. */
-export class Connections {
+export class ConnectionRegistry {
   readonly #limits: ConnectionLimits
   /** With the address each comes from. */
   readonly #open = new Map<OpenConnection, string>()
