@@ -3,6 +3,7 @@ import { randomBytes } from '../crypto/primitives.ts'
 import { asError } from '../util/as-error.ts'
 import { Emitter } from '../util/emitter.ts'
 import { sleep } from '../util/signal.ts'
+import { applyEffect } from './apply-effect.ts'
 import { NotRegisteredError } from './base/errors.ts'
 import type { ClientEvents } from './base/events.ts'
 import { newId } from './base/new-id.ts'
@@ -15,19 +16,19 @@ import { logIn, recordServerLoss, republishCard } from './connection/reclaim-nam
 import { ReconnectingLink } from './connection/reconnecting-link.ts'
 import { parseServerUrl } from './connection/server-url.ts'
 import { Inbox } from './inbox/inbox.ts'
-import { Intake } from './inbox/incoming.ts'
-import { Receiver } from './inbox/listener.ts'
-import { Attendance } from './inbox/listener-lease.ts'
+import { IncomingQueue } from './inbox/incoming.ts'
+import { Listener } from './inbox/listener.ts'
+import { ListenerLease } from './inbox/listener-lease.ts'
 import { Receipts } from './inbox/receipts.ts'
-import { Repairs } from './inbox/retry-undecryptable.ts'
+import { UndecryptableRetries } from './inbox/retry-undecryptable.ts'
 import type { ClientOptions } from './options.ts'
 import { Confirmations } from './outbox/confirmations.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { loadPeer } from './records/crypto-records.ts'
 import { Requests } from './requests/requests.ts'
 import { Peers } from './sessions/peers.ts'
-import { Publisher } from './sessions/prekey-publisher.ts'
-import { Progress } from './sessions/rollback-guard.ts'
+import { PrekeyPublisher } from './sessions/prekey-publisher.ts'
+import { RollbackGuard } from './sessions/rollback-guard.ts'
 import { drainOneTimeKeys } from './sessions/rollback-recovery.ts'
 import { Sessions } from './sessions/sessions.ts'
 
@@ -42,17 +43,17 @@ export class Parts {
   readonly context: ClientContext
   readonly connector: ReconnectingLink
   readonly confirmations: Confirmations
-  readonly progress: Progress
-  readonly publisher: Publisher
+  readonly rollbackGuard: RollbackGuard
+  readonly prekeyPublisher: PrekeyPublisher
   readonly sessions: Sessions
   readonly peers: Peers
   readonly outbox: Outbox
   readonly receipts: Receipts
   readonly inbox: Inbox
-  readonly intake: Intake
-  readonly repairs: Repairs
-  readonly receiver: Receiver
-  readonly attendance: Attendance
+  readonly incoming: IncomingQueue
+  readonly undecryptableRetries: UndecryptableRetries
+  readonly listener: Listener
+  readonly listenerLease: ListenerLease
   readonly requests: Requests
   readonly #domain: string | undefined
 
@@ -79,33 +80,26 @@ export class Parts {
       closing: this.closing.signal,
       self: () => identity.required,
       loadPeer: (tx, name) => loadPeer(tx, name, identity.required.domain),
-      mayEncrypt: step => this.progress.covers(step),
+      mayEncrypt: step => this.rollbackGuard.isReserved(step),
       link: () => this.connector.link(),
     }
     this.confirmations = new Confirmations(this.context)
-    this.progress = new Progress(this.context)
-    this.publisher = new Publisher(this.context)
+    this.rollbackGuard = new RollbackGuard(this.context)
+    this.prekeyPublisher = new PrekeyPublisher(this.context)
     this.sessions = new Sessions(this.context)
     this.peers = new Peers(this.context)
-    this.outbox = new Outbox(this.context, this.sessions, this.progress)
+    this.outbox = new Outbox(this.context, this.sessions, this.rollbackGuard)
     this.receipts = new Receipts(this.context, this.outbox)
     this.inbox = new Inbox(this.context, this.receipts)
-    this.intake = new Intake({
+    this.incoming = new IncomingQueue({
       context: this.context,
       inbox: this.inbox,
-      receipts: this.receipts,
-      sessions: this.sessions,
-      outbox: this.outbox,
-      requests: {
-        answered: () => this.requests.answered(),
-        withdrawn: (from, id) => this.requests.withdrawn(from, id),
-      },
-      repair: () => void this.repairs.look(),
-      rotate: () => void this.#publishSoon(),
+      // Envelopes arrive only after a login, when all parts exist.
+      apply: effect => applyEffect(this, effect),
     })
-    this.repairs = new Repairs(this.context, this.intake, this.sessions, this.outbox)
-    this.receiver = new Receiver(this.context, this.intake, this.publisher)
-    this.attendance = new Attendance(this.context, this.receiver)
+    this.undecryptableRetries = new UndecryptableRetries(this.context, this.incoming, this.sessions, this.outbox)
+    this.listener = new Listener(this.context, this.incoming, this.prekeyPublisher)
+    this.listenerLease = new ListenerLease(this.context, this.listener)
     this.requests = new Requests(this)
   }
 
@@ -130,10 +124,10 @@ export class Parts {
     // Before the new one is on record, or a crash in between would lose it; and before anybody sends on this link, or newer messages would overtake.
     if (before !== undefined || as === 'again') {
       await this.context.store.transaction(tx => recordServerLoss(tx, this.context.now()))
-      await this.outbox.sendAgain()
+      await this.outbox.resendUnconfirmed()
     }
     await this.identity.confirm(answer)
-    await this.progress.compare(answer.reserved)
+    await this.rollbackGuard.check(answer.reserved)
     if (as === 'again') this.events.emit('registered-again', {})
     if (before !== undefined) this.events.emit('generation', { from: before, to: generation })
   }
@@ -142,11 +136,11 @@ export class Parts {
   async #afterLogin(link: Link): Promise<void> {
     try {
       await drainOneTimeKeys(this.context, link)
-      await this.publisher.publish(link)
+      await this.prekeyPublisher.publish(link)
       await republishCard(this.context, link)
       await this.outbox.resume()
       await this.receipts.resume()
-      await this.repairs.look()
+      await this.undecryptableRetries.run()
       await sweep(this.context)
       await this.#keepUp(link)
     } catch (error) {
@@ -161,14 +155,15 @@ export class Parts {
     void link.closed.then(() => ended.abort())
     while (link.isOpen) {
       await sleep(upkeepMs, ended.signal)
-      await this.publisher.publish(link)
+      await this.prekeyPublisher.publish(link)
       await sweep(this.context)
     }
   }
 
-  async #publishSoon(): Promise<void> {
+  /** Publishes new prekeys on the current link or the next one. Reports a failure as an event. */
+  async publishPrekeys(): Promise<void> {
     try {
-      await this.publisher.publish(await this.context.link())
+      await this.prekeyPublisher.publish(await this.context.link())
     } catch (error) {
       if (!this.closing.signal.aborted) this.events.emit('failed', { error: asError(error) })
     }

@@ -17,11 +17,12 @@ import { Cards } from './directory/cards.ts'
 import { Mailbox } from './inbox/mailbox.ts'
 import { type ReceiveOptions, receive } from './inbox/receive.ts'
 import { type Content, encodeMedia } from './messages/content.ts'
+import { nextHop } from './messages/hops.ts'
 import type { MessageView, ReceivedMessage } from './messages/message.ts'
 import type { ClientOptions, ListedUser, SendOptions, UserQuery } from './options.ts'
-import type { Accepted } from './outbox/outbox.ts'
+import type { Accepted } from './outbox/send-result.ts'
 import { type HandlerOptions, handleRequests, type RequestHandler } from './requests/request-handler.ts'
-import { type Answered, nextHop, type RequestOptions } from './requests/requests.ts'
+import type { Answered, RequestOptions } from './requests/requests.ts'
 import type { PeerIdentity } from './sessions/peers.ts'
 
 /** How long `close` waits for what is on its way, ms. It is in the state, and goes on with the next start. */
@@ -85,12 +86,12 @@ export class Client {
     const name = parseUsername(username)
     const { seed } = generateIdentity(this.#parts.context.random)
     const self = await this.#parts.identity.prepare(name, this.#domain(), seed)
-    await this.#parts.publisher.prepare()
+    await this.#parts.prekeyPublisher.prepare()
     const link = await this.#parts.connector.connectWith(async fresh => {
       const answer = await register({ link: fresh, self }, options)
       await this.#parts.enter(answer, 'first')
     })
-    await this.#parts.publisher.publish(link)
+    await this.#parts.prekeyPublisher.publish(link)
     await this.#parts.outbox.resume()
     return toAccount(self)
   }
@@ -169,7 +170,7 @@ export class Client {
   attend(signal: AbortSignal): Promise<void> {
     this.#checkOpen()
     void this.#parts.context.self()
-    return this.#parts.attendance.attend(AbortSignal.any([signal, this.#parts.closing.signal]))
+    return this.#parts.listenerLease.keepListening(AbortSignal.any([signal, this.#parts.closing.signal]))
   }
 
   /**
@@ -191,18 +192,18 @@ export class Client {
   async *receive(options: ReceiveOptions = {}): AsyncGenerator<ReceivedMessage, void, undefined> {
     this.#checkOpen()
     void this.#parts.context.self()
-    const listening = this.#parts.attendance.take()
+    const listening = this.#parts.listenerLease.acquire()
     try {
       const ended = AbortSignal.any([listening, this.#parts.closing.signal])
-      yield* receive(this.#parts.inbox, this.#parts.intake, ended, options)
+      yield* receive(this.#parts.inbox, this.#parts.incoming, ended, options)
     } finally {
-      await this.#parts.attendance.release()
+      await this.#parts.listenerLease.release()
     }
   }
 
   /** Ends every iteration of `receive` and gives the inbox up. Sending goes on. */
   stopListening(): Promise<void> {
-    return this.#parts.receiver.stop()
+    return this.#parts.listener.stop()
   }
 
   /** Users, sorted by name; pages are fetched as the loop goes on. */
@@ -250,8 +251,8 @@ export class Client {
   async renewSession(peer: string): Promise<void> {
     await this.#link()
     const username = this.#recipient(peer)
-    await this.#parts.sessions.startAnew(username)
-    this.#parts.outbox.pump(username)
+    await this.#parts.sessions.renewNow(username)
+    this.#parts.outbox.flush(username)
   }
 
   /**
@@ -290,7 +291,7 @@ export class Client {
   /** Ends this login at every node. The identity and all state stay; the next operation logs in again. */
   async logout(): Promise<void> {
     const link = await this.#link()
-    await this.#parts.receiver.stop()
+    await this.#parts.listener.stop()
     await link.request({ type: 'logout' })
     await this.#parts.identity.forgetToken()
     await link.closed
@@ -299,7 +300,7 @@ export class Client {
   /** Lets go of everything. What is not accepted yet is in the state and goes on at the next start. */
   async close(): Promise<void> {
     if (this.#parts.closing.signal.aborted) return
-    await this.#parts.receiver.stop()
+    await this.#parts.listener.stop()
     if (this.#parts.connector.isOnline) await this.#linger()
     this.#parts.closing.abort(new ClosedError())
     await this.#parts.connector.close()
@@ -318,8 +319,8 @@ export class Client {
   /** What a changed key had held up goes on. */
   #decided(username: Username): void {
     this.#parts.inbox.rewind()
-    this.#parts.outbox.pump(username)
-    if (this.#parts.connector.isOnline) void this.#parts.repairs.look()
+    this.#parts.outbox.flush(username)
+    if (this.#parts.connector.isOnline) void this.#parts.undecryptableRetries.run()
   }
 
   /** Somebody else. */

@@ -1,5 +1,10 @@
 import type { Username } from '../../protocol/names.ts'
-import type { Remedy } from '../inbox/undecryptable.ts'
+
+/**
+ * What happens next with a quarantined body. `reset`: the peer is asked for a new session and sends its unconfirmed
+ * messages again; `retry`: the same bytes are tried again; `none`: this client can do nothing.
+ */
+export type Remedy = 'reset' | 'retry' | 'none'
 
 /** What an operator would want to know. None of these needs an answer. */
 export type ClientEvents = {
