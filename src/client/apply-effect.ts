@@ -17,7 +17,7 @@ type EffectTargets = {
   sessions: Sessions
   outbox: Outbox
   undecryptableRetries: UndecryptableRetries
-  publishPrekeys: () => Promise<void>
+  publishNewBundle: () => Promise<void>
 }
 
 /** Called after the transaction that stored the envelope has committed. */
@@ -43,6 +43,6 @@ export function applyEffect(targets: EffectTargets, effect: Effect): void {
     case 'repair':
       return void targets.undecryptableRetries.run()
     case 'rotate':
-      return void targets.publishPrekeys()
+      return void targets.publishNewBundle()
   }
 }

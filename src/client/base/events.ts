@@ -1,8 +1,8 @@
 import type { Username } from '../../protocol/names.ts'
 
 /**
- * What happens next with a quarantined body. `reset`: the peer is asked for a new session and sends its unconfirmed
- * messages again; `retry`: the same bytes are tried again; `none`: this client can do nothing.
+ * What the client does about an undecryptable body: `reset` asks the peer to send it again over a new session, `retry`
+ * tries the same bytes again, `none` does nothing.
  */
 export type Remedy = 'reset' | 'retry' | 'none'
 

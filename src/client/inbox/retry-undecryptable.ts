@@ -40,12 +40,12 @@ export class UndecryptableRetries {
     const { store, closing } = this.#context
     if (closing.aborted) return
     let isWaiting = false
-    for (const peer of await store.read(tx => namesUnder(tx, keys.asides()))) {
+    for (const peer of await store.read(tx => namesUnder(tx, keys.undecryptables()))) {
       await this.#try(async () => {
         isWaiting = (await this.#incoming.retry(peer)) || isWaiting
       })
     }
-    const pending = await store.read(tx => namesUnder(tx, keys.owing()))
+    const pending = await store.read(tx => namesUnder(tx, keys.pendingResets()))
     for (const peer of pending) {
       await this.#try(async () => {
         if (await this.#sessions.sendPendingReset(peer)) this.#outbox.flush(peer)

@@ -55,9 +55,9 @@ export async function quarantine(
   error: CryptoError,
 ): Promise<Effect[]> {
   const { from, hash, frameType, body } = envelope
-  const key = keys.aside(from, hash)
+  const key = keys.undecryptable(from, hash)
   if (await tx.get(key)) return []
-  const kept = await tx.list(keys.asides(), { limit: maxKept })
+  const kept = await tx.list(keys.undecryptables(), { limit: maxKept })
   const [other] = kept
   if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
@@ -94,13 +94,13 @@ async function remedyForUnknownPeer(
   code: CryptoErrorCode,
 ): Promise<Remedy> {
   if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
-  const bytes = await tx.get(keys.strangers())
+  const bytes = await tx.get(keys.strangerResets())
   const nowMs = context.now()
   const lately = (bytes ? UnknownResets.decode(bytes).metAt : []).filter(at =>
     isWithin(cryptoLimits.resetIntervalMs, at, nowMs),
   )
   if (lately.length >= maxUnknownResets) return 'none'
-  tx.put(keys.strangers(), UnknownResets.encode({ metAt: [...lately, nowMs] }))
+  tx.put(keys.strangerResets(), UnknownResets.encode({ metAt: [...lately, nowMs] }))
   return 'reset'
 }
 
@@ -110,11 +110,11 @@ type Quarantined = { key: string; hash: string; record: UndecryptableRecord }
 
 /** Returns the quarantined bodies of a peer that may be decrypted later without a reset, in order. */
 export async function retriable(tx: StateReader, from: Username): Promise<Quarantined[]> {
-  const entries = await tx.list(keys.asidesOf(from))
+  const entries = await tx.list(keys.undecryptableOf(from))
   return entries
     .map(([key, bytes]) => ({
       key,
-      hash: key.slice(keys.asidesOf(from).length),
+      hash: key.slice(keys.undecryptableOf(from).length),
       record: UndecryptableRecord.decode(bytes),
     }))
     .filter(({ record }) => remedyFor(record.code) === 'retry')

@@ -24,19 +24,19 @@ export async function acquireOutbox(
   peer: Username,
   { isEmpty }: { isEmpty: boolean },
 ): Promise<number | undefined> {
-  const bytes = await tx.get(keys.pump(peer))
+  const bytes = await tx.get(keys.outboxLease(peer))
   const held = bytes && Lease.decode(bytes)
   const nowMs = now()
   const isForeign =
     held !== undefined && held.instance !== instance && held.until > nowMs && held.until <= nowMs + leaseMs
   if (isForeign) return isEmpty ? undefined : held.until
-  if (!isEmpty) tx.put(keys.pump(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
-  else if (held) tx.delete(keys.pump(peer))
+  if (!isEmpty) tx.put(keys.outboxLease(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
+  else if (held) tx.delete(keys.outboxLease(peer))
   return undefined
 }
 
 /** Releases this process's lease before it expires, so that other processes need not wait for it. */
 export async function releaseOutbox(tx: StateTransaction, { instance }: ClientContext, peer: Username): Promise<void> {
-  const bytes = await tx.get(keys.pump(peer))
-  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.pump(peer))
+  const bytes = await tx.get(keys.outboxLease(peer))
+  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.outboxLease(peer))
 }

@@ -254,7 +254,7 @@ export class PeerFlush {
     if ('seq' in result) tx.put(keys.sent(to, id), OutboxRecord.encode(record))
     else noteGivenUp(tx, { id, to, error: toError(result), nowMs })
     if (this.#flushContext.waiters.has(id)) return
-    tx.put(keys.outcome(id), SendResultRecord.encode({ at: nowMs, outcome: pick(result) }))
+    tx.put(keys.sendResult(id), SendResultRecord.encode({ at: nowMs, outcome: pick(result) }))
   }
 
   #settled(record: OutboxRecord, result: SendResult): void {

@@ -47,9 +47,9 @@ export class SendWaiters {
     const results = await store.transaction(async tx => {
       const found: [id: string, SendResult][] = []
       for (const id of ids) {
-        const bytes = await tx.get(keys.outcome(id))
+        const bytes = await tx.get(keys.sendResult(id))
         if (!bytes) continue
-        tx.delete(keys.outcome(id))
+        tx.delete(keys.sendResult(id))
         found.push([id, SendResultRecord.decode(bytes).outcome])
       }
       return found

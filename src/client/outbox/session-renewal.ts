@@ -26,8 +26,8 @@ export async function isRenewalDue(
   const nowMs = now()
   if (needsRenewal(peer, nowMs)) return true
   if (!needsRenewal(peer, nowMs, offeredSuites(policy), policy)) return false
-  const checkedAt = await tx.get(keys.looked(name))
+  const checkedAt = await tx.get(keys.suiteChecked(name))
   if (checkedAt && isWithin(checkIntervalMs, decodeInteger(checkedAt), nowMs)) return false
-  tx.put(keys.looked(name), encodeInteger(nowMs))
+  tx.put(keys.suiteChecked(name), encodeInteger(nowMs))
   return true
 }

@@ -12,11 +12,11 @@ export type PendingReset = 'undecryptable' | 'rollback'
  * reset as soon as it is allowed.
  */
 export async function requestReset(tx: StateTransaction, peer: Username, reason: PendingReset): Promise<void> {
-  if ((await pendingReset(tx, peer)) !== 'rollback') tx.put(keys.owed(peer), encodeUtf8(reason))
+  if ((await pendingReset(tx, peer)) !== 'rollback') tx.put(keys.pendingReset(peer), encodeUtf8(reason))
 }
 
 async function pendingReset(tx: StateReader, peer: Username): Promise<PendingReset | undefined> {
-  const bytes = await tx.get(keys.owed(peer))
+  const bytes = await tx.get(keys.pendingReset(peer))
   return bytes && (decodeUtf8(bytes) === 'rollback' ? 'rollback' : 'undecryptable')
 }
 

@@ -83,7 +83,7 @@ export class Sessions {
     return this.#startWithReset(peer, async tx => {
       const known = await this.#context.loadPeer(tx, peer)
       const reason = await allowedReset(tx, peer, { peer: known, nowMs: now() })
-      if (reason) tx.delete(keys.owed(peer))
+      if (reason) tx.delete(keys.pendingReset(peer))
       return reason
     })
   }

@@ -27,8 +27,7 @@ type Receiver = {
   send(text: string): void
   /** Bytes that the socket has not written yet. */
   bufferedBytes(): number
-  /** Called once when the claim is gone: the connection closes with `reason`. */
-  lost(reason: CloseReason, text: string): void
+  close(reason: CloseReason, text: string): Promise<void>
 }
 
 /** The parts of a node that a delivery uses. */
@@ -314,7 +313,7 @@ export class InboxDelivery implements NoticeSubscriber {
   #lose(reason: CloseReason, text: string): void {
     if (this.#over) return
     this.#finish()
-    this.#receiver.lost(reason, text)
+    void this.#receiver.close(reason, text)
   }
 
   async #askForKeys(): Promise<void> {
