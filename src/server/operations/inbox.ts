@@ -79,11 +79,11 @@ export async function readInbox(
     const claim = await claimInbox(node, login)
     const messages = await watch.changed.until(async () => {
       watch.check(claim)
-      const envelopes = await node.store.read(claim, after, { maxItems: limit, maxBytes: maxPageBytes })
+      const envelopes = await node.store.inboxes.read(claim, after, { maxItems: limit, maxBytes: maxPageBytes })
       if (envelopes === 'stale') throw takenOver()
       return envelopes.length > 0 || abort.aborted || isLate ? envelopes : undefined
     })
-    const queued = await node.store.countQueued(login.username)
+    const queued = await node.store.inboxes.countQueued(login.username)
     return { messages: chain(messages, after), cursor: messages.at(-1)?.seq ?? after, queued, epoch: claim.epoch }
   } finally {
     node.notices.remove(login.username, watch)
@@ -95,7 +95,7 @@ export async function readInbox(
 }
 
 async function claimInbox(node: NodeContext, login: Login): Promise<Claim> {
-  const claimed = await node.store.claim(login.username, ownerOf(login))
+  const claimed = await node.store.inboxes.claim(login.username, ownerOf(login))
   if (claimed === 'conflict') throw takenOver()
   return claimed.claim
 }
@@ -113,7 +113,7 @@ export async function ackInbox(
   login: Login,
   { seq, epoch }: { seq: number; epoch: number },
 ): Promise<void> {
-  const outcome = await node.store.ack({ username: login.username, epoch, owner: ownerOf(login) }, seq)
+  const outcome = await node.store.inboxes.ack({ username: login.username, epoch, owner: ownerOf(login) }, seq)
   if (outcome === 'bad_ack') throw new ProtocolError('bad_ack', 'seq is above what was returned')
   if (outcome === 'stale') throw takenOver()
 }
