@@ -291,4 +291,4 @@ export type Notice =
   /** Hints for another node were lost: it has no subscription, or too many hints wait to be sent. For metrics only. */
   | { kind: 'unheard'; why: Unheard }
 
-export type Unheard = 'no subscriber' | 'queue full'
+type Unheard = 'no subscriber' | 'queue full'
