@@ -6,7 +6,7 @@ import type { Owner } from './system.ts'
 
 const peers = fileURLToPath(new URL('../peers/', import.meta.url))
 
-/** Starts a server of `bench/peers` that prints its port; ended with its owner. */
+/** Starts a server of `bench/peers`, which prints its port. Its owner ends it. */
 export async function startPeer(owner: Owner, file: string, env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [file], {
     cwd: peers,
