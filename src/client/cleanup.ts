@@ -23,15 +23,15 @@ const outcomeMs = dayMs
 const stepSize = 500
 
 /** Forgets, once a day, what has served its time: without it a state would grow with every message for ever. */
-export async function sweep(context: ClientContext): Promise<void> {
+export async function removeExpiredRecords(context: ClientContext): Promise<void> {
   const nowMs = context.now()
-  const last = await context.store.read(tx => tx.get(keys.swept()))
+  const last = await context.store.read(tx => tx.get(keys.lastCleanup()))
   if (last && Math.abs(nowMs - decodeInteger(last)) < dayMs) return
-  await context.store.transaction(tx => tx.put(keys.swept(), encodeInteger(nowMs)))
+  await context.store.transaction(tx => tx.put(keys.lastCleanup(), encodeInteger(nowMs)))
   const isOld = (ageMs: number) => (bytes: Uint8Array) => nowMs - decodeInteger(bytes) > ageMs
   await drop(context, keys.seens(), isOld(rememberMs))
   await drop(context, keys.bodies(), isOld(rememberMs))
-  await drop(context, keys.outcomes(), bytes => nowMs - OutcomeRecord.decode(bytes).at > outcomeMs)
+  await drop(context, keys.sendResults(), bytes => nowMs - OutcomeRecord.decode(bytes).at > outcomeMs)
   await drop(context, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)
   await drop(context, keys.opens(), bytes => OpenRecord.decode(bytes).deadline + graceMs < nowMs)
   await drop(context, keys.confirmations(), bytes => nowMs - ConfirmationRecord.decode(bytes).at > outcomeMs)

@@ -1,7 +1,5 @@
 import type { Policy } from '../crypto/policy.ts'
-import type { ServerFrameOf } from '../protocol/frames.ts'
 import type { Dial } from './connection/socket.ts'
-import type { AgentCard } from './directory/cards.ts'
 import type { MessageView } from './messages/message.ts'
 import type { StateStore } from './state/state-store.ts'
 
@@ -33,20 +31,4 @@ export type SendOptions = {
   inReplyTo?: Pick<MessageView, 'id' | 'hops'>
   /** Stops waiting for `accepted`; the message stays on its way. */
   signal?: AbortSignal
-}
-
-export type UserQuery = {
-  online?: boolean
-  prefix?: string
-  /** Only agents whose card names it. */
-  capability?: string
-  /** With their cards. */
-  cards?: boolean
-}
-
-type Listed = ServerFrameOf<'user_list'>['users'][number]
-export type ListedUser = Omit<Listed, 'card'> & {
-  card?: AgentCard
-  /** Why the card that the node gave out is not shown. */
-  cardError?: string
 }

@@ -1,5 +1,10 @@
 import type { Username } from '../../protocol/names.ts'
-import type { Remedy } from '../inbox/undecryptable.ts'
+
+/**
+ * What the client does about an undecryptable body: `reset` asks the peer to send it again over a new session, `retry`
+ * tries the same bytes again, `none` does nothing.
+ */
+export type Remedy = 'reset' | 'retry' | 'none'
 
 /** What an operator would want to know. None of these needs an answer. */
 export type ClientEvents = {

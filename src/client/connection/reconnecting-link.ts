@@ -9,8 +9,8 @@ import { Link, type LinkOptions } from './link.ts'
 import type { SocketEnd } from './socket.ts'
 
 type Options = LinkOptions & {
-  /** Proves who we are on a fresh link, and answers the generation it was told. */
-  login: (link: Link) => Promise<void>
+  /** Logs in on a new link. */
+  logIn: (link: Link) => Promise<void>
   /** Gives up the token that the next login would use; whether there was one, without which it may succeed. */
   dropToken: () => Promise<boolean>
   events: Emitter<ClientEvents>
@@ -78,10 +78,10 @@ export class ReconnectingLink {
   }
 
   /** The same with another way to log in: a registration. The link becomes the current one. */
-  async connectWith(login: (link: Link) => Promise<void>): Promise<Link> {
+  async connectWith(logIn: (link: Link) => Promise<void>): Promise<Link> {
     if (this.#closing.signal.aborted) throw new ClosedError()
     await this.#running
-    return this.#attempt(this.#dial(login))
+    return this.#attempt(this.#dial(logIn))
   }
 
   /** Dials once. Its failure is its caller's alone: who waits in `link` waits for the attempts that follow. */
@@ -173,17 +173,17 @@ export class ReconnectingLink {
 
   /** A token that ends while it is shown closes the connection, and the key is tried on another one. */
   async #logIn(): Promise<Link> {
-    const { login, dropToken } = this.#options
+    const { logIn, dropToken } = this.#options
     try {
-      return await this.#dial(login)
+      return await this.#dial(logIn)
     } catch (error) {
       const isRefused = error instanceof ProtocolError && error.code === 'unauthorized'
       if (!isRefused || !(await dropToken())) throw error
-      return this.#dial(login)
+      return this.#dial(logIn)
     }
   }
 
-  async #dial(login: (link: Link) => Promise<void>): Promise<Link> {
+  async #dial(logIn: (link: Link) => Promise<void>): Promise<Link> {
     const link = new Link(this.#options)
     const refused = link.closed.then(end => {
       throw refusal(end)
@@ -193,7 +193,7 @@ export class ReconnectingLink {
     const abort = () => link.terminate()
     this.#closing.signal.addEventListener('abort', abort)
     try {
-      await Promise.race([login(link), refused])
+      await Promise.race([logIn(link), refused])
       return link
     } catch (error) {
       link.close()

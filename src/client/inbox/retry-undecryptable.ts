@@ -43,12 +43,12 @@ export class Repairs {
     const { store, closing } = this.#context
     if (closing.aborted) return
     let isWaiting = false
-    for (const peer of await store.read(tx => namesUnder(tx, keys.asides()))) {
+    for (const peer of await store.read(tx => namesUnder(tx, keys.undecryptables()))) {
       await this.#try(async () => {
         isWaiting = (await this.#intake.takeAgain(peer)) || isWaiting
       })
     }
-    const owing = await store.read(tx => namesUnder(tx, keys.owing()))
+    const owing = await store.read(tx => namesUnder(tx, keys.pendingResets()))
     for (const peer of owing) {
       await this.#try(async () => {
         if (await this.#sessions.repair(peer)) this.#outbox.pump(peer)

@@ -5,6 +5,7 @@ import { decodeMessage } from '../../crypto/messages/message.ts'
 import { isWithin, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
+import type { Remedy } from '../base/events.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
@@ -34,9 +35,6 @@ export type AsideRecord = Static<typeof AsideRecord.schema>
 /** Bodies set aside that are kept; beyond it the one with the smallest hash goes, which nobody can aim at. */
 const maxAside = 200
 
-/** What comes next for a body that was set aside: a reset asks the peer for it, the same bytes are tried again, or nothing can be done here. */
-export type Remedy = 'reset' | 'retry' | 'none'
-
 const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
   undecryptable: 'reset',
   malformed: 'reset',
@@ -57,9 +55,9 @@ export async function setAside(
   error: CryptoError,
 ): Promise<Consequence[]> {
   const { from, hash, frameType, body } = envelope
-  const key = keys.aside(from, hash)
+  const key = keys.undecryptable(from, hash)
   if (await tx.get(key)) return []
-  const kept = await tx.list(keys.asides(), { limit: maxAside })
+  const kept = await tx.list(keys.undecryptables(), { limit: maxAside })
   const [other] = kept
   if (other && kept.length === maxAside) tx.delete(other[0])
   const { code, message } = error
@@ -93,13 +91,13 @@ async function remedyForStranger(
   code: CryptoErrorCode,
 ): Promise<Remedy> {
   if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
-  const bytes = await tx.get(keys.strangers())
+  const bytes = await tx.get(keys.strangerResets())
   const nowMs = context.now()
   const lately = (bytes ? Strangers.decode(bytes).metAt : []).filter(at =>
     isWithin(cryptoLimits.resetIntervalMs, at, nowMs),
   )
   if (lately.length >= maxStrangers) return 'none'
-  tx.put(keys.strangers(), Strangers.encode({ metAt: [...lately, nowMs] }))
+  tx.put(keys.strangerResets(), Strangers.encode({ metAt: [...lately, nowMs] }))
   return 'reset'
 }
 
@@ -109,9 +107,13 @@ export type Aside = { key: string; hash: string; record: AsideRecord }
 
 /** Bodies of a peer that may be read later as they are. */
 export async function retriable(tx: StateReader, from: Username): Promise<Aside[]> {
-  const entries = await tx.list(keys.asidesOf(from))
+  const entries = await tx.list(keys.undecryptableOf(from))
   return entries
-    .map(([key, bytes]) => ({ key, hash: key.slice(keys.asidesOf(from).length), record: AsideRecord.decode(bytes) }))
+    .map(([key, bytes]) => ({
+      key,
+      hash: key.slice(keys.undecryptableOf(from).length),
+      record: AsideRecord.decode(bytes),
+    }))
     .filter(({ record }) => remedyFor(record.code) === 'retry')
     .sort((a, b) => placeOf(a.record) - placeOf(b.record))
 }

@@ -23,19 +23,19 @@ export async function holdPump(
   peer: Username,
   work: boolean,
 ): Promise<number | undefined> {
-  const bytes = await tx.get(keys.pump(peer))
+  const bytes = await tx.get(keys.outboxLease(peer))
   const held = bytes && Lease.decode(bytes)
   const nowMs = now()
   const foreign =
     held !== undefined && held.instance !== instance && held.until > nowMs && held.until <= nowMs + leaseMs
   if (foreign) return work ? held.until : undefined
-  if (work) tx.put(keys.pump(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
-  else if (held) tx.delete(keys.pump(peer))
+  if (work) tx.put(keys.outboxLease(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
+  else if (held) tx.delete(keys.outboxLease(peer))
   return undefined
 }
 
 /** Gives the lease back before its time, so that nobody waits for a process that has ended. */
 export async function releasePump(tx: StateTransaction, { instance }: ClientContext, peer: Username): Promise<void> {
-  const bytes = await tx.get(keys.pump(peer))
-  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.pump(peer))
+  const bytes = await tx.get(keys.outboxLease(peer))
+  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.outboxLease(peer))
 }

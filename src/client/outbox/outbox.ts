@@ -288,7 +288,7 @@ export class Outbox {
     const nowMs = this.#context.now()
     if ('seq' in outcome) tx.put(keys.sent(to, id), OutboxRecord.encode(record))
     else noteGivenUp(tx, { id, to, error: toError(outcome), nowMs })
-    if (!this.#waiters.has(id)) tx.put(keys.outcome(id), OutcomeRecord.encode({ at: nowMs, outcome: pick(outcome) }))
+    if (!this.#waiters.has(id)) tx.put(keys.sendResult(id), OutcomeRecord.encode({ at: nowMs, outcome: pick(outcome) }))
   }
 
   #told(peer: Username, record: OutboxRecord, outcome: Outcome): void {
@@ -323,9 +323,9 @@ export class Outbox {
     const outcomes = await this.#context.store.transaction(async tx => {
       const found: [id: string, Outcome][] = []
       for (const id of ids) {
-        const bytes = await tx.get(keys.outcome(id))
+        const bytes = await tx.get(keys.sendResult(id))
         if (!bytes) continue
-        tx.delete(keys.outcome(id))
+        tx.delete(keys.sendResult(id))
         found.push([id, OutcomeRecord.decode(bytes).outcome])
       }
       return found

@@ -23,8 +23,8 @@ export async function isWorn(
   const nowMs = now()
   if (needsRenewal(peer, nowMs)) return true
   if (!needsRenewal(peer, nowMs, offeredSuites(policy), policy)) return false
-  const lookedAt = await tx.get(keys.looked(name))
+  const lookedAt = await tx.get(keys.suiteChecked(name))
   if (lookedAt && isWithin(lookIntervalMs, decodeInteger(lookedAt), nowMs)) return false
-  tx.put(keys.looked(name), encodeInteger(nowMs))
+  tx.put(keys.suiteChecked(name), encodeInteger(nowMs))
   return true
 }

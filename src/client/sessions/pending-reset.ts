@@ -12,11 +12,11 @@ export type Debt = 'undecryptable' | 'rollback'
  * or a later one.
  */
 export async function oweReset(tx: StateTransaction, peer: Username, debt: Debt): Promise<void> {
-  if ((await owedReset(tx, peer)) !== 'rollback') tx.put(keys.owed(peer), encodeUtf8(debt))
+  if ((await owedReset(tx, peer)) !== 'rollback') tx.put(keys.pendingReset(peer), encodeUtf8(debt))
 }
 
 export async function owedReset(tx: StateReader, peer: Username): Promise<Debt | undefined> {
-  const bytes = await tx.get(keys.owed(peer))
+  const bytes = await tx.get(keys.pendingReset(peer))
   return bytes && (decodeUtf8(bytes) === 'rollback' ? 'rollback' : 'undecryptable')
 }
 

@@ -80,7 +80,7 @@ export class Sessions {
     return this.#startWithReset(peer, async tx => {
       const known = await this.#context.loadPeer(tx, peer)
       const reason = await dueReset(tx, peer, { peer: known, nowMs: now() })
-      if (reason) tx.delete(keys.owed(peer))
+      if (reason) tx.delete(keys.pendingReset(peer))
       return reason
     })
   }

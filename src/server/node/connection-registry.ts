@@ -4,7 +4,7 @@ import type { Username } from '../../protocol/names.ts'
 import { CounterMap } from '../../util/counter-map.ts'
 import type { Config } from '../base/config.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
-import type { TokenHash } from '../store/store.ts'
+import type { TokenHash } from '../store/ids.ts'
 
 /** What may be open at once. */
 export type ConnectionLimits = Pick<

@@ -98,7 +98,7 @@ export async function readInbox(
     const claim = await claimInbox(node, session)
     const isOver = () => abort.aborted || isLate
     const messages = await readOrWait(node, claim, watch, { after, maxItems: limit }, isOver)
-    const queued = await node.store.countQueued(session.username)
+    const queued = await node.store.inboxes.countQueued(session.username)
     return { messages: chain(messages, after), cursor: messages.at(-1)?.seq ?? after, queued, epoch: claim.epoch }
   } finally {
     node.notices.remove(session.username, watch)
@@ -110,7 +110,7 @@ export async function readInbox(
 }
 
 async function claimInbox(node: NodeContext, session: Login): Promise<Claim> {
-  const claimed = await node.store.claim(session.username, ownerOf(session))
+  const claimed = await node.store.inboxes.claim(session.username, ownerOf(session))
   if (claimed === 'conflict') throw takenOver()
   return claimed.claim
 }
@@ -127,7 +127,7 @@ async function readOrWait(
     const { wakeUps } = watch
     if (watch.sessionEnded) throw new ProtocolError('unauthorized', 'the session has ended')
     if (watch.replacedBy > claim.epoch) throw takenOver()
-    const envelopes = await node.store.read(claim, after, { maxItems, maxBytes: maxPageBytes })
+    const envelopes = await node.store.inboxes.read(claim, after, { maxItems, maxBytes: maxPageBytes })
     if (envelopes === 'stale') throw takenOver()
     if (envelopes.length > 0 || isOver()) return envelopes
     await watch.after(wakeUps)
@@ -147,7 +147,7 @@ export async function ackInbox(
   session: Login,
   { seq, epoch }: { seq: number; epoch: number },
 ): Promise<void> {
-  const outcome = await node.store.ack({ username: session.username, epoch, owner: ownerOf(session) }, seq)
+  const outcome = await node.store.inboxes.ack({ username: session.username, epoch, owner: ownerOf(session) }, seq)
   if (outcome === 'bad_ack') throw new ProtocolError('bad_ack', 'seq is above what was returned')
   if (outcome === 'stale') throw takenOver()
 }
