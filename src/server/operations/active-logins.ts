@@ -5,7 +5,7 @@ import type { TokenHash } from '../store/ids.ts'
 import type { Login } from '../store/store.ts'
 
 /** A login as its user sees it. `session` names it and is no secret: a part of the hash that nodes keep of the token. */
-export type ListedLogin = { session: string; createdAt: number; expiresAt: number; current: boolean }
+type ListedLogin = { session: string; createdAt: number; expiresAt: number; current: boolean }
 
 /** Characters of the hash: 96 bits tell the 50 of a user apart. */
 const nameChars = 16

@@ -8,7 +8,7 @@ import type { FetchedKeys, KeyCounts, KeyUpload, OneTimeKemKey, OneTimeKey } fro
 import { decodeField } from './login.ts'
 import { checkOwner, type Owner, ownerOf, readSigned } from './signed.ts'
 
-export type Upload = {
+type Upload = {
   bundle?: string | undefined
   oneTimeKeys?: readonly OneTimeKey[] | undefined
   oneTimeKemKeys?: readonly OneTimeKemKey[] | undefined

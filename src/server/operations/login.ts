@@ -15,7 +15,7 @@ import type { InviteRule } from '../store/store.ts'
 export type Login = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
 
 type Proof = { username: string; nonce: string; signature: string }
-export type Registration = Proof & {
+type Registration = Proof & {
   identity: string
   invite?: string | undefined
   /** The caller had the name, and this deployment may have lost it: what was deleted stays deleted. */

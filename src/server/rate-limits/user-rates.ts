@@ -106,7 +106,7 @@ export class UserRates {
 }
 
 /** The second only where the first has let it through. */
-export function both(first: Wait, second: () => Wait): Wait {
+function both(first: Wait, second: () => Wait): Wait {
   if (typeof first === 'number') return first > 0 ? first : second()
   return first.then(waitMs => (waitMs > 0 ? waitMs : second()))
 }
