@@ -44,12 +44,12 @@ export const guardRemovals = {
   },
   'ack-after-save': {
     file: 'src/client/inbox/incoming.ts',
-    find: `        await this.#takeBatch(batch)
+    find: `        await this.#saveBatch(batch)
         this.#link.ack(batch.at(-1)?.seq ?? 0)
 `,
     put: `        this.#link.ack(batch.at(-1)?.seq ?? 0)
         await new Promise(resolve => setTimeout(resolve, 200))
-        await this.#takeBatch(batch)
+        await this.#saveBatch(batch)
 `,
     shownBy: ['kill-client'],
   },

@@ -4,7 +4,7 @@ import type { ClientContext } from './connection/client-context.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
 import { ConfirmationRecord, noteGivenUp } from './outbox/confirmation-record.ts'
 import { OutboxRecord } from './outbox/outbox-record.ts'
-import { OutcomeRecord } from './outbox/send-result.ts'
+import { SendResultRecord } from './outbox/send-result.ts'
 import { decodeInteger, encodeInteger } from './records/integer-record.ts'
 import { keys, nameIn } from './records/keys.ts'
 import type { StateEntry, StateTransaction } from './state/state-store.ts'
@@ -31,7 +31,7 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
   const isOld = (ageMs: number) => (bytes: Uint8Array) => nowMs - decodeInteger(bytes) > ageMs
   await remove(context, keys.seens(), isOld(rememberMs))
   await remove(context, keys.bodies(), isOld(rememberMs))
-  await remove(context, keys.sendResults(), bytes => nowMs - OutcomeRecord.decode(bytes).at > resultMs)
+  await remove(context, keys.sendResults(), bytes => nowMs - SendResultRecord.decode(bytes).at > resultMs)
   await remove(context, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)
   await remove(context, keys.opens(), bytes => OpenRecord.decode(bytes).deadline + graceMs < nowMs)
   await remove(context, keys.confirmations(), bytes => nowMs - ConfirmationRecord.decode(bytes).at > resultMs)

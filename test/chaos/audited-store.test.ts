@@ -14,16 +14,16 @@ t.test('what a node does to inboxes, names and challenges is noted with its outc
   const events: AuditEvent[] = []
   const store = auditStore(openTestStore(), event => events.push(event))
   t.teardown(() => store.close())
-  await store.register(bob, 'key', { kind: 'open' })
-  const [stored] = await store.append([item])
-  await store.append([item, { ...item, to: parseUsername('nobody') }])
-  const first = await store.claim(bob, owner('1'))
-  const second = await store.claim(bob, owner('2'))
+  await store.users.register(bob, 'key', { kind: 'open' })
+  const [stored] = await store.inboxes.append([item])
+  await store.inboxes.append([item, { ...item, to: parseUsername('nobody') }])
+  const first = await store.inboxes.claim(bob, owner('1'))
+  const second = await store.inboxes.claim(bob, owner('2'))
   if (first === 'conflict' || second === 'conflict' || stored?.status !== 'stored') throw new Error('not as told')
-  await store.ack(first.claim, stored.seq)
-  await store.read(second.claim, 0, { maxItems: 1, maxBytes: 1 })
-  await store.putChallenge('nonce', bob, 60_000)
-  await Promise.all([store.takeChallenge('nonce', bob), store.takeChallenge('nonce', bob)])
+  await store.inboxes.ack(first.claim, stored.seq)
+  await store.inboxes.read(second.claim, 0, { maxItems: 1, maxBytes: 1 })
+  await store.logins.putChallenge('nonce', bob, 60_000)
+  await Promise.all([store.logins.takeChallenge('nonce', bob), store.logins.takeChallenge('nonce', bob)])
 
   t.match(events, [
     { op: 'register', user: bob, identity: 'key', outcome: 'created' },
@@ -42,9 +42,11 @@ t.test('what a node does to inboxes, names and challenges is noted with its outc
 
 t.test('a call whose outcome is not known is not noted, and fails as before', async t => {
   const events: AuditEvent[] = []
-  const broken = withFaults(openTestStore(), { append: () => Promise.reject(new StoreUnavailableError('away')) })
+  const broken = withFaults(openTestStore(), {
+    inboxes: { append: () => Promise.reject(new StoreUnavailableError('away')) },
+  })
   const store = auditStore(broken, event => events.push(event))
   t.teardown(() => store.close())
-  await t.rejects(store.append([item]), StoreUnavailableError)
+  await t.rejects(store.inboxes.append([item]), StoreUnavailableError)
   t.same(events, [])
 })

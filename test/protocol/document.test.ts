@@ -14,7 +14,7 @@ function section(number: number): string {
   return text.split(/^## /m)[0] ?? ''
 }
 
-/** The rows of the n-th table of a section, without its head. */
+/** The rows of the n-th table of a section, without its header. */
 function rows(number: number, table = 0): string[][] {
   const tables = section(number)
     .split(/\n(?!\|)/)
@@ -31,7 +31,7 @@ function rows(number: number, table = 0): string[][] {
 const names = (cell = ''): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)
 const sorted = (list: Iterable<string>) => [...list].sort()
 
-/** Names of fields as the page writes them: in backquotes, `?` for optional ones; types in brackets are not names. */
+/** Field names as the page writes them: in backquotes, `?` for optional fields; types in brackets are not names. */
 const fieldsOf = (cell: string) => names(cell).flatMap(name => (/^[a-zA-Z]+\??/.exec(name) ?? []).map(String))
 
 const schemaFields = (schema: { properties: object; required?: readonly string[] }, ...without: string[]) =>
@@ -54,7 +54,7 @@ t.test('section 3 names every field of a frame of a client', async t => {
   for (const [type, fields = ''] of rows(3)) {
     const [name = ''] = names(type)
     const entry = Object.entries(clientFrames).find(([key]) => key === name)?.[1]
-    // `authenticate` is one of two shapes and `ack` says in words that it has no id.
+    // `authenticate` has two forms, and the row of `ack` mentions the missing `id`.
     const listed = fieldsOf(fields).filter(field => !(name === 'ack' && field === 'id'))
     const known = entry ? schemaFields(entry.schema, 'type', 'id') : []
     const same = (field: string) => field.replace('?', '')
@@ -141,7 +141,7 @@ t.test('the page states the limits that the table holds', async t => {
   ]
   const seconds = (name: string, value: number) => (name.endsWith('Ms') ? value / 1000 : value)
   for (const [name, text] of stated) {
-    t.ok(page.includes(text), `the page says: ${text}`)
+    t.ok(page.replaceAll('\n', ' ').includes(text), `the page says: ${text}`)
     t.match(text, new RegExp(`\\b${seconds(name, limits[name])}\\b`), `${name} is in: ${text}`)
   }
 })

@@ -1,6 +1,6 @@
 import type { Username } from '../../protocol/names.ts'
+import type { NodeId } from './ids.ts'
 import type { Writers } from './privacy.ts'
-import type { NodeId } from './store.ts'
 
 /** An invite as nodes know it: `id` is the SHA-256 of its text. */
 export type Invite = { id: string; expiresAt: number; usedBy: Username | null }

@@ -6,6 +6,6 @@ export type StoredCard = { text: string; counter: number; capabilities: readonly
 /** What users say of themselves. Goes with its user. */
 export interface Cards {
   /** In place of the one before; `null` takes it away. One with a lower `counter` than that one's is a `conflict`. */
-  publishCard(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'>
-  findCard(username: Username): Promise<string | null>
+  publish(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'>
+  find(username: Username): Promise<string | null>
 }

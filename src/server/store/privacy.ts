@@ -33,3 +33,7 @@ export function toRulePage(
   const page = rest.slice(0, limit)
   return { rules: page, cursor: rest.length > limit ? (page.at(-1)?.username ?? null) : null }
 }
+
+/** Decodes the `writers` field of a user. A missing value means `anyone`. */
+export const asWriters = (text: string | null | undefined): Writers =>
+  text === 'contacts' || text === 'allowlist' ? text : 'anyone'

@@ -1,29 +1,38 @@
 import type { Username } from '../../protocol/names.ts'
 import type { Administration } from './administration.ts'
 import type { Cards } from './cards.ts'
+import type { ConnectionId, NodeId, TokenHash } from './ids.ts'
 import type { Privacy } from './privacy.ts'
 
 /**
- * What nodes share. One interface, two engines: `redis/` for deployments, `memory` as its executable model and for
- * one node on a bare machine. Both answer one contract suite. Every method that a client's retry can repeat is
- * idempotent; every method of a claim is fenced by its epoch. A store out of reach throws `StoreUnavailableError`, after which the
- * outcome is unknown.
+ * The state that all nodes share. There are two engines: `redis/` for deployments; `memory/` as its executable model and
+ * for a single node without Redis. Both pass the same contract tests. Every method that a client's retry can repeat is
+ * idempotent, and every use of a claim is fenced by its epoch. A method throws `StoreUnavailableError` if the store is out
+ * of reach; the caller then does not know whether the operation took effect.
  */
-export interface Store extends Users, Sessions, Inboxes, Keys, Buckets, Nodes {
+export interface Store {
   readonly kind: 'memory' | 'redis'
-  /** This process: random, new at each start. */
+  /** This process. */
   readonly nodeId: NodeId
+  readonly users: Users
+  readonly logins: Logins
+  readonly inboxes: Inboxes
+  readonly keys: Keys
+  readonly buckets: Buckets
+  readonly nodes: Nodes
   readonly privacy: Privacy
   readonly cards: Cards
   readonly admin: Administration
-  /** A value that changes when writes may have been lost: restart, failover or restore of what is behind the store. */
+  /** A value that changes when the store may have lost writes: after a restart, a failover or a restore of the database. */
   generation(): string
-  /** The store's clock, ms since 1970: what `expiresAt` is counted by, whatever this machine's clock says. */
+  /** The store's clock, ms since 1970. All `expiresAt` values refer to it, not to the clock of this machine. */
   now(): number
-  /** Whether the store answers now and this node holds its lease. */
+  /** Returns true if the store can be reached and this node holds its lease. */
   isReady(): boolean
-  /** Hints and notices for this node. One handler, set before the first claim. It never throws and never waits. */
+  /** Sets the handler of notices for this node, before the first claim. The handler must not throw or block. */
   onNotice(handler: (notice: Notice) => void): void
+  /** Removes expired mail and completes interrupted deletions. Every node may call it at any time. */
+  sweep(): Promise<void>
   close(): Promise<void>
 }
 
@@ -35,10 +44,6 @@ export type StoreOptions = {
   inboxMaxMessages: number
   inboxMaxBytes: number
 }
-
-export type NodeId = string
-export type ConnectionId = string
-export type TokenHash = string
 
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError'
@@ -62,11 +67,11 @@ export interface Users {
    * After a `loss` (default: `deletion`) a name that was deleted or released is `deleted`, and stays so.
    */
   register(username: Username, identity: string, invite: InviteRule, after?: RegisteredAfter): Promise<Registered>
-  findUser(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null>
+  find(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null>
   /** Mail, keys, sessions and the claim go; the name stays reserved for its key, its numbers go on. */
-  deleteUser(username: Username): Promise<void>
+  delete(username: Username): Promise<void>
   /** Sorted by name; `cursor` is the last name of the page before. `cursor: null` in the answer is the end. */
-  listUsers(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }>
+  list(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }>
   /** Makes an invite known, by the SHA-256 of its text. It can be used once. */
   addInvite(inviteHash: string, ttlMs: number): Promise<void>
 }
@@ -86,21 +91,21 @@ export type UserQuery = {
   cursor?: string
 }
 
-export interface Sessions {
+export interface Logins {
   /** Stores an auth session, of a user that is not blocked. Over `maxSessionsPerUser` the oldest ends, as if revoked. */
-  createSession(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }>
-  findSession(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null>
+  create(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }>
+  find(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null>
   /** Oldest first. */
-  listSessions(username: Username): Promise<StoredSession[]>
+  list(username: Username): Promise<Login[]>
   /** Ends a token everywhere: each node gets a `revoked` notice within 1 s, even when a publish is lost. */
-  revokeSession(tokenHash: TokenHash): Promise<void>
+  revoke(tokenHash: TokenHash): Promise<void>
   /** A nonce for one login over HTTP. */
   putChallenge(nonce: string, username: Username, ttlMs: number): Promise<void>
   /** Whether the nonce was given to this name and not used; it is gone afterwards in any case. */
   takeChallenge(nonce: string, username: Username): Promise<boolean>
 }
 
-export type StoredSession = { tokenHash: TokenHash; createdAt: number; expiresAt: number }
+export type Login = { tokenHash: TokenHash; createdAt: number; expiresAt: number }
 
 export type EnvelopeKind = 'message' | 'key_exchange'
 
@@ -191,14 +196,14 @@ export type FetchRefusal = 'unknown_user' | 'forbidden' | 'no_keys'
 
 export interface Keys {
   /** A full pool ignores the rest; an id that the pool holds is not taken twice. */
-  publishKeys(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
-  countKeys(username: Username): Promise<KeyCounts>
+  publish(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
+  count(username: Username): Promise<KeyCounts>
   /**
    * Takes one key of each pool, in one step. The same requester and id get the same answer for `fetchRepeatMs`. Over the
    * limit per target, or per requester and target, the one-time keys stay. Who may not write gets no keys: `forbidden`.
    * A user whose pool falls below its mark by it gets a `keys-low` notice where it listens.
    */
-  fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal>
+  fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal>
 }
 
 /** What is counted over all nodes: for a user, for what it sends to one `peer`, for an address. */
@@ -219,7 +224,7 @@ export type Lease = {
 
 export interface Buckets {
   /** Tokens for this node to spend as it likes. Those it does not spend are lost, at most until the bucket has filled again. */
-  leaseTokens(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease>
+  lease(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease>
 }
 
 export interface Nodes {
@@ -231,9 +236,7 @@ export interface Nodes {
   /** This process stood still: the store is not ready until a renewal says what became of the lease. */
   doubtLease(): void
   /** Gives up what dead nodes held in the indexes. Safe to call on every node at any time. */
-  cleanUpDeadNodes(): Promise<void>
-  /** Removes mail past its ttl and completes deletions that stopped half way. Safe to call on every node at any time. */
-  sweep(): Promise<void>
+  cleanUpDead(): Promise<void>
 }
 
 /** What a store tells its node. Notices may be lost, late, repeated or out of order: none is needed for correctness. */

@@ -1,7 +1,8 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
 import type { StoredCard } from '../cards.ts'
-import type { FetchedKeys, KeyCounts, NodeId, Notice, OneTimeKemKey, OneTimeKey, TokenHash, User } from '../store.ts'
+import type { NodeId, TokenHash } from '../ids.ts'
+import type { FetchedKeys, KeyCounts, Notice, OneTimeKemKey, OneTimeKey, User } from '../store.ts'
 import { MemoryAccess } from './access.ts'
 import { MemoryBuckets } from './buckets.ts'
 import { type Held, type InboxLimits, MemoryInbox } from './inbox.ts'
@@ -16,14 +17,14 @@ export type MemoryKeys = {
   /** One-time keys handed out in the window that began at `since`. */
   window: { since: number; taken: number; by: Map<Username, number> }
 }
-type Node = { leaseEnd: number; hear: (notice: Notice) => void }
+type Node = { leaseEnd: number; notify: (notice: Notice) => void }
 
 /** What the nodes of one deployment share: Redis' part, in the memory of one process. */
 export class MemoryBacking {
   readonly users = new Map<Username, MemoryUser>()
   /** Names that were given up for any key. */
   readonly released = new Set<Username>()
-  readonly sessions = new Map<TokenHash, { username: Username; expiresAt: number }>()
+  readonly logins = new Map<TokenHash, { username: Username; expiresAt: number }>()
   readonly challenges = new Map<string, { username: Username; expiresAt: number }>()
   readonly invites = new Map<string, { expiresAt: number; user?: string }>()
   readonly nodes = new Map<NodeId, Node>()
@@ -94,7 +95,7 @@ export class MemoryBacking {
   dropExpired(): void {
     const nowMs = this.now()
     for (const inbox of this.#inboxes.values()) inbox.dropExpired(nowMs)
-    for (const [token, { expiresAt }] of this.sessions) if (expiresAt <= nowMs) this.sessions.delete(token)
+    for (const [token, { expiresAt }] of this.logins) if (expiresAt <= nowMs) this.logins.delete(token)
     this.buckets.dropFull()
   }
 
@@ -109,8 +110,8 @@ export class MemoryBacking {
     return this.isHeld(held) && held.owner.kind === 'socket'
   }
 
-  hear(node: NodeId, notice: Notice): void {
-    this.nodes.get(node)?.hear(notice)
+  notify(node: NodeId, notice: Notice): void {
+    this.nodes.get(node)?.notify(notice)
   }
 
   renew(node: NodeId): 'kept' | 'lapsed' {

@@ -1,6 +1,7 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
-import type { AppendItem, Claim, Envelope, NodeId, Owner, ReadLimit } from '../store.ts'
+import type { NodeId } from '../ids.ts'
+import type { AppendItem, Claim, Envelope, Owner, ReadLimit } from '../store.ts'
 
 export type InboxLimits = {
   inboxMaxMessages: number

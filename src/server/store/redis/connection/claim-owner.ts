@@ -1,4 +1,5 @@
-import type { NodeId, Owner } from '../../store.ts'
+import type { NodeId } from '../../ids.ts'
+import type { Owner } from '../../store.ts'
 
 /** Who claims an inbox, as `meta` holds it: a socket belongs to its node, an HTTP owner to none. */
 export const encodeOwner = (owner: Owner, node: NodeId): string =>

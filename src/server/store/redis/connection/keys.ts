@@ -1,4 +1,5 @@
-import type { Bucket, NodeId, TokenHash } from '../../store.ts'
+import type { NodeId, TokenHash } from '../../ids.ts'
+import type { Bucket } from '../../store.ts'
 
 /** The name of every key in Redis. Braces keep what one user owns in one slot of a Cluster. */
 const ofUser = (username: string, part: string): string => `aim:{${username}}:${part}`
@@ -25,16 +26,16 @@ export function bucketKey(bucket: Bucket): string {
 }
 /** What a user says of itself, and the tags in it. */
 export const cardKey = (username: string): string => ofUser(username, 'card')
-export const sessionsKey = (username: string): string => ofUser(username, 'sessions')
+export const loginsKey = (username: string): string => ofUser(username, 'sessions')
 
 /** Tokens that a deletion still has to end. */
 export const endedKey = (username: string): string => ofUser(username, 'ended')
 
-export const sessionKey = (tokenHash: TokenHash): string => `aim:session:${tokenHash}`
+export const loginKey = (tokenHash: TokenHash): string => `aim:session:${tokenHash}`
 export const challengeKey = (nonce: string): string => `aim:challenge:${nonce}`
 export const inviteKey = (inviteHash: string): string => `aim:invite:${inviteHash}`
 
-/** What every node has to learn: ended tokens, and what `RedisAnnouncements` says besides. */
+/** What every node has to learn: ended tokens, and what `BroadcastStream` says besides. */
 export const revokedKey = 'aim:revoked'
 /** Invites by when they expire. */
 export const invitesKey = 'aim:invites'

@@ -7,11 +7,11 @@ import { settled } from './store-error.ts'
 const replicaWaitMs = 1_000
 
 /** Runs what has to be kept before anybody is told, on the connection that it gives. @throws {StoreUnavailableError} */
-export type Keep = <Result>(work: (redis: RedisClient) => Promise<Result>) => Promise<Result>
+export type WithDurability = <Result>(work: (redis: RedisClient) => Promise<Result>) => Promise<Result>
 
 /** `DURABILITY=standard`: what the primary has is kept. */
-export const keepOnPrimary =
-  (redis: RedisClient): Keep =>
+export const onPrimaryOnly =
+  (redis: RedisClient): WithDurability =>
   work =>
     work(redis)
 
@@ -19,7 +19,7 @@ export const keepOnPrimary =
  * `DURABILITY=strict`: what a replica has as well is kept. A connection of its own, since `WAIT` stops the one it is sent on, and only the one that wrote
  * may ask. One wait at a time serves all that finished before it.
  */
-export class Keeper {
+export class Replication {
   readonly #redis: RedisClient
   #last: Promise<void> = Promise.resolve()
   #next: Promise<void> | null = null
@@ -33,7 +33,7 @@ export class Keeper {
     })
   }
 
-  keep: Keep = async work => {
+  withDurability: WithDurability = async work => {
     const ends = this.#ends
     const primaries = primariesOf(this.#redis)
     const result = await work(this.#redis)

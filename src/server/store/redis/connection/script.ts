@@ -68,7 +68,7 @@ export const scripts = {
   noteContacts: new Script('users/note-contacts'),
   invites: new Script('users/invites'),
   put: new Script('users/put'),
-  indexSession: new Script('users/index-session'),
+  indexLogin: new Script('users/index-login'),
   publishCard: new Script('users/publish-card', { whenFull: false }),
   publishKeys: new Script('users/publish-keys', { whenFull: false }),
   fetchKeys: new Script('users/fetch-keys', { whenFull: false, with: ['access'] }),

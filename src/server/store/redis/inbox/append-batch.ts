@@ -1,20 +1,20 @@
 import { hash } from 'node:crypto'
 import { limits } from '../../../../protocol/limits.ts'
 import type { Username } from '../../../../protocol/names.ts'
+import type { NodeId } from '../../ids.ts'
 import {
   type AppendItem,
   type AppendResult,
   type Envelope,
   fullRetryS,
-  type NodeId,
   type Notice,
   StoreUnavailableError,
 } from '../../store.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, metaKey, rulesKey, seenKeys, shareKey } from '../connection/keys.ts'
 import { isCluster, type RedisClient } from '../connection/redis-client.ts'
 import { asArray, asNumber, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import type { RedisExpiry } from './expiry.ts'
 
 /** 132 bits: enough to tell one body of a sender from another of its own. */
@@ -30,7 +30,7 @@ export async function appendBatch(
   items: readonly AppendItem[],
 ): Promise<AppendResult[]> {
   if (items.length === 0) return []
-  return context.keep(redis => (isCluster(redis) ? appendEach : append)(redis, context, expiry, items))
+  return context.withDurability(redis => (isCluster(redis) ? appendEach : append)(redis, context, expiry, items))
 }
 
 /** A script serves one slot of a Cluster, and so one recipient. What fails for one holds for that one only. */
@@ -64,7 +64,7 @@ async function append(
   const groups = groupsOf(items)
   const reply = asArray(await scripts.append.run(redis, keysOf(groups.keys()), argsOf(context, groups, items)))
   const { appended, hints, due } = decodeReply(context, groups, items, reply)
-  for (const [node, notices] of hints) context.tell(node, notices)
+  for (const [node, notices] of hints) context.notify(node, notices)
   const unmarked = await markAll(expiry, due)
   return appended.map((result, at) => (unmarked.has(items[at]?.to ?? '') ? afterFailedMark(result) : result))
 }

@@ -1,12 +1,12 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { Claim } from '../../store.ts'
 import { encodeOwner } from '../connection/claim-owner.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, metaKey, shareKey } from '../connection/keys.ts'
 import { isCluster } from '../connection/redis-client.ts'
 import { asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
-import { TurnBatch } from './microtask-batch.ts'
+import type { RedisContext } from '../nodes/context.ts'
+import { MicrotaskBatch } from './microtask-batch.ts'
 
 /** Envelopes that one call removes of one inbox: a long script stops everybody else's. */
 const maxTrim = 200
@@ -18,14 +18,14 @@ export type PeekOutcome = 'some' | 'none' | 'stale'
 type Place = { claim: Claim; seq: number }
 
 /** What every listener does again and again, all of a turn as one script call; in Cluster, where a script serves one slot, one each. */
-export class ClaimCalls {
-  readonly #acks: TurnBatch<Place, string>
-  readonly #peeks: TurnBatch<Place, string>
+export class BatchedClaimCalls {
+  readonly #acks: MicrotaskBatch<Place, string>
+  readonly #peeks: MicrotaskBatch<Place, string>
 
   constructor({ redis, options }: Pick<RedisContext, 'redis' | 'options'>) {
     const most = isCluster(redis) ? 1 : limits.maxBatchItems
     const toArgs = ({ claim, seq }: Place) => [claim.epoch, encodeOwner(claim.owner, options.nodeId), seq]
-    this.#acks = new TurnBatch(most, async places => {
+    this.#acks = new MicrotaskBatch(most, async places => {
       const keys = places.flatMap(({ claim: { username } }) => [
         metaKey(username),
         inboxKey(username),
@@ -33,7 +33,7 @@ export class ClaimCalls {
       ])
       return asStrings(await scripts.ack.run(redis, keys, [maxTrim, ...places.flatMap(toArgs)]))
     })
-    this.#peeks = new TurnBatch(most, async places => {
+    this.#peeks = new MicrotaskBatch(most, async places => {
       const keys = places.map(({ claim }) => metaKey(claim.username))
       return asStrings(await scripts.peek.run(redis, keys, places.flatMap(toArgs)))
     })

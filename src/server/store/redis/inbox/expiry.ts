@@ -1,13 +1,11 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { dueKey, expiryLock, inboxKey, metaKey, shareKey } from '../connection/keys.ts'
 import { asString, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
+import type { RedisContext } from '../nodes/context.ts'
 
 /** Users that one step looks at. */
 const stepUsers = 100
-/** A user whose deletion is under way is looked at after so long, ms: by then it is complete or will never be. */
-const leavingMs = 60_000
 
 type Due = { username: Username; at: string }
 type FinishDeletion = (username: Username) => Promise<void>
@@ -33,11 +31,6 @@ export class RedisExpiry {
     const { redis } = this.#context
     await scripts.markDue.run(redis, [dueKey], [username, at])
     await scripts.noteDue.run(redis, [metaKey(username)], [at])
-  }
-
-  /** Has somebody look after a deletion that may stop half way. */
-  async markLeaving(username: Username): Promise<void> {
-    await scripts.markDue.run(this.#context.redis, [dueKey], [username, '', leavingMs])
   }
 
   /** One node at a time, and right even when two do it: every step carries a fencing number. Goes on where the last one stopped. */

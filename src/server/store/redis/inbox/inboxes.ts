@@ -1,27 +1,27 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
+import type { NodeId } from '../../ids.ts'
 import {
   type AppendItem,
   type AppendResult,
   type Claim,
   type Envelope,
   type Inboxes,
-  type NodeId,
   type Owner,
   type ReadLimit,
   StoreUnavailableError,
 } from '../../store.ts'
 import { connectionOf, encodeOwner, isSocketOwner } from '../connection/claim-owner.ts'
 import { commandTimeoutMs } from '../connection/connect.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, metaKey, nodeUsersKey, onlineKey, shareKey, userKey } from '../connection/keys.ts'
 import { asArray, asNumber, asString, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import type { RedisContacts } from '../users/contacts.ts'
 import { appendBatch } from './append-batch.ts'
-import { type AckOutcome, ClaimCalls, type PeekOutcome } from './batched-claim-calls.ts'
+import { type AckOutcome, BatchedClaimCalls, type PeekOutcome } from './batched-claim-calls.ts'
 import type { RedisExpiry } from './expiry.ts'
-import { DoubtfulClaims } from './unconfirmed-claims.ts'
+import { UnconfirmedClaims } from './unconfirmed-claims.ts'
 
 /** Users that one step of mending puts into the indexes. */
 const mendUsers = 200
@@ -33,22 +33,24 @@ export class RedisInboxes implements Inboxes {
   readonly #context: RedisContext
   readonly #expiry: Pick<RedisExpiry, 'mark'>
   readonly #contacts: RedisContacts
-  readonly #calls: ClaimCalls
+  readonly #calls: BatchedClaimCalls
   /** Who listens here, to mend the indexes by. */
   readonly #listening = new Set<Username>()
-  readonly #doubtful: DoubtfulClaims
+  readonly #unconfirmed: UnconfirmedClaims
 
   constructor(context: RedisContext, expiry: Pick<RedisExpiry, 'mark'>, contacts: RedisContacts) {
     this.#context = context
     this.#expiry = expiry
-    this.#doubtful = new DoubtfulClaims({ redis: context.redis, onGivenUp: username => this.#leave(username) })
+    this.#unconfirmed = new UnconfirmedClaims({ redis: context.redis, onGivenUp: username => this.#leave(username) })
     this.#contacts = contacts
-    this.#calls = new ClaimCalls(context)
+    this.#calls = new BatchedClaimCalls(context)
   }
 
   async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
     await this.#contacts.note(items)
-    return appendBatch(this.#context, this.#expiry, items)
+    const results = await appendBatch(this.#context, this.#expiry, items)
+    if (results.some(({ status }) => status === 'unknown_user')) await this.#context.generation.check()
+    return results
   }
 
   async claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'> {
@@ -59,7 +61,7 @@ export class RedisInboxes implements Inboxes {
     const { epoch, queued, before, beforeNode } = taken
     if (before !== '') {
       const instance = owner.kind === 'socket' ? owner.instance : ''
-      this.#context.tell(beforeNode, [
+      this.#context.notify(beforeNode, [
         { kind: 'replaced', username, connection: connectionOf(before), epoch, instance },
       ])
     }
@@ -78,14 +80,14 @@ export class RedisInboxes implements Inboxes {
       await this.#index(options.nodeId, username)
       return taken
     } catch (error) {
-      this.#doubtful.add({ username, owner: encodeOwner(owner, options.nodeId), until })
+      this.#unconfirmed.add({ username, owner: encodeOwner(owner, options.nodeId), until })
       throw error
     }
   }
 
   /** Gives up what claims got that nobody was told of; called when Redis answers. Never rejects. */
   settleClaims(): Promise<void> {
-    return this.#doubtful.settle()
+    return this.#unconfirmed.settle()
   }
 
   async #claimHttp(username: Username, owner: Owner): Promise<Taken | 'conflict'> {

@@ -3,7 +3,7 @@ import { type Deferred, defer } from '../../../../util/deferred.ts'
 type Waiting<Ask, Answer> = { ask: Ask; answer: Deferred<Answer> }
 
 /** What many ask in one turn of the event loop, asked together: up to so many a call, each with its own answer. */
-export class TurnBatch<Ask, Answer> {
+export class MicrotaskBatch<Ask, Answer> {
   readonly #most: number
   readonly #call: (asks: readonly Ask[]) => Promise<readonly Answer[]>
   #waiting: Waiting<Ask, Answer>[] = []

@@ -6,9 +6,9 @@ import { asNumber } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 
 /** A claim whose answer never came. Redis grants it at `until` at the latest, ms of its clock, or never. */
-type DoubtfulClaim = { username: Username; owner: string; until: number }
+type UnconfirmedClaim = { username: Username; owner: string; until: number }
 
-type DoubtfulClaimsOptions = {
+type UnconfirmedClaimsOptions = {
   redis: RedisClient
   /** The claim is given up: the indexes follow. @throws {StoreUnavailableError} */
   onGivenUp: (username: Username) => Promise<unknown>
@@ -18,16 +18,16 @@ type DoubtfulClaimsOptions = {
  * Claims that may have been granted though nobody was told: nobody would release them, and their users would show as online while this
  * node lives. Each has an owner of its own, so that giving it up takes nothing from a later claim of the same connection.
  */
-export class DoubtfulClaims {
-  readonly #options: DoubtfulClaimsOptions
-  readonly #claims = new Set<DoubtfulClaim>()
+export class UnconfirmedClaims {
+  readonly #options: UnconfirmedClaimsOptions
+  readonly #claims = new Set<UnconfirmedClaim>()
   #isSettling = false
 
-  constructor(options: DoubtfulClaimsOptions) {
+  constructor(options: UnconfirmedClaimsOptions) {
     this.#options = options
   }
 
-  add(claim: DoubtfulClaim): void {
+  add(claim: UnconfirmedClaim): void {
     this.#claims.add(claim)
   }
 
@@ -39,7 +39,7 @@ export class DoubtfulClaims {
     this.#isSettling = false
   }
 
-  async #settle(claim: DoubtfulClaim): Promise<void> {
+  async #settle(claim: UnconfirmedClaim): Promise<void> {
     const { username, owner, until } = claim
     const { redis, onGivenUp } = this.#options
     try {

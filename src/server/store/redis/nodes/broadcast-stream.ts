@@ -8,22 +8,22 @@ import { settled } from '../connection/store-error.ts'
 const keptMs = 86_400_000
 
 /** `token`: it has ended. `writers`: a user decided anew who may write to it. `drain`: a node is to give up. */
-export type Announced = 'token' | 'writers' | 'drain'
-type Hear = (what: Announced, which: string) => void
+export type Broadcast = 'token' | 'writers' | 'drain'
+type OnBroadcast = (what: Broadcast, which: string) => void
 
 /** What every node has to learn, though a publish be lost: a stream that each reads twice a second. */
-export class RedisAnnouncements {
+export class BroadcastStream {
   readonly #redis: RedisClient
-  readonly #hear: Hear
+  readonly #onBroadcast: OnBroadcast
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
   /** The last entry that was read. */
   #read = '0-0'
 
-  /** `hear` never throws. */
-  constructor(redis: RedisClient, hear: Hear) {
+  /** `onBroadcast` never throws. */
+  constructor(redis: RedisClient, onBroadcast: OnBroadcast) {
     this.#redis = redis
-    this.#hear = hear
+    this.#onBroadcast = onBroadcast
   }
 
   /** Reads from the end of the stream on. */
@@ -39,7 +39,7 @@ export class RedisAnnouncements {
   }
 
   /** Tells every other node; on the connection that is given. */
-  async announce(redis: RedisClient, what: Announced, which: string): Promise<void> {
+  async broadcast(redis: RedisClient, what: Broadcast, which: string): Promise<void> {
     await scripts.announce.run(redis, [revokedKey], [what, which, keptMs])
   }
 
@@ -54,7 +54,7 @@ export class RedisAnnouncements {
       const streams = await this.#redis.xread('COUNT', 1_000, 'STREAMS', revokedKey, this.#read)
       for (const [id, [what, which = '']] of streams?.[0]?.[1] ?? []) {
         this.#read = id
-        if (isAnnounced(what)) this.#hear(what, which)
+        if (isBroadcast(what)) this.#onBroadcast(what, which)
       }
     } catch {
       // Redis is away; the next look brings what was missed.
@@ -65,5 +65,5 @@ export class RedisAnnouncements {
 }
 
 /** A kind that a newer node announces is passed over. */
-const isAnnounced = (what: string | undefined): what is Announced =>
+const isBroadcast = (what: string | undefined): what is Broadcast =>
   what === 'token' || what === 'writers' || what === 'drain'

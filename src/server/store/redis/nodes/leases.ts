@@ -1,5 +1,5 @@
 import { limits } from '../../../../protocol/limits.ts'
-import type { NodeId } from '../../store.ts'
+import type { NodeId } from '../../ids.ts'
 
 /** Milliseconds that only go forward. */
 type Elapsed = () => number

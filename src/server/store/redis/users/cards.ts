@@ -1,11 +1,11 @@
 import type { Username } from '../../../../protocol/names.ts'
 import type { Cards, StoredCard } from '../../cards.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { capabilityKey, cardKey, metaKey } from '../connection/keys.ts'
 import type { RedisClient } from '../connection/redis-client.ts'
 import { asString, orNull } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
+import type { RedisContext } from '../nodes/context.ts'
 
 /**
  * Cards, and the indexes of their capabilities, which are in other slots: written after the card, and repaired by reading. An entry whose card
@@ -18,10 +18,10 @@ export class RedisCards implements Cards {
     this.#context = context
   }
 
-  async publishCard(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'> {
+  async publish(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'> {
     const capabilities = card?.capabilities ?? []
     const args = [card?.text ?? '', card?.counter ?? 0, capabilities.join(' ')]
-    return this.#context.keep(async redis => {
+    return this.#context.withDurability(async redis => {
       const keys = [metaKey(username), cardKey(username)]
       const before = orNull(await scripts.publishCard.run(redis, keys, args), asString)
       if (before === null) return 'conflict'
@@ -34,7 +34,7 @@ export class RedisCards implements Cards {
     })
   }
 
-  async findCard(username: Username): Promise<string | null> {
+  async find(username: Username): Promise<string | null> {
     const { redis } = this.#context
     const [card, capabilities] = await settled(redis.hmget(cardKey(username), 'card', 'capabilities'))
     if (!card) return null

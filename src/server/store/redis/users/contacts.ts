@@ -1,11 +1,11 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { Username } from '../../../../protocol/names.ts'
+import { asWriters } from '../../privacy.ts'
 import type { AppendItem } from '../../store.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { metaKey, rulesKey } from '../connection/keys.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
-import { asWriters } from './privacy.ts'
+import type { RedisContext } from '../nodes/context.ts'
 
 /** Senders that a node remembers: some 100 bytes each, more than are connected to it. */
 const maxSenders = 50_000
@@ -19,12 +19,12 @@ type Written = Set<Username> | null
  * user decides anew is forgotten here, at other nodes within 1 s.
  */
 export class RedisContacts {
-  readonly #context: Pick<RedisContext, 'redis' | 'keep'>
+  readonly #context: Pick<RedisContext, 'redis' | 'withDurability'>
   readonly #senders = new Map<Username, Written>()
   /** Who is asked about. What was asked before the user decided anew does not count. */
   readonly #asked = new Map<Username, symbol>()
 
-  constructor(context: Pick<RedisContext, 'redis' | 'keep'>) {
+  constructor(context: Pick<RedisContext, 'redis' | 'withDurability'>) {
     this.#context = context
   }
 
@@ -46,14 +46,14 @@ export class RedisContacts {
   }
 
   async #noteFrom(from: Username, items: readonly AppendItem[]): Promise<void> {
-    const { keep } = this.#context
+    const { withDurability } = this.#context
     const asked = Symbol(from)
     this.#asked.set(from, asked)
     const written = this.#senders.get(from) ?? (await this.#ask(from))
     if (written) {
       const fresh = [...new Set(items.flatMap(item => (item.from === from ? [item.to] : [])))]
       const keys = [metaKey(from), rulesKey(from)]
-      await keep(kept => scripts.noteContacts.run(kept, keys, [limits.maxRules, ...fresh]))
+      await withDurability(kept => scripts.noteContacts.run(kept, keys, [limits.maxRules, ...fresh]))
       for (const to of fresh) written.add(to)
     }
     if (this.#asked.get(from) !== asked) return

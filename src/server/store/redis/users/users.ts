@@ -1,22 +1,22 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
-import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus } from '../../store.ts'
+import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus, Users } from '../../store.ts'
 import { isSocketOwner } from '../connection/claim-owner.ts'
-import type { RedisContext } from '../connection/context.ts'
 import {
   capabilityKey,
   cardKey,
+  dueKey,
   endedKey,
   inboxKey,
   inviteKey,
   invitesKey,
   keysKey,
+  loginsKey,
   metaKey,
   oneTimeKemKeysKey,
   oneTimeKeysKey,
   onlineKey,
   rulesKey,
   seenKeys,
-  sessionsKey,
   shareKey,
   userKey,
   usersKey,
@@ -25,13 +25,14 @@ import type { RedisClient } from '../connection/redis-client.ts'
 import { asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import { inviteEntry } from './administration.ts'
 import { type RedisCards, split } from './cards.ts'
+import type { RedisLogins } from './logins.ts'
 
 type Registration = Exclude<Registered, 'forbidden'> | 'free'
 type Rule = { invite: InviteRule; after: RegisteredAfter }
 type Found = User & { online: boolean; blocked: boolean }
-type EndToken = (tokenHash: string, username: Username) => Promise<void>
 
 /** Where to look: for a capability there are fewest names. */
 const indexFor = (capability: string | undefined, online: boolean | undefined): string => {
@@ -39,22 +40,30 @@ const indexFor = (capability: string | undefined, online: boolean | undefined): 
   return online === true ? onlineKey : usersKey
 }
 
+/** A sweep completes a deletion that is still under way after so long, ms: by then it is complete or will never be. */
+const leavingMs = 60_000
 /** Names of an index that one look at it brings. */
 const lookahead = 100
 
-export class RedisUsers {
+export class RedisUsers implements Users {
   readonly #context: RedisContext
-
   readonly #cards: RedisCards
+  readonly #logins: RedisLogins
 
-  constructor(context: RedisContext, cards: RedisCards) {
+  constructor(context: RedisContext, cards: RedisCards, logins: RedisLogins) {
     this.#context = context
     this.#cards = cards
+    this.#logins = logins
   }
 
-  async register(username: Username, identity: string, rule: Rule): Promise<Registered> {
-    return this.#context.keep(async redis => {
-      const outcome = await this.#claimName(redis, username, identity, rule)
+  async register(
+    username: Username,
+    identity: string,
+    invite: InviteRule,
+    after: RegisteredAfter = 'deletion',
+  ): Promise<Registered> {
+    return this.#context.withDurability(async redis => {
+      const outcome = await this.#claimName(redis, username, identity, { invite, after })
       if (outcome === 'free') return 'forbidden'
       // Repeated for one that is known, since the first time may have stopped before it.
       if (outcome === 'created' || outcome === 'same') await scripts.mark.run(redis, [usersKey], ['index', username])
@@ -90,7 +99,7 @@ export class RedisUsers {
     await scripts.mark.run(redis, [invitesKey], ['index', inviteEntry(inviteHash, expiresAt)])
   }
 
-  async findUser(username: Username): Promise<Found | null> {
+  async find(username: Username): Promise<Found | null> {
     const [found] = await this.#find([username])
     return found ?? null
   }
@@ -114,7 +123,7 @@ export class RedisUsers {
     return { username, identity, ...times, online, blocked: !!closed }
   }
 
-  async listUsers({
+  async list({
     online,
     prefix = '',
     capability,
@@ -163,30 +172,31 @@ export class RedisUsers {
   }
 
   /** One step for what the user owns. What comes after it is found again and done by whoever looks at the user next. */
-  async deleteUser(username: Username, end: EndToken): Promise<void> {
-    const { keep, tell } = this.#context
+  async delete(username: Username): Promise<void> {
+    const { redis, withDurability, notify } = this.#context
+    await scripts.markDue.run(redis, [dueKey], [username, '', leavingMs])
     const owned = [inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, rulesKey, cardKey].map(key =>
       key(username),
     )
-    const ofSessions = [sessionsKey(username), endedKey(username)]
-    const keys = [userKey(username), metaKey(username), ...ofSessions, ...owned, ...seenKeys(username)]
+    const ofLogins = [loginsKey(username), endedKey(username)]
+    const keys = [userKey(username), metaKey(username), ...ofLogins, ...owned, ...seenKeys(username)]
     const capabilities = await this.#cards.capabilitiesOf(username)
-    const reply = orNull(await keep(redis => scripts.deleteUser.run(redis, keys, [])), asStrings)
+    const reply = orNull(await withDurability(kept => scripts.deleteUser.run(kept, keys, [])), asStrings)
     if (!reply) return
     await this.#cards.leave(username, capabilities)
     const [owner = '', node = ''] = reply
-    if (owner !== '') tell(node, [{ kind: 'deleted', username }])
-    await this.finishDeletion(username, end)
+    if (owner !== '') notify(node, [{ kind: 'deleted', username }])
+    await this.finishDeletion(username)
   }
 
   /** Ends the tokens and leaves the listings, of a user that is deleted: also if it was half done before. */
-  async finishDeletion(username: Username, end: EndToken): Promise<void> {
+  async finishDeletion(username: Username): Promise<void> {
     const { redis } = this.#context
     for (;;) {
       const tokens = await settled(redis.zrange(endedKey(username), '0', String(lookahead - 1)))
       if (tokens.length === 0) break
       for (const token of tokens) {
-        await end(token, username)
+        await this.#logins.end(token, username)
         await settled(redis.zrem(endedKey(username), token))
       }
     }
