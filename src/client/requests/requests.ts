@@ -51,7 +51,9 @@ export type RequestsContext = {
   listenerLease: ListenerLease
 }
 
-/** Sends requests and replies. Both are in the state before a frame is sent, so that a process that ends loses neither. */
+/**
+ * Sends requests and replies. Both are in the state before a frame is sent, so that a process that ends loses neither.
+ */
 export class Requests {
   readonly #parts: RequestsContext
   readonly #waiting = new Map<string, Waiter>()

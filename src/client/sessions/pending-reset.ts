@@ -22,7 +22,7 @@ async function pendingReset(tx: StateReader, peer: Username): Promise<PendingRes
 
 /**
  * Returns the pending reset of a peer if it may be sent now: docs/E2E.md section 7, rule 6, allows one reset an hour. A
- * peer of unknown trust has not got one yet.
+ * peer of unknown trust has never got one.
  */
 export async function allowedReset(
   tx: StateReader,
