@@ -11,8 +11,8 @@ import { MediaTypeError, TooLargeError } from '../base/errors.ts'
 export type Content = string | Uint8Array | { json: unknown } | { mediaType: string; data: string | Uint8Array }
 
 /**
- * The first bytes of an application body with a header (docs/E2E.md section 6). No UTF-8 text begins with the first byte, and
- * no file format in use with all four.
+ * The first bytes of an application body with a header (docs/E2E.md section 6). No UTF-8 text begins with the first
+ * byte, and no file format in use with all four.
  */
 const magic = Uint8Array.of(0xff, 0x41, 0x49, 0x4d)
 const version = 1

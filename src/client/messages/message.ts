@@ -23,8 +23,8 @@ export const InboxRecord = recordCodec(
 export type InboxRecord = Static<typeof InboxRecord.schema>
 
 /**
- * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind of a
- * later version under its own name.
+ * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind
+ * of a later version under its own name.
  */
 export type MessageKind = 'application' | 'request' | 'reply' | `unknown:${string}`
 
