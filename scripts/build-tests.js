@@ -9,7 +9,8 @@ import { build } from 'esbuild'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const sources = ['src', 'test', 'tools', 'chaos', 'bench', 'fuzz']
 /** Programs that tests start. Chaos programs, nodes and commands are none of them: they have their own builds. */
-const program = /^(?:test\/fixtures\/.*(?:-main|-process)\.ts|(?:chaos|fuzz)\/main\.ts)$/
+const program =
+  /^(?:test\/fixtures\/(?:crash\/agent|processes\/.*-main|state\/.*-process)\.ts|(?:chaos|fuzz)\/main\.ts)$/
 /** They contain native code, or find files of theirs by their own path. */
 const external = ['tap', 'libsql', 'esbuild', 'playwright-core', 'tsx', '@fastify/swagger-ui', 'pino', 'thread-stream']
 
