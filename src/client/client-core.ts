@@ -2,6 +2,7 @@ import { defaultPolicy } from '../crypto/policy.ts'
 import { randomBytes } from '../crypto/primitives.ts'
 import { asError } from '../util/as-error.ts'
 import { Emitter } from '../util/emitter.ts'
+import { applyEffect } from './apply-effect.ts'
 import type { ClientEvents } from './base/events.ts'
 import { newId } from './base/new-id.ts'
 import type { ClientContext } from './connection/client-context.ts'
@@ -9,11 +10,11 @@ import type { Identity } from './connection/identity.ts'
 import { ReconnectingLink } from './connection/reconnecting-link.ts'
 import { parseServerUrl } from './connection/server-url.ts'
 import { Inbox } from './inbox/inbox.ts'
-import { Intake } from './inbox/incoming.ts'
-import { Receiver } from './inbox/listener.ts'
-import { Attendance } from './inbox/listener-lease.ts'
+import { IncomingQueue } from './inbox/incoming.ts'
+import { Listener } from './inbox/listener.ts'
+import { ListenerLease } from './inbox/listener-lease.ts'
 import { Receipts } from './inbox/receipts.ts'
-import { Repairs } from './inbox/retry-undecryptable.ts'
+import { UndecryptableRetries } from './inbox/retry-undecryptable.ts'
 import { LoginFlow } from './login-flow.ts'
 import type { ClientOptions } from './options.ts'
 import { Confirmations } from './outbox/confirmations.ts'
@@ -21,8 +22,8 @@ import { Outbox } from './outbox/outbox.ts'
 import { loadPeer } from './records/crypto-records.ts'
 import { Requests } from './requests/requests.ts'
 import { Peers } from './sessions/peers.ts'
-import { Publisher } from './sessions/prekey-publisher.ts'
-import { Progress } from './sessions/rollback-guard.ts'
+import { PrekeyPublisher } from './sessions/prekey-publisher.ts'
+import { RollbackGuard } from './sessions/rollback-guard.ts'
 import { Sessions } from './sessions/sessions.ts'
 
 /** Composition root: creates the parts of one client and connects them. */
@@ -34,16 +35,16 @@ export class ClientCore {
   readonly connection: ReconnectingLink
   readonly login: LoginFlow
   readonly confirmations: Confirmations
-  readonly publisher: Publisher
+  readonly prekeyPublisher: PrekeyPublisher
   readonly sessions: Sessions
   readonly peers: Peers
   readonly outbox: Outbox
   readonly receipts: Receipts
   readonly inbox: Inbox
-  readonly intake: Intake
-  readonly repairs: Repairs
-  readonly receiver: Receiver
-  readonly attendance: Attendance
+  readonly incoming: IncomingQueue
+  readonly undecryptableRetries: UndecryptableRetries
+  readonly listener: Listener
+  readonly listenerLease: ListenerLease
   readonly requests: Requests
 
   constructor(options: ClientOptions, identity: Identity) {
@@ -68,42 +69,45 @@ export class ClientCore {
       closing: closing.signal,
       self: () => identity.required,
       loadPeer: (tx, name) => loadPeer(tx, name, identity.required.domain),
-      mayEncrypt: step => progress.covers(step),
+      mayEncrypt: step => rollbackGuard.isReserved(step),
       link: () => this.connection.link(),
     }
-    const progress = new Progress(context)
+    const rollbackGuard = new RollbackGuard(context)
     this.context = context
     this.confirmations = new Confirmations(context)
-    this.publisher = new Publisher(context)
+    this.prekeyPublisher = new PrekeyPublisher(context)
     this.sessions = new Sessions(context)
     this.peers = new Peers(context)
-    this.outbox = new Outbox(context, this.sessions, progress)
+    this.outbox = new Outbox(context, this.sessions, rollbackGuard)
     this.receipts = new Receipts(context, this.outbox)
     this.inbox = new Inbox(context, this.receipts)
-    this.intake = new Intake({
+    this.incoming = new IncomingQueue({
       context,
       inbox: this.inbox,
-      receipts: this.receipts,
-      sessions: this.sessions,
-      outbox: this.outbox,
-      requests: {
-        answered: () => this.requests.answered(),
-        withdrawn: (from, id) => this.requests.withdrawn(from, id),
-      },
-      repair: () => void this.repairs.look(),
-      rotate: () => void this.#publishNewBundle(),
+      // Envelopes arrive only after a login, when all parts exist.
+      apply: effect => applyEffect(this, effect),
     })
-    this.repairs = new Repairs(context, this.intake, this.sessions, this.outbox)
-    this.receiver = new Receiver(context, this.intake, this.publisher)
-    this.attendance = new Attendance(context, this.receiver)
-    const { outbox, inbox, receipts, attendance, publisher, repairs } = this
-    this.requests = new Requests({ context, outbox, inbox, receipts, attendance })
-    this.login = new LoginFlow({ context, identity, domain, progress, publisher, outbox, receipts, repairs })
+    this.undecryptableRetries = new UndecryptableRetries(context, this.incoming, this.sessions, this.outbox)
+    this.listener = new Listener(context, this.incoming, this.prekeyPublisher)
+    this.listenerLease = new ListenerLease(context, this.listener)
+    const { outbox, inbox, receipts, listenerLease, prekeyPublisher, undecryptableRetries } = this
+    this.requests = new Requests({ context, outbox, inbox, receipts, listenerLease })
+    this.login = new LoginFlow({
+      context,
+      identity,
+      domain,
+      rollbackGuard,
+      prekeyPublisher,
+      outbox,
+      receipts,
+      undecryptableRetries,
+    })
   }
 
-  async #publishNewBundle(): Promise<void> {
+  /** Publishes a new bundle on the current link or the next one. Reports a failure as an event. */
+  async publishNewBundle(): Promise<void> {
     try {
-      await this.publisher.publish(await this.context.link())
+      await this.prekeyPublisher.publish(await this.context.link())
     } catch (error) {
       if (!this.closing.signal.aborted) this.events.emit('failed', { error: asError(error) })
     }

@@ -15,11 +15,12 @@ import { type ListedUser, listUsers, type UserQuery } from './directory/users.ts
 import { Mailbox } from './inbox/mailbox.ts'
 import { type ReceiveOptions, receive } from './inbox/receive.ts'
 import { type Content, encodeMedia } from './messages/content.ts'
+import { nextHop } from './messages/hops.ts'
 import type { MessageView, ReceivedMessage } from './messages/message.ts'
 import type { ClientOptions, SendOptions } from './options.ts'
-import type { Accepted } from './outbox/outbox.ts'
+import type { Accepted } from './outbox/send-result.ts'
 import { type HandlerOptions, handleRequests, type RequestHandler } from './requests/request-handler.ts'
-import { type Answered, nextHop, type RequestOptions } from './requests/requests.ts'
+import type { Answered, RequestOptions } from './requests/requests.ts'
 import type { PeerIdentity } from './sessions/peers.ts'
 
 /** How long `close` waits for outgoing messages, ms. The state keeps the rest, and the next start continues with it. */
@@ -40,10 +41,10 @@ export class Client {
   readonly cards: Cards
 
   private constructor(options: ClientOptions, core: ClientCore) {
-    const { context, inbox, attendance } = core
+    const { context, inbox, listenerLease } = core
     this.#options = options
     this.#core = core
-    this.mailbox = new Mailbox({ context, inbox, attendance })
+    this.mailbox = new Mailbox({ context, inbox, listenerLease })
     this.access = new AccessControl(context)
     this.cards = new Cards(context)
   }
@@ -81,13 +82,13 @@ export class Client {
    */
   async register(username: string, options: { invite?: string } = {}): Promise<Account> {
     this.#checkOpen()
-    const { context, identity, publisher, connection, login, outbox } = this.#core
+    const { context, identity, prekeyPublisher, connection, login, outbox } = this.#core
     const name = parseUsername(username)
     const { seed } = generateIdentity(context.random)
     const self = await identity.prepare(name, this.#domain(), seed)
-    await publisher.prepare()
+    await prekeyPublisher.prepare()
     const link = await connection.connectWith(fresh => login.register(fresh, self, options))
-    await publisher.publish(link)
+    await prekeyPublisher.publish(link)
     await outbox.resume()
     return toAccount(self)
   }
@@ -137,10 +138,10 @@ export class Client {
    */
   onRequest(handler: RequestHandler, options: HandlerOptions = {}): () => Promise<void> {
     this.#checkOpen()
-    const { context, inbox, requests, attendance, events, closing } = this.#core
+    const { context, inbox, requests, listenerLease, events, closing } = this.#core
     const end = new AbortController()
     const signal = AbortSignal.any([end.signal, closing.signal])
-    const handling = handleRequests({ context, inbox, requests, attendance }, handler, options, signal)
+    const handling = handleRequests({ context, inbox, requests, listenerLease }, handler, options, signal)
     handling.catch(error => events.emit('failed', { error }))
     return () => {
       end.abort()
@@ -171,7 +172,7 @@ export class Client {
   attend(signal: AbortSignal): Promise<void> {
     this.#checkOpen()
     void this.#core.context.self()
-    return this.#core.attendance.attend(AbortSignal.any([signal, this.#core.closing.signal]))
+    return this.#core.listenerLease.keepListening(AbortSignal.any([signal, this.#core.closing.signal]))
   }
 
   /**
@@ -194,20 +195,20 @@ export class Client {
    */
   async *receive(options: ReceiveOptions = {}): AsyncGenerator<ReceivedMessage, void, undefined> {
     this.#checkOpen()
-    const { context, inbox, intake, attendance, closing } = this.#core
+    const { context, inbox, incoming, listenerLease, closing } = this.#core
     void context.self()
-    const listening = attendance.take()
+    const listening = listenerLease.acquire()
     try {
       const ended = AbortSignal.any([listening, closing.signal])
-      yield* receive(inbox, intake, ended, options)
+      yield* receive(inbox, incoming, ended, options)
     } finally {
-      await attendance.release()
+      await listenerLease.release()
     }
   }
 
   /** Ends every `receive` loop and releases the inbox. Sending continues. */
   stopListening(): Promise<void> {
-    return this.#core.receiver.stop()
+    return this.#core.listener.stop()
   }
 
   /** Yields users, sorted by name. Fetches each page when the loop needs it. */
@@ -237,8 +238,8 @@ export class Client {
   async renewSession(peer: string): Promise<void> {
     await this.#link()
     const username = this.#recipient(peer)
-    await this.#core.sessions.startAnew(username)
-    this.#core.outbox.pump(username)
+    await this.#core.sessions.renewNow(username)
+    this.#core.outbox.flush(username)
   }
 
   /**
@@ -277,7 +278,7 @@ export class Client {
   /** Ends this login at every node. The identity and the state stay. The next operation logs in again. */
   async logout(): Promise<void> {
     const link = await this.#link()
-    await this.#core.receiver.stop()
+    await this.#core.listener.stop()
     await link.request({ type: 'logout' })
     await this.#core.identity.forgetToken()
     await link.closed
@@ -285,9 +286,9 @@ export class Client {
 
   /** Closes the connection and the store. The state keeps messages that no node has accepted yet; the next start sends them. */
   async close(): Promise<void> {
-    const { closing, receiver, connection, outbox } = this.#core
+    const { closing, listener, connection, outbox } = this.#core
     if (closing.signal.aborted) return
-    await receiver.stop()
+    await listener.stop()
     if (connection.isOnline) await this.#linger()
     closing.abort(new ClosedError())
     await connection.close()
@@ -306,10 +307,10 @@ export class Client {
 
   /** Continues everything that a changed key had stopped. */
   #resume(username: Username): void {
-    const { inbox, outbox, connection, repairs } = this.#core
+    const { inbox, outbox, connection, undecryptableRetries } = this.#core
     inbox.rewind()
-    outbox.pump(username)
-    if (connection.isOnline) void repairs.look()
+    outbox.flush(username)
+    if (connection.isOnline) void undecryptableRetries.run()
   }
 
   /** Parses a recipient. @throws {SelfError} if it is this agent itself. */

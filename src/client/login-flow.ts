@@ -8,10 +8,10 @@ import type { Link } from './connection/link.ts'
 import { type Authenticated, register, resume } from './connection/login.ts'
 import { logInOrReclaim, recordServerLoss, republishCard } from './connection/reclaim-name.ts'
 import type { Receipts } from './inbox/receipts.ts'
-import type { Repairs } from './inbox/retry-undecryptable.ts'
+import type { UndecryptableRetries } from './inbox/retry-undecryptable.ts'
 import type { Outbox } from './outbox/outbox.ts'
-import type { Publisher } from './sessions/prekey-publisher.ts'
-import type { Progress } from './sessions/rollback-guard.ts'
+import type { PrekeyPublisher } from './sessions/prekey-publisher.ts'
+import type { RollbackGuard } from './sessions/rollback-guard.ts'
 import { drainOneTimeKeys } from './sessions/rollback-recovery.ts'
 
 /** Interval at which an open link checks for due prekey rotation and expired records, ms. */
@@ -22,11 +22,11 @@ type Parts = {
   identity: Identity
   /** Overrides the domain that the state was registered with. */
   domain: string | undefined
-  progress: Progress
-  publisher: Publisher
+  rollbackGuard: RollbackGuard
+  prekeyPublisher: PrekeyPublisher
   outbox: Outbox
   receipts: Receipts
-  repairs: Repairs
+  undecryptableRetries: UndecryptableRetries
 }
 
 /** `registered`: for the first time. `reclaimed`: the server had lost this agent and gave it the name again. */
@@ -65,31 +65,31 @@ export class LoginFlow {
 
   /** Applies the server's answer to a login. */
   async #enter(answer: Authenticated, entry: Entry): Promise<void> {
-    const { context, identity, outbox, progress } = this.#parts
+    const { context, identity, outbox, rollbackGuard } = this.#parts
     const { generation } = answer
     const before = identity.generationBefore(generation)
     // Resend first. If the new generation were stored first, a crash would lose this step; and messages sent earlier on
     // this link would overtake the resent ones.
     if (before !== undefined || entry === 'reclaimed') {
       await context.store.transaction(tx => recordServerLoss(tx, context.now()))
-      await outbox.sendAgain()
+      await outbox.resendUnconfirmed()
     }
     await identity.confirm(answer)
-    await progress.compare(answer.reserved)
+    await rollbackGuard.check(answer.reserved)
     if (entry === 'reclaimed') context.events.emit('registered-again', {})
     if (before !== undefined) context.events.emit('generation', { from: before, to: generation })
   }
 
   /** Continues what an earlier connection or process left unfinished. */
   async #afterLogin(link: Link): Promise<void> {
-    const { context, publisher, outbox, receipts, repairs } = this.#parts
+    const { context, prekeyPublisher, outbox, receipts, undecryptableRetries } = this.#parts
     try {
       await drainOneTimeKeys(context, link)
-      await publisher.publish(link)
+      await prekeyPublisher.publish(link)
       await republishCard(context, link)
       await outbox.resume()
       await receipts.resume()
-      await repairs.look()
+      await undecryptableRetries.run()
       await removeExpiredRecords(context)
       await this.#keepUp(link)
     } catch (error) {
@@ -100,12 +100,12 @@ export class LoginFlow {
 
   /** Does the periodic work until the link ends. */
   async #keepUp(link: Link): Promise<void> {
-    const { context, publisher } = this.#parts
+    const { context, prekeyPublisher } = this.#parts
     const ended = new AbortController()
     void link.closed.then(() => ended.abort())
     while (link.isOpen) {
       await sleep(upkeepMs, ended.signal)
-      await publisher.publish(link)
+      await prekeyPublisher.publish(link)
       await removeExpiredRecords(context)
     }
   }

@@ -1,4 +1,4 @@
-/** What both entry points offer. */
+/** The exports that the Node and the browser entry point share. */
 export { CryptoError } from '../crypto/errors.ts'
 export type { CardContent } from '../protocol/card.ts'
 export { type ErrorCode, ProtocolError } from '../protocol/errors.ts'
@@ -15,7 +15,7 @@ export type { ReceiveOptions } from './inbox/receive.ts'
 export type { Content } from './messages/content.ts'
 export type { MessageKind, MessageView, ReceivedMessage } from './messages/message.ts'
 export type { ClientOptions, SendOptions, SuitePolicy } from './options.ts'
-export type { Accepted } from './outbox/outbox.ts'
+export type { Accepted } from './outbox/send-result.ts'
 export type { HandlerOptions, IncomingRequest, RequestHandler } from './requests/request-handler.ts'
 export type { RequestOptions } from './requests/requests.ts'
 export type { PeerIdentity } from './sessions/peers.ts'

@@ -193,7 +193,7 @@ export class Connection implements OpenConnection, FrameContext {
     const { tokenHash } = this.login
     this.#unbind()
     try {
-      await this.node.store.revokeSession(tokenHash)
+      await this.node.store.logins.revoke(tokenHash)
     } catch (error) {
       if (!this.isClosed) this.#bind(tokenHash)
       throw error
@@ -254,7 +254,10 @@ export class Connection implements OpenConnection, FrameContext {
   /** Returns the user's reserved number. @throws {ProtocolError} if a new token was revoked before it was bound. */
   async #checkBound({ username, tokenHash }: Login, isNew: boolean): Promise<number> {
     const { store } = this.node
-    const [reserved, found] = await Promise.all([store.reserve(username, 0), !isNew || store.findSession(tokenHash)])
+    const [reserved, found] = await Promise.all([
+      store.inboxes.reserve(username, 0),
+      !isNew || store.logins.find(tokenHash),
+    ])
     if (!found) throw new ProtocolError('unauthorized', 'the session has ended')
     return reserved
   }
@@ -282,7 +285,7 @@ export class Connection implements OpenConnection, FrameContext {
   }
 
   async #listenAgain(id: string, { login, delivery }: State & { kind: 'listening' }): Promise<void> {
-    const queued = await this.node.store.countQueued(login.username)
+    const queued = await this.node.store.inboxes.countQueued(login.username)
     this.reply({ type: 'listening', id, epoch: delivery.epoch, queued })
   }
 

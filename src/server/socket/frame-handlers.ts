@@ -56,7 +56,7 @@ const handlers = {
   },
 
   reserve: async (context, { id, upTo }) => {
-    const reserved = await context.node.store.reserve(context.login.username, upTo)
+    const reserved = await context.node.store.inboxes.reserve(context.login.username, upTo)
     context.reply({ type: 'reserved', id, upTo: reserved })
   },
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Consequence } from '../../../src/client/inbox/effects.ts'
+import type { Effect } from '../../../src/client/inbox/effects.ts'
 import { OutboxRecord } from '../../../src/client/outbox/outbox-record.ts'
 import { keys } from '../../../src/client/records/keys.ts'
 import { cryptoLimits } from '../../../src/crypto/limits.ts'
@@ -19,34 +19,34 @@ import { seededRandom } from '../../fixtures/crash/crash-plan.ts'
 import { TakingAgent } from '../../fixtures/worlds/taking-agent.ts'
 
 const alice = parseUsername('alice')
-const kindsOf = (consequences: Consequence[]): string[] => consequences.map(({ kind }) => kind)
+const kindsOf = (effects: Effect[]): string[] => effects.map(({ kind }) => kind)
 
 async function outboxKinds(bob: TakingAgent): Promise<string[]> {
   return (await bob.outboxOf(alice)).map(([, bytes]) => OutboxRecord.decode(bytes).kind)
 }
 
-t.test('five hundred messages in any order, each twice, are five hundred messages', async t => {
+t.test('five hundred messages in any order, each sent twice, arrive as five hundred messages', async t => {
   const [sender, recipient] = makeAcquainted('shuffled')
   const bob = await TakingAgent.open(recipient, 'alice')
   const bodies = Array.from({ length: 500 }, (_, at) => send(sender, `alice ${at}`))
   const random = seededRandom(500)
   const shuffled = [...bodies, ...bodies].map(body => ({ body, at: random() })).sort((a, b) => a.at - b.at)
-  const consequences = await bob.take('alice', ...shuffled.map(({ body }) => body))
+  const effects = await bob.take('alice', ...shuffled.map(({ body }) => body))
   const texts = await bob.texts()
   t.equal(texts.length, 500)
   t.equal(new Set(texts).size, 500)
   t.equal(await bob.count(keys.undecryptables()), 0)
-  t.notOk(kindsOf(consequences).includes('repair'))
+  t.notOk(kindsOf(effects).includes('repair'))
 })
 
-t.test('a first message is accepted once, however often it is played', async t => {
+t.test('a first message is accepted once, however often it is replayed', async t => {
   const [sender, recipient] = makePair('replayed')
   start(sender, serve(recipient, 0))
   const body = send(sender, 'hello')
   const bob = await TakingAgent.open(recipient, 'alice')
   await bob.take('alice', ...Array.from({ length: 10 }, () => body))
   t.same(await bob.texts(), ['hello'])
-  // The same, when it is forgotten that the body has come, and the session, too.
+  // The same if the records of the body and of the session are gone.
   await bob.store.transaction(async tx => {
     for (const [key] of await tx.list(keys.bodies())) tx.delete(key)
     tx.delete(keys.peer(alice))
@@ -77,7 +77,7 @@ t.test('a new session without a message is answered, so that the handshake need 
   t.same(await outboxKinds(bob), ['empty'], 'once')
 })
 
-t.test('a full replay list asks for new prekeys at once, and what it refuses is asked for again', async t => {
+t.test('a full replay list publishes new prekeys at once, and a refused message is requested again', async t => {
   const [sender, recipient] = makePair('full')
   const [current, ...old] = recipient.prekeys.generations
   const replays = Array.from({ length: cryptoLimits.maxReplaysPerPair - 1 }, () => randomBytes(16))
@@ -90,13 +90,13 @@ t.test('a full replay list asks for new prekeys at once, and what it refuses is 
 
   sender.peer = newPeer('bob@localhost')
   start(sender, serve(recipient, 0))
-  const consequences = kindsOf(await bob.take('alice', send(sender, 'one too many')))
-  t.ok(consequences.includes('rotate'))
-  t.ok(consequences.includes('repair'))
+  const effects = kindsOf(await bob.take('alice', send(sender, 'one too many')))
+  t.ok(effects.includes('rotate'))
+  t.ok(effects.includes('repair'))
   t.equal(await bob.count(keys.pendingResets()), 1)
 })
 
-t.test('a body that nobody could have made costs a bounded look and leaves a bounded trace', async t => {
+t.test('bodies that no peer can have made cost bounded time and leave bounded state', async t => {
   const [sender, recipient] = makeAcquainted('flood')
   const bob = await TakingAgent.open(recipient, 'alice')
   const genuine = send(sender, 'genuine')
