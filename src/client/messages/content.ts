@@ -5,6 +5,7 @@ import { u8, vec16 } from '../../crypto/encoding/byte-writer.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { idSource } from '../../protocol/fields.ts'
 import { concatBytes, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
+import { lazy } from '../../util/lazy.ts'
 import { MediaTypeError, TooLargeError } from '../base/errors.ts'
 
 /** What an application sends: text, JSON, or bytes, the last two under a media type. */
@@ -36,7 +37,7 @@ const Header = Type.Object({
   error: Type.Optional(Type.Object({ code: Type.String({ pattern: '^[a-z0-9_]{1,64}$' }), message: Type.String() })),
 })
 export type Header = Static<typeof Header>
-const headerValidator = Compile(Header)
+const headerValidator = lazy(() => Compile(Header))
 
 /** An application body, taken apart. `header` is undefined where it is of a version that is not known here; `data` is all of it then. */
 export type Media = { header: Header; data: Uint8Array } | { header: undefined; version: number; data: Uint8Array }
@@ -91,7 +92,7 @@ export function decodeMedia(body: Uint8Array): Media {
 function unwrap(bytes: Uint8Array): Media {
   return readAll(bytes, reader => {
     const header: unknown = JSON.parse(decodeUtf8(reader.vec16()))
-    if (!headerValidator.Check(header)) throw new TypeError('no header')
+    if (!headerValidator().Check(header)) throw new TypeError('no header')
     return { header, data: reader.rest() }
   })
 }
