@@ -1,4 +1,4 @@
-import type { FaultName } from './faults/table.ts'
+import type { FaultName } from './faults/names.ts'
 
 /** One guard taken out: a text of a source file that must be there once, what stands there instead, and the faults that show that it is missing. */
 export type GuardRemoval = { file: string; find: string; put: string; shownBy: readonly FaultName[] }
@@ -59,7 +59,7 @@ export type Guard = keyof typeof guardRemovals
 export const guards = Object.keys(guardRemovals) as Guard[]
 
 /** @throws {Error} when the text is not there, or more than once: the guard has moved, and the table must follow. */
-export function takeOut({ file, find, put }: GuardRemoval, text: string): string {
+export function removeGuard({ file, find, put }: GuardRemoval, text: string): string {
   const parts = text.split(find)
   if (parts.length !== 2)
     throw new Error(`${file}: the guard is there ${parts.length - 1} times; mend chaos/guard-removals.ts`)

@@ -32,11 +32,11 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function judgeRun(owner: Teardown, directory: string, options: ChaosOptions): Promise<Verdict> {
-  const evidence = await run(owner, directory, options, showProgress)
-  const broken = check(evidence)
-  const summary = summarize(evidence)
+  const input = await run(owner, directory, options, showProgress)
+  const broken = check(input)
+  const summary = summarize(input)
   const verdict = judge(broken, summary)
-  print(describeRun(evidence, summary, broken))
+  print(describeRun(input, summary, broken))
   if (verdict === 'broken') await keep(directory, join(options.keep, String(options.seed)))
   print(`${verdict}; seed ${options.seed}`)
   return verdict

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { type FaultName, faultNames } from './faults/table.ts'
+import { type FaultName, faultNames } from './faults/names.ts'
 import { type Guard, guardRemovals, guards } from './guard-removals.ts'
 
 export type ChaosOptions = {

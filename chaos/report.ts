@@ -1,7 +1,7 @@
 import type { Broken } from './checker/check.ts'
-import type { Evidence } from './checker/report-input.ts'
-import type { FaultRecord } from './faults/reconnect-storm.ts'
-import { type EventOf, ofKind } from './history.ts'
+import type { ReportInput } from './checker/report-input.ts'
+import type { FaultRecord } from './faults/run-faults.ts'
+import { type EventOf, ofKind } from './history/events.ts'
 
 /** Below this share of operations that overlap a fault a run says nothing. */
 const minOverlap = 0.2
@@ -40,10 +40,10 @@ export const judge = (broken: readonly Broken[], { overlap, landed }: Summary): 
   return landed === 0 || overlap < minOverlap ? 'unknown' : 'pass'
 }
 
-export function summarize(evidence: Evidence): Summary {
-  const { history, faults, audit } = evidence
+export function summarize(input: ReportInput): Summary {
+  const { history, faults, audit } = input
   const landed = faults.filter(fault => fault.landed !== null)
-  const operations = operationsOf(evidence)
+  const operations = operationsOf(input)
   const overlapping = operations.filter(({ from, to }) =>
     landed.some(fault => fault.from < to && fault.to > from),
   ).length
@@ -59,8 +59,8 @@ export function summarize(evidence: Evidence): Summary {
     landed: landed.length,
     overlap: operations.length === 0 ? 0 : overlapping / operations.length,
     repeatedPushes: firsts === 0 ? 0 : (pushes.length - firsts) / firsts,
-    latencies: latenciesOf(evidence, operations),
-    answers: answersOf(evidence),
+    latencies: latenciesOf(input, operations),
+    answers: answersOf(input),
     outages: outagesOf(ofKind(history, 'ok')),
     stale: audit.filter(step => (step.op === 'ack' || step.op === 'read') && step.outcome === 'stale').length,
   }
@@ -69,7 +69,7 @@ export function summarize(evidence: Evidence): Summary {
 /** A send from its call to its acceptance; one without end is open for ever. */
 type Operation = { cid: string; from: number; to: number; shown: number }
 
-function operationsOf({ history }: Evidence): Operation[] {
+function operationsOf({ history }: ReportInput): Operation[] {
   const never = Number.POSITIVE_INFINITY
   const operations = new Map<string, Operation>()
   for (const { cid, tm } of ofKind(history, 'invoke')) operations.set(cid, { cid, from: tm, to: never, shown: never })
@@ -82,7 +82,7 @@ function operationsOf({ history }: Evidence): Operation[] {
   return [...operations.values()]
 }
 
-function latenciesOf({ phases }: Evidence, operations: readonly Operation[]): Latency[] {
+function latenciesOf({ phases }: ReportInput, operations: readonly Operation[]): Latency[] {
   const { load, storm, healed, end } = phases
   const spans = [
     { phase: 'before', from: load, to: storm },
@@ -106,7 +106,7 @@ function latenciesOf({ phases }: Evidence, operations: readonly Operation[]): La
   })
 }
 
-function answersOf({ history, phases: { storm, healed } }: Evidence): Summary['answers'] {
+function answersOf({ history, phases: { storm, healed } }: ReportInput): Summary['answers'] {
   const open = new Map<string, { conn: string; tm: number }>()
   const ms: number[] = []
   for (const event of ofKind(history, 'sent', 'accepted', 'refused', 'close')) {
@@ -127,8 +127,8 @@ function answersOf({ history, phases: { storm, healed } }: Evidence): Summary['a
 }
 
 /** From the end of a fault until everything that was sent while it lasted, and ever came, was shown, ms; null: nothing was. */
-export function recoveryOf(evidence: Evidence, fault: FaultRecord): number | null {
-  const sent = operationsOf(evidence).filter(({ from }) => from >= fault.from && from <= fault.to)
+export function recoveryOf(input: ReportInput, fault: FaultRecord): number | null {
+  const sent = operationsOf(input).filter(({ from }) => from >= fault.from && from <= fault.to)
   const shown = sent.map(operation => operation.shown).filter(Number.isFinite)
   return shown.length === 0 ? null : Math.max(0, ...shown.map(at => at - fault.to))
 }
@@ -149,14 +149,14 @@ const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} M
 const percent = (share: number): string => `${(share * 100).toFixed(1)}%`
 
 /** The report of a run, for people. */
-export function describeRun(evidence: Evidence, summary: Summary, broken: readonly Broken[]): string {
+export function describeRun(input: ReportInput, summary: Summary, broken: readonly Broken[]): string {
   const { sent, accepted, refused, unknown, shown, landed, faults, overlap, repeatedPushes, outages, stale } = summary
   const { answers } = summary
-  const { before, peak } = evidence.memory
+  const { before, peak } = input.memory
   return [
     `${sent} sends: ${accepted} accepted, ${refused} refused, ${unknown} unknown; ${shown} messages shown`,
     `${landed} of ${faults} faults landed; ${percent(overlap)} of the sends overlap one`,
-    ...describeFaults(evidence),
+    ...describeFaults(input),
     `${percent(repeatedPushes)} of the envelopes were pushed again; ${stale} calls of replaced claims were refused`,
     ...summary.latencies.map(
       ({ phase, what, count, p50, p99, p999 }) =>
@@ -174,11 +174,11 @@ export function describeRun(evidence: Evidence, summary: Summary, broken: readon
   ].join('\n')
 }
 
-const describeFaults = (evidence: Evidence): string[] =>
-  evidence.faults.map(fault => {
+const describeFaults = (input: ReportInput): string[] =>
+  input.faults.map(fault => {
     const { name, from, to, landed, error } = fault
-    const since = (tm: number) => ((tm - evidence.phases.load) / 1_000).toFixed(1)
-    const recovery = recoveryOf(evidence, fault)
+    const since = (tm: number) => ((tm - input.phases.load) / 1_000).toFixed(1)
+    const recovery = recoveryOf(input, fault)
     const after = recovery === null ? '' : `; what was sent meanwhile was shown ${ms(recovery)} after it`
     return `  ${since(from)}–${since(to)} s ${name}: ${landed ?? error ?? 'did not land'}${after}`
   })

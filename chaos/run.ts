@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Owner } from '../tools/teardown.ts'
-import type { Evidence, Phases } from './checker/report-input.ts'
+import { type Dump, dumpInboxes, type InboxDump } from './checker/dump.ts'
+import { findLeaks } from './checker/leaks.ts'
+import type { Phases, ReportInput } from './checker/report-input.ts'
 import { monotonicMs } from './clock.ts'
-import { type Dump, dumpInboxes, type InboxDump } from './dump.ts'
-import { type FaultRecord, runStorm } from './faults/reconnect-storm.ts'
-import { findLeaks } from './leaks.ts'
-import { Ledger } from './open-sends.ts'
+import { type FaultRecord, runFaults } from './faults/run-faults.ts'
+import { HistoryReader } from './history/history-reader.ts'
 import type { ChaosOptions } from './options.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -31,16 +31,16 @@ export async function run(
   directory: string,
   options: ChaosOptions,
   tell: (progress: Progress) => void,
-): Promise<Evidence> {
+): Promise<ReportInput> {
   const run = new Run(await startWorld(owner, directory, options), options, tell)
-  return run.evidence()
+  return run.execute()
 }
 
 class Run {
   readonly #world: World
   readonly #options: ChaosOptions
   readonly #tell: (progress: Progress) => void
-  readonly #ledger: Ledger
+  readonly #reader: HistoryReader
   readonly #dumps: InboxDump[] = []
   readonly #faults: FaultRecord[] = []
   /** Of each node while faults happen, bytes. */
@@ -51,10 +51,10 @@ class Run {
     this.#world = world
     this.#options = options
     this.#tell = tell
-    this.#ledger = new Ledger(world.files.histories, world.files.audits)
+    this.#reader = new HistoryReader(world.files.histories, world.files.audits)
   }
 
-  async evidence(): Promise<Evidence> {
+  async execute(): Promise<ReportInput> {
     const { loads, places, redis, canary, files } = this.#world
     this.#report('starting')
     await Promise.all(loads.map(load => load.start(AbortSignal.timeout(120_000))))
@@ -65,7 +65,7 @@ class Run {
     this.#peak = before
     const storm = monotonicMs()
     const looking = this.#lookNowAndThen()
-    await this.#during('faults', this.#storm())
+    await this.#during('faults', this.#runFaults())
     await this.#heal()
     const healed = monotonicMs()
     await this.#during('calm', sleep(calmMs))
@@ -74,12 +74,12 @@ class Run {
     const { at: drained, dump: final } = await this.#drain()
     const after = this.#memory()
     await this.#end()
-    this.#ledger.update()
+    this.#reader.update()
     this.#report('checking')
     const phases: Phases = { load, storm, healed, drained, end: monotonicMs() }
     return {
-      history: this.#ledger.history,
-      audit: this.#ledger.audit,
+      history: this.#reader.history,
+      audit: this.#reader.audit,
       dumps: this.#dumps,
       final,
       losses: redis.losses,
@@ -91,9 +91,9 @@ class Run {
     }
   }
 
-  #storm(): Promise<void> {
+  #runFaults(): Promise<void> {
     const { faults: names, seed, stormMs: durationMs } = this.#options
-    return runStorm({ world: this.#world, names, seed, durationMs, records: this.#faults })
+    return runFaults({ world: this.#world, names, seed, durationMs, records: this.#faults })
   }
 
   /** Whatever a fault has left. */
@@ -123,8 +123,8 @@ class Run {
 
   async #untilEmpty(late: AbortSignal): Promise<Dump | undefined> {
     while (!late.aborted) {
-      this.#ledger.update()
-      const dump = this.#ledger.counts.missing === 0 ? await this.#dump() : undefined
+      this.#reader.update()
+      const dump = this.#reader.counts.missing === 0 ? await this.#dump() : undefined
       if (dump?.inboxes.every(({ entries }) => entries.length === 0)) return dump
       await sleep(lookMs)
     }
@@ -166,7 +166,7 @@ class Run {
   }
 
   #report(phase: Progress['phase']): void {
-    this.#ledger.update()
-    this.#tell({ phase, ...this.#ledger.counts, faults: this.#faults })
+    this.#reader.update()
+    this.#tell({ phase, ...this.#reader.counts, faults: this.#faults })
   }
 }

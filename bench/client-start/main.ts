@@ -7,11 +7,11 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { Identity } from '../../src/client/connection/identity.ts'
 import { savePrekeys } from '../../src/client/records/crypto-records.ts'
-import { encodeMoment } from '../../src/client/records/integer-record.ts'
+import { encodeInteger } from '../../src/client/records/integer-record.ts'
 import { keys } from '../../src/client/records/keys.ts'
 import { openDirectoryStore } from '../../src/client/state/directory/directory-store.ts'
 import { randomBytes } from '../../src/crypto/primitives.ts'
-import { encodePeer } from '../../src/crypto/session/peer.ts'
+import { encodePeer } from '../../src/crypto/session/peer-codec.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import { encodeBase64Url, toHex } from '../../src/util/bytes.ts'
 import { makeAcquainted } from '../../tools/clients/crypto-agents.ts'
@@ -35,8 +35,11 @@ async function makeState(directory: string): Promise<void> {
     const record = encodePeer(alice.peer)
     for (let at = 0; at < peers; at += 1) tx.put(keys.peer(parseUsername(`peer-${at}`)), record)
     for (let at = 0; at < messages; at += 1) {
-      tx.put(keys.seen(parseUsername(`peer-${at % peers}`), encodeBase64Url(randomBytes(16))), encodeMoment(Date.now()))
-      tx.put(keys.body(toHex(randomBytes(16))), encodeMoment(Date.now()))
+      tx.put(
+        keys.seen(parseUsername(`peer-${at % peers}`), encodeBase64Url(randomBytes(16))),
+        encodeInteger(Date.now()),
+      )
+      tx.put(keys.body(toHex(randomBytes(16))), encodeInteger(Date.now()))
     }
   })
   await store.close()

@@ -2,8 +2,9 @@ import { setPriority } from 'node:os'
 import type { ClientEvents } from '../../src/client/base/events.ts'
 import type { Link } from '../../src/client/connection/link.ts'
 import { resume } from '../../src/client/connection/login.ts'
-import { Connector } from '../../src/client/connection/reconnecting-link.ts'
+import { ReconnectingLink } from '../../src/client/connection/reconnecting-link.ts'
 import type { Dial } from '../../src/client/connection/socket.ts'
+import { randomBytes } from '../../src/crypto/primitives.ts'
 import { formatAddress, parseUsername } from '../../src/protocol/names.ts'
 import { Emitter } from '../../src/util/emitter.ts'
 import { newName } from '../../tools/clients/raw-client.ts'
@@ -29,7 +30,7 @@ const dial: Dial = (_url, handlers) =>
     },
   })
 
-type Member = { connector: Connector; attempts: number }
+type Member = { connector: ReconnectingLink; attempts: number }
 
 async function join(): Promise<Member> {
   const who = newCredentials(newName())
@@ -41,15 +42,15 @@ async function join(): Promise<Member> {
   const events = new Emitter<ClientEvents>()
   const member = { attempts: 0 }
   const login = async (link: Link) => {
-    await resume({ link, self, newId: newName }, token)
-    await link.request({ type: 'listen', id: newName() })
+    await resume({ link, self }, token)
+    await link.request({ type: 'listen' })
   }
   const counting: Dial = (to, handlers) => {
     member.attempts += 1
     return dial(to, handlers)
   }
   const dropToken = async () => false
-  const connector = new Connector({ dial: counting, url, login, dropToken, random: Math.random, events })
+  const connector = new ReconnectingLink({ dial: counting, url, login, dropToken, random: randomBytes, events })
   await connector.link()
   return Object.assign(member, { connector })
 }

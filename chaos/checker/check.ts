@@ -2,7 +2,7 @@ import { deliveryInvariants } from './delivery.ts'
 import { ownershipInvariants } from './ownership.ts'
 import { positionInvariants } from './positions.ts'
 import { recoveryInvariants } from './recovery.ts'
-import type { Evidence, Invariant } from './report-input.ts'
+import type { Invariant, ReportInput } from './report-input.ts'
 import { secretInvariants } from './secrets.ts'
 import { storageInvariants } from './storage.ts'
 
@@ -21,7 +21,5 @@ export const invariants: readonly Invariant[] = [
 export type Broken = { invariant: Invariant; faults: string[] }
 
 /** The invariants that do not hold, and how they were broken. */
-export const check = (evidence: Evidence): Broken[] =>
-  invariants
-    .map(invariant => ({ invariant, faults: invariant.check(evidence) }))
-    .filter(({ faults }) => faults.length > 0)
+export const check = (input: ReportInput): Broken[] =>
+  invariants.map(invariant => ({ invariant, faults: invariant.check(input) })).filter(({ faults }) => faults.length > 0)

@@ -1,5 +1,5 @@
-import { type EventOf, ofKind } from '../history.ts'
-import { type Evidence, groupBy, type Invariant } from './report-input.ts'
+import { type EventOf, ofKind } from '../history/events.ts'
+import { groupBy, type Invariant, type ReportInput } from './report-input.ts'
 
 /** Two clients of one agent may both hold a message when one of them acknowledges it, ms. */
 const inHandMs = 1_000
@@ -57,7 +57,7 @@ export const deliveryInvariants: readonly Invariant[] = [
   {
     name: 'I7',
     title: 'what a sender sent after the acceptance of another message is shown after it',
-    check: evidence => [...checkShownOrder(evidence), ...checkStoredOrder(evidence)],
+    check: input => [...checkShownOrder(input), ...checkStoredOrder(input)],
   },
 ]
 
@@ -67,7 +67,7 @@ const isInHand = (shown: EventOf<'recv'>, acked: EventOf<'acked'>): boolean =>
 const pairOf = ({ client, rcpt }: { client: string; rcpt: string }): string => `${client} -> ${rcpt}`
 
 /** Each message against the latest beginning of those that were shown before it. */
-function checkShownOrder({ history }: Evidence): string[] {
+function checkShownOrder({ history }: ReportInput): string[] {
   const sends = sendsByCid(history)
   const firsts = new Map(
     ofKind(history, 'recv')
@@ -81,14 +81,14 @@ function checkShownOrder({ history }: Evidence): string[] {
 }
 
 /** The same with the numbers that the inbox gave. */
-function checkStoredOrder({ history }: Evidence): string[] {
+function checkStoredOrder({ history }: ReportInput): string[] {
   const sends = [...sendsByCid(history).values()].filter(({ seq }) => seq > 0).sort((a, b) => a.seq - b.seq)
   return overtakings(sends).map(({ late, early }) => `${late.cid} has a higher seq than ${early.cid}, sent after it`)
 }
 
 type Send = { cid: string; pair: string; from: number; accepted: number; seq: number }
 
-function sendsByCid(history: Evidence['history']): Map<string, Send> {
+function sendsByCid(history: ReportInput['history']): Map<string, Send> {
   const sends = new Map<string, Send>()
   for (const event of ofKind(history, 'invoke', 'ok')) {
     const { cid, tm } = event

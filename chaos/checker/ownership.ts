@@ -1,13 +1,13 @@
-import { type EventOf, ofKind } from '../history.ts'
+import { type EventOf, ofKind } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
+import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
 /** Who may do what to an inbox. */
 export const ownershipInvariants: readonly Invariant[] = [
   {
     name: 'I10',
     title: 'an older claim has no effect once a newer one is granted, and what it still pushes is pushed again',
-    check: evidence => [...checkEffects(evidence), ...checkStalePushes(evidence)],
+    check: input => [...checkEffects(input), ...checkStalePushes(input)],
   },
   {
     name: 'I11',
@@ -28,7 +28,7 @@ export const ownershipInvariants: readonly Invariant[] = [
 ]
 
 /** Calls that overlap may take effect in either order; one that began when the newer claim was granted may not. */
-function checkEffects({ audit, losses }: Evidence): string[] {
+function checkEffects({ audit, losses }: ReportInput): string[] {
   const claims = groupBy(
     audit.filter(step => step.op === 'claim'),
     ({ user }) => user,
@@ -48,7 +48,7 @@ function checkEffects({ audit, losses }: Evidence): string[] {
 const wasUndone = (losses: readonly Loss[], number: number, tm: number): boolean =>
   isLost(losses, number) || losses.some(({ from, to }) => tm >= from.tm && tm <= to.tm)
 
-function checkStalePushes({ history, losses }: Evidence): string[] {
+function checkStalePushes({ history, losses }: ReportInput): string[] {
   return [...groupBy(ofKind(history, 'listening', 'push'), ({ client }) => client)].flatMap(([client, events]) => {
     const newest = newestEpochs(events)
     const pushed = groupBy(
@@ -73,7 +73,7 @@ function newestEpochs(events: readonly (EventOf<'listening'> | EventOf<'push'>)[
 }
 
 /** Epochs of connections that listen and have not ended; those of a process that was killed have. */
-function listeningAtEnd(history: Evidence['history']): Map<string, number[]> {
+function listeningAtEnd(history: ReportInput['history']): Map<string, number[]> {
   const open = new Map<string, Map<string, { inc: number; connEpoch: number }>>()
   for (const event of ofKind(history, 'listening', 'close')) {
     const connections = open.get(event.client) ?? new Map()

@@ -1,11 +1,11 @@
-import { ofKind } from '../history.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
+import { ofKind } from '../history/events.ts'
+import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
 /** An envelope that somebody saw at a place in an inbox. */
 type Placed = { rcpt: string; seq: number; sender: string; frame: string; h?: string }
 
 /** Everybody who saw one: senders, nodes, recipients, and Redis itself. */
-function placed({ history, audit, dumps, final }: Evidence): Placed[] {
+function placed({ history, audit, dumps, final }: ReportInput): Placed[] {
   const accepted = ofKind(history, 'accepted').map(({ client: sender, rcpt, frame, h, seq }) => ({
     rcpt,
     seq,
@@ -38,7 +38,7 @@ export const positionInvariants: readonly Invariant[] = [
   {
     name: 'I5',
     title: 'a place in an inbox holds one envelope, and an envelope has one place',
-    check: evidence => [...checkPlaces(placed(evidence)), ...checkEnvelopes(placed(evidence), evidence)],
+    check: input => [...checkPlaces(placed(input)), ...checkEnvelopes(placed(input), input)],
   },
   {
     name: 'I6',
@@ -74,7 +74,7 @@ const checkPlaces = (all: readonly Placed[]): string[] =>
   })
 
 /** What Redis lost may have come again at another place. */
-const checkEnvelopes = (all: readonly Placed[], { losses }: Evidence): string[] =>
+const checkEnvelopes = (all: readonly Placed[], { losses }: ReportInput): string[] =>
   [...groupBy(all, envelopeOf)].flatMap(([envelope, seen]) => {
     const seqs = distinct(seen.map(({ seq }) => seq)).filter(seq => !isLost(losses, seq))
     return seqs.length > 1 ? [`${envelope} is at ${seqs.join(' and ')}`] : []

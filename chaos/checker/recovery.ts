@@ -1,6 +1,6 @@
-import { type EventOf, ofKind } from '../history.ts'
+import { type EventOf, ofKind } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
+import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
 /** From the end of the last fault, ms. */
 const firstOkMs = 5_000
@@ -16,24 +16,24 @@ export const recoveryInvariants: readonly Invariant[] = [
   {
     name: 'I15',
     title: 'service comes back: sends, the drain, empty inboxes, no failed process, no lost memory',
-    check: evidence => [
-      ...checkService(evidence),
-      ...evidence.final.inboxes
+    check: input => [
+      ...checkService(input),
+      ...input.final.inboxes
         .filter(({ entries }) => entries.length > 0)
         .map(({ user, entries }) => `${entries.length} envelopes wait for ${user}, who is online`),
-      ...ofKind(evidence.history, 'unhandled').map(({ client, error }) => `${client}: unhandled: ${error}`),
-      ...evidence.crashes,
-      ...checkMemory(evidence),
+      ...ofKind(input.history, 'unhandled').map(({ client, error }) => `${client}: unhandled: ${error}`),
+      ...input.crashes,
+      ...checkMemory(input),
     ],
   },
   {
     name: 'I16',
     title: 'loss is loud: whoever sent what Redis lost learns it and sends it again',
-    check: evidence => evidence.losses.flatMap(loss => checkLoss(evidence, loss)),
+    check: input => input.losses.flatMap(loss => checkLoss(input, loss)),
   },
 ]
 
-function checkService({ history, phases }: Evidence): string[] {
+function checkService({ history, phases }: ReportInput): string[] {
   const faults: string[] = []
   const first = ofKind(history, 'ok').find(({ tm }) => tm >= phases.healed)
   if (!first) faults.push('nothing was accepted after the last fault')
@@ -47,7 +47,7 @@ function checkService({ history, phases }: Evidence): string[] {
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 
-function checkMemory({ memory }: Evidence): string[] {
+function checkMemory({ memory }: ReportInput): string[] {
   const before = Math.max(...memory.before)
   const allowed = Math.max(before * growth, before + warmUpBytes)
   return memory.after
@@ -58,7 +58,7 @@ function checkMemory({ memory }: Evidence): string[] {
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`
 
 /** Messages that were accepted, lost, and not at their recipients before. */
-function checkLoss({ history }: Evidence, loss: Loss): string[] {
+function checkLoss({ history }: ReportInput, loss: Loss): string[] {
   const { tm } = loss.to
   const shownBy = (end: number) =>
     new Set(ofKind(history, 'recv').flatMap(event => (event.tm <= end ? [event.cid] : [])))

@@ -1,10 +1,10 @@
-import type { Dump, InboxDump } from '../dump.ts'
-import type { FaultRecord } from '../faults/reconnect-storm.ts'
-import type { AuditEvent, HistoryEvent } from '../history.ts'
+import type { FaultRecord } from '../faults/run-faults.ts'
+import type { AuditEvent, HistoryEvent } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
+import type { Dump, InboxDump } from './dump.ts'
 
 /** Everything that a run left behind. Times are monotonic ms. */
-export type Evidence = {
+export type ReportInput = {
   /** In the order of time. */
   history: readonly HistoryEvent[]
   audit: readonly AuditEvent[]
@@ -27,7 +27,7 @@ export type Evidence = {
 export type Phases = { load: number; storm: number; healed: number; drained: number | null; end: number }
 
 /** What must hold, and how it was broken: nothing where it was not. */
-export type Invariant = { name: string; title: string; check(evidence: Evidence): string[] }
+export type Invariant = { name: string; title: string; check(input: ReportInput): string[] }
 
 /** A number that was made of Redis' clock: `seq` and epochs are its milliseconds times 1024. */
 const wallOf = (number: number): number => number / 1_024

@@ -1,6 +1,6 @@
-import { type AuditEvent, type AuditedStep, ofKind } from '../history.ts'
+import { type AuditEvent, type AuditedStep, ofKind } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
-import { type Evidence, groupBy, type Invariant } from './report-input.ts'
+import { groupBy, type Invariant, type ReportInput } from './report-input.ts'
 
 /** How long nodes may take to learn that a token ended, ms. */
 const revokedMs = 1_000
@@ -10,7 +10,7 @@ export const secretInvariants: readonly Invariant[] = [
   {
     name: 'I12',
     title: 'a challenge and a one-time key serve once; a name has one key for ever',
-    check: evidence => [...checkOneTimeKeys(evidence), ...checkChallenges(evidence), ...checkNames(evidence)],
+    check: input => [...checkOneTimeKeys(input), ...checkChallenges(input), ...checkNames(input)],
   },
   {
     name: 'I13',
@@ -44,7 +44,7 @@ const stepsOf = <Op extends AuditedStep['op']>(audit: readonly AuditEvent[], op:
 const wasUndone = (losses: readonly Loss[], { tm, end }: AuditEvent): boolean =>
   losses.some(({ from, to }) => end >= from.tm && tm <= to.tm)
 
-function checkOneTimeKeys({ audit, losses }: Evidence): string[] {
+function checkOneTimeKeys({ audit, losses }: ReportInput): string[] {
   const given = stepsOf(audit, 'fetch')
     .filter(step => !wasUndone(losses, step))
     .flatMap(({ user, requester, request, keys }) =>
@@ -56,14 +56,14 @@ function checkOneTimeKeys({ audit, losses }: Evidence): string[] {
   })
 }
 
-function checkChallenges({ audit, losses }: Evidence): string[] {
+function checkChallenges({ audit, losses }: ReportInput): string[] {
   const taken = stepsOf(audit, 'challenge').filter(step => step.taken && !wasUndone(losses, step))
   return [...groupBy(taken, ({ nonce }) => nonce)].flatMap(([nonce, uses]) =>
     uses.length > 1 ? [`the challenge ${nonce} was taken ${uses.length} times`] : [],
   )
 }
 
-function checkNames({ audit, final }: Evidence): string[] {
+function checkNames({ audit, final }: ReportInput): string[] {
   const registered = stepsOf(audit, 'register')
     .filter(({ outcome }) => outcome === 'created' || outcome === 'same')
     .map(({ user, identity }) => ({ user, identity }))
@@ -74,7 +74,7 @@ function checkNames({ audit, final }: Evidence): string[] {
   })
 }
 
-function checkKeys(history: Evidence['history']): string[] {
+function checkKeys(history: ReportInput['history']): string[] {
   const uses = ofKind(history, 'sent').flatMap(({ place, digest }) =>
     place !== undefined && digest !== undefined ? [{ place, digest }] : [],
   )

@@ -1,11 +1,11 @@
-import type { InboxDump } from '../dump.ts'
-import { ofKind } from '../history.ts'
-import { type Evidence, groupBy, type Invariant, isLost } from './report-input.ts'
+import { ofKind } from '../history/events.ts'
+import type { InboxDump } from './dump.ts'
+import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
 type Stored = { seq: number; tm: number }
 
 /** What is known to be stored in each inbox, and since when at the latest. */
-function storedByUser({ history, audit }: Evidence): Map<string, Stored[]> {
+function storedByUser({ history, audit }: ReportInput): Map<string, Stored[]> {
   const accepted = ofKind(history, 'accepted').map(({ rcpt: user, seq, tm }) => ({ user, seq, tm }))
   const appended = audit.flatMap(step => (step.op === 'append' ? [{ user: step.to, seq: step.seq, tm: step.end }] : []))
   return groupBy([...accepted, ...appended], ({ user }) => user)
@@ -16,17 +16,17 @@ export const storageInvariants: readonly Invariant[] = [
   {
     name: 'I9',
     title: 'nothing is trimmed that its recipient has not on disk',
-    check: evidence => {
-      const stored = storedByUser(evidence)
-      const trims = groupBy(ofKind(evidence.history, 'trim'), ({ client }) => client)
-      return [...evidence.dumps, ...evidence.final.inboxes].flatMap(dump => {
+    check: input => {
+      const stored = storedByUser(input)
+      const trims = groupBy(ofKind(input.history, 'trim'), ({ client }) => client)
+      return [...input.dumps, ...input.final.inboxes].flatMap(dump => {
         const acked = Math.max(
           0,
           ...(trims.get(dump.user) ?? []).filter(({ tm }) => tm <= dump.end).map(({ seq }) => seq),
         )
         const held = new Set(dump.entries.map(({ seq }) => seq))
         const isMissing = ({ seq, tm }: Stored) =>
-          tm < dump.tm && seq > acked && !held.has(seq) && !isLost(evidence.losses, seq)
+          tm < dump.tm && seq > acked && !held.has(seq) && !isLost(input.losses, seq)
         return (stored.get(dump.user) ?? [])
           .filter(isMissing)
           .map(({ seq }) => `${dump.user} had not acknowledged ${seq}, and Redis did not hold it any more`)
@@ -36,22 +36,19 @@ export const storageInvariants: readonly Invariant[] = [
   {
     name: 'I17',
     title: 'the books balance: what was stored was pushed, waits, or was lost by Redis; and Redis counts right',
-    check: evidence => [
-      ...checkBooks(evidence),
-      ...[...evidence.dumps, ...evidence.final.inboxes].flatMap(checkAccounts),
-    ],
+    check: input => [...checkBooks(input), ...[...input.dumps, ...input.final.inboxes].flatMap(checkAccounts)],
   },
 ]
 
-function checkBooks(evidence: Evidence): string[] {
-  const stored = storedByUser(evidence)
-  const pushes = groupBy(ofKind(evidence.history, 'push'), ({ client }) => client)
-  const sent = new Set(ofKind(evidence.history, 'sent').map(({ client, rcpt, frame }) => `${client} ${rcpt} ${frame}`))
-  return evidence.final.inboxes.flatMap(({ user, entries, tm: at }) => {
+function checkBooks(input: ReportInput): string[] {
+  const stored = storedByUser(input)
+  const pushes = groupBy(ofKind(input.history, 'push'), ({ client }) => client)
+  const sent = new Set(ofKind(input.history, 'sent').map(({ client, rcpt, frame }) => `${client} ${rcpt} ${frame}`))
+  return input.final.inboxes.flatMap(({ user, entries, tm: at }) => {
     const pushed = pushes.get(user) ?? []
     const known = new Set([...pushed, ...entries].map(({ seq }) => seq))
     const gone = (stored.get(user) ?? []).filter(
-      ({ seq, tm }) => tm < at && !known.has(seq) && !isLost(evidence.losses, seq),
+      ({ seq, tm }) => tm < at && !known.has(seq) && !isLost(input.losses, seq),
     )
     const strays = [...pushed, ...entries].filter(({ sender, frame }) => !sent.has(`${sender} ${user} ${frame}`))
     return [

@@ -1,15 +1,15 @@
 import { ReplacedError } from '../../src/client/base/errors.ts'
 import type { ClientEvents } from '../../src/client/base/events.ts'
 import { Client } from '../../src/client/client.ts'
-import { dialWs } from '../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../src/client/connection/dial-node.ts'
 import { openDirectoryStore } from '../../src/client/state/directory/directory-store.ts'
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import { sleep } from '../../src/util/signal.ts'
-import { hashOf } from '../hash.ts'
+import { hashOf } from '../history/hash.ts'
 import type { Random } from '../random.ts'
 import { messageText, parseMessage } from './message.ts'
-import { witnessDial } from './recorded-dial.ts'
-import type { Witness } from './recorder.ts'
+import { recordDial } from './recorded-dial.ts'
+import type { Recorder } from './recorder.ts'
 
 /** Sends without an answer that an agent has at once; in a long outage it waits. */
 const maxOpen = 200
@@ -35,7 +35,7 @@ export type LoadAgentOptions = {
   peers: readonly string[]
   server: string
   directory: string
-  witness: Witness
+  recorder: Recorder
   random: Random
   canary: string
 }
@@ -55,14 +55,14 @@ export class LoadAgent {
     this.#client = client
     for (const name of toldEvents) {
       client.on(name, (event: ClientEvents[typeof name]) =>
-        options.witness.note({ ev: 'told', name, detail: describe(event) }),
+        options.recorder.note({ ev: 'told', name, detail: describe(event) }),
       )
     }
   }
 
   /** Opens its state, and registers where that is new, for as long as it takes. */
   static async open(options: LoadAgentOptions): Promise<LoadAgent> {
-    const client = await openWitnessed(options)
+    const client = await openRecorded(options)
     while (!client.account) await client.register(options.name).catch(() => pause(retryMs))
     const agent = new LoadAgent(options, client)
     void agent.#receive()
@@ -85,12 +85,12 @@ export class LoadAgent {
 
   /** A second client of this agent, as another process of it would be, listens for a while. */
   async takeOver(ms: number): Promise<void> {
-    const rival = await openWitnessed(this.#options)
+    const rival = await openRecorded(this.#options)
     this.#rivals += 1
     try {
       await this.#show(rival, this.#rivals, AbortSignal.timeout(ms))
     } catch (error) {
-      this.#options.witness.note({ ev: 'told', name: 'takeover ended', detail: String(error) })
+      this.#options.recorder.note({ ev: 'told', name: 'takeover ended', detail: String(error) })
     } finally {
       await rival.close()
     }
@@ -108,18 +108,18 @@ export class LoadAgent {
   }
 
   async #send(): Promise<void> {
-    const { name, peers, random, witness, canary } = this.#options
+    const { name, peers, random, recorder, canary } = this.#options
     this.#sent += 1
     const rcpt = random.pick(peers)
-    const cid = `${name}/${witness.inc}/${this.#sent}`
+    const cid = `${name}/${recorder.inc}/${this.#sent}`
     const text = messageText(cid, canary, random)
     const about = { cid, rcpt, h: hashOf(text) }
-    witness.note({ ev: 'invoke', ...about })
+    recorder.note({ ev: 'invoke', ...about })
     try {
       const { seq } = await this.#client.send(rcpt, text)
-      witness.note({ ev: 'ok', ...about, seq })
+      recorder.note({ ev: 'ok', ...about, seq })
     } catch (error) {
-      witness.note({ ev: isRefusal(error) ? 'fail' : 'info', ...about, error: String(error) })
+      recorder.note({ ev: isRefusal(error) ? 'fail' : 'info', ...about, error: String(error) })
     }
   }
 
@@ -137,19 +137,19 @@ export class LoadAgent {
   }
 
   async #show(client: Client, by: number, signal: AbortSignal): Promise<void> {
-    const { witness } = this.#options
+    const { recorder } = this.#options
     for await (const { from: sender, text = '', repeated = false, ack } of client.receive({ signal })) {
       const cid = parseMessage(text)
-      witness.note({ ev: 'recv', by, cid, sender, h: hashOf(text), repeated })
+      recorder.note({ ev: 'recv', by, cid, sender, h: hashOf(text), repeated })
       await ack()
-      witness.note({ ev: 'acked', by, cid, sender })
+      recorder.note({ ev: 'acked', by, cid, sender })
     }
   }
 }
 
-async function openWitnessed({ server, directory, witness }: LoadAgentOptions): Promise<Client> {
+async function openRecorded({ server, directory, recorder }: LoadAgentOptions): Promise<Client> {
   const store = await openDirectoryStore(directory)
-  return Client.open({ server, store, dial: witnessDial(dialWs(), witness) })
+  return Client.open({ server, store, dial: recordDial(dialNode(), recorder) })
 }
 
 const pause = (ms: number): Promise<void> => sleep(ms, new AbortController().signal)

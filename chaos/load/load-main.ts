@@ -1,19 +1,19 @@
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { hashOf } from '../hash.ts'
-import type { HistoryEvent } from '../history.ts'
-import { LineWriter } from '../lines.ts'
+import type { HistoryEvent } from '../history/events.ts'
+import { hashOf } from '../history/hash.ts'
+import { LineWriter } from '../history/json-lines.ts'
 import { seededRandom } from '../random.ts'
 import { LoadAgent } from './load-agent.ts'
 import type { AgentPlan, LoadCommand, LoadOptions, LoadReport } from './load-options.ts'
 import { probe } from './prober.ts'
-import { Witness } from './recorder.ts'
+import { Recorder } from './recorder.ts'
 
 /** Agents in a process of their own, which may be killed at any time. */
 const options: LoadOptions = JSON.parse(process.argv[2] ?? '{}')
 const writer = new LineWriter<HistoryEvent>(options.history)
-const witnessOf = (client: string) => new Witness(writer, client, options.inc)
-const own = witnessOf('load')
+const recorderOf = (client: string) => new Recorder(writer, client, options.inc)
+const own = recorderOf('load')
 process.on('unhandledRejection', error => own.note({ ev: 'unhandled', error: String(error) }))
 process.on('uncaughtException', error => own.note({ ev: 'unhandled', error: `${error.stack}` }))
 
@@ -28,7 +28,7 @@ function openAgent({ name, peers }: AgentPlan): Promise<LoadAgent> {
     peers,
     server,
     directory: join(directory, name),
-    witness: witnessOf(name),
+    recorder: recorderOf(name),
     random: seededRandom(Number.parseInt(toSeed(`${seed} ${name} ${inc}`), 36)),
     canary,
   })
@@ -40,7 +40,7 @@ const probing = new AbortController()
 async function obey(command: LoadCommand): Promise<void> {
   switch (command.do) {
     case 'go':
-      void probe(options.server, witnessOf, probing.signal)
+      void probe(options.server, recorderOf, probing.signal)
       await Promise.all([...agents.values()].map(agent => agent.run(options.rate)))
       return report({ is: 'idle' })
     case 'stop':

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { dialWs } from '../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../src/client/connection/dial-node.ts'
 import type { Self } from '../../src/client/connection/identity.ts'
 import { Link } from '../../src/client/connection/link.ts'
 import { register } from '../../src/client/connection/login.ts'
@@ -8,8 +8,8 @@ import { generateIdentity } from '../../src/crypto/keys/identity.ts'
 import { signRelayAuth } from '../../src/crypto/keys/relay-auth.ts'
 import { formatAddress, parseUsername } from '../../src/protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
-import { witnessDial } from './recorded-dial.ts'
-import type { Witness } from './recorder.ts'
+import { recordDial } from './recorded-dial.ts'
+import type { Recorder } from './recorder.ts'
 
 const domain = 'localhost'
 const roundMs = 3_000
@@ -19,31 +19,29 @@ const lateSends = 30
 const lateEveryMs = 100
 
 /** Notes for a name. */
-type WitnessOf = (client: string) => Witness
-
-const newId = (): string => randomBytes(12).toString('base64url')
+type RecorderOf = (client: string) => Recorder
 
 /** Tries what must not work: a challenge that is used twice, and sends with a token that has ended. What comes of it is in the histories. */
-export async function probe(server: string, witnessOf: WitnessOf, signal: AbortSignal): Promise<void> {
+export async function probe(server: string, recorderOf: RecorderOf, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     // Under faults any step may fail; the next round tries again.
-    await probeOnce(server, witnessOf).catch(() => {})
+    await probeOnce(server, recorderOf).catch(() => {})
     await sleep(roundMs, undefined, { signal }).catch(() => {})
   }
 }
 
-async function probeOnce(server: string, witnessOf: WitnessOf): Promise<void> {
+async function probeOnce(server: string, recorderOf: RecorderOf): Promise<void> {
   const self = newSelf()
-  const witness = witnessOf(self.username)
-  const dial = witnessDial(dialWs(), witness)
-  const link = new Link(dial, server)
+  const recorder = recorderOf(self.username)
+  const dial = recordDial(dialNode(), recorder)
+  const link = new Link({ dial, url: server, random: randomBytes })
   try {
-    const { token } = await register({ link, self, newId })
+    const { token } = await register({ link, self })
     const http = server.replace('ws', 'http').replace('/ws', '')
     await useChallengeTwice(http, self)
     await sendToSelf(link, self)
     await endToken(http, token)
-    witness.note({ ev: 'revoked', conn: witness.lastConnection })
+    recorder.note({ ev: 'revoked', conn: recorder.lastConnection })
     for (let times = 0; times < lateSends && link.isOpen; times += 1) {
       await sendToSelf(link, self).catch(() => {})
       await sleep(lateEveryMs)
@@ -61,7 +59,7 @@ function newSelf(): Self {
 
 /** A body that nobody reads, and that does not last. */
 const sendToSelf = (link: Link, { username }: Self) =>
-  link.request({ type: 'send', id: newId(), to: username, body: encodeBase64Url(randomBytes(64)), ttl: 1 })
+  link.request({ type: 'send', to: username, body: encodeBase64Url(randomBytes(64)), ttl: 1 })
 
 async function useChallengeTwice(http: string, { username, identity }: Self): Promise<void> {
   const answer: { nonce: string } = await (await post(`${http}/v1/auth/challenge`, { username })).json()

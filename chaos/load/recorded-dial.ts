@@ -3,14 +3,14 @@ import { decodeMessage, type Message } from '../../src/crypto/messages/message.t
 import { decodeServerFrame } from '../../src/protocol/codec.ts'
 import type { ClientFrame, ServerFrame } from '../../src/protocol/frames.ts'
 import { decodeBase64Url, toHex } from '../../src/util/bytes.ts'
-import { hashOf } from '../hash.ts'
-import type { Witness } from './recorder.ts'
+import { hashOf } from '../history/hash.ts'
+import type { Recorder } from './recorder.ts'
 
 /** Sockets of which everything that matters is noted: what leaves before it leaves, what comes before it is looked at. */
-export const witnessDial =
-  (dial: Dial, witness: Witness): Dial =>
+export const recordDial =
+  (dial: Dial, recorder: Recorder): Dial =>
   (url, handlers) => {
-    const wire = new WireWitness(witness)
+    const wire = new WireRecorder(recorder)
     const socket = dial(url, {
       opened: () => handlers.opened(),
       frame: raw => {
@@ -18,14 +18,14 @@ export const witnessDial =
         handlers.frame(raw)
       },
       closed: end => {
-        witness.note({ ev: 'close', conn: wire.conn, code: end.code, reason: end.reason })
+        recorder.note({ ev: 'close', conn: wire.conn, code: end.code, reason: end.reason })
         handlers.closed(end)
       },
     })
     return watchSends(socket, wire)
   }
 
-const watchSends = (socket: Socket, wire: WireWitness): Socket => ({
+const watchSends = (socket: Socket, wire: WireRecorder): Socket => ({
   send: text => {
     const frame: ClientFrame = JSON.parse(text)
     wire.leaves(frame)
@@ -36,25 +36,25 @@ const watchSends = (socket: Socket, wire: WireWitness): Socket => ({
 })
 
 /** One connection. */
-class WireWitness {
+class WireRecorder {
   readonly conn: string
-  readonly #witness: Witness
+  readonly #recorder: Recorder
   readonly #sent = new Map<string, { rcpt: string; frame: string; h: string }>()
   #connEpoch = 0
 
-  constructor(witness: Witness) {
-    this.#witness = witness
-    this.conn = witness.nextConnection()
-    witness.note({ ev: 'open', conn: this.conn })
+  constructor(recorder: Recorder) {
+    this.#recorder = recorder
+    this.conn = recorder.nextConnection()
+    recorder.note({ ev: 'open', conn: this.conn })
   }
 
   leaves(frame: ClientFrame): void {
     const { conn } = this
-    if (frame.type === 'ack') this.#witness.note({ ev: 'trim', conn, connEpoch: this.#connEpoch, seq: frame.seq })
+    if (frame.type === 'ack') this.#recorder.note({ ev: 'trim', conn, connEpoch: this.#connEpoch, seq: frame.seq })
     if (frame.type !== 'send' && frame.type !== 'key_exchange') return
     const sent = { rcpt: frame.to, frame: frame.id, h: hashOf(frame.body) }
     this.#sent.set(frame.id, sent)
-    this.#witness.note({ ev: 'sent', conn, ...sent, ...cipherOf(frame.body) })
+    this.#recorder.note({ ev: 'sent', conn, ...sent, ...cipherOf(frame.body) })
   }
 
   came(frame: ServerFrame): void {
@@ -62,14 +62,14 @@ class WireWitness {
     const connEpoch = this.#connEpoch
     switch (frame.type) {
       case 'authenticated':
-        return this.#witness.note({ ev: 'login', conn, epoch: frame.generation })
+        return this.#recorder.note({ ev: 'login', conn, epoch: frame.generation })
       case 'listening':
         this.#connEpoch = frame.epoch
-        return this.#witness.note({ ev: 'listening', conn, connEpoch: frame.epoch, queued: frame.queued })
+        return this.#recorder.note({ ev: 'listening', conn, connEpoch: frame.epoch, queued: frame.queued })
       case 'message':
       case 'key_exchange': {
         const { from: sender, id, seq, prev, body } = frame
-        return this.#witness.note({ ev: 'push', conn, connEpoch, sender, frame: id, seq, prev, h: hashOf(body) })
+        return this.#recorder.note({ ev: 'push', conn, connEpoch, sender, frame: id, seq, prev, h: hashOf(body) })
       }
       case 'accepted':
         return this.#answered(frame.id, sent => ({ ev: 'accepted', conn, ...sent, seq: frame.seq }))
@@ -80,12 +80,12 @@ class WireWitness {
 
   #answered(
     id: string | undefined,
-    event: (sent: { rcpt: string; frame: string; h: string }) => Parameters<Witness['note']>[0],
+    event: (sent: { rcpt: string; frame: string; h: string }) => Parameters<Recorder['note']>[0],
   ): void {
     const sent = id === undefined ? undefined : this.#sent.get(id)
     if (!sent) return
     this.#sent.delete(sent.frame)
-    this.#witness.note(event(sent))
+    this.#recorder.note(event(sent))
   }
 }
 

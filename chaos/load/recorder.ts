@@ -1,9 +1,9 @@
 import { monotonicMs } from '../clock.ts'
-import type { AppEvent, HistoryEvent, WireEvent } from '../history.ts'
-import type { LineWriter } from '../lines.ts'
+import type { AppEvent, HistoryEvent, WireEvent } from '../history/events.ts'
+import type { LineWriter } from '../history/json-lines.ts'
 
 /** Notes what one agent does and sees. Its names of connections are unique in the life of the process. */
-export class Witness {
+export class Recorder {
   readonly #writer: LineWriter<HistoryEvent>
   readonly #client: string
   readonly inc: number

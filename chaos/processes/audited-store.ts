@@ -1,6 +1,6 @@
 import type { Store } from '../../src/server/store/store.ts'
 import { monotonicMs } from '../clock.ts'
-import type { AuditEvent, AuditedStep } from '../history.ts'
+import type { AuditEvent, AuditedStep } from '../history/events.ts'
 
 type Note = (event: AuditEvent) => void
 type Audited = Pick<Store, 'append' | 'claim' | 'ack' | 'read' | 'release' | 'register' | 'fetchKeys' | 'takeChallenge'>

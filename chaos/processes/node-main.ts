@@ -4,8 +4,8 @@ import { openLogger } from '../../src/server/base/logger.ts'
 import { openStore } from '../../src/server/open-store.ts'
 import { startNode } from '../../src/server/start-node.ts'
 import { monotonicMs } from '../clock.ts'
-import type { AuditEvent } from '../history.ts'
-import { LineWriter } from '../lines.ts'
+import type { AuditEvent } from '../history/events.ts'
+import { LineWriter } from '../history/json-lines.ts'
 import { auditStore } from './audited-store.ts'
 
 /** One node as `run-node` runs it, whose store is watched, and which stands still when it is told to. */

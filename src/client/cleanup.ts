@@ -1,11 +1,11 @@
 import { limits } from '../protocol/limits.ts'
-import type { Agent } from './base/context.ts'
 import { ExpiredError } from './base/errors.ts'
+import type { ClientContext } from './connection/client-context.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
 import { ConfirmationRecord, noteGivenUp } from './outbox/confirmation-record.ts'
 import { OutboxRecord } from './outbox/outbox-record.ts'
 import { OutcomeRecord } from './outbox/send-result.ts'
-import { decodeMoment, encodeMoment } from './records/integer-record.ts'
+import { decodeInteger, encodeInteger } from './records/integer-record.ts'
 import { keys, nameIn } from './records/keys.ts'
 import type { StateEntry, StateTransaction } from './state/state-store.ts'
 
@@ -23,23 +23,23 @@ const outcomeMs = dayMs
 const stepSize = 500
 
 /** Forgets, once a day, what has served its time: without it a state would grow with every message for ever. */
-export async function sweep(agent: Agent): Promise<void> {
-  const nowMs = agent.now()
-  const last = await agent.store.read(tx => tx.get(keys.swept()))
-  if (last && Math.abs(nowMs - decodeMoment(last)) < dayMs) return
-  await agent.store.transaction(tx => tx.put(keys.swept(), encodeMoment(nowMs)))
-  const isOld = (ageMs: number) => (bytes: Uint8Array) => nowMs - decodeMoment(bytes) > ageMs
-  await drop(agent, keys.seens(), isOld(rememberMs))
-  await drop(agent, keys.bodies(), isOld(rememberMs))
-  await drop(agent, keys.outcomes(), bytes => nowMs - OutcomeRecord.decode(bytes).at > outcomeMs)
-  await drop(agent, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)
-  await drop(agent, keys.opens(), bytes => OpenRecord.decode(bytes).deadline + graceMs < nowMs)
-  await drop(agent, keys.confirmations(), bytes => nowMs - ConfirmationRecord.decode(bytes).at > outcomeMs)
+export async function sweep(context: ClientContext): Promise<void> {
+  const nowMs = context.now()
+  const last = await context.store.read(tx => tx.get(keys.swept()))
+  if (last && Math.abs(nowMs - decodeInteger(last)) < dayMs) return
+  await context.store.transaction(tx => tx.put(keys.swept(), encodeInteger(nowMs)))
+  const isOld = (ageMs: number) => (bytes: Uint8Array) => nowMs - decodeInteger(bytes) > ageMs
+  await drop(context, keys.seens(), isOld(rememberMs))
+  await drop(context, keys.bodies(), isOld(rememberMs))
+  await drop(context, keys.outcomes(), bytes => nowMs - OutcomeRecord.decode(bytes).at > outcomeMs)
+  await drop(context, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)
+  await drop(context, keys.opens(), bytes => OpenRecord.decode(bytes).deadline + graceMs < nowMs)
+  await drop(context, keys.confirmations(), bytes => nowMs - ConfirmationRecord.decode(bytes).at > outcomeMs)
   const isExpired = (bytes: Uint8Array) => OutboxRecord.decode(bytes).expiresAt + graceMs < nowMs
   const giveUp = (tx: StateTransaction, [key, bytes]: StateEntry) =>
     noteGivenUp(tx, { id: OutboxRecord.decode(bytes).id, to: nameIn(key), error: unconfirmed(), nowMs })
-  for (const [key, bytes] of await drop(agent, keys.sents(), isExpired, giveUp)) {
-    agent.events.emit('refused', { id: OutboxRecord.decode(bytes).id, to: nameIn(key), error: unconfirmed() })
+  for (const [key, bytes] of await drop(context, keys.sents(), isExpired, giveUp)) {
+    context.events.emit('refused', { id: OutboxRecord.decode(bytes).id, to: nameIn(key), error: unconfirmed() })
   }
 }
 
@@ -47,17 +47,17 @@ const unconfirmed = () => new ExpiredError('a node had it, and the recipient did
 
 /** Removes the entries under a prefix that have served, a bounded step at a time, and answers which they were. */
 async function drop(
-  agent: Agent,
+  context: ClientContext,
   prefix: string,
   hasServed: (value: Uint8Array) => boolean,
   also: (tx: StateTransaction, entry: StateEntry) => void = () => {},
 ): Promise<StateEntry[]> {
   const dropped: StateEntry[] = []
-  for (let after = prefix; !agent.closing.aborted; ) {
-    const entries = await agent.store.read(tx => tx.list(prefix, { after, limit: stepSize }))
+  for (let after = prefix; !context.closing.aborted; ) {
+    const entries = await context.store.read(tx => tx.list(prefix, { after, limit: stepSize }))
     const served = entries.filter(([, value]) => hasServed(value))
     if (served.length > 0) {
-      await agent.store.transaction(tx => {
+      await context.store.transaction(tx => {
         for (const entry of served) {
           tx.delete(entry[0])
           also(tx, entry)

@@ -3,15 +3,16 @@ import { randomBytes } from '../crypto/primitives.ts'
 import { asError } from '../util/as-error.ts'
 import { Emitter } from '../util/emitter.ts'
 import { sleep } from '../util/signal.ts'
-import { type Agent, newId } from './base/context.ts'
 import { NotRegisteredError } from './base/errors.ts'
 import type { ClientEvents } from './base/events.ts'
+import { newId } from './base/new-id.ts'
 import { sweep } from './cleanup.ts'
+import type { ClientContext } from './connection/client-context.ts'
 import type { Identity } from './connection/identity.ts'
 import type { Link } from './connection/link.ts'
 import { type Authenticated, resume } from './connection/login.ts'
-import { logIn, noteLoss, tellAgain } from './connection/reclaim-name.ts'
-import { Connector } from './connection/reconnecting-link.ts'
+import { logIn, recordServerLoss, republishCard } from './connection/reclaim-name.ts'
+import { ReconnectingLink } from './connection/reconnecting-link.ts'
 import { parseServerUrl } from './connection/server-url.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { Intake } from './inbox/incoming.ts'
@@ -22,6 +23,7 @@ import { Repairs } from './inbox/retry-undecryptable.ts'
 import type { ClientOptions } from './options.ts'
 import { Confirmations } from './outbox/confirmations.ts'
 import { Outbox } from './outbox/outbox.ts'
+import { loadPeer } from './records/crypto-records.ts'
 import { Requests } from './requests/requests.ts'
 import { Peers } from './sessions/peers.ts'
 import { Publisher } from './sessions/prekey-publisher.ts'
@@ -37,8 +39,8 @@ export class Parts {
   readonly identity: Identity
   readonly events = new Emitter<ClientEvents>()
   readonly closing = new AbortController()
-  readonly agent: Agent
-  readonly connector: Connector
+  readonly context: ClientContext
+  readonly connector: ReconnectingLink
   readonly confirmations: Confirmations
   readonly progress: Progress
   readonly publisher: Publisher
@@ -59,15 +61,15 @@ export class Parts {
     const { events } = this
     this.identity = identity
     this.#domain = domain
-    this.connector = new Connector({
+    this.connector = new ReconnectingLink({
       dial,
       url: parseServerUrl(options.server).url,
       login: link => this.#login(link),
       dropToken: () => this.identity.forgetToken(),
-      random: () => new DataView(random(4).buffer).getUint32(0) / 2 ** 32,
+      random,
       events,
     })
-    this.agent = {
+    this.context = {
       store,
       random,
       now,
@@ -76,19 +78,20 @@ export class Parts {
       instance: newId(random),
       closing: this.closing.signal,
       self: () => identity.required,
+      loadPeer: (tx, name) => loadPeer(tx, name, identity.required.domain),
       mayEncrypt: step => this.progress.covers(step),
       link: () => this.connector.link(),
     }
-    this.confirmations = new Confirmations(this.agent)
-    this.progress = new Progress(this.agent)
-    this.publisher = new Publisher(this.agent)
-    this.sessions = new Sessions(this.agent)
-    this.peers = new Peers(this.agent)
-    this.outbox = new Outbox(this.agent, this.sessions, this.progress)
-    this.receipts = new Receipts(this.agent, this.outbox)
-    this.inbox = new Inbox(this.agent, this.receipts)
+    this.confirmations = new Confirmations(this.context)
+    this.progress = new Progress(this.context)
+    this.publisher = new Publisher(this.context)
+    this.sessions = new Sessions(this.context)
+    this.peers = new Peers(this.context)
+    this.outbox = new Outbox(this.context, this.sessions, this.progress)
+    this.receipts = new Receipts(this.context, this.outbox)
+    this.inbox = new Inbox(this.context, this.receipts)
     this.intake = new Intake({
-      agent: this.agent,
+      context: this.context,
       inbox: this.inbox,
       receipts: this.receipts,
       sessions: this.sessions,
@@ -100,9 +103,9 @@ export class Parts {
       repair: () => void this.repairs.look(),
       rotate: () => void this.#publishSoon(),
     })
-    this.repairs = new Repairs(this.agent, this.intake, this.sessions, this.outbox)
-    this.receiver = new Receiver(this.agent, this.intake, this.publisher)
-    this.attendance = new Attendance(this.agent, this.receiver)
+    this.repairs = new Repairs(this.context, this.intake, this.sessions, this.outbox)
+    this.receiver = new Receiver(this.context, this.intake, this.publisher)
+    this.attendance = new Attendance(this.context, this.receiver)
     this.requests = new Requests(this)
   }
 
@@ -111,11 +114,11 @@ export class Parts {
     const { self, token } = this.identity
     if (!self) throw new NotRegisteredError()
     const domain = this.#domain ?? self.domain
-    const proof = { link, self: { ...self, domain }, newId: () => newId(this.agent.random) }
+    const proof = { link, self: { ...self, domain } }
     const resumed = token === undefined ? null : await resume(proof, token)
     const { answer, isAgain } = resumed
       ? { answer: resumed, isAgain: false }
-      : await logIn(proof, this.agent, this.identity)
+      : await logIn(proof, this.context, this.identity)
     await this.enter(answer, isAgain ? 'again' : 'known')
     queueMicrotask(() => void this.#afterLogin(link))
   }
@@ -126,7 +129,7 @@ export class Parts {
     const before = this.identity.generationBefore(generation)
     // Before the new one is on record, or a crash in between would lose it; and before anybody sends on this link, or newer messages would overtake.
     if (before !== undefined || as === 'again') {
-      await this.agent.store.transaction(tx => noteLoss(tx, this.agent.now()))
+      await this.context.store.transaction(tx => recordServerLoss(tx, this.context.now()))
       await this.outbox.sendAgain()
     }
     await this.identity.confirm(answer)
@@ -138,13 +141,13 @@ export class Parts {
   /** What an earlier connection or process left to do. */
   async #afterLogin(link: Link): Promise<void> {
     try {
-      await drainOneTimeKeys(this.agent, link)
+      await drainOneTimeKeys(this.context, link)
       await this.publisher.publish(link)
-      await tellAgain(this.agent, link)
+      await republishCard(this.context, link)
       await this.outbox.resume()
       await this.receipts.resume()
       await this.repairs.look()
-      await sweep(this.agent)
+      await sweep(this.context)
       await this.#keepUp(link)
     } catch (error) {
       // A broken link says so itself, and the next one does the rest.
@@ -159,13 +162,13 @@ export class Parts {
     while (link.isOpen) {
       await sleep(upkeepMs, ended.signal)
       await this.publisher.publish(link)
-      await sweep(this.agent)
+      await sweep(this.context)
     }
   }
 
   async #publishSoon(): Promise<void> {
     try {
-      await this.publisher.publish(await this.agent.link())
+      await this.publisher.publish(await this.context.link())
     } catch (error) {
       if (!this.closing.signal.aborted) this.events.emit('failed', { error: asError(error) })
     }

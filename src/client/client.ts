@@ -3,11 +3,12 @@ import { generateIdentity } from '../crypto/keys/identity.ts'
 import { parseRecipient, parseUsername, type Username } from '../protocol/names.ts'
 import { eachPage } from '../util/pages.ts'
 import { raceAbort, sleep } from '../util/signal.ts'
-import { newId, openLink } from './base/context.ts'
 import { ClosedError, IdentityChangedError, SelfError } from './base/errors.ts'
 import type { ClientEvents } from './base/events.ts'
+import { newId } from './base/new-id.ts'
 import { Parts } from './client-core.ts'
-import { type Account, Identity, publicAccount } from './connection/identity.ts'
+import { openLink } from './connection/client-context.ts'
+import { type Account, Identity, toAccount } from './connection/identity.ts'
 import type { Link } from './connection/link.ts'
 import { register } from './connection/login.ts'
 import { checkDomain, parseServerUrl } from './connection/server-url.ts'
@@ -65,7 +66,7 @@ export class Client {
   /** The registered identity, or null before `register`. */
   get account(): Account | null {
     const { self } = this.#parts.identity
-    return self ? publicAccount(self) : null
+    return self ? toAccount(self) : null
   }
 
   /** Returns what removes the listener. */
@@ -82,16 +83,16 @@ export class Client {
   async register(username: string, options: { invite?: string } = {}): Promise<Account> {
     this.#checkOpen()
     const name = parseUsername(username)
-    const { seed } = generateIdentity(this.#parts.agent.random)
+    const { seed } = generateIdentity(this.#parts.context.random)
     const self = await this.#parts.identity.prepare(name, this.#domain(), seed)
     await this.#parts.publisher.prepare()
     const link = await this.#parts.connector.connectWith(async fresh => {
-      const answer = await register({ link: fresh, self, newId: this.#newId }, options)
+      const answer = await register({ link: fresh, self }, options)
       await this.#parts.enter(answer, 'first')
     })
     await this.#parts.publisher.publish(link)
     await this.#parts.outbox.resume()
-    return publicAccount(self)
+    return toAccount(self)
   }
 
   /**
@@ -101,7 +102,7 @@ export class Client {
   async connect(): Promise<void> {
     this.#checkOpen()
     await this.#parts.identity.reload()
-    void this.#parts.agent.self()
+    void this.#parts.context.self()
     await this.#parts.connector.connect()
   }
 
@@ -167,7 +168,7 @@ export class Client {
    */
   attend(signal: AbortSignal): Promise<void> {
     this.#checkOpen()
-    void this.#parts.agent.self()
+    void this.#parts.context.self()
     return this.#parts.attendance.attend(AbortSignal.any([signal, this.#parts.closing.signal]))
   }
 
@@ -189,7 +190,7 @@ export class Client {
    */
   async *receive(options: ReceiveOptions = {}): AsyncGenerator<ReceivedMessage, void, undefined> {
     this.#checkOpen()
-    void this.#parts.agent.self()
+    void this.#parts.context.self()
     const listening = this.#parts.attendance.take()
     try {
       const ended = AbortSignal.any([listening, this.#parts.closing.signal])
@@ -208,7 +209,7 @@ export class Client {
   async *users(query: UserQuery = {}): AsyncGenerator<ListedUser, void, undefined> {
     const pages = eachPage(async next => {
       const link = await this.#link()
-      return link.request({ type: 'list_users', id: this.#newId(), ...query, ...next })
+      return link.request({ type: 'list_users', ...query, ...next })
     })
     for await (const { users } of pages)
       for (const { card, ...user } of users)
@@ -226,7 +227,7 @@ export class Client {
 
   /** Asks the node for a sign of life. Links do so by themselves. @returns the node's clock, ms since 1970. */
   async heartbeat(): Promise<{ timeMs: number }> {
-    const { time } = await (await this.#link()).request({ type: 'heartbeat', id: this.#newId() })
+    const { time } = await (await this.#link()).request({ type: 'heartbeat' })
     return { timeMs: time }
   }
 
@@ -290,7 +291,7 @@ export class Client {
   async logout(): Promise<void> {
     const link = await this.#link()
     await this.#parts.receiver.stop()
-    await link.request({ type: 'logout', id: this.#newId() })
+    await link.request({ type: 'logout' })
     await this.#parts.identity.forgetToken()
     await link.closed
   }
@@ -324,16 +325,16 @@ export class Client {
   /** Somebody else. */
   #other(to: string): Username {
     const peer = this.#recipient(to)
-    if (peer === this.#parts.agent.self().username) throw new SelfError()
+    if (peer === this.#parts.context.self().username) throw new SelfError()
     return peer
   }
 
   #recipient(peer: string): Username {
     this.#checkOpen()
-    return parseRecipient(peer, this.#parts.agent.self().domain)
+    return parseRecipient(peer, this.#parts.context.self().domain)
   }
 
-  readonly #newId = (): string => newId(this.#parts.agent.random)
+  readonly #newId = (): string => newId(this.#parts.context.random)
 
   #domain(): string {
     return this.#options.domain ?? parseServerUrl(this.#options.server).domain
@@ -344,7 +345,7 @@ export class Client {
   }
 
   #link(): Promise<Link> {
-    return openLink(this.#parts.agent)
+    return openLink(this.#parts.context)
   }
 }
 

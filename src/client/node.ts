@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { Client as BaseClient } from './client.ts'
-import { dialWs } from './connection/dial-node.ts'
+import { dialNode } from './connection/dial-node.ts'
 import type { SuitePolicy } from './options.ts'
 import type { StateStore } from './state/state-store.ts'
 
@@ -24,7 +24,7 @@ export type NodeClientOptions = {
  */
 export async function openClient({ caFile, ...options }: NodeClientOptions): Promise<BaseClient> {
   const tls = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }
-  return BaseClient.open({ ...options, dial: dialWs(tls) })
+  return BaseClient.open({ ...options, dial: dialNode(tls) })
 }
 
 export * from './public.ts'

@@ -1,4 +1,4 @@
-import type { IdentityKey } from './keys/identity.ts'
+import type { IdentityKey } from './identity-key.ts'
 
 /**
  * Why something was refused. Coarse on purpose: a finer answer would tell whoever forged the bytes how far they came.

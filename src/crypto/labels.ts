@@ -1,4 +1,4 @@
-/** Every label of docs/E2E.md section 3. A label says what a key or a signature is for, so that none serves for two things. */
+/** The labels of docs/E2E.md section 3. Each states one purpose, so that no key or signature serves two purposes. */
 export const labels = {
   sharedSecret: {
     1: 'AIMessage1_CURVE25519_SHA-256',
@@ -11,9 +11,7 @@ export const labels = {
   bundle: 'AIMessage1 bundle',
   relayAuth: 'AIMessage1 relay auth',
   card: 'AIMessage1 card',
-  mlsLeaf: 'AIMessage1 mls leaf',
-  roomLog: 'AIMessage1 room log',
 } as const
 
 /** The labels that an identity key signs under. */
-export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card' | 'mlsLeaf' | 'roomLog']
+export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card']

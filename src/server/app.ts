@@ -3,9 +3,8 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { parseObject } from '../protocol/codec.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
-import type { RelayNode } from './base/node-context.ts'
 import { unavailable } from './base/to-protocol-error.ts'
-import { ownRoutes } from './http/account.ts'
+import { accountRoutes } from './http/account.ts'
 import { operatorRoutes } from './http/admin.ts'
 import { authRoutes } from './http/auth.ts'
 import { cardRoutes } from './http/cards.ts'
@@ -19,7 +18,8 @@ import { answerBrokenRequest, problems, refuseUnrouted } from './http/plugins/pr
 import { securityHeaders } from './http/plugins/security-headers.ts'
 import { validation } from './http/plugins/validation.ts'
 import { userRoutes } from './http/users.ts'
-import { socketRoutes, webSockets } from './socket/websocket-route.ts'
+import type { NodeContext } from './node/node-context.ts'
+import { webSockets, websocketRoute } from './socket/websocket-route.ts'
 
 /** An HTTP connection on which nothing moves, ms: longer than the longest wait for mail. */
 const connectionTimeoutMs = (limits.maxWaitS + 15) * 1000
@@ -28,7 +28,7 @@ const connectionTimeoutMs = (limits.maxWaitS + 15) * 1000
 const maxPathNameChars = 260
 
 /** The Fastify app of a node: HTTP, the socket, their errors and their description. Does not listen yet. */
-export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<FastifyInstance> {
+export async function buildApp(node: NodeContext, drain: AbortSignal): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = node.log
   const app = Fastify({
     loggerInstance,
@@ -60,12 +60,12 @@ export async function buildApp(node: RelayNode, drain: AbortSignal): Promise<Fas
   addDefaults(app, node)
   await app.register(documentation)
   await app.register(healthRoutes, { node })
-  for (const routes of [authRoutes, userRoutes, ownRoutes, cardRoutes, keyRoutes, messageRoutes])
+  for (const routes of [authRoutes, userRoutes, accountRoutes, cardRoutes, keyRoutes, messageRoutes])
     await app.register(routes, { node })
   const { adminTokenHash: tokenHash } = node.config
   if (tokenHash !== null) await app.register(operatorRoutes, { node, tokenHash })
   await app.register(inboxRoutes, { node, drain })
-  await app.register(socketRoutes, { node })
+  await app.register(websocketRoute, { node })
   return app
 }
 
@@ -77,7 +77,7 @@ function parseOnlyJson(app: FastifyInstance): void {
   )
 }
 
-function addDefaults(app: FastifyInstance, node: RelayNode): void {
+function addDefaults(app: FastifyInstance, node: NodeContext): void {
   app.addHook('onRequest', async (request, reply) => {
     // Node itself would answer without a code.
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')

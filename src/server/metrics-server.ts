@@ -1,10 +1,10 @@
 import Fastify from 'fastify'
 import { collectProcessMetrics } from './base/metrics.ts'
-import type { RelayNode } from './base/node-context.ts'
+import type { NodeContext } from './node/node-context.ts'
 
 /** Prometheus metrics on a listener of their own, so that a proxy for clients cannot show them. */
 export async function serveMetrics(
-  node: RelayNode,
+  node: NodeContext,
   host: string,
   port: number,
 ): Promise<{ url: string; close(): Promise<void> }> {
@@ -12,10 +12,10 @@ export async function serveMetrics(
   const { registry, upgradesWaiting, loginsWaiting, connections, listening } = node.metrics
   const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
   app.get('/metrics', async (_request, reply) => {
-    upgradesWaiting.set(node.upgrades.size)
-    loginsWaiting.set(node.logins.size)
+    upgradesWaiting.set(node.upgradeAdmission.size)
+    loginsWaiting.set(node.loginAdmission.size)
     connections.set(node.connections.size)
-    listening.set(node.listeners.size)
+    listening.set(node.notices.size)
     return reply.type(registry.contentType).send(await registry.metrics())
   })
   const url = `${await app.listen({ port, host })}/metrics`

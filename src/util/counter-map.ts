@@ -1,5 +1,5 @@
 /** How many there are of each. Remembers nothing of those there are none of. */
-export class Tally<Key> {
+export class CounterMap<Key> {
   readonly #counts = new Map<Key, number>()
 
   count(key: Key): number {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { AuditEvent } from '../../chaos/history.ts'
+import type { AuditEvent } from '../../chaos/history/events.ts'
 import { auditStore } from '../../chaos/processes/audited-store.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import { StoreUnavailableError } from '../../src/server/store/store.ts'

@@ -1,22 +1,22 @@
 import t from 'tap'
 import { check, invariants } from '../../chaos/checker/check.ts'
-import type { Evidence } from '../../chaos/checker/report-input.ts'
-import type { HistoryEvent } from '../../chaos/history.ts'
+import type { ReportInput } from '../../chaos/checker/report-input.ts'
+import type { HistoryEvent } from '../../chaos/history/events.ts'
 import {
   alice,
   at,
   audited,
   bob,
-  evidenceOf,
   exchange,
   inboxOf,
   lost,
   message,
   numberAt,
+  reportInput,
   sentAt,
 } from '../fixtures/chaos/report-input.ts'
 
-type Case = { how: string; breaks: string; evidence: Partial<Evidence> }
+type Case = { how: string; breaks: string; input: Partial<ReportInput> }
 
 const seq = numberAt(sentAt + 2)
 const conn = '1.1'
@@ -33,11 +33,11 @@ const push = {
   prev: 0,
 } as const
 const recv = { ev: 'recv', by: 0, cid: 'alice/1/1', sender: alice, h: 'text 1', repeated: true } as const
-const whole = evidenceOf()
+const whole = reportInput()
 const without = (...kinds: HistoryEvent['ev'][]): HistoryEvent[] => exchange().filter(({ ev }) => !kinds.includes(ev))
 const withEvents = (...events: HistoryEvent[]): HistoryEvent[] => [...exchange(), ...events].sort((a, b) => a.tm - b.tm)
-const withSteps = (...steps: Evidence['audit']) => [...whole.audit, ...steps]
-const withInbox = (user: string, parts: Parameters<typeof inboxOf>[2]): Evidence['final'] => ({
+const withSteps = (...steps: ReportInput['audit']) => [...whole.audit, ...steps]
+const withInbox = (user: string, parts: Parameters<typeof inboxOf>[2]): ReportInput['final'] => ({
   ...whole.final,
   inboxes: whole.final.inboxes.map(inbox => (inbox.user === user ? { ...inbox, ...parts } : inbox)),
 })
@@ -46,60 +46,60 @@ const held = { entries: [entry], count: 1, bytes: 6, shares: { alice: '1 6' } }
 
 /** Each breaks one invariant, and no other. */
 const cases: Case[] = [
-  { breaks: 'I1', how: 'an accepted message is never shown', evidence: { history: without('recv', 'acked') } },
+  { breaks: 'I1', how: 'an accepted message is never shown', input: { history: without('recv', 'acked') } },
   {
     breaks: 'I2',
     how: 'a message is shown with another text',
-    evidence: { history: withEvents(at(150, bob, { ...recv, cid: 'alice/1/9' })) },
+    input: { history: withEvents(at(150, bob, { ...recv, cid: 'alice/1/9' })) },
   },
   {
     breaks: 'I3',
     how: 'a refused message is shown',
-    evidence: { history: withEvents(at(105, alice, { ev: 'fail', ...about, error: 'no' })) },
+    input: { history: withEvents(at(105, alice, { ev: 'fail', ...about, error: 'no' })) },
   },
   {
     breaks: 'I4',
     how: 'a message is shown after its acknowledgement',
-    evidence: { history: withEvents(at(150, bob, recv)) },
+    input: { history: withEvents(at(150, bob, recv)) },
   },
   {
     breaks: 'I4',
     how: 'another process shows it later',
-    evidence: { history: withEvents(at(2_000, bob, { ...recv, by: 1 })) },
+    input: { history: withEvents(at(2_000, bob, { ...recv, by: 1 })) },
   },
   {
     breaks: 'I5',
     how: 'a place holds two envelopes',
-    evidence: {
+    input: {
       history: withEvents(at(150, alice, { ev: 'accepted', conn, rcpt: bob, frame: 'frame 2', h: 'body 2', seq })),
     },
   },
   {
     breaks: 'I5',
     how: 'an envelope has two places, as of the nodes',
-    evidence: {
+    input: {
       history: withEvents(at(150, bob, { ...push, seq: seq + 5, prev: seq })),
     },
   },
   {
     breaks: 'I6',
     how: 'a push names another one before it than came',
-    evidence: { history: exchange().map(event => (event.ev === 'push' ? { ...event, prev: 7 } : event)) },
+    input: { history: exchange().map(event => (event.ev === 'push' ? { ...event, prev: 7 } : event)) },
   },
   {
     breaks: 'I6',
     how: 'a connection repeats an envelope',
-    evidence: { history: withEvents(at(150, bob, { ...push, prev: seq })) },
+    input: { history: withEvents(at(150, bob, { ...push, prev: seq })) },
   },
   {
     breaks: 'I7',
     how: 'a message overtakes one that was accepted before it was sent',
-    evidence: { history: overtaken() },
+    input: { history: overtaken() },
   },
   {
     breaks: 'I9',
     how: 'what its recipient did not acknowledge is gone',
-    evidence: {
+    input: {
       dumps: [inboxOf(bob, 300)],
       history: exchange().map(event => (event.ev === 'trim' ? { ...event, tm: 400 } : event)),
     },
@@ -107,7 +107,7 @@ const cases: Case[] = [
   {
     breaks: 'I10',
     how: 'an older claim trims after a newer one is granted',
-    evidence: {
+    input: {
       audit: withSteps(
         audited(200, { op: 'claim', user: bob, connEpoch: numberAt(200) }),
         audited(210, { op: 'ack', user: bob, connEpoch: numberAt(12), seq, outcome: 'acked' }),
@@ -117,7 +117,7 @@ const cases: Case[] = [
   {
     breaks: 'I10',
     how: 'a replaced connection gets what no other gets',
-    evidence: {
+    input: {
       history: [
         ...exchange().filter(({ ev, client }) => ev !== 'listening' || client !== bob),
         at(50, bob, { ev: 'listening', conn, connEpoch: numberAt(50), queued: 0 }),
@@ -128,21 +128,21 @@ const cases: Case[] = [
   {
     breaks: 'I11',
     how: 'nobody listens',
-    evidence: { history: withEvents(at(5_000, bob, { ev: 'close', conn, code: 1006, reason: '' })) },
+    input: { history: withEvents(at(5_000, bob, { ev: 'close', conn, code: 1006, reason: '' })) },
   },
   {
     breaks: 'I11',
     how: 'two connections listen',
-    evidence: {
+    input: {
       history: withEvents(at(30, alice, { ev: 'listening', conn: '1.2', connEpoch: numberAt(30), queued: 0 })),
     },
   },
-  { breaks: 'I11', how: 'Redis knows another claim', evidence: { final: withInbox(bob, { connEpoch: numberAt(13) }) } },
-  { breaks: 'I11', how: 'the listening node is dead', evidence: { final: withInbox(bob, { node: 'gone' }) } },
+  { breaks: 'I11', how: 'Redis knows another claim', input: { final: withInbox(bob, { connEpoch: numberAt(13) }) } },
+  { breaks: 'I11', how: 'the listening node is dead', input: { final: withInbox(bob, { node: 'gone' }) } },
   {
     breaks: 'I12',
     how: 'a one-time key is given twice',
-    evidence: {
+    input: {
       audit: withSteps(
         audited(30, { op: 'fetch', user: bob, requester: alice, request: 'r1', keys: ['x1'] }),
         audited(40, { op: 'fetch', user: bob, requester: alice, request: 'r2', keys: ['x1'] }),
@@ -152,7 +152,7 @@ const cases: Case[] = [
   {
     breaks: 'I12',
     how: 'a challenge is taken twice',
-    evidence: {
+    input: {
       audit: withSteps(
         audited(30, { op: 'challenge', nonce: 'n', taken: true }),
         audited(40, { op: 'challenge', nonce: 'n', taken: true }),
@@ -162,14 +162,14 @@ const cases: Case[] = [
   {
     breaks: 'I12',
     how: 'a name changes its key',
-    evidence: {
+    input: {
       audit: withSteps(audited(30, { op: 'register', user: bob, identity: 'another key', outcome: 'created' })),
     },
   },
   {
     breaks: 'I13',
     how: 'a send is accepted long after its token ended',
-    evidence: {
+    input: {
       history: withEvents(
         at(150, alice, { ev: 'revoked', conn }),
         at(1_190, alice, { ev: 'sent', conn, ...wire }),
@@ -177,35 +177,35 @@ const cases: Case[] = [
       ),
     },
   },
-  { breaks: 'I14', how: 'the canary is in a file', evidence: { leaks: ['appendonly.aof'] } },
+  { breaks: 'I14', how: 'the canary is in a file', input: { leaks: ['appendonly.aof'] } },
   {
     breaks: 'I14',
     how: 'a message key encrypts twice',
-    evidence: {
+    input: {
       history: withEvents(
         at(150, alice, { ev: 'sent', conn, ...wire, place: 'session key 1', digest: 'another cipher' }),
       ),
     },
   },
-  { breaks: 'I15', how: 'nothing drains', evidence: { phases: { ...whole.phases, drained: null } } },
-  { breaks: 'I15', how: 'it drains late', evidence: { phases: { ...whole.phases, drained: 31_000 } } },
-  { breaks: 'I15', how: 'sends come late', evidence: { phases: { ...whole.phases, healed: -6_000 } } },
+  { breaks: 'I15', how: 'nothing drains', input: { phases: { ...whole.phases, drained: null } } },
+  { breaks: 'I15', how: 'it drains late', input: { phases: { ...whole.phases, drained: 31_000 } } },
+  { breaks: 'I15', how: 'sends come late', input: { phases: { ...whole.phases, healed: -6_000 } } },
   {
     breaks: 'I15',
     how: 'a promise is left alone',
-    evidence: { history: withEvents(at(150, alice, { ev: 'unhandled', error: 'oh' })) },
+    input: { history: withEvents(at(150, alice, { ev: 'unhandled', error: 'oh' })) },
   },
-  { breaks: 'I15', how: 'a node ends', evidence: { crashes: ['a node ended'] } },
-  { breaks: 'I15', how: 'a node grows', evidence: { memory: { before: [100e6], peak: [200e6], after: [200e6] } } },
+  { breaks: 'I15', how: 'a node ends', input: { crashes: ['a node ended'] } },
+  { breaks: 'I15', how: 'a node grows', input: { memory: { before: [100e6], peak: [200e6], after: [200e6] } } },
   {
     breaks: 'I15',
     how: 'mail waits for somebody who is online',
-    evidence: { final: withInbox(bob, held) },
+    input: { final: withInbox(bob, held) },
   },
   {
     breaks: 'I16',
     how: 'nobody is told of a loss',
-    evidence: {
+    input: {
       losses: [lost(sentAt, 103)],
       history: exchange().map(event => (event.ev === 'ok' ? { ...event, tm: 103 } : event)),
     },
@@ -213,28 +213,28 @@ const cases: Case[] = [
   {
     breaks: 'I16',
     how: 'what was lost is not sent again',
-    evidence: {
+    input: {
       losses: [lost(sentAt, 104.5)],
       history: withEvents(at(120, alice, { ev: 'told', name: 'generation', detail: '' })).map(event =>
         event.ev === 'recv' || event.ev === 'acked' ? { ...event, tm: event.tm + 6_000 } : event,
       ),
     },
   },
-  { breaks: 'I17', how: 'Redis counts wrong', evidence: { final: withInbox(bob, { count: 1 }) } },
+  { breaks: 'I17', how: 'Redis counts wrong', input: { final: withInbox(bob, { count: 1 }) } },
   {
     breaks: 'I17',
     how: 'Redis counts the bytes wrong',
-    evidence: { dumps: [inboxOf(bob, 104, { ...held, bytes: 7 })] },
+    input: { dumps: [inboxOf(bob, 104, { ...held, bytes: 7 })] },
   },
   {
     breaks: 'I17',
     how: 'Redis counts a share wrong',
-    evidence: { dumps: [inboxOf(bob, 104, { ...held, shares: { alice: '2 6' } })] },
+    input: { dumps: [inboxOf(bob, 104, { ...held, shares: { alice: '2 6' } })] },
   },
   {
     breaks: 'I17',
     how: 'what was stored is nowhere',
-    evidence: {
+    input: {
       audit: withSteps(
         audited(200, { op: 'append', to: alice, from: bob, frame: 'f', seq: numberAt(200), repeated: false }),
       ),
@@ -261,12 +261,12 @@ t.test('there are seventeen invariants', async t => {
 })
 
 t.test('a run in which all goes well breaks none', async t => {
-  t.same(check(evidenceOf()), [])
+  t.same(check(reportInput()), [])
 })
 
 t.test('each invariant can be broken, alone', async t => {
-  for (const { how, breaks, evidence } of cases) {
-    const broken = check(evidenceOf(evidence))
+  for (const { how, breaks, input } of cases) {
+    const broken = check(reportInput(input))
     t.same(
       broken.map(({ invariant }) => invariant.name),
       [breaks],
@@ -283,7 +283,7 @@ t.test('each invariant can be broken, alone', async t => {
 
 t.test('an answer with another seq breaks the idempotence of sends, and with it the positions', async t => {
   const again = at(150, alice, { ev: 'accepted', conn, ...wire, seq: numberAt(149) })
-  const broken = check(evidenceOf({ history: withEvents(again) }))
+  const broken = check(reportInput({ history: withEvents(again) }))
   t.ok(broken.some(({ invariant }) => invariant.name === 'I8'))
 })
 
@@ -296,7 +296,7 @@ t.test('what Redis lost may come again elsewhere', async t => {
     at(302, bob, { ...push, conn: '1.2', seq: again }),
     at(303, bob, { ev: 'trim', conn: '1.2', connEpoch: numberAt(12), seq: again }),
   ]
-  t.same(check(evidenceOf({ losses: [lost(sentAt, 110)], history: withEvents(...events) })), [])
+  t.same(check(reportInput({ losses: [lost(sentAt, 110)], history: withEvents(...events) })), [])
 })
 
 t.test('calls that overlap a takeover may take effect', async t => {
@@ -307,5 +307,5 @@ t.test('calls that overlap a takeover may take effect', async t => {
   const listening = at(206, bob, { ev: 'listening', conn: '1.2', connEpoch: numberAt(200), queued: 0 })
   const closed = at(206, bob, { ev: 'close', conn, code: 4409, reason: '' })
   const final = withInbox(bob, { connEpoch: numberAt(200) })
-  t.same(check(evidenceOf({ audit: withSteps(...steps), history: withEvents(listening, closed), final })), [])
+  t.same(check(reportInput({ audit: withSteps(...steps), history: withEvents(listening, closed), final })), [])
 })

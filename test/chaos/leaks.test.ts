@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { findLeaks } from '../../chaos/leaks.ts'
+import { findLeaks } from '../../chaos/checker/leaks.ts'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
 
 const canary = 'canary-1k2j3h4-zz9x8y7'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { faultNames } from '../../chaos/faults/table.ts'
+import { faultNames } from '../../chaos/faults/names.ts'
 import { readOptions, UsageError } from '../../chaos/options.ts'
 
 t.test('without options everything fails for a minute, by a new seed', async t => {

@@ -1,14 +1,14 @@
 import t from 'tap'
 import { check } from '../../chaos/checker/check.ts'
 import { describeRun, judge, recoveryOf, summarize } from '../../chaos/report.ts'
-import { alice, at, bob, evidenceOf, exchange, message, numberAt, sentAt } from '../fixtures/chaos/report-input.ts'
+import { alice, at, bob, exchange, message, numberAt, reportInput, sentAt } from '../fixtures/chaos/report-input.ts'
 
 const fault = (from: number, to: number, landed: string | null) => ({ name: 'kill-node', from, to, landed }) as const
 
 t.test('a run in which no fault landed, or few sends met one, says nothing', async t => {
   const verdictOf = (...faults: ReturnType<typeof fault>[]) => {
-    const evidence = evidenceOf({ faults })
-    return judge(check(evidence), summarize(evidence))
+    const input = reportInput({ faults })
+    return judge(check(input), summarize(input))
   }
   t.equal(verdictOf(), 'unknown')
   t.equal(verdictOf(fault(sentAt, sentAt + 50, null)), 'unknown')
@@ -17,12 +17,9 @@ t.test('a run in which no fault landed, or few sends met one, says nothing', asy
 })
 
 t.test('what is broken is broken, whatever landed', async t => {
-  const evidence = evidenceOf({ leaks: ['a log'] })
-  t.equal(judge(check(evidence), summarize(evidence)), 'broken')
-  t.match(
-    describeRun(evidence, summarize(evidence), check(evidence)),
-    /BROKEN I14.*: 1 times\n {2}plaintext is in a log/,
-  )
+  const input = reportInput({ leaks: ['a log'] })
+  t.equal(judge(check(input), summarize(input)), 'broken')
+  t.match(describeRun(input, summarize(input), check(input)), /BROKEN I14.*: 1 times\n {2}plaintext is in a log/)
 })
 
 t.test('sends are counted, and timed from call to acceptance and to showing', async t => {
@@ -38,7 +35,7 @@ t.test('sends are counted, and timed from call to acceptance and to showing', as
     h: 'body 1',
   })
   const history = [...exchange(), ...message(2_000, 2), repeated, open].sort((a, b) => a.tm - b.tm)
-  const summary = summarize(evidenceOf({ history }))
+  const summary = summarize(reportInput({ history }))
   t.match(summary, { sent: 3, accepted: 2, refused: 0, unknown: 1, shown: 2, repeatedPushes: 0.5 })
   t.match(summary.latencies[4], { phase: 'after', what: 'accepted', count: 2, p50: 4, p99: 4 })
   t.match(summary.latencies[5], { phase: 'after', what: 'shown', count: 2, p50: 7 })
@@ -56,12 +53,12 @@ t.test('frames are timed from the wire to their answer, or to the end of their c
     at(900, alice, { ev: 'sent', ...frame }),
   ]
   const phases = { load: 0, storm: 50, healed: 800, drained: 9_000, end: 10_000 }
-  t.match(summarize(evidenceOf({ history, phases })).answers, { count: 3, p50: 30, longest: 60 })
+  t.match(summarize(reportInput({ history, phases })).answers, { count: 3, p50: 30, longest: 60 })
 })
 
 t.test('after a fault what was sent meanwhile is waited for', async t => {
-  const evidence = evidenceOf({ history: [...exchange(), ...message(2_000, 2)] })
-  t.equal(recoveryOf(evidence, fault(1_900, 2_001, 'killed')), 2_007 - 2_001)
-  t.equal(recoveryOf(evidence, fault(50, 2_500, 'killed')), 0)
-  t.equal(recoveryOf(evidence, fault(3_000, 3_500, 'killed')), null, 'nothing was sent')
+  const input = reportInput({ history: [...exchange(), ...message(2_000, 2)] })
+  t.equal(recoveryOf(input, fault(1_900, 2_001, 'killed')), 2_007 - 2_001)
+  t.equal(recoveryOf(input, fault(50, 2_500, 'killed')), 0)
+  t.equal(recoveryOf(input, fault(3_000, 3_500, 'killed')), null, 'nothing was sent')
 })

@@ -78,7 +78,7 @@ t.test('both sides start at once and receive while they send: all arrives, in or
   ),
 )
 
-// Evidence: E6
+// Evidence: K6
 t.test('live key exchanges that cross leave both able to read each other', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {

@@ -8,7 +8,7 @@ const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 
 t.setTimeout(runs * 480_000)
 
-// Evidence: E11
+// Evidence: K11
 t.test(
   'two agents that are killed at every step while they write to each other lose, repeat and break nothing',
   async t => {

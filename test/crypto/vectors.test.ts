@@ -124,7 +124,7 @@ function replay(t: Test, vector: Case): void {
 
 for (const suite of [1, 2]) {
   for (const [index, vector] of load(suite).entries()) {
-    // Evidence: E1
+    // Evidence: K1
     t.test(`every step of conversation ${index} of suite ${suite} comes out byte for byte`, async t => {
       replay(t, vector)
     })

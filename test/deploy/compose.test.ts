@@ -45,7 +45,7 @@ t.test('a node accepts that configuration', async t => {
   })
 })
 
-// Evidence: E13, X1
+// Evidence: K13, X1
 t.test('only Caddy can be reached from outside', async t => {
   const published = Object.entries<{ ports?: unknown }>(compose.services).filter(([, { ports }]) => ports)
   t.same(

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { Client } from '../../src/client/client.ts'
-import { dialWs } from '../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../src/client/connection/dial-node.ts'
 import { loadPeer } from '../../src/client/records/crypto-records.ts'
 import { MemoryDisk, openMemoryStore } from '../../src/client/state/memory-store.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
@@ -21,7 +21,7 @@ async function everythingWritten(dir: string): Promise<Buffer> {
   return Buffer.concat(await Promise.all((await readdir(files)).map(name => readFile(join(files, name)))))
 }
 
-// Evidence: E2, X2, X3, W15
+// Evidence: K2, X2, X3, W15
 t.test('a node is blind: neither what is written nor a private key is anywhere near it', async t => {
   const redis = await startRedis(t, {
     config: { appendfsync: 'always', 'aof-use-rdb-preamble': 'no', rdbcompression: 'no' },
@@ -37,7 +37,7 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
       server,
       domain: 'localhost',
       store: openMemoryStore(disk),
-      dial: dialWs({}),
+      dial: dialNode({}),
       random: secrets.random,
     })
     t.teardown(() => client.close())

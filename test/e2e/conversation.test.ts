@@ -16,7 +16,7 @@ t.test('two agents on different nodes of one Redis', async t => {
   const { servers } = await startDeployment(t, { nodes: 2 })
   const [north = '', south = ''] = servers
 
-  // Evidence: E1
+  // Evidence: K1
   t.test('what goes in comes out', async t => {
     const alice = await registerAgent(t, north, 'alice')
     const bob = await registerAgent(t, south, 'bob')
@@ -50,7 +50,7 @@ t.test('two agents on different nodes of one Redis', async t => {
     await t.rejects(alice.send('bob', new Uint8Array(65_537)), { code: 'message_too_large', message: /65537.*65536/ })
   })
 
-  // Evidence: E10
+  // Evidence: K10
   t.test('a first message to an absent agent arrives when it listens', async t => {
     const alice = await registerAgent(t, north, 'alice-f')
     const directory = await temporaryDirectory(t)
@@ -63,7 +63,7 @@ t.test('two agents on different nodes of one Redis', async t => {
     t.same(textsOf(await receiveSome(bob, 1)), ['are you there?'])
   })
 
-  // Evidence: E11
+  // Evidence: K11
   t.test('an agent killed in the middle of its queue gets the rest, in order, each once', async t => {
     const alice = await registerAgent(t, north, 'alice-k')
     const directory = await temporaryDirectory(t)

@@ -43,7 +43,7 @@ t.test('a node that lies is not believed', async t => {
     return { alice, bob, from, to, lies, server }
   }
 
-  // Evidence: E7
+  // Evidence: K7
   t.test('a forged sender is reported and never shown; the true message still is', async t => {
     const { alice, bob, to, lies } = await pair(t)
     const carol = await registerAgent(t, honest, `carol-${names}`)
@@ -72,7 +72,7 @@ t.test('a node that lies is not believed', async t => {
     }
   })
 
-  // Evidence: E8
+  // Evidence: K8
   t.test('a replayed body is shown once', async t => {
     const { alice, bob, to, lies } = await pair(t)
     lies.toClient = oneLie(isMessage, frame => {
@@ -86,7 +86,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await shown), ['second', 'third'])
   })
 
-  // Evidence: E8
+  // Evidence: K8
   t.test('envelopes out of order are noticed and asked for again', async t => {
     const { alice, bob, to, lies } = await pair(t)
     for (const text of ['second', 'third', 'fourth']) await alice.send(to, text)
@@ -165,7 +165,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await receiveSome(bob, 2)), ['third', 'fourth'])
   })
 
-  // Evidence: E7
+  // Evidence: K7
   t.test('a message for another agent cannot be read', async t => {
     const { alice, bob, to, lies } = await pair(t)
     const other = await registerAgent(t, honest, `other-${names}`)
@@ -188,7 +188,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await shown), ['next'])
   })
 
-  // Evidence: E4, X2
+  // Evidence: K4, X2
   t.test('a swapped identity key stops sending, and says so', async t => {
     const { alice, bob, lies, from } = await pair(t)
     void alice
@@ -216,7 +216,7 @@ t.test('a node that lies is not believed', async t => {
     await t.rejects(bob.send(from, 'secret'), { code: 'identity_changed' })
   })
 
-  // Evidence: E4, X4
+  // Evidence: K4, X4
   t.test('a bundle with one key exchanged is refused on first contact', async t => {
     const { bob, lies } = await pair(t)
     const carol = await registerAgent(t, honest, `karla-${names}`)
@@ -236,7 +236,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   for (const code of ['no_keys', 'unknown_user', 'forbidden', 'internal']) {
-    // Evidence: E3
+    // Evidence: K3
     t.test(`no error of a node (${code}) makes anything go out that it can read`, async t => {
       const { bob, lies } = await pair(t)
       const stranger = `carl-${names}`
@@ -259,7 +259,7 @@ t.test('a node that lies is not believed', async t => {
     })
   }
 
-  // Evidence: E12, A2
+  // Evidence: K12, A2
   t.test('a challenge for another domain is not signed', async t => {
     const { server, lies } = await startLyingNode(t, honest)
     lies.toClient = frame => (frame.type === 'challenge' ? { ...frame, domain: 'elsewhere.example' } : frame)

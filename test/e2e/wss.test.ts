@@ -40,7 +40,7 @@ t.test('the command line works over wss, with an authority of its own from the e
   ])
 })
 
-// Evidence: E13, X1
+// Evidence: K13, X1
 t.test('a certificate that does not fit is refused, before anything is said, with a line that says why', async t => {
   const cases = [
     ['of an authority that nobody trusts', server, {}, /not trusted here.*--ca-file/],

@@ -32,7 +32,7 @@ const sources = (folder: string): string[] =>
 
 const names = (files: Iterable<string>) => [...files].map(file => relative(src, file)).sort()
 
-// Evidence: E2, X2
+// Evidence: K2, X2
 t.test('a node can check signatures and nothing else of the cryptography', async t => {
   const loaded = names(reachable(sources('server')))
   t.ok(loaded.includes('crypto/keys/relay-auth.ts'), 'the walk does reach crypto')

@@ -1,19 +1,20 @@
 import type { Served } from '../../src/crypto/keys/bundle.ts'
+import type { Self } from '../../src/crypto/keys/identity.ts'
 import { generateIdentity } from '../../src/crypto/keys/identity.ts'
 import {
-  encodePrekeys,
   generatePrekeys,
   makeBundle,
   type Prekeys,
   publicKemKey,
   publicOneTimeKey,
 } from '../../src/crypto/keys/prekeys.ts'
+import { encodePrekeys } from '../../src/crypto/keys/prekeys-codec.ts'
 import { type Content, type ContentKind, encodeReset, newContent } from '../../src/crypto/messages/content.ts'
 import { type Random, sha256 } from '../../src/crypto/primitives.ts'
 import { type Decrypted, type DecryptOptions, decryptBody } from '../../src/crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../src/crypto/session/encrypt-content.ts'
-import type { Self } from '../../src/crypto/session/handshake.ts'
-import { encodePeer, newPeer, type Peer } from '../../src/crypto/session/peer.ts'
+import { newPeer, type Peer } from '../../src/crypto/session/peer.ts'
+import { encodePeer } from '../../src/crypto/session/peer-codec.ts'
 import { startSession } from '../../src/crypto/session/start-session.ts'
 import { concatBytes, decodeUtf8, encodeUtf8, toHex } from '../../src/util/bytes.ts'
 

@@ -23,7 +23,7 @@ function reasonOf(error: Error & { code?: unknown }): string {
 }
 
 /** WebSockets in Node, through `ws`. */
-export const dialWs =
+export const dialNode =
   (tls: TlsOptions = {}): Dial =>
   (url, handlers) => {
     const socket = new WebSocket(url, subprotocol, {

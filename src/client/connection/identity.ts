@@ -7,7 +7,7 @@ import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateStore, StateTransaction } from '../state/state-store.ts'
 
-const AccountRecord = recordCodec(
+const IdentityRecord = recordCodec(
   'account',
   Type.Object({
     username: Type.String(),
@@ -21,7 +21,7 @@ const AccountRecord = recordCodec(
     deleted: Type.Optional(Type.Boolean()),
   }),
 )
-type AccountRecord = Static<typeof AccountRecord.schema>
+type IdentityRecord = Static<typeof IdentityRecord.schema>
 
 /** What is public of an agent's own identity. */
 export type Account = {
@@ -35,7 +35,7 @@ export type Account = {
 /** An agent's identity with its secrets. */
 export type Self = { username: Username; domain: string; address: Address; identity: IdentityKeyPair }
 
-const toSelf = (record: AccountRecord): Self => {
+const toSelf = (record: IdentityRecord): Self => {
   const username = parseUsername(record.username)
   return {
     username,
@@ -45,19 +45,19 @@ const toSelf = (record: AccountRecord): Self => {
   }
 }
 
-export const publicAccount = ({ username, domain, address, identity }: Self): Account => ({
+export const toAccount = ({ username, domain, address, identity }: Self): Account => ({
   username,
   domain,
   address,
   identity: encodeBase64Url(identity.publicKey),
 })
 
-async function load(tx: StateReader): Promise<AccountRecord | undefined> {
+async function load(tx: StateReader): Promise<IdentityRecord | undefined> {
   const bytes = await tx.get(keys.account())
-  return bytes && AccountRecord.decode(bytes)
+  return bytes && IdentityRecord.decode(bytes)
 }
 
-const save = (tx: StateTransaction, record: AccountRecord) => tx.put(keys.account(), AccountRecord.encode(record))
+const save = (tx: StateTransaction, record: IdentityRecord) => tx.put(keys.account(), IdentityRecord.encode(record))
 
 /** The one identity in a state, and what servers said of it. */
 export class Identity {
@@ -142,11 +142,11 @@ export class Identity {
     return true
   }
 
-  async noteDeleted(): Promise<void> {
+  async recordDeletion(): Promise<void> {
     await this.#update(record => ({ ...record, deleted: true }))
   }
 
-  async #update(change: (record: AccountRecord) => AccountRecord): Promise<void> {
+  async #update(change: (record: IdentityRecord) => IdentityRecord): Promise<void> {
     const record = await this.#store.transaction(async tx => {
       const known = await load(tx)
       if (!known) throw new NotRegisteredError()
@@ -157,7 +157,7 @@ export class Identity {
     this.#take(record)
   }
 
-  #take(record: AccountRecord | undefined): void {
+  #take(record: IdentityRecord | undefined): void {
     this.#self = record?.registered ? toSelf(record) : undefined
     this.#token = record?.token
     this.#generation = record?.generation

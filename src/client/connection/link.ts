@@ -1,3 +1,4 @@
+import type { Random } from '../../crypto/primitives.ts'
 import { decodeServerFrame, encodeFrame, type RawFrame } from '../../protocol/codec.ts'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import {
@@ -10,6 +11,7 @@ import {
 import { limits } from '../../protocol/limits.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { ServerFaultError, UnreachableError } from '../base/errors.ts'
+import { newId } from '../base/new-id.ts'
 import type { Dial, Socket, SocketEnd } from './socket.ts'
 
 /** How long one request may go unanswered, ms; the link is given up then, for its outcome is unknown. */
@@ -21,10 +23,14 @@ type Reply<T extends ClientFrameType> = (typeof clientFrames)[T]['reply'] extend
   : never
 type Pending = { reply: string; answer: Deferred<ServerFrame>; sentAt: number }
 type Push = ServerFrameOf<'message'> | ServerFrameOf<'key_exchange'> | ServerFrameOf<'keys_low'>
-/** A frame that is answered, as its caller writes it. */
+/** A frame that the node answers, as the caller writes it. Only a caller that may have to repeat the frame gives an `id`. */
 export type Request = {
-  [T in ClientFrameType]: (typeof clientFrames)[T]['reply'] extends null ? never : ClientFrameOf<T> & { id: string }
+  [T in ClientFrameType]: (typeof clientFrames)[T]['reply'] extends null
+    ? never
+    : Omit<ClientFrameOf<T>, 'id'> & { id?: string }
 }[ClientFrameType]
+
+export type LinkOptions = { dial: Dial; url: string; random: Random }
 
 /**
  * One connection for its whole life: requests are matched to answers by `id`, pushes go to one handler in their order.
@@ -36,6 +42,7 @@ export class Link {
   /** Gets what the node pushes. Set it before `listen` is sent. */
   onPush: (push: Push) => void = () => {}
 
+  readonly #random: Random
   readonly #socket: Socket
   readonly #pending = new Map<string, Pending>()
   readonly #ended = defer<SocketEnd>()
@@ -46,7 +53,8 @@ export class Link {
   #heardAt = performance.now()
   #heartbeatMs: number = limits.heartbeatMs
 
-  constructor(dial: Dial, url: string) {
+  constructor({ dial, url, random }: LinkOptions) {
+    this.#random = random
     this.closed = this.#ended.promise
     this.#challenge.promise.catch(() => {})
     this.#socket = dial(url, {
@@ -79,8 +87,9 @@ export class Link {
     if (this.#end) return Promise.reject(this.#unreachable())
     const answer = defer<ServerFrame>()
     const { reply } = clientFrames[frame.type]
-    this.#pending.set(frame.id, { reply, answer, sentAt: performance.now() })
-    this.#socket.send(encodeFrame(frame))
+    const id = frame.id ?? newId(this.#random)
+    this.#pending.set(id, { reply, answer, sentAt: performance.now() })
+    this.#socket.send(encodeFrame({ ...frame, id }))
     // #answer lets only the frame through that `reply` names.
     return answer.promise as Promise<Reply<T>>
   }

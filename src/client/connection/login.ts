@@ -7,7 +7,7 @@ import type { Self } from './identity.ts'
 import type { Link } from './link.ts'
 
 export type Authenticated = ServerFrameOf<'authenticated'>
-export type Proof = { link: Link; self: Self; newId: () => string }
+export type Proof = { link: Link; self: Self }
 
 /** The server's challenge, if the server is who we expect: docs/PROTOCOL.md section 5. Neither proof nor token goes to another. */
 async function challenge({ link, self }: Proof): Promise<Uint8Array> {
@@ -32,19 +32,19 @@ function checkName(answer: Authenticated, self: Self): Authenticated {
  * @throws {ProtocolError} `unknown_user` for that
  */
 export async function register(proof: Proof, options: { invite?: string; again?: true } = {}): Promise<Authenticated> {
-  const { link, self, newId } = proof
+  const { link, self } = proof
   const signature = await sign(proof, 'register')
   const identity = encodeBase64Url(self.identity.publicKey)
-  const request = { type: 'register', id: newId(), username: self.username, identity, signature, ...options } as const
+  const request = { type: 'register', username: self.username, identity, signature, ...options } as const
   return checkName(await link.request(request), self)
 }
 
 /** Logs in with the token kept from last time; `null` when it has ended, and a signature is asked for. */
 export async function resume(proof: Proof, token: string): Promise<Authenticated | null> {
-  const { link, self, newId } = proof
+  const { link, self } = proof
   await challenge(proof)
   try {
-    return checkName(await link.request({ type: 'authenticate', id: newId(), token }), self)
+    return checkName(await link.request({ type: 'authenticate', token }), self)
   } catch (error) {
     if (error instanceof ProtocolError && error.code === 'unauthorized') return null
     throw error
@@ -53,7 +53,7 @@ export async function resume(proof: Proof, token: string): Promise<Authenticated
 
 /** Logs in with a signature. */
 export async function authenticate(proof: Proof): Promise<Authenticated> {
-  const { link, self, newId } = proof
+  const { link, self } = proof
   const signature = await sign(proof, 'authenticate')
-  return checkName(await link.request({ type: 'authenticate', id: newId(), username: self.username, signature }), self)
+  return checkName(await link.request({ type: 'authenticate', username: self.username, signature }), self)
 }

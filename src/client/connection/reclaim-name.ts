@@ -1,10 +1,10 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
-import { type Agent, newId } from '../base/context.ts'
-import { decodeMoment, encodeMoment } from '../records/integer-record.ts'
+import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
+import type { ClientContext } from './client-context.ts'
 import type { Identity } from './identity.ts'
 import type { Link } from './link.ts'
 import { type Authenticated, authenticate, type Proof, register } from './login.ts'
@@ -27,7 +27,7 @@ const notTaken = () =>
  */
 export async function logIn(
   proof: Proof,
-  agent: Agent,
+  context: ClientContext,
   identity: Identity,
 ): Promise<{ answer: Authenticated; isAgain: boolean }> {
   try {
@@ -37,11 +37,11 @@ export async function logIn(
     // What is another deployment's name is not claimed here unasked.
     if (!isUnknown || proof.self.domain !== identity.self?.domain) throw error
     if (identity.isDeleted) throw deleted()
-    return { answer: await comeHome(proof, agent, identity), isAgain: true }
+    return { answer: await reclaimName(proof, context, identity), isAgain: true }
   }
 }
 
-async function comeHome(proof: Proof, { store }: Agent, identity: Identity): Promise<Authenticated> {
+async function reclaimName(proof: Proof, { store }: ClientContext, identity: Identity): Promise<Authenticated> {
   // On record before it happens: who stops in between publishes after the next login.
   await store.transaction(tx => {
     tx.delete(keys.published())
@@ -54,26 +54,26 @@ async function comeHome(proof: Proof, { store }: Agent, identity: Identity): Pro
     if (error.code === 'forbidden') throw notTaken()
     if (error.code !== 'unknown_user') throw error
     // Later losses would make a node forget that.
-    await identity.noteDeleted()
+    await identity.recordDeletion()
     throw deleted()
   }
 }
 
 /** The server may have lost users that this agent knows. */
-export const noteLoss = (tx: StateTransaction, nowMs: number): void => tx.put(keys.loss(), encodeMoment(nowMs))
+export const recordServerLoss = (tx: StateTransaction, nowMs: number): void => tx.put(keys.loss(), encodeInteger(nowMs))
 
 /** Whether a peer that the server does not know is one of those that it lost a while ago: it comes back by itself. */
-export function mayComeBack({ store, now }: Agent, peer: Username): Promise<boolean> {
+export function mayReturn({ store, now }: ClientContext, peer: Username): Promise<boolean> {
   return store.read(async tx => {
     const loss = await tx.get(keys.loss())
-    const isLate = loss === undefined || Math.abs(now() - decodeMoment(loss)) > patienceMs
+    const isLate = loss === undefined || Math.abs(now() - decodeInteger(loss)) > patienceMs
     return !isLate && (await tx.get(keys.peer(peer))) !== undefined
   })
 }
 
 /** Publishes the own card anew where the server has lost it. */
-export async function tellAgain({ store, random }: Agent, link: Link): Promise<void> {
+export async function republishCard({ store }: ClientContext, link: Link): Promise<void> {
   const card = await store.read(async tx => (await tx.get(keys.untold())) && tx.get(keys.ownCard()))
-  if (card) await link.request({ type: 'publish_card', id: newId(random), card: encodeBase64Url(card) })
+  if (card) await link.request({ type: 'publish_card', card: encodeBase64Url(card) })
   await store.transaction(tx => tx.delete(keys.untold()))
 }

@@ -5,18 +5,14 @@ import type { Emitter } from '../../util/emitter.ts'
 import { raceAbort, sleep } from '../../util/signal.ts'
 import { ClientError, ClosedError, ServerFaultError, UnreachableError } from '../base/errors.ts'
 import type { ClientEvents } from '../base/events.ts'
-import { Link } from './link.ts'
-import type { Dial, SocketEnd } from './socket.ts'
+import { Link, type LinkOptions } from './link.ts'
+import type { SocketEnd } from './socket.ts'
 
-export type ConnectorOptions = {
-  dial: Dial
-  url: string
+type Options = LinkOptions & {
   /** Proves who we are on a fresh link, and answers the generation it was told. */
   login: (link: Link) => Promise<void>
   /** Gives up the token that the next login would use; whether there was one, without which it may succeed. */
   dropToken: () => Promise<boolean>
-  /** In [0, 1), for the jitter. */
-  random: () => number
   events: Emitter<ClientEvents>
 }
 
@@ -46,8 +42,8 @@ const isFinal = (error: unknown): boolean =>
  * Keeps one logged-in link, over as many connections as it takes. It dials when somebody first asks, comes back by
  * itself while anybody may need it, and stops where coming back cannot help or must be asked for (4409).
  */
-export class Connector {
-  readonly #options: ConnectorOptions
+export class ReconnectingLink {
+  readonly #options: Options
   readonly #closing = new AbortController()
   #current: Link | undefined
   #next: Deferred<Link> | undefined
@@ -55,7 +51,7 @@ export class Connector {
   /** Connections in a row that did not last. */
   #flaps = 0
 
-  constructor(options: ConnectorOptions) {
+  constructor(options: Options) {
     this.#options = options
   }
 
@@ -162,11 +158,17 @@ export class Connector {
   #pause(error: unknown, attempt: number): number {
     const retryAfter = retryAfterOf(error)
     if (retryAfter === undefined) return this.#jitter(attempt)
-    return (Math.min(retryAfter, maxRetryAfterS) + this.#options.random()) * 1_000
+    return (Math.min(retryAfter, maxRetryAfterS) + this.#fraction()) * 1_000
+  }
+
+  /** Returns a number in [0, 1). */
+  #fraction(): number {
+    const bytes = this.#options.random(4)
+    return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) / 2 ** 32
   }
 
   #jitter(attempt: number): number {
-    return this.#options.random() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.max(0, attempt - 1))
+    return this.#fraction() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.max(0, attempt - 1))
   }
 
   /** A token that ends while it is shown closes the connection, and the key is tried on another one. */
@@ -182,7 +184,7 @@ export class Connector {
   }
 
   async #dial(login: (link: Link) => Promise<void>): Promise<Link> {
-    const link = new Link(this.#options.dial, this.#options.url)
+    const link = new Link(this.#options)
     const refused = link.closed.then(end => {
       throw refusal(end)
     })

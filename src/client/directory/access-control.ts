@@ -1,6 +1,6 @@
 import { parseRecipient, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
-import { type Agent, newId, openLink } from '../base/context.ts'
+import { type ClientContext, openLink } from '../connection/client-context.ts'
 
 /** Who may write to this agent. `contacts`: whom it has written to since it said so, and whom it allows. */
 export type Writers = 'anyone' | 'contacts' | 'allowlist'
@@ -11,20 +11,20 @@ export type Login = { session: string; createdAt: number; expiresAt: number; cur
 
 /** What is this agent's own to decide at the server: who may write to it, and which of its logins go on. */
 export class Access {
-  readonly #agent: Agent
+  readonly #context: ClientContext
 
-  constructor({ agent }: { agent: Agent }) {
-    this.#agent = agent
+  constructor({ context }: { context: ClientContext }) {
+    this.#context = context
   }
 
   async writers(): Promise<Writers> {
-    const { writers } = await (await openLink(this.#agent)).request({ type: 'privacy', id: this.#newId() })
+    const { writers } = await (await openLink(this.#context)).request({ type: 'privacy' })
     return writers
   }
 
   /** Holds for what is sent from now on; a node refuses the rest with `forbidden`. */
   async setWriters(writers: Writers): Promise<void> {
-    await (await openLink(this.#agent)).request({ type: 'privacy', id: this.#newId(), writers })
+    await (await openLink(this.#context)).request({ type: 'privacy', writers })
   }
 
   /**
@@ -33,37 +33,33 @@ export class Access {
    */
   async setRule(peer: string, rule: 'allowed' | 'blocked' | 'none'): Promise<{ username: string }> {
     const username = this.#recipient(peer)
-    await (await openLink(this.#agent)).request({ type: 'set_rule', id: this.#newId(), username, rule })
+    await (await openLink(this.#context)).request({ type: 'set_rule', username, rule })
     return { username }
   }
 
   /** Sorted by name; pages are fetched as the loop goes on. */
   async *rules(): AsyncGenerator<PeerRule, void, undefined> {
     const pages = eachPage(async next => {
-      const link = await openLink(this.#agent)
-      return link.request({ type: 'list_rules', id: this.#newId(), ...next })
+      const link = await openLink(this.#context)
+      return link.request({ type: 'list_rules', ...next })
     })
     for await (const { rules } of pages) yield* rules
   }
 
   /** Oldest first. */
   async logins(): Promise<Login[]> {
-    const { sessions } = await (await openLink(this.#agent)).request({ type: 'sessions', id: this.#newId() })
+    const { sessions } = await (await openLink(this.#context)).request({ type: 'sessions' })
     return sessions
   }
 
   /** Ends a login on every node within 1 s; without a name all but this one. @returns how many @throws {ProtocolError} `not_found` */
   async endLogins(session?: string): Promise<number> {
     const which = session === undefined ? {} : { session }
-    const { count } = await (await openLink(this.#agent)).request({ type: 'end_sessions', id: this.#newId(), ...which })
+    const { count } = await (await openLink(this.#context)).request({ type: 'end_sessions', ...which })
     return count
   }
 
   #recipient(peer: string): Username {
-    return parseRecipient(peer, this.#agent.self().domain)
-  }
-
-  #newId(): string {
-    return newId(this.#agent.random)
+    return parseRecipient(peer, this.#context.self().domain)
   }
 }

@@ -4,11 +4,10 @@ import { identityOf, type Peer } from '../../crypto/session/peer.ts'
 import type { CardContent } from '../../protocol/card.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
-import { type Agent, newId, openLink } from '../base/context.ts'
 import { IdentityChangedError } from '../base/errors.ts'
+import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { Self } from '../connection/identity.ts'
-import { loadPeer } from '../records/crypto-records.ts'
-import { decodeMoment, encodeMoment } from '../records/integer-record.ts'
+import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 
 /** What an agent says of itself. All but `username` and `verified` is its own word, and text of somebody else. */
@@ -24,10 +23,10 @@ export type AgentCard = CardContent & {
 
 /** Cards: docs/E2E.md section 14. */
 export class Cards {
-  readonly #agent: Agent
+  readonly #context: ClientContext
 
-  constructor({ agent }: { agent: Agent }) {
-    this.#agent = agent
+  constructor({ context }: { context: ClientContext }) {
+    this.#context = context
   }
 
   /**
@@ -35,29 +34,28 @@ export class Cards {
    * @throws {CryptoError} `malformed`, `too_large`: nothing was sent. {ProtocolError} {UnreachableError}
    */
   async publish(content: CardContent): Promise<void> {
-    const { store, now, self } = this.#agent
+    const { store, now, self } = this.#context
     const { username, address, identity } = self()
     const card = await store.transaction(async tx => {
       const seq = Math.max(
-        decodeMoment((await tx.get(keys.card(username))) ?? encodeMoment(0)) + 1,
+        decodeInteger((await tx.get(keys.card(username))) ?? encodeInteger(0)) + 1,
         Math.floor(now() / 1_000),
       )
       const bytes = encodeCard(identity, { address, identity: identity.publicKey, seq, content })
-      tx.put(keys.card(username), encodeMoment(seq))
+      tx.put(keys.card(username), encodeInteger(seq))
       tx.put(keys.ownCard(), bytes)
       return bytes
     })
-    await (await openLink(this.#agent)).request({
+    await (await openLink(this.#context)).request({
       type: 'publish_card',
-      id: this.#newId(),
       card: encodeBase64Url(card),
     })
   }
 
   /** Takes the own card away. */
   async remove(): Promise<void> {
-    await this.#agent.store.transaction(tx => tx.delete(keys.ownCard()))
-    await (await openLink(this.#agent)).request({ type: 'publish_card', id: this.#newId() })
+    await this.#context.store.transaction(tx => tx.delete(keys.ownCard()))
+    await (await openLink(this.#context)).request({ type: 'publish_card' })
   }
 
   /**
@@ -65,15 +63,15 @@ export class Cards {
    * @throws {ProtocolError} `not_found` where there is none. {CryptoError} `bad_card` when it is not the peer's, or older than one seen before
    * @throws {IdentityChangedError} while the user has not decided
    */
-  async of(peer: string = this.#agent.self().username): Promise<AgentCard> {
-    const username = parseRecipient(peer, this.#agent.self().domain)
-    const { card } = await (await openLink(this.#agent)).request({ type: 'fetch_card', id: this.#newId(), username })
+  async of(peer: string = this.#context.self().username): Promise<AgentCard> {
+    const username = parseRecipient(peer, this.#context.self().domain)
+    const { card } = await (await openLink(this.#context)).request({ type: 'fetch_card', username })
     return this.read(username, card)
   }
 
   /** Checks a card that a node gave out. @throws as `of` */
   async read(username: Username, signed: string): Promise<AgentCard> {
-    const { store, self } = this.#agent
+    const { store, self } = this.#context
     const own = self()
     const card = decodeCard(decodeBase64Url(signed))
     if (card.address !== formatAddress(username, own.domain)) throw new CryptoError('bad_card')
@@ -81,18 +79,16 @@ export class Cards {
       const known =
         username === own.username
           ? trustInOwn(own, card)
-          : trustIn(username, await loadPeer(tx, username, own.domain), card)
+          : trustIn(username, await this.#context.loadPeer(tx, username), card)
       if (known === 'unmet') return known
       const seen = await tx.get(keys.card(username))
-      const highest = seen ? decodeMoment(seen) : -1
+      const highest = seen ? decodeInteger(seen) : -1
       if (card.seq < highest) throw new CryptoError('bad_card')
-      if (card.seq > highest) tx.put(keys.card(username), encodeMoment(card.seq))
+      if (card.seq > highest) tx.put(keys.card(username), encodeInteger(card.seq))
       return known
     })
     return { username, ...card.content, verified, identity: encodeBase64Url(card.identity), signed }
   }
-
-  readonly #newId = (): string => newId(this.#agent.random)
 }
 
 function trustInOwn({ identity }: Self, card: Card): 'verified' {

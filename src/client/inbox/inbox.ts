@@ -1,8 +1,7 @@
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { Signal } from '../../util/signal.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
-import { loadPeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
 
@@ -23,7 +22,7 @@ export class Inbox {
   /** Something may be there to read. */
   readonly arrived = new Signal()
 
-  readonly #agent: Agent
+  readonly #context: ClientContext
   readonly #receipts: Receipts
   readonly #outstanding = new Set<string>()
   /** What is in the state when this process starts may have been shown by another. */
@@ -35,13 +34,13 @@ export class Inbox {
   #backlog = 0
   readonly #shrunk = new Signal()
 
-  constructor(agent: Agent, receipts: Receipts) {
-    this.#agent = agent
+  constructor(context: ClientContext, receipts: Receipts) {
+    this.#context = context
     this.#receipts = receipts
   }
 
   async open(): Promise<void> {
-    const newest = await this.#agent.store.read(tx => tx.list(keys.inboxes(), { reverse: true, limit: maxBacklog }))
+    const newest = await this.#context.store.read(tx => tx.list(keys.inboxes(), { reverse: true, limit: maxBacklog }))
     this.#newest = newest[0]?.[0]
     this.#backlog = newest.length
   }
@@ -95,11 +94,11 @@ export class Inbox {
   async #take(lane: Lane): Promise<Taken | undefined> {
     for (;;) {
       const after = this.#cursors.get(lane) ?? keys.inboxes()
-      const next = await this.#agent.store.read(async tx => {
+      const next = await this.#context.store.read(async tx => {
         const [entry] = await tx.list(keys.inboxes(), { after, limit: 1 })
         if (!entry) return undefined
         const record = InboxRecord.decode(entry[1])
-        const { trust } = await loadPeer(tx, parseUsername(record.from), this.#agent.self().domain)
+        const { trust } = await this.#context.loadPeer(tx, parseUsername(record.from))
         return { key: entry[0], record, trust }
       })
       if (!next) return undefined
@@ -121,7 +120,7 @@ export class Inbox {
 
   /** Acknowledges what stands at `key`, for good. */
   async ack(key: string, from: Username, id: string): Promise<void> {
-    const first = await this.#agent.store.transaction(async tx => {
+    const first = await this.#context.store.transaction(async tx => {
       if (!(await tx.get(key))) return false
       tx.delete(key)
       noteReceipt(tx, from, id, 'read')

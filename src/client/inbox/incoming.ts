@@ -1,6 +1,6 @@
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { Requests } from '../requests/requests.ts'
@@ -17,7 +17,7 @@ const batchSize = 64
 
 /** What comes of envelopes once they are on disk. */
 type Parts = {
-  agent: Agent
+  context: ClientContext
   inbox: Inbox
   receipts: Receipts
   sessions: Sessions
@@ -46,7 +46,7 @@ export class Intake {
         this.#hasGap = true
       },
       caughtUp: () => {
-        if (this.#hasGap) this.#parts.agent.events.emit('gap-healed', {})
+        if (this.#hasGap) this.#parts.context.events.emit('gap-healed', {})
         this.#hasGap = false
       },
     })
@@ -55,9 +55,9 @@ export class Intake {
 
   /** Tries again what was set aside of a peer. Answers whether something still waits for another try. */
   async takeAgain(peer: Username): Promise<boolean> {
-    const { agent } = this.#parts
-    const done = await agent.store.transaction(async tx => ({
-      consequences: await takeInAgain(tx, agent, peer),
+    const { context } = this.#parts
+    const done = await context.store.transaction(async tx => ({
+      consequences: await takeInAgain(tx, context, peer),
       waiting: await retriable(tx, peer),
     }))
     for (const consequence of done.consequences) follow(this.#parts, consequence)
@@ -133,13 +133,13 @@ export class Taking {
   /** Something was left out or repeated: the node is asked again from the oldest envelope on. */
   #gap({ prev }: Push): void {
     this.#progress.gap()
-    this.#parts.agent.events.emit('gap', { expected: this.#pushed, prev })
+    this.#parts.context.events.emit('gap', { expected: this.#pushed, prev })
     this.#shut()
     this.#link.terminate()
   }
 
   async #run(): Promise<void> {
-    const { inbox, agent } = this.#parts
+    const { inbox, context } = this.#parts
     while (this.#waiting.length > 0) {
       try {
         await inbox.hasRoom(this.#closing.signal)
@@ -152,17 +152,17 @@ export class Taking {
         if (this.#isClosed) return
         // Not on disk, so not acknowledged: it comes again with the next connection.
         this.#shut()
-        agent.events.emit('failed', { error: asError(error) })
+        context.events.emit('failed', { error: asError(error) })
         this.#link.close()
       }
     }
   }
 
   async #takeBatch(batch: Push[]): Promise<void> {
-    const { agent } = this.#parts
-    const consequences = await agent.store.transaction(async tx => {
+    const { context } = this.#parts
+    const consequences = await context.store.transaction(async tx => {
       const all: Consequence[] = []
-      for (const frame of batch) all.push(...(await takeIn(tx, agent, frame)))
+      for (const frame of batch) all.push(...(await takeIn(tx, context, frame)))
       return all
     })
     for (const consequence of consequences) follow(this.#parts, consequence)
@@ -170,7 +170,7 @@ export class Taking {
 }
 
 function follow(parts: Parts, consequence: Consequence): void {
-  const { agent, inbox, receipts, requests, sessions, outbox, repair, rotate } = parts
+  const { context, inbox, receipts, requests, sessions, outbox, repair, rotate } = parts
   switch (consequence.kind) {
     case 'arrived':
       if (consequence.isNew) inbox.stored()
@@ -181,7 +181,7 @@ function follow(parts: Parts, consequence: Consequence): void {
       if (consequence.removed !== undefined) inbox.removed(consequence.removed)
       return requests.withdrawn(consequence.from, consequence.id)
     case 'event':
-      return consequence.emit(agent.events)
+      return consequence.emit(context.events)
     case 'pump':
       return outbox.pump(consequence.to)
     case 'offer-answered':

@@ -1,6 +1,6 @@
 import { raceAbort, sleep } from '../../util/signal.ts'
-import { type Agent, newId } from '../base/context.ts'
 import { ReplacedError } from '../base/errors.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Receiver } from './listener.ts'
 
 /** How often whoever leaves listening to another process looks whether that one still does, ms. */
@@ -8,12 +8,12 @@ const lookMs = 3_000
 
 /** Who needs the inbox listened to. It is given up when nobody does. */
 export class Attendance {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   readonly #receiver: Receiver
   #holders = 0
 
-  constructor(agent: Agent, receiver: Receiver) {
-    this.#agent = agent
+  constructor(context: ClientContext, receiver: Receiver) {
+    this.#context = context
     this.#receiver = receiver
   }
 
@@ -66,9 +66,9 @@ export class Attendance {
   }
 
   async #isListenedTo(signal: AbortSignal): Promise<boolean> {
-    const { username } = this.#agent.self()
-    const link = await raceAbort(this.#agent.link(), signal)
-    const query = { type: 'list_users', id: newId(this.#agent.random), prefix: username, limit: 1 } as const
+    const { username } = this.#context.self()
+    const link = await raceAbort(this.#context.link(), signal)
+    const query = { type: 'list_users', prefix: username, limit: 1 } as const
     const { users } = await raceAbort(link.request(query), signal)
     return users.some(user => user.username === username && user.online)
   }

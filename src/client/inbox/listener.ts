@@ -2,8 +2,8 @@ import { closeCodes, ProtocolError } from '../../protocol/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { asError } from '../../util/as-error.ts'
 import { raceAbort, sleep } from '../../util/signal.ts'
-import { type Agent, newId } from '../base/context.ts'
 import { ReplacedError, UnreachableError } from '../base/errors.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import type { Publisher } from '../sessions/prekey-publisher.ts'
 import type { Intake } from './incoming.ts'
@@ -16,14 +16,14 @@ const retryMs = 1_000
  * another connection listens (4409), or when logging in is refused.
  */
 export class Receiver {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   readonly #intake: Intake
   readonly #publisher: Publisher
   #stop: AbortController | undefined
   #running: Promise<void> = Promise.resolve()
 
-  constructor(agent: Agent, intake: Intake, publisher: Publisher) {
-    this.#agent = agent
+  constructor(context: ClientContext, intake: Intake, publisher: Publisher) {
+    this.#context = context
     this.#intake = intake
     this.#publisher = publisher
   }
@@ -50,7 +50,7 @@ export class Receiver {
 
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const link = await raceAbort(this.#agent.link(), signal).catch(error => {
+      const link = await raceAbort(this.#context.link(), signal).catch(error => {
         if (signal.aborted) return undefined
         throw error
       })
@@ -66,11 +66,11 @@ export class Receiver {
       else taking.push(push)
     }
     try {
-      const { random, instance } = this.#agent
-      const listening = link.request({ type: 'listen', id: newId(random), instance })
+      const { instance } = this.#context
+      const listening = link.request({ type: 'listen', instance })
       const { epoch, queued } = await raceAbort(listening, signal)
       taking.expect(queued)
-      this.#agent.events.emit('listening', { epoch, queued })
+      this.#context.events.emit('listening', { epoch, queued })
       const end = await raceAbort(link.closed, signal)
       if (end.code === closeCodes.replaced.code) throw this.#replaced(end.reason)
     } catch (error) {
@@ -85,7 +85,7 @@ export class Receiver {
   }
 
   #refill(link: Link, { oneTimeKeys, oneTimeKemKeys }: ServerFrameOf<'keys_low'>): void {
-    const { events } = this.#agent
+    const { events } = this.#context
     events.emit('keys-low', { oneTimeKeys, oneTimeKemKeys })
     // The node says so again with the next `listen`.
     this.#publisher.refill(link, { oneTimeKeys, oneTimeKemKeys }).catch((error: unknown) => {
@@ -100,11 +100,11 @@ export class Receiver {
   }
 
   #replaced(instance: string): ReplacedError {
-    this.#agent.events.emit('replaced', { instance })
+    this.#context.events.emit('replaced', { instance })
     return new ReplacedError(instance)
   }
 
   async #release(link: Link): Promise<void> {
-    if (link.isOpen) await link.request({ type: 'stop', id: newId(this.#agent.random) }).catch(() => {})
+    if (link.isOpen) await link.request({ type: 'stop' }).catch(() => {})
   }
 }

@@ -1,8 +1,7 @@
 import { parseUsername } from '../../protocol/names.ts'
 import { startTimer } from '../../util/timer.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
-import { loadPeer } from '../records/crypto-records.ts'
 import { keys, orderIn } from '../records/keys.ts'
 import type { Inbox } from './inbox.ts'
 import type { Attendance } from './listener-lease.ts'
@@ -21,7 +20,7 @@ const defaultLimit = 50
 const stepSize = 100
 
 type Parts = {
-  agent: Pick<Agent, 'store' | 'closing' | 'self'>
+  context: Pick<ClientContext, 'store' | 'closing' | 'loadPeer'>
   inbox: Pick<Inbox, 'arrived' | 'ack'>
   attendance: Pick<Attendance, 'attend'>
 }
@@ -77,16 +76,16 @@ export class Mailbox {
    * @throws the signal's reason, {ClosedError}, what made listening pointless.
    */
   async wait({ waitMs, signal, ...query }: WaitOptions): Promise<MailboxPage> {
-    const { agent, inbox, attendance } = this.#parts
+    const { context, inbox, attendance } = this.#parts
     const end = new AbortController()
-    const stop = AbortSignal.any([end.signal, agent.closing, ...(signal ? [signal] : [])])
+    const stop = AbortSignal.any([end.signal, context.closing, ...(signal ? [signal] : [])])
     const wake = () => inbox.arrived.notify()
     let isOver = waitMs <= 0
     const timer = startTimer(waitMs, () => {
       isOver = true
       wake()
     })
-    const stopWatching = agent.store.onChange(wake)
+    const stopWatching = context.store.onChange(wake)
     const attending = attendance.attend(stop).catch(error => end.abort(error))
     try {
       for (;;) {
@@ -105,12 +104,12 @@ export class Mailbox {
   }
 
   #read(after: number): Promise<Entry[]> {
-    const { agent } = this.#parts
-    return agent.store.read(async tx => {
+    const { context } = this.#parts
+    return context.store.read(async tx => {
       const entries: Entry[] = []
       for (const [key, bytes] of await tx.list(keys.inboxes(), { after: keys.inbox(after), limit: stepSize })) {
         const record = InboxRecord.decode(bytes)
-        const { trust } = await loadPeer(tx, parseUsername(record.from), agent.self().domain)
+        const { trust } = await context.loadPeer(tx, parseUsername(record.from))
         entries.push({ key, order: orderIn(key), record, trust })
       }
       return entries

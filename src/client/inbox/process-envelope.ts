@@ -15,13 +15,13 @@ import {
 } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
 import { noteConfirmed } from '../outbox/confirmation-record.ts'
 import { putSealed, queue, requeue } from '../outbox/outbox-queue.ts'
 import { isSealed, OutboxRecord } from '../outbox/outbox-record.ts'
-import { loadPeer, loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
-import { encodeMoment } from '../records/integer-record.ts'
+import { loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
+import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { type Consequence, event } from './effects.ts'
@@ -34,84 +34,90 @@ import { retriable, setAside } from './undecryptable.ts'
  * One envelope, inside the transaction that saves whatever comes of it. It never throws for what is in the envelope: that
  * is set aside and reported, and the rest of the inbox flows on.
  */
-export async function takeIn(tx: StateTransaction, agent: Agent, frame: Push): Promise<Consequence[]> {
-  const envelope = open(agent, frame)
+export async function takeIn(tx: StateTransaction, context: ClientContext, frame: Push): Promise<Consequence[]> {
+  const envelope = open(context, frame)
   if (!envelope) {
     const reason = 'the node names a sender that cannot be'
     return [event('undecryptable', { from: frame.from, reason, remedy: 'none' })]
   }
   if (await tx.get(keys.body(envelope.hash))) return []
   try {
-    return await take(tx, agent, envelope)
+    return await take(tx, context, envelope)
   } catch (error) {
-    if (error instanceof CryptoError) return setAside(tx, agent, envelope, error)
+    if (error instanceof CryptoError) return setAside(tx, context, envelope, error)
     throw error
   }
 }
 
 /** Tries once more what was set aside of a peer for a reason that may have passed. */
-export async function takeInAgain(tx: StateTransaction, agent: Agent, from: Username): Promise<Consequence[]> {
+export async function takeInAgain(
+  tx: StateTransaction,
+  context: ClientContext,
+  from: Username,
+): Promise<Consequence[]> {
   const all: Consequence[] = []
   for (const { key, record, hash } of await retriable(tx, from)) {
-    const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, agent.self().domain)
+    const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, context.self().domain)
     try {
-      all.push(...(await take(tx, agent, envelope)), event('recovered', { from, aside: hash }))
+      all.push(...(await take(tx, context, envelope)), event('recovered', { from, aside: hash }))
       tx.delete(key)
     } catch (error) {
       if (!(error instanceof CryptoError)) throw error
       if (error.code === record.code) continue
       // The same bytes fail for another reason now, and what helps against that is another thing.
       tx.delete(key)
-      all.push(...(await setAside(tx, agent, envelope, error)))
+      all.push(...(await setAside(tx, context, envelope, error)))
     }
   }
   return all
 }
 
-async function take(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
-  const consequences = await dispatch(tx, agent, envelope)
-  tx.put(keys.body(envelope.hash), encodeMoment(agent.now()))
+async function take(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Consequence[]> {
+  const consequences = await dispatch(tx, context, envelope)
+  tx.put(keys.body(envelope.hash), encodeInteger(context.now()))
   return consequences
 }
 
-function open(agent: Agent, frame: Push): Envelope | undefined {
+function open(context: ClientContext, frame: Push): Envelope | undefined {
   try {
-    return toEnvelope(frame, agent.self().domain)
+    return toEnvelope(frame, context.self().domain)
   } catch {
     return undefined
   }
 }
 
 /** docs/E2E.md section 12: `key_exchange` frames carry offers and what answers them, `message` frames the rest. */
-function dispatch(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
+function dispatch(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Consequence[]> {
   const message = decodeMessage(envelope.body)
-  if (message.type === 'ratchet' || message.type === 'prekey') return decrypt(tx, agent, envelope)
+  if (message.type === 'ratchet' || message.type === 'prekey') return decrypt(tx, context, envelope)
   if (envelope.frameType !== 'key_exchange') throw new CryptoError('malformed')
-  return message.type === 'offer' ? answerOffer(tx, agent, envelope, message) : declined(tx, envelope, message.offerId)
+  return message.type === 'offer'
+    ? answerOffer(tx, context, envelope, message)
+    : declined(tx, envelope, message.offerId)
 }
 
-async function decrypt(tx: StateTransaction, agent: Agent, envelope: Envelope): Promise<Consequence[]> {
+async function decrypt(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Consequence[]> {
   const { from, address, frameType, body } = envelope
-  const self = agent.self()
+  const self = context.self()
   const prekeys = await loadPrekeys(tx)
-  const before = await loadPeer(tx, from, self.domain)
-  const { policy, random } = agent
-  const options = { self, prekeys, policy, from: address, frameType, nowMs: agent.now(), random }
+  const before = await context.loadPeer(tx, from)
+  const { policy, random } = context
+  const options = { self, prekeys, policy, from: address, frameType, nowMs: context.now(), random }
   const decrypted = decryptBody(before, body, options)
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival, isLate } = decrypted
-  const consequences = await accept(tx, agent, from, content)
+  const consequences = await accept(tx, context, from, content)
   if (isLate) consequences.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
     consequences.push({ kind: 'pump', to: from }, event('session', { peer: from, initiated: false }))
   const answered = prekeys.offers.find(offer => !decrypted.prekeys.offers.includes(offer))
   if (answered) consequences.push({ kind: 'offer-answered', offerId: answered.offerId })
-  if (decrypted.prekeys !== prekeys && needsRotation(decrypted.prekeys, agent.now())) {
+  if (decrypted.prekeys !== prekeys && needsRotation(decrypted.prekeys, context.now())) {
     consequences.push({ kind: 'rotate' })
   }
   if (answersReset(before, decrypted)) consequences.push(event('repaired', { peer: from }))
-  return [...consequences, ...(await answer(tx, agent, from, decrypted))]
+  return [...consequences, ...(await answer(tx, context, from, decrypted))]
 }
 
 /** The first answer on a session that we opened with a reset: the peer knows, and sends again what it still has. */
@@ -122,45 +128,60 @@ function answersReset(before: Peer, { sid }: Decrypted): boolean {
 
 type Content = ReturnType<typeof newContent>
 
-async function accept(tx: StateTransaction, agent: Agent, from: Username, content: Content): Promise<Consequence[]> {
+async function accept(
+  tx: StateTransaction,
+  context: ClientContext,
+  from: Username,
+  content: Content,
+): Promise<Consequence[]> {
   switch (content.kind) {
     case 'application':
-      return keep(tx, agent, from, content)
+      return keep(tx, context, from, content)
     case 'receipt':
-      return receipt(tx, agent, from, content.body)
+      return receipt(tx, context, from, content.body)
     case 'reset':
       return reset(tx, from, content.body)
     case 'empty':
       return []
     default:
       // What it means is not known here, and is for the application to say.
-      return keep(tx, agent, from, content)
+      return keep(tx, context, from, content)
   }
 }
 
 /** Repeats are dropped by (sender, `msg_id`); their receipt is given again, for it may be what was lost. */
-async function keep(tx: StateTransaction, agent: Agent, from: Username, content: Content): Promise<Consequence[]> {
+async function keep(
+  tx: StateTransaction,
+  context: ClientContext,
+  from: Username,
+  content: Content,
+): Promise<Consequence[]> {
   const id = encodeBase64Url(content.id)
   noteReceipt(tx, from, id, 'delivered')
   const isNew = !(await tx.get(keys.seen(from, id)))
   if (!isNew) return [{ kind: 'arrived', from, isNew }]
-  const receivedAt = agent.now()
-  tx.put(keys.seen(from, id), encodeMoment(receivedAt))
+  const receivedAt = context.now()
+  tx.put(keys.seen(from, id), encodeInteger(receivedAt))
   const isPlain = content.kind === 'application'
   const record: InboxRecord = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs, receivedAt }
-  const filed = isPlain ? await fileExchange(tx, agent, { from, record }) : undefined
+  const filed = isPlain ? await fileExchange(tx, context, { from, record }) : undefined
   if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
   const kept = isPlain ? record : { ...record, contentKind: content.kind }
   tx.put(keys.inbox(await nextOrder(tx)), InboxRecord.encode(kept))
   return [{ kind: 'arrived', from, isNew }]
 }
 
-async function receipt(tx: StateTransaction, agent: Agent, from: Username, body: Uint8Array): Promise<Consequence[]> {
+async function receipt(
+  tx: StateTransaction,
+  context: ClientContext,
+  from: Username,
+  body: Uint8Array,
+): Promise<Consequence[]> {
   const { state, ids } = decodeReceipt(body)
   const consequences: Consequence[] = []
   for (const bytes of ids) {
     const id = encodeBase64Url(bytes)
-    await noteConfirmed(tx, { id, from, state, nowMs: agent.now() })
+    await noteConfirmed(tx, { id, from, state, nowMs: context.now() })
     tx.delete(keys.sent(from, id))
     consequences.push(event(state, { id, to: from }))
   }
@@ -179,7 +200,7 @@ async function reset(tx: StateTransaction, from: Username, body: Uint8Array): Pr
  */
 async function answer(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   to: Username,
   { peer, content }: Decrypted,
 ): Promise<Consequence[]> {
@@ -188,24 +209,24 @@ async function answer(
   // Whatever is encrypted next will do.
   const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
   if (last && !isSealed(OutboxRecord.decode(last[1]))) return []
-  const id = encodeBase64Url(agent.random(16))
-  await queue(tx, agent, to, { id, kind: 'empty', body: new Uint8Array() })
+  const id = encodeBase64Url(context.random(16))
+  await queue(tx, context, to, { id, kind: 'empty', body: new Uint8Array() })
   return [{ kind: 'pump', to }]
 }
 
 /** Answers with an empty content on the session that the offer starts, in a `key_exchange` frame. */
 async function answerOffer(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   { from, address }: Envelope,
   offer: OfferMessage,
 ): Promise<Consequence[]> {
-  const self = agent.self()
-  const nowMs = agent.now()
+  const self = context.self()
+  const nowMs = context.now()
   // It held no message, and whoever made it waits no longer.
   if (offer.expiresAtS * 1_000 <= nowMs) return []
-  const { random, policy } = agent
-  const before = await loadPeer(tx, from, self.domain)
+  const { random, policy } = context
+  const before = await context.loadPeer(tx, from)
   const prekeys = await loadPrekeys(tx)
   checkHandshakeRate(before, nowMs)
   const accepted = acceptOffer(withHandshake(before, nowMs), offer, { self, prekeys, policy, nowMs, random })
@@ -213,7 +234,7 @@ async function answerOffer(
   const content = newContent('empty', new Uint8Array(), { nowMs, random })
   const { peer, body } = encryptContent(accepted.peer, content, { nowMs, policy })
   savePeer(tx, from, peer)
-  await putSealed(tx, agent, from, { kind: 'empty', frame: 'key_exchange', content, body })
+  await putSealed(tx, context, from, { kind: 'empty', frame: 'key_exchange', content, body })
   // The peer of an offer that crosses this one waits for this answer and gives none: what both wanted is there.
   const crossed = prekeys.offers.filter(({ to }) => to === address)
   const done = crossed.map(({ offerId }): Consequence => ({ kind: 'offer-answered', offerId }))

@@ -1,11 +1,10 @@
 import { encodeReceipt } from '../../crypto/messages/content.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { ReceiptState } from '../outbox/confirmation-record.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { queue } from '../outbox/outbox-queue.ts'
-import { loadPeer } from '../records/crypto-records.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
@@ -22,14 +21,14 @@ export function noteReceipt(tx: StateTransaction, from: Username, id: string, st
 
 /** Tells senders, inside the encrypted content, what has arrived. Kept in the state until it is on its way. */
 export class Receipts {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   readonly #outbox: Outbox
   readonly #due = new Set<Username>()
   #timer: ReturnType<typeof setTimeout> | undefined
   #flushing: Promise<void> = Promise.resolve()
 
-  constructor(agent: Agent, outbox: Outbox) {
-    this.#agent = agent
+  constructor(context: ClientContext, outbox: Outbox) {
+    this.#context = context
     this.#outbox = outbox
   }
 
@@ -43,7 +42,7 @@ export class Receipts {
   async resume(): Promise<void> {
     let after = keys.receipts()
     for (;;) {
-      const [entry] = await this.#agent.store.read(tx => tx.list(keys.receipts(), { after, limit: 1 }))
+      const [entry] = await this.#context.store.read(tx => tx.list(keys.receipts(), { after, limit: 1 }))
       if (!entry) return
       const peer = nameIn(entry[0])
       this.schedule(peer)
@@ -64,18 +63,18 @@ export class Receipts {
   }
 
   async #flushPeer(peer: Username): Promise<void> {
-    const more = await this.#agent.store.transaction(async tx => {
+    const more = await this.#context.store.transaction(async tx => {
       const noted = await tx.list(keys.receiptsOf(peer), { limit: maxIds })
       for (const [key] of noted) tx.delete(key)
       // A peer whose key changed gets nothing until somebody decides.
-      if ((await loadPeer(tx, peer, this.#agent.self().domain)).trust === 'changed') return false
+      if ((await this.#context.loadPeer(tx, peer)).trust === 'changed') return false
       for (const state of ['delivered', 'read'] as const) {
         const ids = noted
           .filter(([, value]) => value[0] === states[state])
           .map(([key]) => decodeBase64Url(key.split('/')[2] ?? ''))
         if (ids.length === 0) continue
-        const id = encodeBase64Url(this.#agent.random(16))
-        await queue(tx, this.#agent, peer, { id, kind: 'receipt', body: encodeReceipt({ state, ids }) })
+        const id = encodeBase64Url(this.#context.random(16))
+        await queue(tx, this.#context, peer, { id, kind: 'receipt', body: encodeReceipt({ state, ids }) })
       }
       return noted.length === maxIds
     })

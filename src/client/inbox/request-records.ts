@@ -1,11 +1,12 @@
 import Type, { type Static } from 'typebox'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
-import { type Agent, newId } from '../base/context.ts'
+import { newId } from '../base/new-id.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { decodeMedia, encodeMedia, type Header } from '../messages/content.ts'
 import { InboxRecord } from '../messages/message.ts'
 import { queue } from '../outbox/outbox-queue.ts'
-import { loadPeer, nextOrder } from '../records/crypto-records.ts'
+import { nextOrder } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
@@ -38,16 +39,16 @@ type Arrived = { from: Username; record: InboxRecord }
 /** Files what belongs to a request; undefined for every other message, which is for the inbox. */
 export async function fileExchange(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   arrived: Arrived,
 ): Promise<Consequence[] | undefined> {
   const { header } = decodeMedia(decodeBase64Url(arrived.record.body))
   switch (header?.kind) {
     case 'request':
-      return fileRequest(tx, agent, arrived, header)
+      return fileRequest(tx, context, arrived, header)
     case 'part':
     case 'reply':
-      return fileReply(tx, agent, arrived, header)
+      return fileReply(tx, context, arrived, header)
     case 'cancel':
       return withdraw(tx, arrived.from, header.re)
     default:
@@ -57,14 +58,15 @@ export async function fileExchange(
 
 async function fileRequest(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   { from, record }: Arrived,
   { timeoutMs = 0, hops = 0 }: Header,
 ): Promise<Consequence[]> {
-  const refusal = hops > maxHops ? tooManyHops : (await crosses(tx, agent, from, record.id)) ? wouldDeadlock : undefined
-  if (refusal) return refuse(tx, agent, from, record.id, refusal)
+  const refusal =
+    hops > maxHops ? tooManyHops : (await crosses(tx, context, from, record.id)) ? wouldDeadlock : undefined
+  if (refusal) return refuse(tx, context, from, record.id, refusal)
   const inboxKey = keys.inbox(await nextOrder(tx))
-  const deadline = agent.now() + timeoutMs
+  const deadline = context.now() + timeoutMs
   tx.put(inboxKey, InboxRecord.encode(record))
   tx.put(keys.open(from, record.id), OpenRecord.encode({ inboxKey, deadline, hops }))
   return [{ kind: 'arrived', from, isNew: true }]
@@ -80,40 +82,45 @@ const tooManyHops = {
 }
 
 /** Of two requests that cross, the one with the smaller id is answered and the other refused: both sides see the same. */
-async function crosses(tx: StateReader, agent: Agent, peer: Username, id: string): Promise<boolean> {
+async function crosses(tx: StateReader, context: ClientContext, peer: Username, id: string): Promise<boolean> {
   const asked = await tx.list(keys.askedOf(peer))
-  return asked.some(([key, bytes]) => isOpen(AskedRecord.decode(bytes), agent.now()) && keys.asked(peer, id) > key)
+  return asked.some(([key, bytes]) => isOpen(AskedRecord.decode(bytes), context.now()) && keys.asked(peer, id) > key)
 }
 
 const isOpen = ({ state, deadline }: AskedRecord, nowMs: number): boolean => state === 'open' && nowMs < deadline
 
 async function refuse(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   to: Username,
   re: string,
   error: NonNullable<Header['error']>,
 ): Promise<Consequence[]> {
   // A peer whose key changed gets nothing until somebody decides.
-  if ((await loadPeer(tx, to, agent.self().domain)).trust === 'changed') return []
-  await queueReply(tx, agent, to, encodeMedia('', { kind: 'reply', re, error }))
+  if ((await context.loadPeer(tx, to)).trust === 'changed') return []
+  await queueReply(tx, context, to, encodeMedia('', { kind: 'reply', re, error }))
   return [{ kind: 'pump', to }]
 }
 
-export async function queueReply(tx: StateTransaction, agent: Agent, to: Username, body: Uint8Array): Promise<void> {
-  await queue(tx, agent, to, { id: newId(agent.random), kind: 'application', body })
+export async function queueReply(
+  tx: StateTransaction,
+  context: ClientContext,
+  to: Username,
+  body: Uint8Array,
+): Promise<void> {
+  await queue(tx, context, to, { id: newId(context.random), kind: 'application', body })
 }
 
 /** The first reply in time counts; a second one goes, and a late one is an ordinary message. */
 async function fileReply(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   { from, record }: Arrived,
   { kind, re = '' }: Header,
 ): Promise<Consequence[] | undefined> {
   const bytes = await tx.get(keys.asked(from, re))
   const asked = bytes && AskedRecord.decode(bytes)
-  if (asked && isOpen(asked, agent.now())) {
+  if (asked && isOpen(asked, context.now())) {
     tx.put(keys.answer(from, re, await nextOrder(tx)), InboxRecord.encode(record))
     if (kind === 'reply') tx.put(keys.asked(from, re), AskedRecord.encode({ ...asked, state: 'answered' }))
     return [{ kind: 'answered' }]
@@ -143,17 +150,17 @@ export async function closeRequest(
 }
 
 /** Whether a peer waits for an answer of ours. */
-export async function waitsOnUs(tx: StateReader, agent: Agent, peer: Username): Promise<boolean> {
+export async function waitsOnUs(tx: StateReader, context: ClientContext, peer: Username): Promise<boolean> {
   const open = await tx.list(keys.openOf(peer))
-  return open.some(([, bytes]) => agent.now() < OpenRecord.decode(bytes).deadline)
+  return open.some(([, bytes]) => context.now() < OpenRecord.decode(bytes).deadline)
 }
 
 /** Replies that a process asked for which is gone: once nobody can be waiting, they are ordinary messages. Answers how many. */
-export async function surface(tx: StateTransaction, agent: Agent): Promise<number> {
+export async function surface(tx: StateTransaction, context: ClientContext): Promise<number> {
   let surfaced = 0
   for (const [key, bytes] of await tx.list(keys.answers())) {
     const asked = await tx.get(keys.askedFor(key))
-    if (asked && agent.now() < AskedRecord.decode(asked).deadline) continue
+    if (asked && context.now() < AskedRecord.decode(asked).deadline) continue
     if (await toInbox(tx, key, bytes)) surfaced += 1
   }
   return surfaced

@@ -1,7 +1,7 @@
 import { cryptoLimits } from '../../crypto/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -18,19 +18,19 @@ const owedMs = cryptoLimits.resetIntervalMs / 4
  * done stands in the state, so that it survives the process that found it.
  */
 export class Repairs {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   readonly #intake: Intake
   readonly #sessions: Sessions
   readonly #outbox: Outbox
   #looking: Promise<void> = Promise.resolve()
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(agent: Agent, intake: Intake, sessions: Sessions, outbox: Outbox) {
-    this.#agent = agent
+  constructor(context: ClientContext, intake: Intake, sessions: Sessions, outbox: Outbox) {
+    this.#context = context
     this.#intake = intake
     this.#sessions = sessions
     this.#outbox = outbox
-    agent.closing.addEventListener('abort', () => clearTimeout(this.#timer))
+    context.closing.addEventListener('abort', () => clearTimeout(this.#timer))
   }
 
   /** Does what can be done now, and looks again when more may be. Who comes while it looks gets a look after that. */
@@ -40,7 +40,7 @@ export class Repairs {
   }
 
   async #look(): Promise<void> {
-    const { store, closing } = this.#agent
+    const { store, closing } = this.#context
     if (closing.aborted) return
     let isWaiting = false
     for (const peer of await store.read(tx => namesUnder(tx, keys.asides()))) {
@@ -64,7 +64,7 @@ export class Repairs {
     try {
       await act()
     } catch (error) {
-      const { closing, events } = this.#agent
+      const { closing, events } = this.#context
       if (!closing.aborted) events.emit('failed', { error: asError(error) })
     }
   }

@@ -5,8 +5,8 @@ import { decodeMessage } from '../../crypto/messages/message.ts'
 import { isWithin, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
-import type { Agent } from '../base/context.ts'
-import { loadPeer, nextOrder, savePeer } from '../records/crypto-records.ts'
+import type { ClientContext } from '../connection/client-context.ts'
+import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { oweReset } from '../sessions/pending-reset.ts'
 import { recordCodec } from '../state/record-codec.ts'
@@ -52,7 +52,7 @@ const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([know
 /** What cannot be read never disappears silently: it is kept, reported, and made good where that is possible. */
 export async function setAside(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   envelope: Envelope,
   error: CryptoError,
 ): Promise<Consequence[]> {
@@ -64,9 +64,9 @@ export async function setAside(
   if (other && kept.length === maxAside) tx.delete(other[0])
   const { code, message } = error
   const order = await nextOrder(tx)
-  tx.put(key, AsideRecord.encode({ frameType, body: encodeBase64Url(body), code, at: agent.now(), order }))
-  const peer = await loadPeer(tx, from, agent.self().domain)
-  const remedy = peer.trust === 'unknown' ? await remedyForStranger(tx, agent, envelope, code) : remedyFor(code)
+  tx.put(key, AsideRecord.encode({ frameType, body: encodeBase64Url(body), code, at: context.now(), order }))
+  const peer = await context.loadPeer(tx, from)
+  const remedy = peer.trust === 'unknown' ? await remedyForStranger(tx, context, envelope, code) : remedyFor(code)
   const told = event('undecryptable', { from, aside: hash, reason: message, remedy })
   if (error instanceof IdentityChangedError) {
     savePeer(tx, from, markChanged(peer, error.seen))
@@ -88,13 +88,13 @@ const Strangers = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.
  */
 async function remedyForStranger(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   { body }: Envelope,
   code: CryptoErrorCode,
 ): Promise<Remedy> {
   if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
   const bytes = await tx.get(keys.strangers())
-  const nowMs = agent.now()
+  const nowMs = context.now()
   const lately = (bytes ? Strangers.decode(bytes).metAt : []).filter(at =>
     isWithin(cryptoLimits.resetIntervalMs, at, nowMs),
   )

@@ -1,6 +1,6 @@
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { keys } from '../records/keys.ts'
 import { ConfirmationRecord, type Confirmed, type ReceiptState } from './confirmation-record.ts'
 import { toError } from './send-result.ts'
@@ -12,21 +12,21 @@ type Waiter = { id: string; state: ReceiptState; done: Deferred<void> }
  * process of the agent sees them.
  */
 export class Confirmations {
-  readonly #agent: Pick<Agent, 'store'>
+  readonly #context: Pick<ClientContext, 'store'>
   readonly #waiters = new Set<Waiter>()
   #looking: Promise<void> | undefined
   #again = false
   #stopWatching: (() => void) | undefined
 
-  constructor(agent: Pick<Agent, 'store'>) {
-    this.#agent = agent
+  constructor(context: Pick<ClientContext, 'store'>) {
+    this.#context = context
   }
 
   /** Resolves when the recipient has confirmed the message so far; rejects when it is given up, or with the signal's reason. */
   async wait(id: string, state: ReceiptState, signal: AbortSignal): Promise<void> {
     const waiter = { id, state, done: defer<void>() }
     this.#waiters.add(waiter)
-    this.#stopWatching ??= this.#agent.store.onChange(() => this.#look())
+    this.#stopWatching ??= this.#context.store.onChange(() => this.#look())
     this.#look()
     try {
       await raceAbort(waiter.done.promise, signal)
@@ -58,7 +58,9 @@ export class Confirmations {
 
   async #tell(): Promise<void> {
     const waiters = [...this.#waiters]
-    const records = await this.#agent.store.read(tx => Promise.all(waiters.map(({ id }) => tx.get(keys.confirmed(id)))))
+    const records = await this.#context.store.read(tx =>
+      Promise.all(waiters.map(({ id }) => tx.get(keys.confirmed(id)))),
+    )
     for (const [at, { state, done }] of waiters.entries()) {
       const bytes = records[at]
       if (bytes) settle(done, state, ConfirmationRecord.decode(bytes).confirmed)

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
-import type { Agent } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateTransaction } from '../state/state-store.ts'
@@ -19,7 +19,7 @@ const leaseMs = 1_000
  */
 export async function holdPump(
   tx: StateTransaction,
-  { instance, now }: Agent,
+  { instance, now }: ClientContext,
   peer: Username,
   work: boolean,
 ): Promise<number | undefined> {
@@ -35,7 +35,7 @@ export async function holdPump(
 }
 
 /** Gives the lease back before its time, so that nobody waits for a process that has ended. */
-export async function releasePump(tx: StateTransaction, { instance }: Agent, peer: Username): Promise<void> {
+export async function releasePump(tx: StateTransaction, { instance }: ClientContext, peer: Username): Promise<void> {
   const bytes = await tx.get(keys.pump(peer))
   if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.pump(peer))
 }

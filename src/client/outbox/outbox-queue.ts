@@ -4,9 +4,10 @@ import { hasSession, type Peer } from '../../crypto/session/peer.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
-import { type Agent, newId } from '../base/context.ts'
 import { ExpiredError, IdentityChangedError } from '../base/errors.ts'
-import { loadPeer, nextOrder, savePeer } from '../records/crypto-records.ts'
+import { newId } from '../base/new-id.ts'
+import type { ClientContext } from '../connection/client-context.ts'
+import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { noteGivenUp } from './confirmation-record.ts'
@@ -22,10 +23,10 @@ export type Draft = { id: string; kind: OutboxRecord['kind']; body: Uint8Array; 
  * commit (docs/E2E.md section 9).
  * @throws {IdentityChangedError} when the peer's key awaits a decision; nothing is queued then.
  */
-export async function queue(tx: StateTransaction, agent: Agent, to: Username, draft: Draft): Promise<void> {
-  const peer = await loadPeer(tx, to, agent.self().domain)
+export async function queue(tx: StateTransaction, context: ClientContext, to: Username, draft: Draft): Promise<void> {
+  const peer = await context.loadPeer(tx, to)
   if (peer.trust === 'changed') throw new IdentityChangedError(to)
-  const nowMs = agent.now()
+  const nowMs = context.now()
   const order = await nextOrder(tx)
   const record: OutboxRecord = {
     id: draft.id,
@@ -38,23 +39,23 @@ export async function queue(tx: StateTransaction, agent: Agent, to: Username, dr
   }
   const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
   const inOrder = last === undefined || isSealed(OutboxRecord.decode(last[1]))
-  const mayEncrypt = inOrder && agent.mayEncrypt(order) && hasSession(peer, nowMs)
-  const [next, kept] = mayEncrypt ? encrypt(agent, peer, record) : [peer, record]
+  const mayEncrypt = inOrder && context.mayEncrypt(order) && hasSession(peer, nowMs)
+  const [next, kept] = mayEncrypt ? encrypt(context, peer, record) : [peer, record]
   if (next !== peer) savePeer(tx, to, next)
   tx.put(keys.outbox(to, order), OutboxRecord.encode(kept))
 }
 
 const startsSession = ({ kind, frame }: OutboxRecord): boolean => kind === 'reset' || frame !== undefined
 
-function encrypt(agent: Agent, peer: Peer, record: OutboxRecord): [Peer, SealedRecord] {
+function encrypt(context: ClientContext, peer: Peer, record: OutboxRecord): [Peer, SealedRecord] {
   const content = {
     id: decodeBase64Url(record.id),
     kind: record.kind,
     sentAtMs: record.sentAt,
     body: decodeBase64Url(record.body),
   }
-  const { peer: next, body } = encryptContent(peer, content, { nowMs: agent.now(), policy: agent.policy })
-  return [next, { ...record, sealed: { frameId: newId(agent.random), body: encodeBase64Url(body) } }]
+  const { peer: next, body } = encryptContent(peer, content, { nowMs: context.now(), policy: context.policy })
+  return [next, { ...record, sealed: { frameId: newId(context.random), body: encodeBase64Url(body) } }]
 }
 
 /**
@@ -63,7 +64,7 @@ function encrypt(agent: Agent, peer: Peer, record: OutboxRecord): [Peer, SealedR
  */
 export async function putSealed(
   tx: StateTransaction,
-  agent: Agent,
+  context: ClientContext,
   to: Username,
   { frame, kind, content, body }: Pick<OutboxRecord, 'frame' | 'kind'> & { content: Content; body: Uint8Array },
 ): Promise<void> {
@@ -76,7 +77,7 @@ export async function putSealed(
     body: encodeBase64Url(content.body),
     sentAt: content.sentAtMs,
     expiresAt: content.sentAtMs + limits.messageTtlS * 1_000,
-    sealed: { frameId: newId(agent.random), body: encodeBase64Url(body) },
+    sealed: { frameId: newId(context.random), body: encodeBase64Url(body) },
   }
   const queued = (await tx.list(keys.outboxOf(to))).map(([, bytes]) => OutboxRecord.decode(bytes))
   arrange(tx, to, [record, ...queued.filter(waiting => !isSealed(waiting))])
@@ -118,33 +119,33 @@ export type Window =
 export type Blocked = { id: string; by: 'session' | 'announcement' }
 
 /** The oldest records for a peer, encrypted as far as its session goes, under this process's lease on that peer's outbox. */
-export async function seal(tx: StateTransaction, agent: Agent, to: Username, size: number): Promise<Window> {
+export async function seal(tx: StateTransaction, context: ClientContext, to: Username, size: number): Promise<Window> {
   const entries = await tx.list(keys.outboxOf(to), { limit: size })
-  const busyUntil = await holdPump(tx, agent, to, entries.length > 0)
+  const busyUntil = await holdPump(tx, context, to, entries.length > 0)
   if (busyUntil !== undefined) return { kind: 'busy', until: busyUntil }
   const window: Window = { kind: 'ready', sealed: [], expired: [], blocked: undefined, isWorn: false }
-  const before = await loadPeer(tx, to, agent.self().domain)
+  const before = await context.loadPeer(tx, to)
   let peer = before
   for (const [key, bytes] of entries) {
     const record = OutboxRecord.decode(bytes)
-    if (record.expiresAt <= agent.now()) {
+    if (record.expiresAt <= context.now()) {
       const error = new ExpiredError('not accepted within its ttl')
       tx.delete(key)
-      if (record.kind === 'application') noteGivenUp(tx, { id: record.id, to, error, nowMs: agent.now() })
+      if (record.kind === 'application') noteGivenUp(tx, { id: record.id, to, error, nowMs: context.now() })
       window.expired.push({ record, error })
     } else if (isSealed(record)) {
       window.sealed.push([key, record])
-    } else if (window.blocked !== undefined || peer.trust === 'changed' || !hasSession(peer, agent.now())) {
+    } else if (window.blocked !== undefined || peer.trust === 'changed' || !hasSession(peer, context.now())) {
       window.blocked ??= { id: record.id, by: 'session' }
-    } else if (!agent.mayEncrypt(await nextOrder(tx))) {
+    } else if (!context.mayEncrypt(await nextOrder(tx))) {
       window.blocked = { id: record.id, by: 'announcement' }
     } else {
-      const [next, sealed] = encrypt(agent, peer, record)
+      const [next, sealed] = encrypt(context, peer, record)
       peer = next
       tx.put(key, OutboxRecord.encode(sealed))
       window.sealed.push([key, sealed])
     }
   }
   if (peer !== before) savePeer(tx, to, peer)
-  return { ...window, isWorn: await isWorn(tx, agent, to, peer) }
+  return { ...window, isWorn: await isWorn(tx, context, to, peer) }
 }

@@ -4,10 +4,10 @@ import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { Signal, sleep } from '../../util/signal.ts'
-import type { Agent } from '../base/context.ts'
 import { ClosedError, UnreachableError } from '../base/errors.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
-import { mayComeBack } from '../connection/reclaim-name.ts'
+import { mayReturn } from '../connection/reclaim-name.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import type { Progress } from '../sessions/rollback-guard.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -36,7 +36,7 @@ type Settled = { key: string; record: OutboxRecord; outcome: Outcome }
  * however many connections and processes it takes. One pump per peer, so that one full inbox delays nobody else.
  */
 export class Outbox {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   readonly #sessions: Sessions
   readonly #progress: Progress
   readonly #pumps = new Map<Username, Promise<void>>()
@@ -48,8 +48,8 @@ export class Outbox {
   readonly #held = new HeldFrames()
   readonly #waiters = new Map<string, Deferred<Accepted> & { to: Username }>()
 
-  constructor(agent: Agent, sessions: Sessions, progress: Progress) {
-    this.#agent = agent
+  constructor(context: ClientContext, sessions: Sessions, progress: Progress) {
+    this.#context = context
     this.#sessions = sessions
     this.#progress = progress
   }
@@ -63,7 +63,7 @@ export class Outbox {
     waiter.promise.catch(() => {})
     this.#waiters.set(draft.id, { ...waiter, to })
     try {
-      await this.#agent.store.transaction(tx => queue(tx, this.#agent, to, draft))
+      await this.#context.store.transaction(tx => queue(tx, this.#context, to, draft))
     } catch (error) {
       this.#waiters.delete(draft.id)
       throw error
@@ -76,7 +76,7 @@ export class Outbox {
   async resume(): Promise<void> {
     let after = keys.outboxes()
     for (;;) {
-      const [entry] = await this.#agent.store.read(tx => tx.list(keys.outboxes(), { after, limit: 1 }))
+      const [entry] = await this.#context.store.read(tx => tx.list(keys.outboxes(), { after, limit: 1 }))
       if (!entry) return
       const peer = nameIn(entry[0])
       this.pump(peer)
@@ -87,7 +87,7 @@ export class Outbox {
   /** The nodes may have lost what they accepted: all without a receipt goes out again, the same bytes under the same ids. */
   async sendAgain(): Promise<void> {
     this.#rewound += 1
-    await this.#agent.store.transaction(async tx => {
+    await this.#context.store.transaction(async tx => {
       for (const [key, bytes] of await tx.list(keys.sents())) {
         tx.delete(key)
         tx.put(keys.outbox(nameIn(key), OutboxRecord.decode(bytes).order), bytes)
@@ -97,7 +97,7 @@ export class Outbox {
 
   /** Looks at the outbox of one peer, now or right after the look that is under way. */
   pump(peer: Username): void {
-    if (this.#agent.closing.aborted) return
+    if (this.#context.closing.aborted) return
     if (this.#pumps.has(peer)) {
       this.#again.add(peer)
       this.#poked.notify()
@@ -125,13 +125,13 @@ export class Outbox {
   }
 
   async #run(peer: Username): Promise<void> {
-    const { store, closing } = this.#agent
+    const { store, closing } = this.#context
     try {
       let failures = 0
       while (!closing.aborted) {
         this.#again.delete(peer)
         const rewound = this.#rewound
-        const window = await store.transaction(tx => seal(tx, this.#agent, peer, windowSize))
+        const window = await store.transaction(tx => seal(tx, this.#context, peer, windowSize))
         if (window.kind === 'busy') {
           await this.#whileBusy(window.until)
           await this.#collect(peer)
@@ -141,7 +141,7 @@ export class Outbox {
         if (window.isWorn) void this.#renew(peer)
         let later: Error | undefined
         if (window.sealed.length > 0) {
-          const link = await this.#agent.link()
+          const link = await this.#context.link()
           if (rewound !== this.#rewound || this.#beginsAnew(link, peer, window.sealed)) continue
           later = await this.#transmit(link, peer, window.sealed)
         } else if (window.blocked?.by === 'announcement') later = await this.#announce()
@@ -152,13 +152,13 @@ export class Outbox {
       }
       await this.#collect(peer)
     } finally {
-      if (closing.aborted) await store.transaction(tx => releasePump(tx, this.#agent, peer))
+      if (closing.aborted) await store.transaction(tx => releasePump(tx, this.#context, peer))
     }
   }
 
   /** Until the process that has the lease is done or late, or something in the state has changed. */
   async #whileBusy(until: number): Promise<void> {
-    const { store, closing, now } = this.#agent
+    const { store, closing, now } = this.#context
     const change = new AbortController()
     const stop = store.onChange(() => change.abort())
     try {
@@ -180,7 +180,7 @@ export class Outbox {
       await Promise.race([this.#sessions.ensure(peer), this.#until(peer, version)])
       return undefined
     } catch (error) {
-      this.#agent.closing.throwIfAborted()
+      this.#context.closing.throwIfAborted()
       if (isLater(error) || (await this.#isAway(peer, error))) return this.#delayed(peer, id, asError(error))
       await this.#refuseUnsealed(peer, asError(error))
       return undefined
@@ -192,17 +192,17 @@ export class Outbox {
     try {
       if (await this.#sessions.renew(peer)) this.pump(peer)
     } catch (error) {
-      if (!this.#agent.closing.aborted) this.#agent.events.emit('failed', { error: asError(error) })
+      if (!this.#context.closing.aborted) this.#context.events.emit('failed', { error: asError(error) })
     }
   }
 
   /** Encryption waits until the node knows how far this state is. */
   async #announce(): Promise<Error | undefined> {
     try {
-      await this.#progress.announce(await this.#agent.link())
+      await this.#progress.announce(await this.#context.link())
       return undefined
     } catch (error) {
-      this.#agent.closing.throwIfAborted()
+      this.#context.closing.throwIfAborted()
       if (isLater(error)) return error
       throw error
     }
@@ -211,13 +211,13 @@ export class Outbox {
   async #until(peer: Username, version: number): Promise<void> {
     let seen = version
     while (!this.#again.has(peer)) {
-      await this.#poked.after(seen, this.#agent.closing)
+      await this.#poked.after(seen, this.#context.closing)
       seen = this.#poked.version
     }
   }
 
   async #refuseUnsealed(peer: Username, error: Error): Promise<void> {
-    const entries = await this.#agent.store.read(tx => tx.list(keys.outboxOf(peer)))
+    const entries = await this.#context.store.read(tx => tx.list(keys.outboxOf(peer)))
     const unsealed = entries
       .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes), outcome: toOutcome(error) }))
       .filter(({ record }) => !isSealed(record))
@@ -253,7 +253,7 @@ export class Outbox {
 
   /** Whether the server has lost a peer that was met, which comes back by itself. */
   async #isAway(peer: Username, error: unknown): Promise<boolean> {
-    return error instanceof ProtocolError && error.code === 'unknown_user' && (await mayComeBack(this.#agent, peer))
+    return error instanceof ProtocolError && error.code === 'unknown_user' && (await mayReturn(this.#context, peer))
   }
 
   async #transmitOne(link: Link, to: Username, key: string, record: SealedRecord): Promise<Answer> {
@@ -269,7 +269,7 @@ export class Outbox {
    * on by itself.
    */
   async #commit(peer: Username, settled: Settled[]): Promise<Settled[]> {
-    return this.#agent.store.transaction(async tx => {
+    return this.#context.store.transaction(async tx => {
       const standing: Settled[] = []
       for (const one of settled) {
         const bytes = await tx.get(one.key)
@@ -285,7 +285,7 @@ export class Outbox {
     tx.delete(key)
     if (record.kind !== 'application') return
     const { id } = record
-    const nowMs = this.#agent.now()
+    const nowMs = this.#context.now()
     if ('seq' in outcome) tx.put(keys.sent(to, id), OutboxRecord.encode(record))
     else noteGivenUp(tx, { id, to, error: toError(outcome), nowMs })
     if (!this.#waiters.has(id)) tx.put(keys.outcome(id), OutcomeRecord.encode({ at: nowMs, outcome: pick(outcome) }))
@@ -300,11 +300,11 @@ export class Outbox {
   #refused(to: Username, { id }: OutboxRecord, error: Error): void {
     this.#waiters.get(id)?.reject(error)
     this.#waiters.delete(id)
-    this.#agent.events.emit('refused', { id, to, error })
+    this.#context.events.emit('refused', { id, to, error })
   }
 
   #delayed(to: Username, id: string, error: Error): Error {
-    if (!(error instanceof UnreachableError)) this.#agent.events.emit('delayed', { id, to, error })
+    if (!(error instanceof UnreachableError)) this.#context.events.emit('delayed', { id, to, error })
     return error
   }
 
@@ -313,14 +313,14 @@ export class Outbox {
     if (error instanceof UnreachableError) return
     const asked = error instanceof ProtocolError ? error.retryAfter : undefined
     const own = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures, 10))
-    await sleep(asked === undefined ? own : asked * 1_000, this.#agent.closing)
+    await sleep(asked === undefined ? own : asked * 1_000, this.#context.closing)
   }
 
   /** What other processes did for messages that were queued here. */
   async #collect(peer: Username): Promise<void> {
     const ids = [...this.#waiters].filter(([, { to }]) => to === peer).map(([id]) => id)
     if (ids.length === 0) return
-    const outcomes = await this.#agent.store.transaction(async tx => {
+    const outcomes = await this.#context.store.transaction(async tx => {
       const found: [id: string, Outcome][] = []
       for (const id of ids) {
         const bytes = await tx.get(keys.outcome(id))

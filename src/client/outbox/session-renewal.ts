@@ -2,8 +2,8 @@ import { cryptoLimits } from '../../crypto/limits.ts'
 import { offeredSuites } from '../../crypto/policy.ts'
 import { isWithin, needsRenewal, type Peer } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
-import type { Agent } from '../base/context.ts'
-import { decodeMoment, encodeMoment } from '../records/integer-record.ts'
+import type { ClientContext } from '../connection/client-context.ts'
+import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
@@ -16,7 +16,7 @@ const lookIntervalMs = cryptoLimits.resetIntervalMs
  */
 export async function isWorn(
   tx: StateTransaction,
-  { now, policy }: Pick<Agent, 'now' | 'policy'>,
+  { now, policy }: Pick<ClientContext, 'now' | 'policy'>,
   name: Username,
   peer: Peer,
 ): Promise<boolean> {
@@ -24,7 +24,7 @@ export async function isWorn(
   if (needsRenewal(peer, nowMs)) return true
   if (!needsRenewal(peer, nowMs, offeredSuites(policy), policy)) return false
   const lookedAt = await tx.get(keys.looked(name))
-  if (lookedAt && isWithin(lookIntervalMs, decodeMoment(lookedAt), nowMs)) return false
-  tx.put(keys.looked(name), encodeMoment(nowMs))
+  if (lookedAt && isWithin(lookIntervalMs, decodeInteger(lookedAt), nowMs)) return false
+  tx.put(keys.looked(name), encodeInteger(nowMs))
   return true
 }

@@ -1,7 +1,7 @@
 import { asError } from '../../util/as-error.ts'
 import { sleep } from '../../util/signal.ts'
-import type { Agent } from '../base/context.ts'
 import { NotOpenError, RequestRefusedError } from '../base/errors.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Inbox, Taken } from '../inbox/inbox.ts'
 import type { Attendance } from '../inbox/listener-lease.ts'
 import type { Content } from '../messages/content.ts'
@@ -24,7 +24,7 @@ export type HandlerOptions = {
   concurrency?: number
 }
 
-type Parts = { agent: Agent; inbox: Inbox; requests: Requests; attendance: Attendance }
+type Parts = { context: ClientContext; inbox: Inbox; requests: Requests; attendance: Attendance }
 
 const defaultConcurrency = 16
 
@@ -43,7 +43,7 @@ export async function handleRequests(
   const attending = attendance.attend(signal).catch(error => broken.abort(error))
   const ends = AbortSignal.any([signal, broken.signal])
   const wake = () => inbox.arrived.notify()
-  const stopWatching = parts.agent.store.onChange(wake)
+  const stopWatching = parts.context.store.onChange(wake)
   ends.addEventListener('abort', wake, { once: true })
   const working = new Set<Promise<void>>()
   inbox.addHandler()
@@ -73,7 +73,7 @@ function start(working: Set<Promise<void>>, work: Promise<void>, done: () => voi
 
 /** Never rejects: what cannot be answered is given back, and comes again. */
 async function handle(
-  { agent, requests }: Parts,
+  { context, requests }: Parts,
   handler: RequestHandler,
   { message, giveBack }: Taken,
   ends: AbortSignal,
@@ -81,7 +81,7 @@ async function handle(
   const withdrawn = requests.working(message.id)
   const done = new AbortController()
   const signal = AbortSignal.any([withdrawn.signal, ends])
-  sleep(Math.max(0, (message.deadline ?? 0) - agent.now()), AbortSignal.any([done.signal, ends])).then(
+  sleep(Math.max(0, (message.deadline ?? 0) - context.now()), AbortSignal.any([done.signal, ends])).then(
     () => withdrawn.abort(tooLate()),
     () => {},
   )
@@ -92,7 +92,7 @@ async function handle(
     // One that came too late to be answered is done with as well.
     if (!ends.aborted) await message.ack()
   } catch (error) {
-    if (!agent.closing.aborted) agent.events.emit('failed', { error: asError(error) })
+    if (!context.closing.aborted) context.events.emit('failed', { error: asError(error) })
   } finally {
     done.abort()
     requests.worked(message.id)

@@ -2,8 +2,9 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { type Agent, newId } from '../base/context.ts'
 import { NotOpenError, RequestRefusedError, RequestTimeoutError } from '../base/errors.ts'
+import { newId } from '../base/new-id.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { Attendance } from '../inbox/listener-lease.ts'
 import { noteReceipt, type Receipts } from '../inbox/receipts.ts'
@@ -21,7 +22,6 @@ import {
 import { type Content, encodeMedia } from '../messages/content.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import { loadPeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 
 /** A message that is answered: what `receive` and the handler of requests were given. */
@@ -42,7 +42,7 @@ const defaultTimeoutMs = 30_000
 const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
-type Parts = { agent: Agent; outbox: Outbox; inbox: Inbox; receipts: Receipts; attendance: Attendance }
+type Parts = { context: ClientContext; outbox: Outbox; inbox: Inbox; receipts: Receipts; attendance: Attendance }
 
 /** Asks, and answers. Both are in the state before anything leaves, so that a process that ends loses neither. */
 export class Requests {
@@ -55,7 +55,7 @@ export class Requests {
 
   constructor(parts: Parts) {
     this.#parts = parts
-    const { closing } = parts.agent
+    const { closing } = parts.context
     const end = () => {
       for (const { reject } of this.#waiting.values()) reject(closing.reason)
     }
@@ -66,13 +66,13 @@ export class Requests {
    * @throws {RequestTimeoutError} {RequestRefusedError} the signal's reason; what `send` throws.
    */
   async ask(to: Username, content: Content, options: RequestOptions): Promise<MessageView> {
-    const { agent, outbox } = this.#parts
+    const { context, outbox } = this.#parts
     const { signal, onPart, inReplyTo } = options
     signal?.throwIfAborted()
-    const timeoutMs = timeoutOf(options, agent.now())
+    const timeoutMs = timeoutOf(options, context.now())
     const hops = nextHop(inReplyTo)
     const body = encodeMedia(content, { kind: 'request', timeoutMs, ...(hops > 0 && { hops }) })
-    const id = newId(agent.random)
+    const id = newId(context.random)
     await this.#note(to, id, timeoutMs)
     const waiter: Waiter = { ...defer<MessageView>(), onPart }
     waiter.promise.catch(() => {})
@@ -104,11 +104,11 @@ export class Requests {
 
   /** Sends a part of an answer; the reply is still to come. @throws {NotOpenError} {TooLargeError} */
   async part({ from, id, hops }: Answered, content: Content): Promise<void> {
-    const { agent, outbox } = this.#parts
+    const { context, outbox } = this.#parts
     const body = encodeMedia(content, { kind: 'part', re: id, hops: hops + 1 })
-    await agent.store.transaction(async tx => {
+    await context.store.transaction(async tx => {
       if (!(await tx.get(keys.open(from, id)))) throw new NotOpenError(id)
-      await queueReply(tx, agent, from, body)
+      await queueReply(tx, context, from, body)
     })
     outbox.pump(from)
   }
@@ -127,7 +127,7 @@ export class Requests {
 
   /** A peer gave its request up. */
   withdrawn(from: Username, id: string): void {
-    this.#parts.agent.events.emit('withdrawn', { from, id })
+    this.#parts.context.events.emit('withdrawn', { from, id })
     this.#working.get(id)?.abort(new RequestRefusedError('withdrawn', `${from} gave its request up`))
   }
 
@@ -150,8 +150,8 @@ export class Requests {
 
   /** Replies whose asker is gone become messages. */
   async resume(): Promise<void> {
-    const { agent, inbox } = this.#parts
-    const surfaced = await agent.store.transaction(tx => surface(tx, agent))
+    const { context, inbox } = this.#parts
+    const surfaced = await context.store.transaction(tx => surface(tx, context))
     for (let count = 0; count < surfaced; count += 1) inbox.stored()
   }
 
@@ -182,35 +182,35 @@ export class Requests {
 
   /** Two agents that wait for each other would wait for ever: who is waited for does not ask back. */
   async #note(to: Username, id: string, timeoutMs: number): Promise<void> {
-    const { agent } = this.#parts
-    const deadline = agent.now() + timeoutMs
-    await agent.store.transaction(async tx => {
-      if (await waitsOnUs(tx, agent, to)) throw new RequestRefusedError(wouldDeadlock.code, wouldDeadlock.message)
+    const { context } = this.#parts
+    const deadline = context.now() + timeoutMs
+    await context.store.transaction(async tx => {
+      if (await waitsOnUs(tx, context, to)) throw new RequestRefusedError(wouldDeadlock.code, wouldDeadlock.message)
       tx.put(keys.asked(to, id), AskedRecord.encode({ deadline, state: 'open' }))
     })
   }
 
   /** What is not answered by now is late; what is stays known for a while. */
   async #forget(to: Username, id: string): Promise<void> {
-    const { agent, inbox } = this.#parts
-    if (agent.closing.aborted) return
-    const late = await agent.store.transaction(tx => closeAsked(tx, to, id))
+    const { context, inbox } = this.#parts
+    if (context.closing.aborted) return
+    const late = await context.store.transaction(tx => closeAsked(tx, to, id))
     for (let count = 0; count < late; count += 1) inbox.stored()
   }
 
   async #cancel(to: Username, id: string): Promise<void> {
-    const { agent, outbox } = this.#parts
-    await agent.store.transaction(tx => queueReply(tx, agent, to, encodeMedia('', { kind: 'cancel', re: id })))
+    const { context, outbox } = this.#parts
+    await context.store.transaction(tx => queueReply(tx, context, to, encodeMedia('', { kind: 'cancel', re: id })))
     outbox.pump(to)
   }
 
   /** The answer and the end of the request are one commit. */
   async #settle(from: Username, id: string, body: Uint8Array): Promise<void> {
-    const { agent, outbox, inbox, receipts } = this.#parts
-    const { inboxKey } = await agent.store.transaction(async tx => {
+    const { context, outbox, inbox, receipts } = this.#parts
+    const { inboxKey } = await context.store.transaction(async tx => {
       const closed = await closeRequest(tx, from, id)
-      if (!closed || closed.deadline <= agent.now()) throw new NotOpenError(id)
-      await queueReply(tx, agent, from, body)
+      if (!closed || closed.deadline <= context.now()) throw new NotOpenError(id)
+      await queueReply(tx, context, from, body)
       noteReceipt(tx, from, id, 'read')
       return closed
     })
@@ -221,7 +221,7 @@ export class Requests {
 
   #wait(id: string, waiter: Waiter): void {
     this.#waiting.set(id, waiter)
-    this.#stopWatching ??= this.#parts.agent.store.onChange(() => this.answered())
+    this.#stopWatching ??= this.#parts.context.store.onChange(() => this.answered())
   }
 
   #unwatch(): void {
@@ -231,16 +231,16 @@ export class Requests {
 
   /** Hands over what came for those who wait in this process. */
   async #look(): Promise<void> {
-    const { agent } = this.#parts
-    const entries = await agent.store.read(tx => tx.list(keys.answers()))
+    const { context } = this.#parts
+    const entries = await context.store.read(tx => tx.list(keys.answers()))
     const ours = entries.filter(([key]) => this.#waiting.has(askedIn(key)))
     if (ours.length === 0) return
     const trusts = new Map<Username, MessageView['verified']>()
-    await agent.store.transaction(async tx => {
+    await context.store.transaction(async tx => {
       for (const [key, bytes] of ours) {
         tx.delete(key)
         const { from } = toMessage(InboxRecord.decode(bytes), 'first-use')
-        const { trust } = await loadPeer(tx, from, agent.self().domain)
+        const { trust } = await context.loadPeer(tx, from)
         trusts.set(from, trust === 'verified' ? 'verified' : 'first-use')
       }
     })

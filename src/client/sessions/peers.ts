@@ -2,10 +2,10 @@ import { safetyNumber } from '../../crypto/keys/safety-number.ts'
 import { dismissChange, identityOf, markVerified, type Peer, type Trust, trustPeer } from '../../crypto/session/peer.ts'
 import { type Address, formatAddress, type Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
-import type { Agent } from '../base/context.ts'
 import { NotComparedError, UnknownPeerError } from '../base/errors.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { requeue } from '../outbox/outbox-queue.ts'
-import { loadPeer, savePeer } from '../records/crypto-records.ts'
+import { savePeer } from '../records/crypto-records.ts'
 import { oweReset } from './pending-reset.ts'
 
 /** What an agent knows of another one's identity. */
@@ -22,20 +22,20 @@ export type PeerIdentity = {
 
 /** Whose key is whose, and what was decided about it: docs/E2E.md sections 7 and 11. */
 export class Peers {
-  readonly #agent: Agent
+  readonly #context: ClientContext
 
-  constructor(agent: Agent) {
-    this.#agent = agent
+  constructor(context: ClientContext) {
+    this.#context = context
   }
 
   /** @throws {UnknownPeerError} before the first message in either direction. */
   async identity(username: Username): Promise<PeerIdentity> {
-    const peer = await this.#agent.store.read(tx => loadPeer(tx, username, this.#agent.self().domain))
+    const peer = await this.#context.store.read(tx => this.#context.loadPeer(tx, username))
     const identity = identityOf(peer)
     if (!identity || peer.trust === 'unknown') throw new UnknownPeerError(username)
     const seen = peer.trust === 'changed' ? peer.seen : undefined
     return {
-      address: formatAddress(username, this.#agent.self().domain),
+      address: formatAddress(username, this.#context.self().domain),
       trust: peer.trust,
       identity: encodeBase64Url(identity),
       safetyNumber: this.#number(peer, identity),
@@ -63,9 +63,8 @@ export class Peers {
 
   /** Accepts a changed key. Sessions with the old one go; what they carried and nobody confirmed is encrypted again. */
   async trust(username: Username): Promise<void> {
-    const { store, self } = this.#agent
-    await store.transaction(async tx => {
-      const peer = await loadPeer(tx, username, self().domain)
+    await this.#context.store.transaction(async tx => {
+      const peer = await this.#context.loadPeer(tx, username)
       if (peer.trust === 'unknown') throw new UnknownPeerError(username)
       if (peer.trust !== 'changed') return
       savePeer(tx, username, trustPeer(peer))
@@ -81,16 +80,15 @@ export class Peers {
   }
 
   async #change(username: Username, decide: (peer: Peer) => Peer): Promise<void> {
-    const { store, self } = this.#agent
-    await store.transaction(async tx => {
-      const peer = await loadPeer(tx, username, self().domain)
+    await this.#context.store.transaction(async tx => {
+      const peer = await this.#context.loadPeer(tx, username)
       if (peer.trust === 'unknown') throw new UnknownPeerError(username)
       savePeer(tx, username, decide(peer))
     })
   }
 
   #number(peer: Peer, identity: NonNullable<ReturnType<typeof identityOf>>): string {
-    const { identity: own, address } = this.#agent.self()
+    const { identity: own, address } = this.#context.self()
     return safetyNumber({ identity: own.publicKey, address }, { identity, address: peer.address })
   }
 }

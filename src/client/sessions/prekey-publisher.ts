@@ -8,7 +8,7 @@ import {
 } from '../../crypto/keys/prekeys.ts'
 import { offeredSuites } from '../../crypto/policy.ts'
 import { encodeBase64Url, equalBytes } from '../../util/bytes.ts'
-import { type Agent, newId } from '../base/context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { loadPrekeys, savePrekeys } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
@@ -19,16 +19,16 @@ import type { StateReader, StateTransaction } from '../state/state-store.ts'
  * parts are on disk before public ones leave (docs/E2E.md section 8).
  */
 export class Publisher {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   #working: Promise<unknown> = Promise.resolve()
 
-  constructor(agent: Agent) {
-    this.#agent = agent
+  constructor(context: ClientContext) {
+    this.#context = context
   }
 
   /** For a registration: makes the prekeys of a state that has none yet. A server may know nothing of a bundle that it had. */
   prepare(): Promise<void> {
-    const { store, now, random } = this.#agent
+    const { store, now, random } = this.#context
     return store.transaction(async tx => {
       tx.delete(keys.published())
       if (!(await tx.get(keys.prekeys()))) savePrekeys(tx, generatePrekeys({ nowMs: now(), random }))
@@ -38,11 +38,11 @@ export class Publisher {
   /** Publishes a bundle where none of this state's is known to be published, where it is due for rotation, or offers other suites than we do. */
   publish(link: Link): Promise<void> {
     return this.#inTurn(async () => {
-      if (!(await this.#agent.store.read(tx => this.#isDue(tx)))) return
-      const bundle = await this.#agent.store.transaction(tx => this.#renewBundle(tx))
+      if (!(await this.#context.store.read(tx => this.#isDue(tx)))) return
+      const bundle = await this.#context.store.transaction(tx => this.#renewBundle(tx))
       if (!bundle) return
-      const counts = await link.request({ type: 'publish_keys', id: newId(this.#agent.random), bundle })
-      await this.#agent.store.transaction(tx => tx.put(keys.published(), this.#suites))
+      const counts = await link.request({ type: 'publish_keys', bundle })
+      await this.#context.store.transaction(tx => tx.put(keys.published(), this.#suites))
       await this.#fill(link, counts)
     })
   }
@@ -61,18 +61,18 @@ export class Publisher {
   async #isDue(tx: StateReader): Promise<boolean> {
     const published = await tx.get(keys.published())
     if (!published || !equalBytes(published, this.#suites)) return true
-    return needsRotation(await loadPrekeys(tx), this.#agent.now())
+    return needsRotation(await loadPrekeys(tx), this.#context.now())
   }
 
   /** The suites that we offer, a byte each. */
   get #suites(): Uint8Array {
-    return Uint8Array.from(offeredSuites(this.#agent.policy))
+    return Uint8Array.from(offeredSuites(this.#context.policy))
   }
 
   /** The bundle to publish, encoded; nothing when the published one is good. */
   async #renewBundle(tx: StateTransaction): Promise<string | undefined> {
     if (!(await this.#isDue(tx))) return undefined
-    const { random, now, self, policy } = this.#agent
+    const { random, now, self, policy } = this.#context
     const nowMs = now()
     const known = await loadPrekeys(tx)
     const current = needsRotation(known, nowMs) ? rotatePrekeys(known, { nowMs, random }) : known
@@ -83,7 +83,7 @@ export class Publisher {
   }
 
   async #fill(link: Link, counts: KeyCounts): Promise<void> {
-    const { store, random, self, events } = this.#agent
+    const { store, random, self, events } = this.#context
     const upload = await store.transaction(async tx => {
       const filled = refillPrekeys(await loadPrekeys(tx), self().identity, counts, random)
       savePrekeys(tx, filled.prekeys)
@@ -92,7 +92,6 @@ export class Publisher {
     if (upload.oneTimeKeys.length + upload.oneTimeKemKeys.length === 0) return
     const { oneTimeKeys, oneTimeKemKeys } = await link.request({
       type: 'publish_keys',
-      id: newId(random),
       oneTimeKeys: upload.oneTimeKeys.map(({ id, key }) => ({ id, key: encodeBase64Url(key) })),
       oneTimeKemKeys: upload.oneTimeKemKeys.map(({ id, key, signature }) => ({
         id,

@@ -1,6 +1,6 @@
 import { sleep } from '../../util/signal.ts'
-import { type Agent, newId } from '../base/context.ts'
 import { ServerFaultError } from '../base/errors.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOrder } from '../records/crypto-records.ts'
 import type { StateReader } from '../state/state-store.ts'
@@ -18,12 +18,12 @@ const maxSteps = 2 ** 52
  * an original that went on has announced more than a copy can know of. Nothing is encrypted beyond what was announced.
  */
 export class Progress {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   #confirmed = 0
   #refreshing = false
 
-  constructor(agent: Agent) {
-    this.#agent = agent
+  constructor(context: ClientContext) {
+    this.#context = context
   }
 
   /** Whether the node knows that this state may be so far. */
@@ -36,10 +36,10 @@ export class Progress {
     if (reserved > maxSteps) throw new ServerFaultError(`the server says that this agent made ${reserved} steps`)
     const isOlder = await this.#isOlder(reserved)
     if (isOlder) {
-      const peers = await this.#agent.store.transaction(async tx =>
-        isBehind(await lastOrder(tx), reserved) ? recover(tx, this.#agent, reserved) : 0,
+      const peers = await this.#context.store.transaction(async tx =>
+        isBehind(await lastOrder(tx), reserved) ? recover(tx, this.#context, reserved) : 0,
       )
-      this.#agent.events.emit('restored', { peers })
+      this.#context.events.emit('restored', { peers })
     }
     this.#confirmed = reserved
     return isOlder
@@ -47,9 +47,9 @@ export class Progress {
 
   /** Announces the steps ahead, and waits for the node to have noted them. */
   async announce(link: Link): Promise<void> {
-    const upTo = (await this.#agent.store.read(lastOrder)) + aheadSteps
+    const upTo = (await this.#context.store.read(lastOrder)) + aheadSteps
     if (upTo <= this.#confirmed) return
-    const answer = await link.request({ type: 'reserve', id: newId(this.#agent.random), upTo })
+    const answer = await link.request({ type: 'reserve', upTo })
     await this.compare(answer.upTo)
   }
 
@@ -71,12 +71,12 @@ export class Progress {
 
   async #keepFresh(link: Link): Promise<void> {
     await this.announce(link)
-    await sleep(refreshMs, this.#agent.closing)
+    await sleep(refreshMs, this.#context.closing)
     if (link.isOpen) await this.announce(link)
   }
 
   async #isOlder(reserved: number): Promise<boolean> {
-    return this.#agent.store.read(async (tx: StateReader) => isBehind(await lastOrder(tx), reserved))
+    return this.#context.store.read(async (tx: StateReader) => isBehind(await lastOrder(tx), reserved))
   }
 }
 

@@ -12,10 +12,11 @@ import { decodeBase64Url, encodeBase64Url, toHex } from '../../util/bytes.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { startTimer } from '../../util/timer.ts'
-import { type Agent, newId } from '../base/context.ts'
 import { IdentityChangedError, KeyExchangeError, UnreachableError } from '../base/errors.ts'
+import { newId } from '../base/new-id.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { putSealed } from '../outbox/outbox-queue.ts'
-import { loadPeer, loadPrekeys, savePeer, savePrekeys } from '../records/crypto-records.ts'
+import { loadPrekeys, savePeer, savePrekeys } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { SerialQueue } from '../state/serial-queue.ts'
 import type { StateTransaction } from '../state/state-store.ts'
@@ -29,7 +30,7 @@ type Why = (tx: StateTransaction, offered: readonly number[]) => Promise<Reset['
 
 /** Starts sessions: from published keys, or live with a peer that is there. */
 export class Sessions {
-  readonly #agent: Agent
+  readonly #context: ClientContext
   /** One start at a time per peer: the keys that a node served are for one session. */
   readonly #turns = new Map<Username, SerialQueue>()
   readonly #starting = new Map<Username, Promise<void>>()
@@ -39,8 +40,8 @@ export class Sessions {
   readonly #fetches = new Map<Username, string>()
   readonly #offers = new Map<string, Deferred<void>>()
 
-  constructor(agent: Agent) {
-    this.#agent = agent
+  constructor(context: ClientContext) {
+    this.#context = context
   }
 
   /**
@@ -62,7 +63,7 @@ export class Sessions {
     if (!served) return false
     await this.#start(peer, served, async (tx, started) => {
       // Another process, or the peer, may have been faster.
-      if (hasSession(await loadPeer(tx, peer, this.#agent.self().domain), this.#agent.now())) return false
+      if (hasSession(await this.#context.loadPeer(tx, peer), this.#context.now())) return false
       savePeer(tx, peer, started)
       return true
     })
@@ -75,9 +76,9 @@ export class Sessions {
   }
 
   async #repair(peer: Username): Promise<boolean> {
-    const { self, now } = this.#agent
+    const { now } = this.#context
     return this.#startWithReset(peer, async tx => {
-      const known = await loadPeer(tx, peer, self().domain)
+      const known = await this.#context.loadPeer(tx, peer)
       const reason = await dueReset(tx, peer, { peer: known, nowMs: now() })
       if (reason) tx.delete(keys.owed(peer))
       return reason
@@ -89,9 +90,9 @@ export class Sessions {
    * whether that was queued.
    */
   renew(peer: Username): Promise<boolean> {
-    const { self, now, policy } = this.#agent
+    const { now, policy } = this.#context
     const why: Why = async (tx, offered) => {
-      const known = await loadPeer(tx, peer, self().domain)
+      const known = await this.#context.loadPeer(tx, peer)
       return needsRenewal(known, now(), offered, policy) ? 'renewal' : undefined
     }
     return once(this.#renewing, peer, () => this.#inTurn(peer, () => this.#startWithReset(peer, why)))
@@ -124,16 +125,16 @@ export class Sessions {
   }
 
   async #isMissing(peer: Username): Promise<boolean> {
-    const { store, self, now } = this.#agent
-    const known = await store.read(tx => loadPeer(tx, peer, self().domain))
+    const { store, now } = this.#context
+    const known = await store.read(tx => this.#context.loadPeer(tx, peer))
     if (known.trust === 'changed') throw new IdentityChangedError(peer)
     return !hasSession(known, now())
   }
 
   /** What the node serves of a peer's keys; nothing when the peer has published none. */
   async #fetch(peer: Username): Promise<Served | undefined> {
-    const link = await this.#agent.link()
-    const id = this.#fetches.get(peer) ?? newId(this.#agent.random)
+    const link = await this.#context.link()
+    const id = this.#fetches.get(peer) ?? newId(this.#context.random)
     this.#fetches.set(peer, id)
     try {
       const keys = await link.request({ type: 'fetch_keys', id, username: peer })
@@ -147,9 +148,9 @@ export class Sessions {
   }
 
   async #isDue(name: Username): Promise<boolean> {
-    const { store, self, now } = this.#agent
+    const { store, now } = this.#context
     return store.read(async tx => {
-      const peer = await loadPeer(tx, name, self().domain)
+      const peer = await this.#context.loadPeer(tx, name)
       return (await dueReset(tx, name, { peer, nowMs: now() })) !== undefined
     })
   }
@@ -161,14 +162,14 @@ export class Sessions {
   async #startWithReset(peer: Username, why: Why): Promise<boolean> {
     const served = await this.#fetch(peer)
     if (!served) return false
-    const { now, random, policy } = this.#agent
+    const { now, random, policy } = this.#context
     return this.#start(peer, served, async (tx, started) => {
       const reason = await why(tx, decodeBundle(served.bundle).suites)
       if (!reason) return false
       const content = newContent('reset', encodeReset({ reason, ids: [] }), { nowMs: now(), random })
       const { peer: next, body } = encryptContent(started, content, { nowMs: now(), policy })
       savePeer(tx, peer, next)
-      await putSealed(tx, this.#agent, peer, { kind: 'reset', content, body })
+      await putSealed(tx, this.#context, peer, { kind: 'reset', content, body })
       return true
     })
   }
@@ -182,9 +183,9 @@ export class Sessions {
     served: Served,
     commit: (tx: StateTransaction, started: Peer) => Promise<boolean>,
   ): Promise<boolean> {
-    const { store, self, now, random, events, policy } = this.#agent
+    const { store, self, now, random, events, policy } = this.#context
     const outcome = await store.transaction(async tx => {
-      const known = await loadPeer(tx, peer, self().domain)
+      const known = await this.#context.loadPeer(tx, peer)
       try {
         const { peer: started } = startSession(known, { self: self(), served, policy, nowMs: now(), random })
         return (await commit(tx, started)) ? 'started' : 'unwanted'
@@ -203,8 +204,8 @@ export class Sessions {
   }
 
   async #exchange(peer: Username, timeoutMs: number): Promise<void> {
-    const { store, random, closing } = this.#agent
-    const link = await this.#agent.link()
+    const { store, closing } = this.#context
+    const link = await this.#context.link()
     const offer = await this.#makeOffer(peer, timeoutMs)
     const answer = defer<void>()
     this.#offers.set(toHex(offer.offerId), answer)
@@ -212,7 +213,7 @@ export class Sessions {
     try {
       const ttl = Math.max(1, Math.ceil(timeoutMs / 1_000))
       const body = encodeBase64Url(offer.body)
-      const sent = link.request({ type: 'key_exchange', id: newId(random), to: peer, body, ttl })
+      const sent = link.request({ type: 'key_exchange', to: peer, body, ttl })
       await raceAbort(Promise.all([sent, answer.promise]), closing)
     } catch (error) {
       await store.transaction(async tx => savePrekeys(tx, dropOffer(await loadPrekeys(tx), offer.offerId)))
@@ -226,7 +227,7 @@ export class Sessions {
 
   /** The private keys of an offer are on disk before it leaves. */
   #makeOffer(peer: Username, lifetimeMs: number): Promise<{ offerId: Uint8Array; body: Uint8Array }> {
-    const { store, self, now, random, policy } = this.#agent
+    const { store, self, now, random, policy } = this.#context
     return store.transaction(async tx => {
       const to = formatAddress(peer, self().domain)
       const made = makeOffer(await loadPrekeys(tx), { self: self(), to, policy, nowMs: now(), random, lifetimeMs })

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { randomBytes } from '../../crypto/primitives.ts'
 import { asError } from '../../util/as-error.ts'
 import { toHex } from '../../util/bytes.ts'
-import { type Account, Identity, publicAccount } from '../connection/identity.ts'
+import { type Account, Identity, toAccount } from '../connection/identity.ts'
 import { keys } from '../records/keys.ts'
 import { openDirectoryStore } from '../state/directory/directory-store.ts'
 import { syncPath } from '../state/directory/sync-path.ts'
@@ -79,7 +79,7 @@ async function accountIn(entries: readonly StateEntry[]): Promise<Account> {
   const store = openMemoryStore()
   const account = entries.find(([key]) => key === keys.account())
   if (account) await store.transaction(tx => tx.put(...account))
-  return publicAccount((await Identity.open(store)).required)
+  return toAccount((await Identity.open(store)).required)
 }
 
 /** The file appears under its name only when it is complete and on disk, and never in place of another. */

@@ -5,7 +5,11 @@ import { ByteReader } from './byte-reader.ts'
  * Reads a stored record: a version byte, then what `read` takes, all of it.
  * @throws {CryptoError} `bad_version`, or `bad_state` for a damaged record.
  */
-export function readRecord<Value>(bytes: Uint8Array, version: number, read: (reader: ByteReader) => Value): Value {
+export function readVersionedRecord<Value>(
+  bytes: Uint8Array,
+  version: number,
+  read: (reader: ByteReader) => Value,
+): Value {
   const reader = new ByteReader(bytes)
   try {
     if (reader.u8() !== version) throw new CryptoError('bad_version')

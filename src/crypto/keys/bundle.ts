@@ -3,9 +3,10 @@ import { type ByteReader, readAll } from '../encoding/byte-reader.ts'
 import { encodeOptional, u8, u16, u32, u64, vec8, vec16 } from '../encoding/byte-writer.ts'
 import { readKeyId, readX25519Key } from '../encoding/key-reader.ts'
 import { CryptoError } from '../errors.ts'
+import type { IdentityKey } from '../identity-key.ts'
 import { labels } from '../labels.ts'
 import { isKemKey, type Verify } from '../primitives.ts'
-import { checkIdentityKey, type IdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
+import { checkIdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
 
 /** A prekey with the owner's signature over it. */
 export type SignedKey = { readonly id: number; readonly key: Uint8Array; readonly signature: Uint8Array }

@@ -4,10 +4,11 @@ import { concatBytes, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { type ByteReader, readAll } from '../encoding/byte-reader.ts'
 import { u8, u64, vec8, vec16 } from '../encoding/byte-writer.ts'
 import { CryptoError } from '../errors.ts'
+import type { IdentityKey } from '../identity-key.ts'
 import { labels } from '../labels.ts'
 import type { Verify } from '../primitives.ts'
 import { readAddress } from './bundle.ts'
-import { checkIdentityKey, type IdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
+import { checkIdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
 
 /** What an agent says of itself, signed by its identity key (docs/E2E.md section 14). */
 export type Card = {

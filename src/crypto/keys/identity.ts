@@ -1,6 +1,7 @@
 import { concatBytes, encodeUtf8 } from '../../util/bytes.ts'
 import { u8 } from '../encoding/byte-writer.ts'
 import { CryptoError } from '../errors.ts'
+import type { IdentityKey } from '../identity-key.ts'
 import type { SignatureLabel } from '../labels.ts'
 import {
   ed25519PublicKey,
@@ -11,11 +12,10 @@ import {
   verifyEd25519,
 } from '../primitives.ts'
 
-declare const brand: unique symbol
-/** 32 bytes of Ed25519 that have passed `checkIdentityKey`. */
-export type IdentityKey = Uint8Array & { readonly [brand]: 'IdentityKey' }
-/** What an agent is. `seed` is the 32-byte Ed25519 private key. */
+/** An agent's identity. `seed` is the 32-byte Ed25519 private key. */
 export type IdentityKeyPair = { readonly seed: Uint8Array; readonly publicKey: IdentityKey }
+/** The agent's own identity and its address `username@domain`. */
+export type Self = { readonly identity: IdentityKeyPair; readonly address: string }
 
 /**
  * A key as another's identity may be: canonical, torsion-free, not of small order (docs/E2E.md section 1).

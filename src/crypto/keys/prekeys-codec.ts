@@ -1,7 +1,7 @@
 import { concatBytes, encodeUtf8 } from '../../util/bytes.ts'
 import type { ByteReader } from '../encoding/byte-reader.ts'
 import { encodeOptional, u8, u16, u32, u64, vec8 } from '../encoding/byte-writer.ts'
-import { readRecord } from '../encoding/versioned-record.ts'
+import { readVersionedRecord } from '../encoding/versioned-record.ts'
 import { CryptoError } from '../errors.ts'
 import { readAddress } from './bundle.ts'
 import type { KemPrekey, PendingOffer, PrekeyGeneration, Prekeys, PrivatePrekey } from './prekeys.ts'
@@ -70,7 +70,7 @@ const readOffer = (reader: ByteReader): PendingOffer => ({
 
 /** @throws {CryptoError} `bad_version`, or `bad_state` for a damaged record. */
 export function decodePrekeys(bytes: Uint8Array): Prekeys {
-  return readRecord(bytes, version, reader => ({
+  return readVersionedRecord(bytes, version, reader => ({
     seq: reader.u64(),
     nextId: reader.u32(),
     generations: readGenerations(reader),

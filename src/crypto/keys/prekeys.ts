@@ -2,11 +2,8 @@ import { CryptoError } from '../errors.ts'
 import { cryptoLimits } from '../limits.ts'
 import { defaultPolicy, offeredSuites } from '../policy.ts'
 import { kemKeyPair, type Random, x25519PublicKey } from '../primitives.ts'
-import type { Self } from '../session/handshake.ts'
 import { encodeBundle, type OneTimeKemKey, type OneTimeKey, signKemKey, signPrekey } from './bundle.ts'
-import type { IdentityKeyPair } from './identity.ts'
-
-export { decodePrekeys, encodePrekeys } from './prekeys-codec.ts'
+import type { IdentityKeyPair, Self } from './identity.ts'
 
 /** A private X25519 key, 32 bytes. */
 export type PrivatePrekey = { readonly id: number; readonly privateKey: Uint8Array }
@@ -49,7 +46,7 @@ export type KeyUpload = {
   readonly oneTimeKeys: readonly OneTimeKey[]
   readonly oneTimeKemKeys: readonly OneTimeKemKey[]
 }
-type Making = { readonly nowMs: number; readonly random: Random }
+type GenerateOptions = { readonly nowMs: number; readonly random: Random }
 
 /** More ids than any copy of a state can be behind. */
 const idsLostByRollback = 2 ** 20
@@ -59,7 +56,7 @@ export function checkIds(nextId: number, count: number): void {
   if (nextId + count - 1 > cryptoLimits.maxKeyId) throw new CryptoError('prekeys_exhausted')
 }
 
-function generation(firstId: number, { nowMs, random }: Making): PrekeyGeneration {
+function generation(firstId: number, { nowMs, random }: GenerateOptions): PrekeyGeneration {
   checkIds(firstId, 2)
   return {
     signedPrekey: { id: firstId, privateKey: random(32) },
@@ -71,11 +68,11 @@ function generation(firstId: number, { nowMs, random }: Making): PrekeyGeneratio
 }
 
 /** A first signed prekey and last-resort KEM key; `refillPrekeys` makes the one-time keys. */
-export function generatePrekeys(making: Making): Prekeys {
+export function generatePrekeys(options: GenerateOptions): Prekeys {
   return {
     seq: 0,
     nextId: 3,
-    generations: [generation(1, making)],
+    generations: [generation(1, options)],
     oneTimeKeys: [],
     oneTimeKemKeys: [],
     offers: [],
@@ -175,15 +172,15 @@ export function needsRotation({ generations: [current] }: Prekeys, nowMs: number
  */
 export function rotatePrekeys(
   prekeys: Prekeys,
-  { mailboxLifetimeMs = cryptoLimits.mailboxLifetimeMs, ...making }: Making & { mailboxLifetimeMs?: number },
+  { mailboxLifetimeMs = cryptoLimits.mailboxLifetimeMs, ...options }: GenerateOptions & { mailboxLifetimeMs?: number },
 ): Prekeys {
   const keepMs = Math.max(cryptoLimits.keepPrekeysMs, mailboxLifetimeMs + cryptoLimits.keepPrekeysBeyondMailboxMs)
   const [current, ...old] = prekeys.generations
-  const kept = old.filter(({ retiredAtMs }) => retiredAtMs === null || making.nowMs - retiredAtMs < keepMs)
+  const kept = old.filter(({ retiredAtMs }) => retiredAtMs === null || options.nowMs - retiredAtMs < keepMs)
   return {
     ...prekeys,
     nextId: prekeys.nextId + 2,
-    generations: [generation(prekeys.nextId, making), { ...current, retiredAtMs: making.nowMs }, ...kept],
+    generations: [generation(prekeys.nextId, options), { ...current, retiredAtMs: options.nowMs }, ...kept],
   }
 }
 
@@ -191,12 +188,12 @@ export function rotatePrekeys(
  * After a restore from an older copy (docs/E2E.md section 9): nothing of the old pools is used again, and ids jump
  * ahead of those that the lost state may have given.
  */
-export function recoverPrekeys(prekeys: Prekeys, making: Making): Prekeys {
+export function recoverPrekeys(prekeys: Prekeys, options: GenerateOptions): Prekeys {
   const firstId = prekeys.nextId + idsLostByRollback
   return {
-    ...generatePrekeys(making),
+    ...generatePrekeys(options),
     seq: prekeys.seq,
     nextId: firstId + 2,
-    generations: [generation(firstId, making)],
+    generations: [generation(firstId, options)],
   }
 }

@@ -1,9 +1,10 @@
 import { concatBytes, encodeUtf8 } from '../../util/bytes.ts'
 import { u8, vec8 } from '../encoding/byte-writer.ts'
 import { CryptoError } from '../errors.ts'
+import type { IdentityKey } from '../identity-key.ts'
 import { labels } from '../labels.ts'
 import type { Verify } from '../primitives.ts'
-import { type IdentityKey, type IdentityKeyPair, sign, signedBytes, verifySigned } from './identity.ts'
+import { type IdentityKeyPair, sign, signedBytes, verifySigned } from './identity.ts'
 
 const purposes = { register: 1, authenticate: 2, delete: 3 } as const
 

@@ -1,13 +1,14 @@
 import { equalBytes } from '../../util/bytes.ts'
 import { compareBytes } from '../encoding/compare-bytes.ts'
 import { CryptoError, IdentityChangedError } from '../errors.ts'
-import { checkIdentityKey, type IdentityKey } from '../keys/identity.ts'
+import type { IdentityKey } from '../identity-key.ts'
+import { checkIdentityKey, type Self } from '../keys/identity.ts'
 import type { Prekeys } from '../keys/prekeys.ts'
 import { type Content, decodeContent } from '../messages/content.ts'
 import { decodeMessage, type PrekeyMessage, type RatchetMessage } from '../messages/message.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import { type Random, wipe } from '../primitives.ts'
-import { respond, type Self, sessionId } from './handshake.ts'
+import { respond, sessionId } from './handshake.ts'
 import {
   activeSession,
   checkHandshakeRate,
@@ -66,8 +67,8 @@ function openingAfter({ opening, role }: Session, message: RatchetMessage, { kin
 function open(session: Session, message: RatchetMessage, options: DecryptOptions): Opened {
   const { nowMs, random, policy = defaultPolicy } = options
   const { associatedData, role } = session
-  const circumstances = { nowMs, random, lifetimeMs: policy.mailboxLifetimeMs }
-  const { ratchet, plaintext, isLate } = decryptRatchet(session.ratchet, { ...message, associatedData }, circumstances)
+  const context = { nowMs, random, lifetimeMs: policy.mailboxLifetimeMs }
+  const { ratchet, plaintext, isLate } = decryptRatchet(session.ratchet, { ...message, associatedData }, context)
   const content = decode(plaintext)
   const answered = role.kind === 'unanswered' ? { kind: 'answered' as const, answeredAtMs: nowMs } : role
   const opening = openingAfter(session, message, content)
@@ -79,7 +80,7 @@ function open(session: Session, message: RatchetMessage, options: DecryptOptions
 const wasLeft = (peer: Peer, session: Session): boolean => {
   const active = activeSession(peer)
   const isReset = active?.role.kind === 'inbound' && active.opening === 'reset'
-  return isReset && session.standing.kind === 'retired' && !mayOutliveReset(session, active)
+  return isReset && session.status.kind === 'retired' && !mayOutliveReset(session, active)
 }
 
 /** Of two resets that cross the sender goes on with the smaller sid (rule 5), also where we have left that one for a third. */
@@ -142,7 +143,7 @@ function acceptSession(message: PrekeyMessage, use: PrekeyUse, options: DecryptO
     associatedData,
     ratchet: responderRatchet(sharedSecret, keyPair(use.secrets.signedPrekey)),
     role: { kind: 'inbound' },
-    standing: { kind: 'current' },
+    status: { kind: 'current' },
     opening: 'none',
     createdAtMs: nowMs,
     sent: 0,

@@ -1,7 +1,7 @@
 import { concatBytes, encodeUtf8 } from '../../util/bytes.ts'
 import { u8, u16, vec8 } from '../encoding/byte-writer.ts'
 import { encodeKemKey } from '../keys/bundle.ts'
-import { encodeIdentityKey, type IdentityKeyPair } from '../keys/identity.ts'
+import { encodeIdentityKey, type Self } from '../keys/identity.ts'
 import { labels } from '../labels.ts'
 import { encodePrekeyHeader, type PrekeyHeader } from '../messages/message.ts'
 import {
@@ -18,8 +18,6 @@ import {
 } from '../primitives.ts'
 import type { Suite } from '../suites.ts'
 
-/** One's own identity, under the address that others know. */
-export type Self = { readonly identity: IdentityKeyPair; readonly address: string }
 /** What both sides have after X3DH or PQXDH. Whoever takes `sharedSecret` wipes it. */
 export type Agreement = {
   readonly sid: Uint8Array

@@ -2,6 +2,7 @@ import { equalBytes } from '../../util/bytes.ts'
 import { compareBytes } from '../encoding/compare-bytes.ts'
 import { CryptoError } from '../errors.ts'
 import { decodeBundle } from '../keys/bundle.ts'
+import type { Self } from '../keys/identity.ts'
 import {
   checkIds,
   encodeCurrentBundle,
@@ -11,10 +12,9 @@ import {
   publicOneTimeKey,
 } from '../keys/prekeys.ts'
 import { cryptoLimits } from '../limits.ts'
-import { encodeOffer, encodeOfferDeclined, type OfferMessage } from '../messages/message.ts'
+import { encodeOffer, type OfferMessage } from '../messages/message.ts'
 import type { Policy } from '../policy.ts'
 import type { Random, Verify } from '../primitives.ts'
-import type { Self } from './handshake.ts'
 import type { Peer } from './peer.ts'
 import { startSession } from './start-session.ts'
 
@@ -98,6 +98,3 @@ export function acceptOffer(peer: Peer, offer: OfferMessage, options: AcceptOffe
   if (crossed && compareBytes(self.identity.publicKey, identity) > 0) return { outcome: 'wait' }
   return { outcome: 'answer', ...startSession(peer, { ...options, served: offer.served }) }
 }
-
-/** The `body` that declines an offer. `reason` is a byte for the peer's log; 0 says nothing. */
-export const declineOffer = (offerId: Uint8Array, reason = 0): Uint8Array => encodeOfferDeclined(offerId, reason)

@@ -1,7 +1,7 @@
 import { concatBytes, encodeUtf8 } from '../../util/bytes.ts'
 import type { ByteReader } from '../encoding/byte-reader.ts'
 import { encodeOptional, u8, u64, vec8 } from '../encoding/byte-writer.ts'
-import { readRecord } from '../encoding/versioned-record.ts'
+import { readVersionedRecord } from '../encoding/versioned-record.ts'
 import { CryptoError } from '../errors.ts'
 import { readAddress } from '../keys/bundle.ts'
 import { trustedIdentityKey } from '../keys/identity.ts'
@@ -68,7 +68,7 @@ function readActive(reader: ByteReader): Uint8Array | null {
 
 /** @throws {CryptoError} `bad_version`, or `bad_state` for a damaged record. */
 export function decodePeer(bytes: Uint8Array): Peer {
-  return readRecord(bytes, version, reader => ({
+  return readVersionedRecord(bytes, version, reader => ({
     address: readAddress(reader),
     ...readTrust(reader),
     minSuite: readSuite(reader),

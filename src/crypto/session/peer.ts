@@ -1,12 +1,10 @@
 import { equalBytes } from '../../util/bytes.ts'
 import { CryptoError } from '../errors.ts'
-import type { IdentityKey } from '../keys/identity.ts'
+import type { IdentityKey } from '../identity-key.ts'
 import { cryptoLimits } from '../limits.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import { commonSuite, type Suite } from '../suites.ts'
 import { hasSid, isStale, type Session } from './session.ts'
-
-export { decodePeer, encodePeer } from './peer-codec.ts'
 
 /** How sure we are of a peer's identity key. */
 export type Trust = 'unknown' | 'first-use' | 'verified' | 'changed'
@@ -120,7 +118,7 @@ export const resetAllowed = (peer: Peer, nowMs: number): boolean =>
   (peer.trust === 'first-use' || peer.trust === 'verified') &&
   !isWithin(cryptoLimits.resetIntervalMs, peer.resetAtMs, nowMs)
 
-const isWorn = ({ createdAtMs, sent, received }: Session, nowMs: number): boolean =>
+const hasReachedRenewalLimit = ({ createdAtMs, sent, received }: Session, nowMs: number): boolean =>
   nowMs - createdAtMs >= cryptoLimits.renewAfterMs || sent + received >= cryptoLimits.renewAfterMessages
 
 /**
@@ -137,7 +135,7 @@ export function needsRenewal(
   if (!session || session.role.kind === 'unanswered') return false
   if (isWithin(cryptoLimits.resetIntervalMs, peer.renewedAtMs, nowMs)) return false
   const { suite } = session
-  return isWorn(session, nowMs) || (commonSuite(offered, { minSuite: suite, maxSuite }) ?? 0) > suite
+  return hasReachedRenewalLimit(session, nowMs) || (commonSuite(offered, { minSuite: suite, maxSuite }) ?? 0) > suite
 }
 
 /** Whether the peer has sent 50 messages on one chain and nothing was sent since it began: send kind `empty` (rule 8). */

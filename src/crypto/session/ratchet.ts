@@ -36,7 +36,7 @@ export type Ratchet = {
   readonly skipped: SkippedKeys
 }
 /** What a decryption takes from outside. `lifetimeMs` is how long a mailbox keeps a message. */
-export type Circumstances = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
+export type DecryptContext = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
 type Sealed = { readonly associatedData: Uint8Array; readonly header: RatchetHeader; readonly sealed: Uint8Array }
 
 const zeros32 = new Uint8Array(32)
@@ -164,7 +164,7 @@ function closeChain(chain: ReceivingChain | null, skipped: SkippedKeys, pn: numb
 }
 
 /** The peer has turned the ratchet: follow it, open the message, and only then make the next own ratchet key. */
-function openTurned(ratchet: Ratchet, skipped: SkippedKeys, message: Sealed, { nowMs, random }: Circumstances) {
+function openTurned(ratchet: Ratchet, skipped: SkippedKeys, message: Sealed, { nowMs, random }: DecryptContext) {
   const { dh, pn } = message.header
   const turned = turnRoot(ratchet.rootKey, ratchet.self, dh)
   const opened = openOnChain({ dh, key: turned.chainKey, n: 0 }, [], message, nowMs)
@@ -184,9 +184,9 @@ function openTurned(ratchet: Ratchet, skipped: SkippedKeys, message: Sealed, { n
   }
 }
 
-function openMessage(ratchet: Ratchet, message: Sealed, circumstances: Circumstances) {
+function openMessage(ratchet: Ratchet, message: Sealed, context: DecryptContext) {
   const { dh, n } = message.header
-  const { nowMs, lifetimeMs } = circumstances
+  const { nowMs, lifetimeMs } = context
   const skipped = withoutExpired(ratchet.skipped, nowMs, lifetimeMs)
   const found = findSkipped(skipped, dh, n)
   if (found) {
@@ -196,7 +196,7 @@ function openMessage(ratchet: Ratchet, message: Sealed, circumstances: Circumsta
   const chain = ratchet.receiving
   const known = chain !== null && equalBytes(chain.dh, dh)
   if (tooFar(known ? chain.n : 0, n)) throw new CryptoError('undecryptable')
-  if (!known) return { ...openTurned(ratchet, skipped, message, circumstances), isLate: false }
+  if (!known) return { ...openTurned(ratchet, skipped, message, context), isLate: false }
   if (n < chain.n) throw new CryptoError('undecryptable')
   const opened = openOnChain(chain, skipped, message, nowMs)
   const next = { ...ratchet, receiving: opened.receiving, skipped: opened.skipped }
@@ -210,10 +210,10 @@ function openMessage(ratchet: Ratchet, message: Sealed, circumstances: Circumsta
 export function decryptRatchet(
   ratchet: Ratchet,
   message: Sealed,
-  circumstances: Circumstances,
+  context: DecryptContext,
 ): { ratchet: Ratchet; plaintext: Uint8Array; isLate: boolean } {
   try {
-    return openMessage(ratchet, message, circumstances)
+    return openMessage(ratchet, message, context)
   } catch {
     throw new CryptoError('undecryptable')
   }

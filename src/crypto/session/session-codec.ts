@@ -4,13 +4,13 @@ import { encodeOptional, u8, u16, u32, u64, vec16 } from '../encoding/byte-write
 import { CryptoError } from '../errors.ts'
 import { isSuite, type Suite } from '../suites.ts'
 import type { Chain, Ratchet } from './ratchet.ts'
-import type { Opening, Role, Session, Standing } from './session.ts'
+import type { Opening, Role, Session, SessionStatus } from './session.ts'
 import type { SkippedRun } from './skipped-keys.ts'
 
 /** Tags of stored unions: the place in each list. */
 const openings: readonly Opening[] = ['none', 'content', 'reset']
 const roles = { unanswered: 0, answered: 1, inbound: 2 } as const
-const standings = { current: 0, superseded: 1, retired: 2 } as const
+const statuses = { current: 0, superseded: 1, retired: 2 } as const
 
 function encodeRole(role: Role): Uint8Array {
   switch (role.kind) {
@@ -36,24 +36,24 @@ function readRole(reader: ByteReader): Role {
   }
 }
 
-function encodeStanding(standing: Standing): Uint8Array {
-  switch (standing.kind) {
+function encodeStatus(status: SessionStatus): Uint8Array {
+  switch (status.kind) {
     case 'current':
-      return u8(standings.current)
+      return u8(statuses.current)
     case 'superseded':
-      return concatBytes(u8(standings.superseded), standing.by, u64(standing.sinceMs))
+      return concatBytes(u8(statuses.superseded), status.by, u64(status.sinceMs))
     case 'retired':
-      return concatBytes(u8(standings.retired), u64(standing.sinceMs))
+      return concatBytes(u8(statuses.retired), u64(status.sinceMs))
   }
 }
 
-function readStanding(reader: ByteReader): Standing {
+function readStatus(reader: ByteReader): SessionStatus {
   switch (reader.u8()) {
-    case standings.current:
+    case statuses.current:
       return { kind: 'current' }
-    case standings.superseded:
+    case statuses.superseded:
       return { kind: 'superseded', by: reader.take(16), sinceMs: reader.u64() }
-    case standings.retired:
+    case statuses.retired:
       return { kind: 'retired', sinceMs: reader.u64() }
     default:
       throw new CryptoError('bad_state')
@@ -101,7 +101,7 @@ export function encodeSession(session: Session): Uint8Array {
     vec16(session.associatedData),
     encodeRatchet(session.ratchet),
     encodeRole(session.role),
-    encodeStanding(session.standing),
+    encodeStatus(session.status),
     u8(openings.indexOf(session.opening)),
     u64(session.createdAtMs),
     u32(session.sent),
@@ -127,7 +127,7 @@ export const readSession = (reader: ByteReader): Session => ({
   associatedData: reader.vec16(),
   ratchet: readRatchet(reader),
   role: readRole(reader),
-  standing: readStanding(reader),
+  status: readStatus(reader),
   opening: readOpening(reader),
   createdAtMs: reader.u64(),
   sent: reader.u32(),

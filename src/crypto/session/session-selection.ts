@@ -7,20 +7,20 @@ import { hasSid, isExpired, type Session } from './session.ts'
 /** Rules 4 and 5 of docs/E2E.md section 7: which session is active, and what becomes of the others. */
 
 /** An own session that one of the peer's may have crossed on the way. */
-function mayCross({ role, standing }: Session, nowMs: number): boolean {
-  if (standing.kind !== 'current' || role.kind === 'inbound') return false
+function mayCross({ role, status }: Session, nowMs: number): boolean {
+  if (status.kind !== 'current' || role.kind === 'inbound') return false
   return role.kind === 'unanswered' || nowMs - role.answeredAtMs < cryptoLimits.crossingMs
 }
 
 const supersede = (session: Session, by: Uint8Array, sinceMs: number): Session => ({
   ...session,
-  standing: { kind: 'superseded', by, sinceMs },
+  status: { kind: 'superseded', by, sinceMs },
 })
 
 const retire = (session: Session, sinceMs: number): Session =>
-  session.standing.kind === 'current' ? { ...session, standing: { kind: 'retired', sinceMs } } : session
+  session.status.kind === 'current' ? { ...session, status: { kind: 'retired', sinceMs } } : session
 
-const makeCurrent = (session: Session): Session => ({ ...session, standing: { kind: 'current' } })
+const makeCurrent = (session: Session): Session => ({ ...session, status: { kind: 'current' } })
 
 export const replaceSession = (peer: Peer, session: Session): Peer => ({
   ...peer,
@@ -30,7 +30,7 @@ export const replaceSession = (peer: Peer, session: Session): Peer => ({
 /** What has to go first: what can no longer become active, then what is not active, the oldest of each. */
 function leastNeeded({ sessions, active }: Peer): Session | undefined {
   const idle = sessions.filter(({ sid }) => active === null || !equalBytes(sid, active))
-  return idle.find(({ standing }) => standing.kind !== 'current') ?? idle[0]
+  return idle.find(({ status }) => status.kind !== 'current') ?? idle[0]
 }
 
 /**
@@ -84,5 +84,5 @@ export function openWithReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer 
 }
 
 /** Last success wins: receipt makes a session active, unless it was superseded or retired. */
-export const activateOnReceipt = (peer: Peer, { sid, standing }: Session): Peer =>
-  standing.kind === 'current' ? { ...peer, active: sid } : peer
+export const activateOnReceipt = (peer: Peer, { sid, status }: Session): Peer =>
+  status.kind === 'current' ? { ...peer, active: sid } : peer

@@ -12,7 +12,7 @@ export type Role =
   /** The peer's. */
   | { readonly kind: 'inbound' }
 /** Whether a session may become active. One that may not stays readable for the mailbox lifetime. */
-export type Standing =
+export type SessionStatus =
   | { readonly kind: 'current' }
   /** Lost against `by` in a crossing. */
   | { readonly kind: 'superseded'; readonly by: Uint8Array; readonly sinceMs: number }
@@ -28,7 +28,7 @@ export type Session = {
   readonly associatedData: Uint8Array
   readonly ratchet: Ratchet
   readonly role: Role
-  readonly standing: Standing
+  readonly status: SessionStatus
   readonly opening: Opening
   readonly createdAtMs: number
   readonly sent: number
@@ -44,5 +44,5 @@ export const hasSid =
 export const isStale = ({ role, createdAtMs }: Session, nowMs: number): boolean =>
   role.kind === 'unanswered' && nowMs - createdAtMs >= cryptoLimits.unansweredMs
 
-export const isExpired = ({ standing }: Session, nowMs: number, lifetimeMs: number): boolean =>
-  standing.kind !== 'current' && nowMs - standing.sinceMs > lifetimeMs
+export const isExpired = ({ status }: Session, nowMs: number, lifetimeMs: number): boolean =>
+  status.kind !== 'current' && nowMs - status.sinceMs > lifetimeMs

@@ -1,10 +1,11 @@
 import { equalBytes } from '../../util/bytes.ts'
 import { CryptoError, IdentityChangedError } from '../errors.ts'
 import { type Bundle, decodeBundle, type Served, verifyKemKey } from '../keys/bundle.ts'
+import type { Self } from '../keys/identity.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import type { Random, Verify } from '../primitives.ts'
 import { commonSuite, type Suite } from '../suites.ts'
-import { initiate, type Self } from './handshake.ts'
+import { initiate } from './handshake.ts'
 import { identityOf, type Peer, pinIdentity } from './peer.ts'
 import { initiatorRatchet } from './ratchet.ts'
 import type { Session } from './session.ts'
@@ -60,7 +61,7 @@ function openSession(bundle: Bundle, suite: Suite, options: StartOptions): Sessi
     associatedData,
     ratchet: initiatorRatchet(sharedSecret, signedPrekey.key, random),
     role: { kind: 'unanswered', prekeyHeader },
-    standing: { kind: 'current' },
+    status: { kind: 'current' },
     opening: 'none',
     createdAtMs: nowMs,
     sent: 0,

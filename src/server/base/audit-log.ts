@@ -4,7 +4,7 @@ import type { Logger } from './logger.ts'
 export type Act = { act: string; ip: string; request: string; target?: string; status: number }
 
 /** Where acts are written: one line each, at whatever level the node logs, unless it is silent. */
-export class Audit {
+export class AuditLog {
   readonly #log: Logger
 
   constructor(log: Logger) {

@@ -5,7 +5,7 @@ import { StoreUnavailableError } from '../store/store.ts'
 const unavailableRetryS = 1
 
 /** What a client is told of a thrown error: a refusal in the protocol's words, or nothing of a fault of ours. */
-export function toRefusal(error: unknown): ProtocolError {
+export function toProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error
   if (error instanceof StoreUnavailableError) {
     return new ProtocolError('unavailable', 'the store is out of reach; the outcome is unknown', {

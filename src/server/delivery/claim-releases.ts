@@ -2,7 +2,7 @@ import type { Logger } from '../base/logger.ts'
 import { type Claim, type Store, StoreUnavailableError } from '../store/store.ts'
 
 /** Gives claims up, and tries again where the store was out of reach: a forgotten claim would show its user online while this node lives. */
-export class Releases {
+export class ClaimReleases {
   readonly #store: Pick<Store, 'release'>
   readonly #log: Pick<Logger, 'error'>
   readonly #unreleased = new Set<Claim>()

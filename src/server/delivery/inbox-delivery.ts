@@ -6,6 +6,7 @@ import type { Username } from '../../protocol/names.ts'
 import type { Timer } from '../../util/timer.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
+import type { Metrics } from '../base/metrics.ts'
 import {
   type Claim,
   type ConnectionId,
@@ -15,34 +16,35 @@ import {
   type Store,
   StoreUnavailableError,
 } from '../store/store.ts'
-import type { Listener, Listeners } from './notice-router.ts'
+import type { ClaimReleases } from './claim-releases.ts'
+import type { NoticeRouter, NoticeSubscriber } from './notice-router.ts'
 import { PushWindow } from './push-window.ts'
-import type { Round } from './shared-delay.ts'
-import type { Rota } from './shared-interval.ts'
+import type { SharedDelay } from './shared-delay.ts'
+import type { SharedInterval } from './shared-interval.ts'
 
-/** Where envelopes go: the connection, seen from its delivery. */
-export type Receiver = {
+/** The connection as its delivery sees it. */
+type Receiver = {
   send(text: string): void
+  /** Bytes that the socket has not written yet. */
   bufferedBytes(): number
-  /** The claim is gone; the connection closes. */
+  /** Called once when the claim is gone: the connection closes with `reason`. */
   lost(reason: CloseReason, text: string): void
 }
 
-export type DeliveryContext = {
+/** The parts of a node that a delivery uses. */
+type DeliveryContext = {
   store: Pick<Store, 'claim' | 'read' | 'peek' | 'ack' | 'release' | 'countKeys'>
-  listeners: Listeners
-  releases: { release(claim: Claim): Promise<void> }
-  /** Acknowledgements of all connections, a few ms of them together. */
-  acks: Pick<Round, 'join' | 'leave'>
-  /** Looks at inboxes though nothing woke anybody. */
-  checks: Pick<Rota, 'join'>
+  notices: Pick<NoticeRouter, 'add' | 'remove'>
+  claimReleases: Pick<ClaimReleases, 'release'>
+  acks: Pick<SharedDelay, 'join' | 'leave'>
+  inboxChecks: Pick<SharedInterval, 'join'>
   clock: Clock
   log: Pick<Logger, 'warn' | 'error'>
-  counts: { pushed(): void; read(): void; caughtUp(reason: CatchUp): void }
+  metrics: Pick<Metrics, 'pushed' | 'inboxReads' | 'catchUps'>
 }
 
-/** Why an inbox is looked at though no hint told what is in it. */
-export type CatchUp = 'gap' | 'bare' | 'resumed' | 'timer'
+/** Why the delivery reads the inbox instead of pushing the envelope of a hint. */
+type CatchUp = 'gap' | 'bare' | 'resumed' | 'timer'
 
 /** How long a claim that is not ours any more waits to hear who has it: the notice names the winner. */
 const replacedGraceMs = 500
@@ -55,7 +57,7 @@ const maxReadBytes = 262_144
  * Pushes one inbox to one connection, in `seq` order, each envelope once (PROTOCOL.md section 7). The inbox is the truth: a
  * hint that fits is pushed as it is, and anything else makes the loop read. `#wakeUps` is read before the inbox is, so that no wake-up falls between.
  */
-export class Delivery implements Listener {
+export class InboxDelivery implements NoticeSubscriber {
   readonly connection: ConnectionId
   readonly #username: Username
   readonly #receiver: Receiver
@@ -85,8 +87,8 @@ export class Delivery implements Listener {
    * @throws {ProtocolError} `conflict`; {StoreUnavailableError}
    */
   async claim(instance: string): Promise<{ epoch: number; queued: number }> {
-    const { store, listeners } = this.#context
-    listeners.add(this.#username, this)
+    const { store, notices } = this.#context
+    notices.add(this.#username, this)
     try {
       const claimed = await store.claim(this.#username, { kind: 'socket', connection: this.connection, instance })
       if (claimed === 'conflict') throw new ProtocolError('conflict', 'the inbox is claimed by another')
@@ -103,7 +105,7 @@ export class Delivery implements Listener {
     if (this.#over || !this.#claim) return
     this.#pushing = true
     if (this.#replacedBy) this.#replaced(this.#replacedBy.epoch, this.#replacedBy.instance)
-    this.#timers.check = this.#context.checks.join(() => this.#check())
+    this.#timers.check = this.#context.inboxChecks.join(() => this.#check())
     this.#wake()
     void this.#askForKeys()
   }
@@ -144,7 +146,7 @@ export class Delivery implements Listener {
     const claim = this.#claim
     if (!claim) return
     await this.#storeAck()
-    await this.#context.releases.release(claim)
+    await this.#context.claimReleases.release(claim)
   }
 
   /** From here on nothing is pushed and nothing is heard. */
@@ -152,7 +154,7 @@ export class Delivery implements Listener {
     this.#pushing = false
     this.#over = true
     this.#hints = []
-    this.#context.listeners.remove(this.#username, this)
+    this.#context.notices.remove(this.#username, this)
     this.#context.acks.leave(this.#storeAcks)
     for (const timer of Object.values(this.#timers)) timer.cancel()
   }
@@ -172,7 +174,7 @@ export class Delivery implements Listener {
   }
 
   #catchUpFor(reason: CatchUp): void {
-    this.#context.counts.caughtUp(reason)
+    this.#context.metrics.catchUps.inc({ reason })
     this.#wake()
   }
 
@@ -192,7 +194,7 @@ export class Delivery implements Listener {
     const { kind: type, seq, id, from, body, sentAt } = envelope
     this.#receiver.send(encodePush({ type, seq, prev: this.#window.lastPushed, id, from, body, sentAt }))
     this.#window.push(seq, body.length)
-    this.#context.counts.pushed()
+    this.#context.metrics.pushed.inc()
     return true
   }
 
@@ -242,7 +244,7 @@ export class Delivery implements Listener {
   }
 
   #read(claim: Claim): Promise<Envelope[] | 'stale'> {
-    this.#context.counts.read()
+    this.#context.metrics.inboxReads.inc()
     const { maxItems, maxBytes } = this.#window.room
     const limit = {
       maxItems: Math.max(1, Math.min(maxItems, limits.maxBatchItems)),

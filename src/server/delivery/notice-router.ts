@@ -1,45 +1,46 @@
 import type { Username } from '../../protocol/names.ts'
 import type { ConnectionId, Notice } from '../store/store.ts'
 
-/** Whoever waits for an inbox on this node: a socket's delivery or a waiting HTTP call. */
-export type Listener = {
+/** Waits for notices about one inbox on this node: the delivery of a socket, or an HTTP call that waits for mail. */
+export type NoticeSubscriber = {
   readonly connection: ConnectionId
   notice(notice: Notice): void
 }
 
-/** Who on this node wants to know about which inbox. Usually one per user; more while a claim changes hands. */
-export class Listeners {
-  readonly #byUser = new Map<Username, Set<Listener>>()
+/** Passes the store's notices to the subscribers of each user. A user usually has one; more while a claim changes hands. */
+export class NoticeRouter {
+  readonly #byUser = new Map<Username, Set<NoticeSubscriber>>()
 
-  add(username: Username, listener: Listener): void {
-    const listeners = this.#byUser.get(username) ?? new Set()
-    this.#byUser.set(username, listeners.add(listener))
+  add(username: Username, subscriber: NoticeSubscriber): void {
+    const subscribers = this.#byUser.get(username) ?? new Set()
+    this.#byUser.set(username, subscribers.add(subscriber))
   }
 
-  /** Removes this listener and no other of the same user. */
-  remove(username: Username, listener: Listener): void {
-    const listeners = this.#byUser.get(username)
-    listeners?.delete(listener)
-    if (listeners?.size === 0) this.#byUser.delete(username)
+  /** Removes this subscriber, and no other of the same user. */
+  remove(username: Username, subscriber: NoticeSubscriber): void {
+    const subscribers = this.#byUser.get(username)
+    subscribers?.delete(subscriber)
+    if (subscribers?.size === 0) this.#byUser.delete(username)
   }
 
+  /** Users with at least one subscriber. */
   get size(): number {
     return this.#byUser.size
   }
 
-  /** Hands a notice to those it is for. */
+  /** Passes a notice to the subscribers it concerns. */
   notify(notice: Notice): void {
     switch (notice.kind) {
       case 'appended':
       case 'deleted':
       case 'keys-low':
-        return this.#tell(this.#byUser.get(notice.username), notice)
+        return notifyAll(this.#byUser.get(notice.username), notice)
       case 'replaced':
-        return this.#tell(this.#holders(notice.username, notice.connection), notice)
+        return notifyAll(this.#ofConnection(notice.username, notice.connection), notice)
       case 'resumed':
       case 'lease-lost':
-        return this.#tell(
-          [...this.#byUser.values()].flatMap(listeners => [...listeners]),
+        return notifyAll(
+          [...this.#byUser.values()].flatMap(subscribers => [...subscribers]),
           notice,
         )
       case 'revoked':
@@ -49,11 +50,11 @@ export class Listeners {
     }
   }
 
-  #holders(username: Username, connection: ConnectionId): Listener[] {
-    return [...(this.#byUser.get(username) ?? [])].filter(listener => listener.connection === connection)
+  #ofConnection(username: Username, connection: ConnectionId): NoticeSubscriber[] {
+    return [...(this.#byUser.get(username) ?? [])].filter(subscriber => subscriber.connection === connection)
   }
+}
 
-  #tell(listeners: Iterable<Listener> | undefined, notice: Notice): void {
-    for (const listener of listeners ?? []) listener.notice(notice)
-  }
+function notifyAll(subscribers: Iterable<NoticeSubscriber> | undefined, notice: Notice): void {
+  for (const subscriber of subscribers ?? []) subscriber.notice(notice)
 }

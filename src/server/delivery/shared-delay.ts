@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 
 /** What many have to do soon, done for all of them together: one timer, and one turn of the event loop in which calls of the store can join. */
-export class Round {
+export class SharedDelay {
   readonly #ms: number
   readonly #clock: Pick<Clock, 'after'>
   #joined = new Set<() => void>()

@@ -7,7 +7,7 @@ type Slot = { readonly runs: Set<() => void>; timer: Timer }
 const slotMs = 250
 
 /** What many do every now and then, done by those together who began at about the same time: one timer, and one turn of the event loop in which calls of the store can join. */
-export class Rota {
+export class SharedInterval {
   readonly #everyMs: number
   readonly #clock: Pick<Clock, 'after' | 'elapsed'>
   readonly #slots = new Map<number, Slot>()

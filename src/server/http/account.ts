@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { httpRoutes } from '../../protocol/http.ts'
-import type { RelayNode } from '../base/node-context.ts'
-import { endSession, endSessions, listSessions } from '../operations/own-sessions.ts'
+import type { NodeContext } from '../node/node-context.ts'
+import { endLogin, endLogins, listLogins } from '../operations/active-logins.ts'
 import { listRules, privacy, setRule } from '../operations/privacy.ts'
 import { costOf } from '../rate-limits/frame-rules.ts'
 import { routeOptions } from './route-options.ts'
 
 /** What is a user's own to decide: its logins, and who may write to it. */
-export const ownRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+export const accountRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
   const routes = httpRoutes
   const optionsOf = (route: (typeof routes)[keyof typeof routes]) => routeOptions(app, route, costOf('list_rules'))
 
@@ -15,8 +15,8 @@ export const ownRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (
     routes.listSessions.path,
     { schema: routes.listSessions.schema, ...optionsOf(routes.listSessions) },
     async request => {
-      const { username, tokenHash } = request.getSession()
-      return { sessions: await listSessions(node, username, tokenHash) }
+      const { username, tokenHash } = request.getLogin()
+      return { sessions: await listLogins(node, username, tokenHash) }
     },
   )
 
@@ -24,8 +24,8 @@ export const ownRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (
     routes.endSessions.path,
     { schema: routes.endSessions.schema, ...optionsOf(routes.endSessions) },
     async request => {
-      const { username, tokenHash } = request.getSession()
-      return { count: await endSessions(node, username, tokenHash) }
+      const { username, tokenHash } = request.getLogin()
+      return { count: await endLogins(node, username, tokenHash) }
     },
   )
 
@@ -33,7 +33,7 @@ export const ownRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (
     routes.endSession.path,
     { schema: routes.endSession.schema, ...optionsOf(routes.endSession) },
     async (request, reply) => {
-      await endSession(node, request.getSession().username, request.params.session)
+      await endLogin(node, request.getLogin().username, request.params.session)
       return reply.code(204).send(null)
     },
   )
@@ -41,26 +41,26 @@ export const ownRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (
   app.get(
     routes.getPrivacy.path,
     { schema: routes.getPrivacy.schema, ...routeOptions(app, routes.getPrivacy) },
-    request => privacy(node, request.getSession().username),
+    request => privacy(node, request.getLogin().username),
   )
 
   app.put(routes.setPrivacy.path, { schema: routes.setPrivacy.schema, ...optionsOf(routes.setPrivacy) }, request =>
-    privacy(node, request.getSession().username, request.body.writers),
+    privacy(node, request.getLogin().username, request.body.writers),
   )
 
   app.get(routes.listRules.path, { schema: routes.listRules.schema, ...optionsOf(routes.listRules) }, request =>
-    listRules(node, request.getSession().username, request.query),
+    listRules(node, request.getLogin().username, request.query),
   )
 
   app.put(routes.setRule.path, { schema: routes.setRule.schema, ...optionsOf(routes.setRule) }, request =>
-    setRule(node, request.getSession().username, request.params.username, request.body.rule),
+    setRule(node, request.getLogin().username, request.params.username, request.body.rule),
   )
 
   app.delete(
     routes.clearRule.path,
     { schema: routes.clearRule.schema, ...optionsOf(routes.clearRule) },
     async (request, reply) => {
-      await setRule(node, request.getSession().username, request.params.username, 'none')
+      await setRule(node, request.getLogin().username, request.params.username, 'none')
       return reply.code(204).send(null)
     },
   )

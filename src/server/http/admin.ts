@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { adminRoutes } from '../../protocol/admin-http.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
+import { endLogins } from '../operations/active-logins.ts'
 import {
   blockUser,
   createInvite,
@@ -14,11 +15,10 @@ import {
   revokeInvite,
   unblockUser,
 } from '../operations/administration.ts'
-import { endSessions } from '../operations/own-sessions.ts'
 import { findUsers } from '../operations/users.ts'
 import { guardOperator } from './plugins/operator.ts'
 
-type Options = { node: RelayNode; tokenHash: string }
+type Options = { node: NodeContext; tokenHash: string }
 
 /** The operator's routes: docs/PROTOCOL.md section 11. There are none where `ADMIN_TOKEN` is not set. */
 export const operatorRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { node, tokenHash }) => {
@@ -82,7 +82,7 @@ export const operatorRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { 
   })
 
   app.delete(routes.endSessions.path, { schema: routes.endSessions.schema }, async request => ({
-    count: await ofUser(request, username => endSessions(node, username)),
+    count: await ofUser(request, username => endLogins(node, username)),
   }))
 
   app.get(routes.listNodes.path, { schema: routes.listNodes.schema }, async () => ({ nodes: await listNodes(node) }))

@@ -5,15 +5,15 @@ import { httpRoutes } from '../../protocol/http.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseUsername } from '../../protocol/names.ts'
 import { addressKey } from '../base/address-key.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { generateSecret } from '../base/secrets.ts'
-import { type AuthSession, login, register } from '../operations/session.ts'
+import type { NodeContext } from '../node/node-context.ts'
+import { type Login, login, register } from '../operations/login.ts'
 import { routeOptions } from './route-options.ts'
 
 /** Names and tokens: docs/PROTOCOL.md sections 5 and 10. */
-export const authRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
   const { challenge, register: registration, login: authentication, logout } = httpRoutes
-  const onRequest = async (request: FastifyRequest) => node.arrivals.spend(addressKey(request.ip))
+  const onRequest = async (request: FastifyRequest) => node.addressRates.spend(addressKey(request.ip))
 
   app.post(challenge.path, { schema: challenge.schema, onRequest }, async request => {
     const nonce = generateSecret()
@@ -33,15 +33,15 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async 
   })
 
   app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {
-    await node.store.revokeSession(request.getSession().tokenHash)
+    await node.store.revokeSession(request.getLogin().tokenHash)
     return reply.code(204).send(null)
   })
 }
 
-const toAnswer = ({ username, token, expiresAt }: AuthSession) => ({ username, token, expiresAt })
+const toAnswer = ({ username, token, expiresAt }: Login) => ({ username, token, expiresAt })
 
 /** The nonce is gone whatever comes of the attempt. */
-async function takeNonce(node: RelayNode, { username, nonce }: { username: string; nonce: string }): Promise<void> {
+async function takeNonce(node: NodeContext, { username, nonce }: { username: string; nonce: string }): Promise<void> {
   if (await node.store.takeChallenge(nonce, parseUsername(username))) return
   throw new ProtocolError('unauthorized', 'the proof is not right')
 }

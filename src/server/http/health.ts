@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
-import type { RelayNode } from '../base/node-context.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
+import type { NodeContext } from '../node/node-context.ts'
 
 const schema = {
   summary: 'For whatever starts and watches nodes',
@@ -9,7 +9,7 @@ const schema = {
 }
 
 /** Live: the process answers. Ready: it may be given work. */
-export async function healthRoutes(app: FastifyInstance, { node }: { node: RelayNode }): Promise<void> {
+export async function healthRoutes(app: FastifyInstance, { node }: { node: NodeContext }): Promise<void> {
   app.get('/health/live', { schema }, () => ({ status: 'ok' }))
 
   app.get('/health/ready', { schema }, () => {

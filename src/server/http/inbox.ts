@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { httpRoutes } from '../../protocol/http.ts'
 import { onAbort } from '../../util/signal.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import { ackInbox, readInbox } from '../operations/inbox.ts'
 import { routeOptions } from './route-options.ts'
 
 /** The inbox for callers that cannot hold a socket. `drain` ends every wait. */
-export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode; drain: AbortSignal }> = async (
+export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext; drain: AbortSignal }> = async (
   app,
   { node, drain },
 ) => {
@@ -21,7 +21,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode; drain: Ab
     // `AbortSignal.any` would leave a trace of every wait with `drain`, for as long as the node lives.
     const stopWatching = onAbort(drain, end)
     try {
-      return await readInbox(node, request.getSession(), request.query, over.signal)
+      return await readInbox(node, request.getLogin(), request.query, over.signal)
     } finally {
       reply.raw.off('close', end)
       stopWatching()
@@ -29,7 +29,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode; drain: Ab
   })
 
   app.post(ack.path, { schema: ack.schema, ...routeOptions(app, ack) }, async (request, reply) => {
-    await ackInbox(node, request.getSession(), request.body)
+    await ackInbox(node, request.getLogin(), request.body)
     return reply.code(204).send(null)
   })
 }

@@ -2,20 +2,20 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { checkBody } from '../../protocol/codec.ts'
 import { httpRoutes } from '../../protocol/http.ts'
 import { parseRecipient } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { SendStream } from '../delivery/send-batch.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import { send } from '../operations/send.ts'
 import { routeOptions } from './route-options.ts'
 
 /** Every call is a stream of its own: the order of two calls is the caller's to keep, by waiting. */
-export const messageRoutes: FastifyPluginAsyncTypebox<{ node: RelayNode }> = async (app, { node }) => {
+export const messageRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
   const { send: route } = httpRoutes
 
   app.post(route.path, { schema: route.schema, ...routeOptions(app, route) }, async (request, reply) => {
     const { id, kind = 'message', ...message } = request.body
     checkBody(message.body)
-    const { username } = request.getSession()
-    await node.allowances.spendMessage(username, parseRecipient(message.to, node.config.domain), message.body.length)
+    const { username } = request.getLogin()
+    await node.userRates.spendMessage(username, parseRecipient(message.to, node.config.domain), message.body.length)
     const stream = new SendStream(`http:${request.id}`)
     const { seq, queued } = await send(node, stream, username, { id, kind, ...message })
     return reply.code(202).send({ id, seq, queued })

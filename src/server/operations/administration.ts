@@ -1,10 +1,10 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { generateSecret, hashSecret } from '../base/secrets.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { AccountView, Invite, NodeView } from '../store/administration.ts'
-import { endSessions } from './own-sessions.ts'
+import { endLogins } from './active-logins.ts'
 
 const unknownUser = () => new ProtocolError('unknown_user', 'no such user')
 
@@ -19,7 +19,7 @@ function generateInvite(): { invite: string; id: string } {
 
 /** A new invite, which lets one user register. Its text is told once; nodes keep its hash. */
 export async function createInvite(
-  { store }: RelayNode,
+  { store }: NodeContext,
   expiresInS: number = limits.inviteTtlS,
 ): Promise<{ invite: string; id: string; expiresAt: number }> {
   const { invite, id } = generateInvite()
@@ -28,20 +28,20 @@ export async function createInvite(
 }
 
 export function listInvites(
-  { store }: RelayNode,
+  { store }: NodeContext,
   { limit = limits.defaultPage, cursor }: { limit?: number | undefined; cursor?: string | undefined },
 ): Promise<{ invites: Invite[]; cursor: string | null }> {
   return store.admin.listInvites({ limit, ...(cursor && { cursor }) })
 }
 
 /** @throws {ProtocolError} `not_found` */
-export async function revokeInvite({ store }: RelayNode, id: string): Promise<void> {
+export async function revokeInvite({ store }: NodeContext, id: string): Promise<void> {
   if (!(await store.admin.revokeInvite(id))) throw new ProtocolError('not_found', 'no such invite')
 }
 
 /** @throws {ProtocolError} `unknown_user` */
 export async function inspectUser(
-  { store }: RelayNode,
+  { store }: NodeContext,
   username: Username,
 ): Promise<AccountView & { sessions: number }> {
   const [account, sessions] = await Promise.all([store.admin.findAccount(username), store.listSessions(username)])
@@ -50,18 +50,18 @@ export async function inspectUser(
 }
 
 /** First nobody logs in any more, then those that are logged in end. @throws {ProtocolError} `unknown_user` */
-export async function blockUser(node: RelayNode, username: Username): Promise<{ sessionsEnded: number }> {
+export async function blockUser(node: NodeContext, username: Username): Promise<{ sessionsEnded: number }> {
   if (!(await node.store.admin.block(username))) throw unknownUser()
-  return { sessionsEnded: await endSessions(node, username) }
+  return { sessionsEnded: await endLogins(node, username) }
 }
 
 /** @throws {ProtocolError} `unknown_user` */
-export async function unblockUser({ store }: RelayNode, username: Username): Promise<void> {
+export async function unblockUser({ store }: NodeContext, username: Username): Promise<void> {
   if (!(await store.admin.unblock(username))) throw unknownUser()
 }
 
 /** Mail, keys and sessions go; the name stays reserved for its key. @throws {ProtocolError} `unknown_user` */
-export async function removeUser({ store }: RelayNode, username: Username): Promise<void> {
+export async function removeUser({ store }: NodeContext, username: Username): Promise<void> {
   if (!(await store.admin.findAccount(username))) throw unknownUser()
   await store.deleteUser(username)
 }
@@ -71,21 +71,21 @@ export async function removeUser({ store }: RelayNode, username: Username): Prom
  * knew the old key is told by its own client.
  * @throws {ProtocolError} `unknown_user`; `unavailable` while the deletion is under way elsewhere
  */
-export async function releaseName(node: RelayNode, username: Username): Promise<void> {
+export async function releaseName(node: NodeContext, username: Username): Promise<void> {
   await removeUser(node, username)
   const outcome = await node.store.admin.releaseName(username)
   if (outcome === 'live') throw new ProtocolError('unavailable', 'its deletion is not complete', { retryAfter: 1 })
 }
 
-export async function listNodes({ store }: RelayNode): Promise<(NodeView & { self: boolean })[]> {
+export async function listNodes({ store }: NodeContext): Promise<(NodeView & { self: boolean })[]> {
   const nodes = await store.admin.listNodes()
   return nodes.map(view => ({ ...view, self: view.node === store.nodeId }))
 }
 
 /** @throws {ProtocolError} `not_found` */
-export async function drainNode({ store }: RelayNode, node: string): Promise<void> {
+export async function drainNode({ store }: NodeContext, node: string): Promise<void> {
   if (!(await store.admin.drain(node))) throw new ProtocolError('not_found', 'no such node')
 }
 
 /** @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain */
-export const parseTarget = ({ config }: RelayNode, name: string): Username => parseRecipient(name, config.domain)
+export const parseTarget = ({ config }: NodeContext, name: string): Username => parseRecipient(name, config.domain)

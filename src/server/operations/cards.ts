@@ -1,7 +1,7 @@
 import { decodeCard } from '../../crypto/keys/card.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { StoredCard } from '../store/cards.ts'
 import { checkOwner, ownerOf, readSigned } from './signed.ts'
 import { getUser } from './users.ts'
@@ -10,7 +10,7 @@ import { getUser } from './users.ts'
  * Takes a card from its owner once its signature is right, by the key the name is registered with; takes the one there away where none is given.
  * @throws {ProtocolError} `bad_frame`, `conflict` for a card older than the one here
  */
-export async function publishCard(node: RelayNode, username: Username, text: string | undefined): Promise<void> {
+export async function publishCard(node: NodeContext, username: Username, text: string | undefined): Promise<void> {
   const stored = text === undefined ? null : await toStored(node, username, text)
   if ((await node.store.cards.publishCard(username, stored)) === 'conflict') {
     throw new ProtocolError('conflict', 'the card is older than the one here')
@@ -19,7 +19,7 @@ export async function publishCard(node: RelayNode, username: Username, text: str
 
 /** @throws {ProtocolError} `not_found` where there is none; what `getUser` throws */
 export async function fetchCard(
-  node: RelayNode,
+  node: NodeContext,
   own: Username,
   name: string,
 ): Promise<{ username: Username; card: string }> {
@@ -29,7 +29,7 @@ export async function fetchCard(
   return { username, card }
 }
 
-async function toStored(node: RelayNode, username: Username, text: string): Promise<StoredCard> {
+async function toStored(node: NodeContext, username: Username, text: string): Promise<StoredCard> {
   const card = readSigned('card', text, decodeCard)
   checkOwner('card', card, await ownerOf(node, username))
   return { text, counter: card.seq, capabilities: card.content.capabilities }

@@ -3,24 +3,23 @@ import { limits } from '../../protocol/limits.ts'
 import { defer } from '../../util/deferred.ts'
 import { onAbort } from '../../util/signal.ts'
 import type { Timer } from '../../util/timer.ts'
-import type { RelayNode } from '../base/node-context.ts'
-import type { Listener } from '../delivery/notice-router.ts'
-import type { OpenConnection } from '../socket/connection-registry.ts'
+import type { NoticeSubscriber } from '../delivery/notice-router.ts'
+import type { OpenConnection } from '../node/connection-registry.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { Claim, Envelope, Notice } from '../store/store.ts'
-import type { AuthSession } from './session.ts'
+import type { Login } from './login.ts'
 
 /** `cursor` is behind all that was shown. */
 export type InboxPage = { messages: Envelope[]; cursor: number; queued: number; epoch: number }
 export type InboxQuery = { limit?: number | undefined; wait?: number | undefined; after?: number | undefined }
 
 const takenOver = () => new ProtocolError('conflict', 'the inbox is claimed by another')
-const ownerOf = ({ tokenHash }: AuthSession) =>
-  ({ kind: 'http', connection: tokenHash, ttlMs: limits.httpClaimMs }) as const
+const ownerOf = ({ tokenHash }: Login) => ({ kind: 'http', connection: tokenHash, ttlMs: limits.httpClaimMs }) as const
 /** As much as one call answers with: the window of a socket. */
 const maxPageBytes = limits.maxUnackedBytes
 
 /** Something that waits for notices about one inbox or the end of its session, and remembers those that come before it looks. */
-class InboxWatch implements Listener, OpenConnection {
+class InboxWatch implements NoticeSubscriber, OpenConnection {
   /** Who calls over HTTP was told no generation. */
   readonly isOutdated = false
   readonly connection: string
@@ -30,7 +29,7 @@ class InboxWatch implements Listener, OpenConnection {
   #replacedBy = 0
   #sessionEnded = false
 
-  constructor({ tokenHash, expiresAt }: AuthSession, { clock, store }: RelayNode) {
+  constructor({ tokenHash, expiresAt }: Login, { clock, store }: NodeContext) {
     this.connection = tokenHash
     this.#expiry = clock.after(Math.max(0, expiresAt - store.now()), () => void this.close())
   }
@@ -80,8 +79,8 @@ class InboxWatch implements Listener, OpenConnection {
  * @throws {ProtocolError} `conflict` when another listens, `unauthorized` when the session ends, also while this waits
  */
 export async function readInbox(
-  node: RelayNode,
-  session: AuthSession,
+  node: NodeContext,
+  session: Login,
   { limit = limits.defaultPage, wait = 0, after = 0 }: InboxQuery,
   abort: AbortSignal,
 ): Promise<InboxPage> {
@@ -93,7 +92,7 @@ export async function readInbox(
     watch.wake()
   })
   const stopWatching = onAbort(abort, () => watch.wake())
-  node.listeners.add(session.username, watch)
+  node.notices.add(session.username, watch)
   node.connections.bind(session.tokenHash, watch)
   try {
     const claim = await claimInbox(node, session)
@@ -102,7 +101,7 @@ export async function readInbox(
     const queued = await node.store.countQueued(session.username)
     return { messages: chain(messages, after), cursor: messages.at(-1)?.seq ?? after, queued, epoch: claim.epoch }
   } finally {
-    node.listeners.remove(session.username, watch)
+    node.notices.remove(session.username, watch)
     node.connections.unbind(session.tokenHash, watch)
     watch.end()
     stopWatching()
@@ -110,7 +109,7 @@ export async function readInbox(
   }
 }
 
-async function claimInbox(node: RelayNode, session: AuthSession): Promise<Claim> {
+async function claimInbox(node: NodeContext, session: Login): Promise<Claim> {
   const claimed = await node.store.claim(session.username, ownerOf(session))
   if (claimed === 'conflict') throw takenOver()
   return claimed.claim
@@ -118,7 +117,7 @@ async function claimInbox(node: RelayNode, session: AuthSession): Promise<Claim>
 
 /** Looks, and looks again after each wake-up; which ones there were is read before the inbox is. */
 async function readOrWait(
-  node: RelayNode,
+  node: NodeContext,
   claim: Claim,
   watch: InboxWatch,
   { after, maxItems }: { after: number; maxItems: number },
@@ -144,8 +143,8 @@ const chain = (envelopes: readonly Envelope[], after: number): Envelope[] =>
  * @throws {ProtocolError} `bad_ack` above what was returned, `conflict` when the claim is gone
  */
 export async function ackInbox(
-  node: RelayNode,
-  session: AuthSession,
+  node: NodeContext,
+  session: Login,
   { seq, epoch }: { seq: number; epoch: number },
 ): Promise<void> {
   const outcome = await node.store.ack({ username: session.username, epoch, owner: ownerOf(session) }, seq)

@@ -1,11 +1,11 @@
+import type { IdentityKey } from '../../crypto/identity-key.ts'
 import { type Bundle, decodeBundle, verifyKemKey } from '../../crypto/keys/bundle.ts'
-import type { IdentityKey } from '../../crypto/keys/identity.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
 import { verifyEd25519 } from '../base/ed25519.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { FetchedKeys, KeyCounts, KeyUpload, OneTimeKemKey, OneTimeKey } from '../store/store.ts'
-import { decodeField } from './session.ts'
+import { decodeField } from './login.ts'
 import { checkOwner, type Owner, ownerOf, readSigned } from './signed.ts'
 
 export type Upload = {
@@ -18,7 +18,7 @@ export type Upload = {
  * Takes keys from their owner once every signature is right, by the key the name is registered with.
  * @throws {ProtocolError} `bad_frame` with the field, `conflict` for a bundle older than the one here
  */
-export async function publishKeys(node: RelayNode, username: Username, upload: Upload): Promise<KeyCounts> {
+export async function publishKeys(node: NodeContext, username: Username, upload: Upload): Promise<KeyCounts> {
   const owner = await ownerOf(node, username)
   const bundle = upload.bundle === undefined ? undefined : readBundle(upload.bundle, owner)
   for (const { key } of upload.oneTimeKeys ?? []) decodeField('oneTimeKeys', key)
@@ -33,13 +33,13 @@ export async function publishKeys(node: RelayNode, username: Username, upload: U
  * @throws {ProtocolError} `invalid_username`, `unknown_user`, `forbidden`, `no_keys`, `rate_limited`
  */
 export async function fetchKeys(
-  node: RelayNode,
+  node: NodeContext,
   requester: Username,
   name: string,
   id: string,
 ): Promise<FetchedKeys & { username: Username }> {
   const username = parseRecipient(name, node.config.domain)
-  await node.allowances.spendFetch(requester)
+  await node.userRates.spendFetch(requester)
   const keys = await node.store.fetchKeys(username, requester, id)
   if (keys === 'unknown_user') throw new ProtocolError('unknown_user', 'no such user')
   if (keys === 'forbidden') throw new ProtocolError('forbidden', 'this user takes nothing from you')

@@ -1,12 +1,12 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { PeerRule, Writers } from '../store/privacy.ts'
 
 /** Who may write to a user; said anew first where it is given. */
 export async function privacy(
-  { store }: RelayNode,
+  { store }: NodeContext,
   own: Username,
   writers?: Writers | undefined,
 ): Promise<{ writers: Writers }> {
@@ -20,7 +20,7 @@ export async function privacy(
  * @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain, `conflict` when the list is full
  */
 export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
-  { store, config }: RelayNode,
+  { store, config }: NodeContext,
   own: Username,
   name: string,
   rule: Rule,
@@ -37,7 +37,7 @@ export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
 
 /** A page of what a user said of others, sorted by name. */
 export function listRules(
-  { store }: RelayNode,
+  { store }: NodeContext,
   own: Username,
   { limit = limits.defaultPage, cursor }: { limit?: number | undefined; cursor?: string | undefined },
 ): Promise<{ rules: PeerRule[]; cursor: string | null }> {

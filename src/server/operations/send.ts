@@ -1,8 +1,8 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { Send, SendStream } from '../delivery/send-batch.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { AppendResult, EnvelopeKind } from '../store/store.ts'
 
 export type SendRequest = { id: string; to: string; body: string; ttl?: number | undefined; kind: EnvelopeKind }
@@ -13,7 +13,7 @@ export type Accepted = { seq: number; queued: boolean }
  * @throws {ProtocolError} `invalid_username`, `unknown_user`, `forbidden`, `id_reused`, `inbox_full`, `unavailable`
  */
 export async function send(
-  node: RelayNode,
+  node: NodeContext,
   stream: SendStream,
   from: Username,
   request: SendRequest,
@@ -24,7 +24,7 @@ export async function send(
 }
 
 /** A send that is refused before it is tried holds up those behind it like any other. */
-export function refuseSend(node: RelayNode, stream: SendStream, from: Username, request: SendRequest): void {
+export function refuseSend(node: NodeContext, stream: SendStream, from: Username, request: SendRequest): void {
   try {
     void node.sends.refuse(stream, toSend(node, from, request))
   } catch {
@@ -32,7 +32,7 @@ export function refuseSend(node: RelayNode, stream: SendStream, from: Username, 
   }
 }
 
-const toSend = ({ config }: RelayNode, from: Username, { id, to, body, ttl, kind }: SendRequest): Send => ({
+const toSend = ({ config }: NodeContext, from: Username, { id, to, body, ttl, kind }: SendRequest): Send => ({
   from,
   to: parseRecipient(to, config.domain),
   id,

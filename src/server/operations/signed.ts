@@ -1,18 +1,19 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import { type IdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
+import type { IdentityKey } from '../../crypto/identity-key.ts'
+import { trustedIdentityKey } from '../../crypto/keys/identity.ts'
 import type { Verify } from '../../crypto/primitives.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { verifyEd25519 } from '../base/ed25519.ts'
-import type { RelayNode } from '../base/node-context.ts'
-import { decodeField } from './session.ts'
+import type { NodeContext } from '../node/node-context.ts'
+import { decodeField } from './login.ts'
 
 /** Whom something that was signed is of. */
 export type Owner = { readonly address: string; readonly identity: IdentityKey }
 
 /** A user, with the key its name is registered with. @throws {ProtocolError} `unauthorized` when the user is gone */
-export async function ownerOf(node: RelayNode, username: Username): Promise<Owner> {
+export async function ownerOf(node: NodeContext, username: Username): Promise<Owner> {
   const user = await node.store.findUser(username)
   if (!user) throw new ProtocolError('unauthorized', 'the user is gone')
   const identity = trustedIdentityKey(decodeBase64Url(user.identity))

@@ -1,15 +1,15 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, parseUsername, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { User, UserQuery, UserStatus } from '../store/store.ts'
-import { checkOwnProof } from './session.ts'
+import { checkOwnProof } from './login.ts'
 
 type Query = { [Field in keyof UserQuery]?: UserQuery[Field] | undefined }
 
 /** A page of users, sorted by name. @throws {ProtocolError} `forbidden` where nobody may list them */
 export async function listUsers(
-  node: RelayNode,
+  node: NodeContext,
   query: Query,
 ): Promise<{ users: UserStatus[]; cursor: string | null }> {
   if (node.config.listing === 'closed') throw new ProtocolError('forbidden', 'users are not listed here')
@@ -18,7 +18,7 @@ export async function listUsers(
 
 /** The same, for an operator. */
 export function findUsers(
-  node: RelayNode,
+  node: NodeContext,
   { online, prefix, capability, cards, limit = limits.defaultPage, cursor }: Query,
 ): Promise<{ users: UserStatus[]; cursor: string | null }> {
   return node.store.listUsers({
@@ -32,7 +32,7 @@ export function findUsers(
 }
 
 /** @throws {ProtocolError} `invalid_username`, `unknown_user`; `forbidden` for another's name where nobody may list users */
-export async function getUser(node: RelayNode, own: Username, name: string): Promise<User & { online: boolean }> {
+export async function getUser(node: NodeContext, own: Username, name: string): Promise<User & { online: boolean }> {
   const username = parseRecipient(name, node.config.domain)
   if (node.config.listing === 'closed' && username !== own) {
     throw new ProtocolError('forbidden', 'users are not listed here')
@@ -47,7 +47,7 @@ export async function getUser(node: RelayNode, own: Username, name: string): Pro
  * @throws {ProtocolError} `forbidden` for another's name, `unauthorized` for a wrong proof
  */
 export async function deleteUser(
-  node: RelayNode,
+  node: NodeContext,
   own: Username,
   request: { username: string; nonce: string; signature: string },
 ): Promise<void> {

@@ -8,7 +8,7 @@ import { TokenBucket } from './token-bucket.ts'
 const maxKeys = 10_000
 
 /** Counts what comes to this node against a rate, by whoever it comes from. */
-export class Rates {
+export class LocalRates {
   readonly #buckets = new RecentMap<string, TokenBucket>(maxKeys)
   readonly #make: () => TokenBucket
 

@@ -20,7 +20,7 @@ type OfUser = { frames: LeasedBucket; bytes: LeasedBucket; refusals: TokenBucket
 type OfPair = { messages: LeasedBucket; bytes: LeasedBucket }
 
 /** What users, pairs and addresses may spend on all nodes together, as this one counts it. */
-export class Allowances {
+export class UserRates {
   readonly #store: Pick<Store, 'leaseTokens'>
   readonly #clock: Clock
   readonly #rules: Readonly<Record<BucketKind, LeaseRule>>

@@ -4,15 +4,15 @@ import type { ConnectionState, ServerFrame } from '../../protocol/frames.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Timer } from '../../util/timer.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { generateSecret, hashSecret } from '../base/secrets.ts'
-import { toRefusal, unavailable } from '../base/to-protocol-error.ts'
-import { type CatchUp, Delivery } from '../delivery/inbox-delivery.ts'
+import { toProtocolError, unavailable } from '../base/to-protocol-error.ts'
+import { InboxDelivery } from '../delivery/inbox-delivery.ts'
 import { SendStream } from '../delivery/send-batch.ts'
-import type { AuthSession } from '../operations/session.ts'
-import type { OpenConnection } from './connection-registry.ts'
+import type { OpenConnection } from '../node/connection-registry.ts'
+import type { NodeContext } from '../node/node-context.ts'
+import type { Login } from '../operations/login.ts'
 import { FrameQueue, type Turn } from './frame-queue.ts'
-import { FrameTurns } from './frame-scheduler.ts'
+import { FrameScheduler } from './frame-scheduler.ts'
 
 /** The socket as a connection sees it. */
 export type Wire = {
@@ -26,8 +26,8 @@ export type Wire = {
 
 type State =
   | { kind: 'challenged'; nonce: string; failures: number; deadline: Timer }
-  | { kind: 'authenticated'; session: AuthSession; expiry: Timer }
-  | { kind: 'listening'; session: AuthSession; expiry: Timer; delivery: Delivery }
+  | { kind: 'authenticated'; session: Login; expiry: Timer }
+  | { kind: 'listening'; session: Login; expiry: Timer; delivery: InboxDelivery }
   | { kind: 'closed' }
 
 /** A close frame holds 125 bytes, two of them the code. */
@@ -39,11 +39,11 @@ const maxReasonChars = 120
  */
 export class Connection implements OpenConnection {
   readonly id: string = generateSecret()
-  readonly node: RelayNode
+  readonly node: NodeContext
   readonly address: string
   readonly sends: SendStream
   readonly #wire: Wire
-  readonly #turns: FrameTurns
+  readonly #turns: FrameScheduler
   #state: State
   readonly #frames: FrameQueue<RawFrame>
   #boundTo: string | undefined
@@ -52,12 +52,12 @@ export class Connection implements OpenConnection {
   #ended: Promise<void> = Promise.resolve()
 
   /** Sends the first challenge. `address` is whom its limits count for. */
-  constructor(node: RelayNode, wire: Wire, address: string) {
+  constructor(node: NodeContext, wire: Wire, address: string) {
     this.node = node
     this.address = address
     this.sends = new SendStream(this.id, () => this.#isCurrent())
     this.#wire = wire
-    this.#turns = new FrameTurns(this)
+    this.#turns = new FrameScheduler(this)
     this.#frames = new FrameQueue({ decode: raw => this.#decode(raw), pause: wire.pause, resume: wire.resume })
     const deadline = node.clock.after(
       limits.loginTimeoutMs,
@@ -89,13 +89,13 @@ export class Connection implements OpenConnection {
   }
 
   /** @throws {ProtocolError} `unauthorized` before login. */
-  get session(): AuthSession {
+  get session(): Login {
     if (this.#state.kind === 'authenticated' || this.#state.kind === 'listening') return this.#state.session
     throw new ProtocolError('unauthorized', 'not logged in')
   }
 
   /** @throws {ProtocolError} `not_listening` */
-  get delivery(): Delivery {
+  get delivery(): InboxDelivery {
     if (this.#state.kind === 'listening') return this.#state.delivery
     throw new ProtocolError('not_listening', 'not listening')
   }
@@ -139,12 +139,12 @@ export class Connection implements OpenConnection {
    * the error and a new challenge.
    * A token is bound before it is looked up, so that a revocation in between ends this connection; a new one is looked up, too.
    */
-  async logIn(id: string, token: string | undefined, attempt: (nonce: string) => Promise<AuthSession>): Promise<void> {
+  async logIn(id: string, token: string | undefined, attempt: (nonce: string) => Promise<Login>): Promise<void> {
     if (this.#state.kind !== 'challenged') return
     const { nonce } = this.#state
     this.#state.nonce = ''
     try {
-      await this.node.logins.turn(this.address)
+      await this.node.loginAdmission.turn(this.address)
       if (this.isClosed) return
       if (this.node.isDraining() || !this.node.store.isReady()) throw unavailable('come back at another node')
       if (token !== undefined) this.#bind(hashSecret(token))
@@ -157,7 +157,7 @@ export class Connection implements OpenConnection {
       this.#loggedIn(id, session, entry)
     } catch (error) {
       this.#unbind()
-      this.#loginFailed(id, toRefusal(error), error)
+      this.#loginFailed(id, toProtocolError(error), error)
     }
   }
 
@@ -166,7 +166,7 @@ export class Connection implements OpenConnection {
     if (this.#state.kind === 'listening') return this.#listenAgain(id, this.#state)
     const { username } = this.session
     // An id of its own: a claim that fails is given up by it, and may be tried again meanwhile.
-    const delivery = new Delivery(generateSecret(), username, this.#receiver(), this.#deliveryContext())
+    const delivery = new InboxDelivery(generateSecret(), username, this.#receiver(), this.node)
     const { epoch, queued } = await delivery.claim(instance)
     if (this.#state.kind !== 'authenticated') return delivery.stop()
     this.#state = { ...this.#state, kind: 'listening', delivery }
@@ -240,14 +240,14 @@ export class Connection implements OpenConnection {
   }
 
   /** What the answer to a login needs besides. @throws {ProtocolError} when the session has ended before it was bound. */
-  async #entry({ username, tokenHash }: AuthSession, isNew: boolean): Promise<{ reserved: number }> {
+  async #entry({ username, tokenHash }: Login, isNew: boolean): Promise<{ reserved: number }> {
     const { store } = this.node
     const [reserved, session] = await Promise.all([store.reserve(username, 0), !isNew || store.findSession(tokenHash)])
     if (!session) throw new ProtocolError('unauthorized', 'the session has ended')
     return { reserved }
   }
 
-  #loggedIn(id: string, session: AuthSession, { reserved }: { reserved: number }): void {
+  #loggedIn(id: string, session: Login, { reserved }: { reserved: number }): void {
     if (this.#state.kind !== 'challenged') return
     this.#state.deadline.cancel()
     const { username, token, expiresAt } = session
@@ -280,16 +280,6 @@ export class Connection implements OpenConnection {
       bufferedBytes: () => this.#wire.bufferedBytes(),
       lost: (reason: CloseReason, text: string) => void this.close(reason, text),
     }
-  }
-
-  #deliveryContext() {
-    const { store, listeners, releases, acks, checks, clock, log, metrics } = this.node
-    const counts = {
-      pushed: () => metrics.pushed.inc(),
-      read: () => metrics.inboxReads.inc(),
-      caughtUp: (reason: CatchUp) => metrics.catchUps.inc({ reason }),
-    }
-    return { store, listeners, releases, acks, checks, clock, log, counts }
   }
 
   #bind(tokenHash: string): void {

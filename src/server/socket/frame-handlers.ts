@@ -1,12 +1,12 @@
 import type { ProtocolError } from '../../protocol/errors.ts'
 import type { ClientFrame, ClientFrameOf, ClientFrameType } from '../../protocol/frames.ts'
-import { toRefusal, unavailable } from '../base/to-protocol-error.ts'
+import { toProtocolError, unavailable } from '../base/to-protocol-error.ts'
+import { endLogin, endLogins, listLogins } from '../operations/active-logins.ts'
 import { fetchCard, publishCard } from '../operations/cards.ts'
 import { fetchKeys, publishKeys } from '../operations/keys.ts'
-import { endSession, endSessions, listSessions } from '../operations/own-sessions.ts'
+import { login, register, resume } from '../operations/login.ts'
 import { listRules, privacy, setRule } from '../operations/privacy.ts'
 import { refuseSend, type SendRequest, send } from '../operations/send.ts'
-import { login, register, resume } from '../operations/session.ts'
 import { listUsers } from '../operations/users.ts'
 import { isLogin, isSend, refusalIn, type SendFrame } from '../rate-limits/frame-rules.ts'
 import type { Connection } from './connection.ts'
@@ -68,13 +68,13 @@ const handlers = {
 
   sessions: async (connection, { id }) => {
     const { username, tokenHash } = connection.session
-    connection.reply({ type: 'session_list', id, sessions: await listSessions(connection.node, username, tokenHash) })
+    connection.reply({ type: 'session_list', id, sessions: await listLogins(connection.node, username, tokenHash) })
   },
 
   end_sessions: async (connection, { id, session }) => {
     const { username, tokenHash } = connection.session
-    if (session !== undefined) await endSession(connection.node, username, session)
-    const count = session === undefined ? await endSessions(connection.node, username, tokenHash) : 1
+    if (session !== undefined) await endLogin(connection.node, username, session)
+    const count = session === undefined ? await endLogins(connection.node, username, tokenHash) : 1
     connection.reply({ type: 'sessions_ended', id, count })
   },
 
@@ -116,7 +116,7 @@ const toRequest = ({ type, id, to, body, ttl }: SendFrame): SendRequest => ({
 })
 
 /** A frame that is refused, retryable, before it was tried: where it is a send, its successors wait for it. */
-export function holdUp(connection: Connection, frame: ClientFrame): void {
+export function blockStream(connection: Connection, frame: ClientFrame): void {
   if (!isSend(frame) || connection.state === 'challenged') return
   refuseSend(connection.node, connection.sends, connection.session.username, toRequest(frame))
 }
@@ -150,16 +150,16 @@ function refusalNow({ state, node }: Connection, { type }: ClientFrame): Protoco
 }
 
 function refuse(connection: Connection, frame: ClientFrame, refusal: ProtocolError): void {
-  if (refusal.code === 'unavailable') holdUp(connection, frame)
+  if (refusal.code === 'unavailable') blockStream(connection, frame)
   connection.refuse(refusal, idOf(frame))
 }
 
 function failed(connection: Connection, frame: ClientFrame, error: unknown): void {
-  const refusal = toRefusal(error)
+  const refusal = toProtocolError(error)
   if (refusal.code === 'internal') {
     const context = { err: error, connection: connection.id, frame: frame.type, id: idOf(frame) }
     connection.node.log.error(context, 'a frame failed')
-    holdUp(connection, frame)
+    blockStream(connection, frame)
   }
   connection.refuse(refusal, idOf(frame))
 }

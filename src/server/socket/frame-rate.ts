@@ -1,7 +1,7 @@
 import type { ClientFrame } from '../../protocol/frames.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import { isSend } from '../rate-limits/frame-rules.ts'
 import type { Wait } from '../rate-limits/leased-bucket.ts'
 import { TokenBucket } from '../rate-limits/token-bucket.ts'
@@ -10,12 +10,12 @@ const strangerRate = { perSecond: limits.strangerFramesPerS, burst: limits.stran
 const controlRate = { perSecond: limits.controlFramesPerS, burst: limits.controlFramesBurst }
 
 /** What the frames of one connection count against: a bucket of its own before the login, then what its user may spend on all nodes. */
-export class FrameMeter {
-  readonly #node: Pick<RelayNode, 'allowances' | 'clock' | 'config'>
+export class FrameRate {
+  readonly #node: Pick<NodeContext, 'userRates' | 'clock' | 'config'>
   readonly #strange: TokenBucket
   readonly #control: TokenBucket
 
-  constructor(node: Pick<RelayNode, 'allowances' | 'clock' | 'config'>) {
+  constructor(node: Pick<NodeContext, 'userRates' | 'clock' | 'config'>) {
     this.#node = node
     this.#strange = new TokenBucket(strangerRate, node.clock)
     this.#control = new TokenBucket(controlRate, node.clock)
@@ -23,14 +23,14 @@ export class FrameMeter {
 
   /** A frame that counts so much and was so many bytes, from `user` once there is one: ms until it may take effect. */
   take(cost: number, bytes: number, user: Username | undefined): Wait {
-    return user === undefined ? this.#strange.take(cost) : this.#node.allowances.takeFrame(user, cost, bytes)
+    return user === undefined ? this.#strange.take(cost) : this.#node.userRates.takeFrame(user, cost, bytes)
   }
 
   /** The same against what `user` may send to one recipient. */
   takeMessage(frame: ClientFrame, user: Username | undefined): Wait {
     if (!isSend(frame) || user === undefined) return 0
     const to = this.#recipientOf(frame.to)
-    return to === undefined ? 0 : this.#node.allowances.takeMessage(user, to, frame.body.length)
+    return to === undefined ? 0 : this.#node.userRates.takeMessage(user, to, frame.body.length)
   }
 
   /** Whether one more WebSocket ping or pong is in order. */
@@ -40,7 +40,7 @@ export class FrameMeter {
 
   /** Whether one more answer `rate_limited` is. A stranger had its share of frames before. */
   takeRefusal(user: Username | undefined): boolean {
-    return user !== undefined && this.#node.allowances.takeRefusal(user)
+    return user !== undefined && this.#node.userRates.takeRefusal(user)
   }
 
   /** `undefined` for what is refused anyway. */

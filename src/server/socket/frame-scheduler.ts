@@ -2,26 +2,26 @@ import type { FrameError } from '../../protocol/codec.ts'
 import type { ClientFrame } from '../../protocol/frames.ts'
 import { limits } from '../../protocol/limits.ts'
 import { defer } from '../../util/deferred.ts'
-import { rateLimited, toRefusal } from '../base/to-protocol-error.ts'
+import { rateLimited, toProtocolError } from '../base/to-protocol-error.ts'
 import { costOf, isPipelined } from '../rate-limits/frame-rules.ts'
 import type { Wait } from '../rate-limits/leased-bucket.ts'
 import type { Connection } from './connection.ts'
-import { dispatch, holdUp, idOf } from './frame-handlers.ts'
+import { blockStream, dispatch, idOf } from './frame-handlers.ts'
 import type { Turn } from './frame-queue.ts'
-import { FrameMeter } from './frame-rate.ts'
+import { FrameRate } from './frame-rate.ts'
 
 /** Something that came and waits for its rate. `frame` is left out where it could not be read. */
 type Arrival = { frame?: ClientFrame; id: string | undefined; cost: number; bytes: number }
 
 /** When the frames of one connection may take effect, by the rates they count against. */
-export class FrameTurns {
+export class FrameScheduler {
   readonly #connection: Connection
-  readonly #meter: FrameMeter
+  readonly #meter: FrameRate
   #endHold: () => void = () => {}
 
   constructor(connection: Connection) {
     this.#connection = connection
-    this.#meter = new FrameMeter(connection.node)
+    this.#meter = new FrameRate(connection.node)
   }
 
   /** The turn of a frame that was so many bytes. */
@@ -43,7 +43,7 @@ export class FrameTurns {
   toErrorTurn(error: unknown, id: FrameError['id'], bytes: number): Turn {
     const arrival = { id, cost: 1, bytes }
     const wait = this.#take(arrival)
-    const run = () => this.#connection.refuse(toRefusal(error), id)
+    const run = () => this.#connection.refuse(toProtocolError(error), id)
     return { pipelined: false, start: wait === 0 ? run : () => this.#startLater(arrival, wait, run) }
   }
 
@@ -105,7 +105,7 @@ export class FrameTurns {
   #refuse({ frame, id }: Arrival, waitMs: number): void {
     const connection = this.#connection
     if (connection.isClosed) return
-    if (frame) holdUp(connection, frame)
+    if (frame) blockStream(connection, frame)
     const refusal = rateLimited('too many frames', waitMs)
     connection.refuse(refusal, id)
     if (this.#meter.takeRefusal(connection.username)) return
@@ -115,7 +115,7 @@ export class FrameTurns {
   #failed({ frame, id }: Arrival, error: unknown): void {
     const connection = this.#connection
     connection.node.log.error({ err: error, connection: connection.id, frame: frame?.type }, 'a rate failed')
-    if (frame) holdUp(connection, frame)
-    connection.refuse(toRefusal(error), id)
+    if (frame) blockStream(connection, frame)
+    connection.refuse(toProtocolError(error), id)
   }
 }

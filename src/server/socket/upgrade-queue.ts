@@ -2,23 +2,23 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import proxyAddr from '@fastify/proxy-addr'
 import { addressKey } from '../base/address-key.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { endWithProblem } from '../http/plugins/problems.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { Arrival } from '../rate-limits/admission.ts'
 
-type Node = Pick<RelayNode, 'upgrades' | 'config' | 'metrics'>
+type Node = Pick<NodeContext, 'upgradeAdmission' | 'config' | 'metrics'>
 
 /**
  * A server that never listens: it has those upgrades of `server` that were let in. They wait before anything is done for them but
  * reading their headers, so that thousands cost next to nothing until it is their turn.
  */
-export function admitted(server: Server, { upgrades, config, metrics }: Node): Server {
+export function admitted(server: Server, { upgradeAdmission, config, metrics }: Node): Server {
   const inner = createServer()
   const isTrusted = config.trustProxy.length > 0 ? proxyAddr.compile([...config.trustProxy]) : () => false
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const address = addressKey(proxyAddr(request, isTrusted) ?? '')
     const fail = () => socket.destroy()
-    const gone = () => upgrades.leave(address, arrival)
+    const gone = () => upgradeAdmission.leave(address, arrival)
     const arrival: Arrival = {
       admit: () => {
         socket.off('error', fail).off('close', gone)
@@ -30,7 +30,7 @@ export function admitted(server: Server, { upgrades, config, metrics }: Node): S
       },
     }
     socket.on('error', fail).on('close', gone)
-    upgrades.enter(address, arrival)
+    upgradeAdmission.enter(address, arrival)
   })
   return inner
 }

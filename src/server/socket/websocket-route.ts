@@ -5,7 +5,7 @@ import type { RawData, WebSocket } from 'ws'
 import { closeCodes, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { addressKey } from '../base/address-key.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import { Connection, type Wire } from './connection.ts'
 import { admitted } from './upgrade-queue.ts'
 
@@ -35,7 +35,7 @@ const socketOptions = {
 }
 
 /** WebSockets for the whole app: an upgrade is answered on every path, if only with 404. */
-export const webSockets = fastifyPlugin<{ node: RelayNode }>(
+export const webSockets = fastifyPlugin<{ node: NodeContext }>(
   async (app: FastifyInstance, { node }) => {
     await app.register(websocket, {
       options: { ...socketOptions, server: admitted(app.server, node) },
@@ -48,7 +48,7 @@ export const webSockets = fastifyPlugin<{ node: RelayNode }>(
 )
 
 /** `GET /ws`. The only file that sees a WebSocket; the protocol is in `connection`. */
-export async function socketRoutes(app: FastifyInstance, { node }: { node: RelayNode }): Promise<void> {
+export async function websocketRoute(app: FastifyInstance, { node }: { node: NodeContext }): Promise<void> {
   const silence = new SilenceWatch()
   app.addHook('onClose', async () => silence.end())
   const onRequest = async (request: FastifyRequest) => {
@@ -76,9 +76,9 @@ function endSockets(app: FastifyInstance, done: () => void): void {
 }
 
 /** @throws {ProtocolError} what the upgrade is refused with */
-function checkUpgrade(node: RelayNode, request: FastifyRequest): void {
+function checkUpgrade(node: NodeContext, request: FastifyRequest): void {
   if (!request.ws) throw new ProtocolError('bad_frame', 'this is a WebSocket: GET /ws with Upgrade')
-  node.arrivals.spend(addressKey(request.ip))
+  node.addressRates.spend(addressKey(request.ip))
   const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
   if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol is ${subprotocol}`)
   if (!isAllowedOrigin(request, node.config.allowedOrigins)) {
@@ -98,7 +98,7 @@ function isAllowedOrigin({ headers, host }: FastifyRequest, allowed: readonly st
   return allowed.length === 0 && URL.canParse(origin) && new URL(origin).host === host
 }
 
-function serve(node: RelayNode, silence: SilenceWatch, socket: WebSocket, request: FastifyRequest): void {
+function serve(node: NodeContext, silence: SilenceWatch, socket: WebSocket, request: FastifyRequest): void {
   const { socket: transport } = request.raw
   const connection = new Connection(node, openWire(socket, transport), addressKey(request.ip))
   const alive = silence.watch(socket)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { ClientEvents } from '../../../src/client/base/events.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
-import { Connector } from '../../../src/client/connection/reconnecting-link.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
+import { ReconnectingLink } from '../../../src/client/connection/reconnecting-link.ts'
 import { Emitter } from '../../../src/util/emitter.ts'
 import { startBusyServer } from '../../fixtures/servers/busy-server.ts'
 
@@ -9,12 +9,12 @@ import { startBusyServer } from '../../fixtures/servers/busy-server.ts'
 async function waitAfter(header: string): Promise<{ waitMs: number; error: Error }> {
   const events = new Emitter<ClientEvents>()
   const told = new Promise<{ waitMs: number; error: Error }>(resolve => void events.on('reconnecting', resolve))
-  const connector = new Connector({
-    dial: dialWs(),
+  const connector = new ReconnectingLink({
+    dial: dialNode(),
     url: await startBusyServer(t, header),
     login: async link => void (await link.challenge()),
     dropToken: async () => false,
-    random: () => 0.5,
+    random: () => Uint8Array.of(0x80, 0, 0, 0), // Half of the range, for the jitter.
     events,
   })
   t.teardown(() => connector.close())

@@ -20,7 +20,7 @@ t.test('a server is a URL of ws or http, with or without TLS, and dialled at /ws
   for (const [text, url, domain] of dialled) t.same(parseServerUrl(text), { url, domain }, text)
 })
 
-// Evidence: E13, X1, W1
+// Evidence: K13, X1, W1
 t.test('no login goes over the internet in clear', async t => {
   const open = ['ws://agents.example', 'http://agents.example:8080', 'ws://203.0.113.5', 'ws://[2001:db8::1]:8080']
   const close = [

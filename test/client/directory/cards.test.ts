@@ -53,7 +53,7 @@ t.test('what may not be said is not sent', async t => {
   t.match(await alice.cards.of(), content)
 })
 
-// Evidence: E15
+// Evidence: K15
 t.test('a node makes no card of a peer, and brings no old one back', async t => {
   const { alice, bob, lies, meet, list } = await openWorld(t)
   await meet()

@@ -1,12 +1,11 @@
 import t from 'tap'
 import { Client } from '../../../src/client/client.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import { Mailbox } from '../../../src/client/inbox/mailbox.ts'
 import { InboxRecord } from '../../../src/client/messages/message.ts'
 import { openMemoryStore, type StateStore } from '../../../src/client/node.ts'
+import { loadPeer } from '../../../src/client/records/crypto-records.ts'
 import { keys } from '../../../src/client/records/keys.ts'
-import { identityFromSeed } from '../../../src/crypto/keys/identity.ts'
-import { formatAddress, parseUsername } from '../../../src/protocol/names.ts'
 import { defer } from '../../../src/util/deferred.ts'
 import { Signal } from '../../../src/util/signal.ts'
 import { registerAgent } from '../../../tools/clients/agents.ts'
@@ -62,7 +61,7 @@ t.test('waiting', async t => {
   const [north, south] = await startTestNodes(t, 2)
   const alice = await registerAgent(t, north?.wsUrl ?? '', 'alice')
   const { store, inReads, listeners, arrived } = watchedStore()
-  const bob = await Client.open({ server: south?.wsUrl ?? '', store, dial: dialWs({}) })
+  const bob = await Client.open({ server: south?.wsUrl ?? '', store, dial: dialNode({}) })
   t.teardown(() => bob.close())
   await bob.register('bob')
   await alice.send('bob', 'warm')
@@ -180,11 +179,8 @@ function quietMailbox(
   { arrived = new Signal(), read = inner.read.bind(inner) }: Partial<Quiet> = {},
 ) {
   const store: StateStore = { ...inner, read, onChange: () => () => {} }
-  const identity = identityFromSeed(new Uint8Array(32).fill(1))
-  const [username, domain] = [parseUsername('bob'), 'localhost']
-  const self = { username, domain, address: formatAddress(username, domain), identity }
   return new Mailbox({
-    agent: { store, closing: new AbortController().signal, self: () => self },
+    context: { store, closing: new AbortController().signal, loadPeer: (tx, name) => loadPeer(tx, name, 'localhost') },
     inbox: { arrived, ack: async () => {} },
     attendance: { attend: async () => {} },
   })

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { Client } from '../../../src/client/client.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import type { ClientEvents } from '../../../src/client/node.ts'
 import { MemoryDisk, openMemoryStore } from '../../../src/client/state/memory-store.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../../src/util/bytes.ts'
@@ -12,7 +12,7 @@ const hourMs = 3_600_000
 
 /** A client whose clock the test moves. */
 async function openTimed(t: Test, server: string, clock: { nowMs: number }, disk = new MemoryDisk()): Promise<Client> {
-  const client = await Client.open({ server, store: openMemoryStore(disk), dial: dialWs(), now: () => clock.nowMs })
+  const client = await Client.open({ server, store: openMemoryStore(disk), dial: dialNode(), now: () => clock.nowMs })
   t.teardown(() => client.close())
   return client
 }

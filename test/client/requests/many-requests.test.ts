@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Client } from '../../../src/client/client.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import type { Dial, Socket } from '../../../src/client/connection/socket.ts'
 import { openMemoryStore, type StateStore } from '../../../src/client/node.ts'
 import { startTestNodes } from '../../../tools/servers/running-node.ts'
@@ -14,7 +14,7 @@ const cutEvery = Math.max(100, Math.ceil(count / 12))
 
 /** A way to dial whose connections can all be cut at once. */
 function breakableDial(): { dial: Dial; cut(): void } {
-  const dial = dialWs({})
+  const dial = dialNode({})
   const sockets = new Set<Socket>()
   return {
     dial: (...args) => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Client } from '../../../src/client/client.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import { type MessageView, openMemoryStore, RequestRefusedError } from '../../../src/client/node.ts'
 import { defer } from '../../../src/util/deferred.ts'
 import { openAgent, receiveAll, registerAgent } from '../../../tools/clients/agents.ts'
@@ -65,7 +65,7 @@ t.test('over two nodes', async t => {
     // Time stands still for bob: he is always in time.
     const began = Date.now()
     const server = south?.wsUrl ?? ''
-    const bob = await Client.open({ server, store: openMemoryStore(), dial: dialWs({}), now: () => began })
+    const bob = await Client.open({ server, store: openMemoryStore(), dial: dialNode({}), now: () => began })
     t.teardown(() => bob.close())
     await bob.register('bob-late')
     const late = alice.request('bob-late', 'hello?', { timeoutMs: 2_000 })

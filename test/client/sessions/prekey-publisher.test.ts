@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { Client } from '../../../src/client/client.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import type { ClientEvents } from '../../../src/client/node.ts'
 import { openMemoryStore } from '../../../src/client/state/memory-store.ts'
 import { decodeBundle } from '../../../src/crypto/keys/bundle.ts'
@@ -21,7 +21,7 @@ const next = <Name extends keyof ClientEvents>(client: Client, name: Name): Prom
   })
 
 async function openTimed(t: Test, server: string, clock: { nowMs: number }, store = openMemoryStore()) {
-  const client = await Client.open({ server, store, dial: dialWs(), now: () => clock.nowMs })
+  const client = await Client.open({ server, store, dial: dialNode(), now: () => clock.nowMs })
   t.teardown(() => client.close())
   return client
 }

@@ -30,7 +30,7 @@ async function startKeyWatch(t: Test, wsUrl: string) {
 const restoredOf = (client: Client): Promise<{ peers: number }> =>
   new Promise(resolve => client.on('restored', resolve))
 
-// Evidence: E11
+// Evidence: K11
 t.test('a state that was restored from an older copy', async t => {
   const node = await startTestNode(t)
   const watch = await startKeyWatch(t, node.wsUrl)

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { Client } from '../../../src/client/client.ts'
-import { dialWs } from '../../../src/client/connection/dial-node.ts'
+import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import type { SuitePolicy } from '../../../src/client/options.ts'
 import { loadPeer } from '../../../src/client/records/crypto-records.ts'
 import { MemoryDisk, openMemoryStore } from '../../../src/client/state/memory-store.ts'
@@ -21,7 +21,7 @@ async function openWorld(t: Test) {
   const disks = { alice: new MemoryDisk(), bob: new MemoryDisk() }
   const open = async (name: 'alice' | 'bob', policy: SuitePolicy = {}): Promise<Client> => {
     const store = openMemoryStore(disks[name])
-    const client = await Client.open({ server, store, dial: dialWs(), policy, now: () => clock.nowMs })
+    const client = await Client.open({ server, store, dial: dialNode(), policy, now: () => clock.nowMs })
     t.teardown(() => client.close())
     return client
   }
@@ -58,7 +58,7 @@ async function say(from: Client, to: Client, text: string): Promise<void> {
   await listening
 }
 
-// Evidence: E14
+// Evidence: K14
 t.test('two agents that are brought up to date go over to the better suite, and nobody gets them back', async t => {
   const world = await openWorld(t)
   const { open, suites, bundles, clock, lies } = world

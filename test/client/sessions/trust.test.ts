@@ -48,7 +48,7 @@ t.test('nothing can be compared with somebody who was never met', async t => {
     )
 })
 
-// Evidence: E4
+// Evidence: K4
 t.test('a changed key stops both directions until somebody decides', async t => {
   for (const decide of ['trust', 'verify'] as const) {
     const { server, forget } = await startForgetfulNode(t)

@@ -37,7 +37,7 @@ t.test('no bit of a card can be another', async t => {
   t.throws(() => decodeCard(concatBytes(bytes, Uint8Array.of(0)), verifyNative), CryptoError)
 })
 
-// Evidence: E15
+// Evidence: K15
 t.test('a signature under another label, or by another key, is none', async t => {
   const signed = encodeCard(self.identity, card).subarray(0, -64)
   const other = makeAgent('mallory', 'bob').self.identity

@@ -61,7 +61,7 @@ t.test('the bytes that log in are those of PROTOCOL.md section 5', async t => {
   t.equal(encodeRelayAuth({ ...auth, purpose: 'delete' })[22], 3)
 })
 
-// Evidence: E12, A2
+// Evidence: K12, A2
 t.test('a login signature counts for its purpose, domain, name, key and nonce only', async t => {
   const signature = signRelayAuth(identity, auth)
   for (const verify of [undefined, verifyNative]) {

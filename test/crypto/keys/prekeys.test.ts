@@ -2,8 +2,6 @@ import t from 'tap'
 import { CryptoError } from '../../../src/crypto/errors.ts'
 import { decodeBundle, verifyKemKey } from '../../../src/crypto/keys/bundle.ts'
 import {
-  decodePrekeys,
-  encodePrekeys,
   generatePrekeys,
   makeBundle,
   needsRotation,
@@ -12,6 +10,7 @@ import {
   refillPrekeys,
   rotatePrekeys,
 } from '../../../src/crypto/keys/prekeys.ts'
+import { decodePrekeys, encodePrekeys } from '../../../src/crypto/keys/prekeys-codec.ts'
 import { x25519PublicKey } from '../../../src/crypto/primitives.ts'
 import { makeOffer } from '../../../src/crypto/session/offer.ts'
 import { checkReplay, findPrekeys } from '../../../src/crypto/session/prekey-use.ts'

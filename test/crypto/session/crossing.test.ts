@@ -29,7 +29,7 @@ function startBoth([alice, bob]: [Agent, Agent]): [Uint8Array, Uint8Array] {
   return [start(alice, ofBob), start(bob, ofAlice)]
 }
 
-// Evidence: E6
+// Evidence: K6
 t.test('two starts that cross converge to the smaller sid, and every message is read', async t => {
   for (let run = 0; run < 12; run++) {
     const pair = makePair(`crossing ${run}`)
@@ -94,7 +94,7 @@ t.test(
     const crossed = receive(winner, late[0])
     t.strictSame(crossed.arrival, { kind: 'new', outcome: 'superseded' })
     receive(loser, start0)
-    t.match(findSession(loser.peer, lost)?.standing, { kind: 'superseded' })
+    t.match(findSession(loser.peer, lost)?.status, { kind: 'superseded' })
     t.equal(textOf(receive(winner, late[1]).content), 'late 1')
     t.equal(activeOf(winner), smaller(ofAlice, ofBob))
     advance(7 * dayMs + 1, winner, loser)
@@ -146,13 +146,13 @@ t.test('a session that begins with a reset is active at both ends and retires al
   const reset = sendReset(alice)
   t.equal(activeOf(alice), toHex(sid))
   t.match(
-    alice.peer.sessions.map(({ standing }) => standing.kind),
+    alice.peer.sessions.map(({ status }) => status.kind),
     ['retired', 'current'],
   )
   t.equal(receive(bob, reset).content.kind, 'reset')
   t.equal(activeOf(bob), toHex(sid))
   t.match(
-    bob.peer.sessions.map(({ standing }) => standing.kind),
+    bob.peer.sessions.map(({ status }) => status.kind),
     ['retired', 'current'],
   )
   t.equal(textOf(receive(alice, late).content), 'late', 'a retired session stays readable')
@@ -242,7 +242,7 @@ t.test('a reset in mid-session ends nothing', async t => {
   receive(bob, send(alice, 'second session'))
   sendReset(alice)
   t.match(
-    alice.peer.sessions.map(({ standing }) => standing.kind),
+    alice.peer.sessions.map(({ status }) => status.kind),
     ['current', 'current'],
   )
   t.equal(activeOf(alice), toHex(other))

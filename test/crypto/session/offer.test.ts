@@ -1,7 +1,7 @@
 import t from 'tap'
 import { CryptoError } from '../../../src/crypto/errors.ts'
-import { decodeMessage, type OfferMessage } from '../../../src/crypto/messages/message.ts'
-import { acceptOffer, declineOffer, dropOffer, findOffer, makeOffer } from '../../../src/crypto/session/offer.ts'
+import { decodeMessage, encodeOfferDeclined, type OfferMessage } from '../../../src/crypto/messages/message.ts'
+import { acceptOffer, dropOffer, findOffer, makeOffer } from '../../../src/crypto/session/offer.ts'
 import { newPeer } from '../../../src/crypto/session/peer.ts'
 import {
   type Agent,
@@ -44,7 +44,7 @@ t.test('an offer is answered by a first message in a key_exchange frame, and bot
   t.strictSame(alice.prekeys.offers, [])
 })
 
-// Evidence: E5
+// Evidence: K5
 t.test('an offer is answered once', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
@@ -57,7 +57,7 @@ t.test('an offer is answered once', async t => {
   t.equal(stateOf(alice), before)
 })
 
-// Evidence: E5
+// Evidence: K5
 t.test('an offer is answered by whom it was sent to, while it lasts', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
@@ -118,7 +118,7 @@ t.test('of two offers that cross, the side with the smaller identity key answers
 t.test('a declined offer is found only for the user it was sent to', async t => {
   const [alice] = makePair()
   const { offerId } = offer(alice)
-  const declined = decodeMessage(declineOffer(offerId, 3))
+  const declined = decodeMessage(encodeOfferDeclined(offerId, 3))
   t.strictSame(declined, { type: 'offer-declined', offerId, reason: 3 })
   t.ok(findOffer(alice.prekeys, offerId, 'bob@localhost'))
   t.equal(findOffer(alice.prekeys, offerId, 'mallory@localhost'), undefined)

@@ -2,10 +2,8 @@ import t from 'tap'
 import { CryptoError } from '../../../src/crypto/errors.ts'
 import {
   activeSession,
-  decodePeer,
   dismissChange,
   dropSessions,
-  encodePeer,
   hasSession,
   markChanged,
   markVerified,
@@ -17,6 +15,7 @@ import {
   resetAllowed,
   trustPeer,
 } from '../../../src/crypto/session/peer.ts'
+import { decodePeer, encodePeer } from '../../../src/crypto/session/peer-codec.ts'
 import { concatBytes } from '../../../src/util/bytes.ts'
 import {
   type Agent,

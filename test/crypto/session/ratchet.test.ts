@@ -225,7 +225,7 @@ t.test('what an old chain still owes can come after the ratchet has turned', asy
   t.equal(countSkipped(bob.ratchet.skipped), 0)
 })
 
-// Evidence: E9
+// Evidence: K9
 t.test('no message key seals two messages: states differ after each send', async t => {
   const [alice] = makeEnds()
   const keys = new Set(Array.from({ length: 20 }, () => [...alice.send('same').sealed].join()))

@@ -64,7 +64,7 @@ t.test('suite 1 is spoken where the peer offers no better one and nothing forbid
   t.strictSame([alice.peer.minSuite, bob.peer.minSuite], [1, 1])
 })
 
-// Evidence: E3
+// Evidence: K3
 t.test('a suite below the policy or the best ever agreed on is refused, from a bundle and from a message', async t => {
   const refused = new CryptoError('suite_refused')
   const [alice, bob] = makePair()
@@ -123,7 +123,7 @@ t.test('another identity key than the pinned one starts nothing, in a bundle and
   t.throws(() => startSession(changed, { ...alice, served: serve(bob) }), new CryptoError('identity_changed'))
 })
 
-// Evidence: E3
+// Evidence: K3
 t.test('nothing is encrypted without a session, or on one that nobody answered for 30 days', async t => {
   const [alice, bob] = makePair()
   const noSession = new CryptoError('no_session')
@@ -135,7 +135,7 @@ t.test('nothing is encrypted without a session, or on one that nobody answered f
   t.throws(() => send(alice, 'hello?'), noSession)
 })
 
-// Evidence: E7
+// Evidence: K7
 t.test('a damaged, cut or re-addressed body is refused and moves no state', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
@@ -181,7 +181,7 @@ t.test('a frame type that does not fit the body is refused', async t => {
   t.throws(() => tryReceive(bob, send(alice, 'no answer'), { frameType: 'key_exchange' }), undecryptable)
 })
 
-// Evidence: E8
+// Evidence: K8
 t.test('a repeated body is refused and moves no state', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
@@ -206,7 +206,7 @@ t.test('a first message without one-time keys is accepted once, even by someone 
   t.throws(() => tryReceive(rotated, body), undecryptable, 'and after a rotation')
 })
 
-// Evidence: E9
+// Evidence: K9
 t.test('one-time keys are used once, and gone with the message that used them', async t => {
   const [alice, bob] = makePair()
   const served = serve(bob)
@@ -307,7 +307,7 @@ t.test('two agents understand each other over any network', async t => {
   )
 })
 
-// Evidence: E5
+// Evidence: K5
 t.test('a header with another identity key than the one its session id names pins nothing', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))

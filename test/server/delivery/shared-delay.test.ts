@@ -1,18 +1,18 @@
 import t from 'tap'
-import { Round } from '../../../src/server/delivery/shared-delay.ts'
+import { SharedDelay } from '../../../src/server/delivery/shared-delay.ts'
 
-function round() {
+function delay() {
   const timers: { ms: number; run: () => void }[] = []
   const after = (ms: number, run: () => void) => {
     timers.push({ ms, run })
     return { cancel: () => {} }
   }
   const ran: string[] = []
-  return { round: new Round(5, { after }), timers, ran, task: (name: string) => () => void ran.push(name) }
+  return { delay: new SharedDelay(5, { after }), timers, ran, task: (name: string) => () => void ran.push(name) }
 }
 
 t.test('whatever joins until the timer fires runs once, in the same turn', async t => {
-  const { round: acks, timers, ran, task } = round()
+  const { delay: acks, timers, ran, task } = delay()
   const [one, two] = [task('one'), task('two')]
   for (const run of [one, two, one]) acks.join(run)
   t.same(
@@ -24,8 +24,8 @@ t.test('whatever joins until the timer fires runs once, in the same turn', async
   t.same(ran, ['one', 'two'])
 })
 
-t.test('who leaves is not run, and who joins while it runs comes in the next round', async t => {
-  const { round: acks, timers, ran, task } = round()
+t.test('who leaves is not run, and who joins while it runs comes in the next delay', async t => {
+  const { delay: acks, timers, ran, task } = delay()
   const [gone, late] = [task('gone'), task('late')]
   acks.join(gone)
   acks.join(() => acks.join(late))

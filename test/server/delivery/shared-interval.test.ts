@@ -1,22 +1,22 @@
 import t from 'tap'
-import { Rota } from '../../../src/server/delivery/shared-interval.ts'
+import { SharedInterval } from '../../../src/server/delivery/shared-interval.ts'
 import { ManualClock } from '../../fixtures/manual-clock.ts'
 
-/** A rota of 10 s, by a clock that a test moves. */
+/** A interval of 10 s, by a clock that a test moves. */
 function openRota() {
   const clock = new ManualClock()
   const ran: string[] = []
   const task = (name: string) => () => void ran.push(`${name} ${clock.elapsed()}`)
-  return { rota: new Rota(10_000, clock), clock, ran, task }
+  return { interval: new SharedInterval(10_000, clock), clock, ran, task }
 }
 
 t.test('who joins at about the same time is run together, again and again, and who joins later by itself', async t => {
-  const { rota, clock, ran, task } = openRota()
-  rota.join(task('one'))
+  const { interval, clock, ran, task } = openRota()
+  interval.join(task('one'))
   clock.pass(249)
-  rota.join(task('two'))
+  interval.join(task('two'))
   clock.pass(51)
-  rota.join(task('three'))
+  interval.join(task('three'))
   t.equal(clock.timers, 2)
   clock.pass(20_000)
   t.same(ran, ['one 10000', 'two 10000', 'three 10300', 'one 20000', 'two 20000', 'three 20300'])
@@ -25,8 +25,8 @@ t.test('who joins at about the same time is run together, again and again, and w
 t.test(
   'who has left is not run; the last one takes the timer along, and who comes then waits its whole time',
   async t => {
-    const { rota, clock, ran, task } = openRota()
-    const [one, two] = [rota.join(task('one')), rota.join(task('two'))]
+    const { interval, clock, ran, task } = openRota()
+    const [one, two] = [interval.join(task('one')), interval.join(task('two'))]
     one.cancel()
     clock.pass(15_000)
     t.same(ran, ['two 10000'])
@@ -34,19 +34,19 @@ t.test(
     two.cancel()
     t.equal(clock.timers, 0)
     clock.pass(5_000)
-    rota.join(task('three'))
+    interval.join(task('three'))
     clock.pass(10_000)
     t.same(ran, ['two 10000', 'three 30000'])
   },
 )
 
 t.test('who leaves while the others are run is not run any more', async t => {
-  const { rota, ran, task, clock } = openRota()
+  const { interval, ran, task, clock } = openRota()
   const leaving: { cancel(): void }[] = []
-  rota.join(() => {
+  interval.join(() => {
     for (const one of leaving) one.cancel()
   })
-  leaving.push(rota.join(task('gone')))
+  leaving.push(interval.join(task('gone')))
   clock.pass(30_000)
   t.same(ran, [])
 })

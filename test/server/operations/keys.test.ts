@@ -6,7 +6,7 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 
 const flipLast = (text: string): string => `${text.slice(0, -2)}${text.at(-2) === 'A' ? 'B' : 'A'}${text.at(-1)}`
 
-// Evidence: E10
+// Evidence: K10
 t.test('keys are published one way and fetched the other, one-time keys once', async t => {
   const { url, wsUrl } = await startTestNode(t)
   const { user, newer: bundle, oneTimeKeys, oneTimeKemKeys } = newPublisher()
@@ -24,7 +24,7 @@ t.test('keys are published one way and fetched the other, one-time keys once', a
   t.same(await fetch('1'), first, 'the same id gets the same answer')
 })
 
-// Evidence: E4
+// Evidence: K4
 t.test('an upload that its owner has not signed is refused whole', async t => {
   const { wsUrl } = await startTestNode(t)
   const publisher = newPublisher()

@@ -48,7 +48,7 @@ t.test('of a hundred that race for a name one gets it', async t => {
   t.equal(answers.filter(answer => answer.type === 'error' && answer.code === 'username_taken').length, 99)
 })
 
-// Evidence: E12, X8, API2
+// Evidence: K12, X8, API2
 t.test('a signature counts for one purpose, domain, name, key and nonce', async t => {
   const { wsUrl } = await startTestNode(t)
   const user = newUser()

@@ -27,7 +27,7 @@ t.test('the page lists every bucket as the table has it', async t => {
   const config = readConfig({})
   const rules: [string, BucketRule][] = Object.entries(bucketRules)
   t.same(
-    tableOf('Rates over all nodes').map(([kind, per, what, perSecond = '', atOnce, away]) => [
+    tableOf('LocalRates over all nodes').map(([kind, per, what, perSecond = '', atOnce, away]) => [
       kind,
       per,
       what,
@@ -44,7 +44,7 @@ t.test('the page lists every bucket as the table has it', async t => {
 
 t.test('the page lists the rates of one node', async t => {
   t.same(
-    tableOf('Rates of one node').map(([, , perSecond, atOnce]) => [Number(perSecond), Number(atOnce)]),
+    tableOf('LocalRates of one node').map(([, , perSecond, atOnce]) => [Number(perSecond), Number(atOnce)]),
     [
       [limits.arrivalsPerS, limits.arrivalsBurst],
       [limits.upgradesPerS, limits.upgradesBurst],
@@ -94,8 +94,8 @@ t.test('the page lists sizes and times', async t => {
 
 t.test('each variable stands by its default', async t => {
   const cells = [
-    ...tableOf('Rates over all nodes').map(([, , , cell]) => cell),
-    ...tableOf('Rates of one node').map(([what, , perSecond]) => `${perSecond} ${what}`),
+    ...tableOf('LocalRates over all nodes').map(([, , , cell]) => cell),
+    ...tableOf('LocalRates of one node').map(([what, , perSecond]) => `${perSecond} ${what}`),
     ...tableOf('Numbers at once').map(([what, most]) => `${most} ${what}`),
   ]
   for (const cell of cells) {

@@ -2,9 +2,9 @@ import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ProtocolError } from '../../../protocol/errors.ts'
 import { addressKey } from '../../base/address-key.ts'
-import { Audit } from '../../base/audit-log.ts'
-import type { RelayNode } from '../../base/node-context.ts'
+import { AuditLog } from '../../base/audit-log.ts'
 import { hashSecret } from '../../base/secrets.ts'
+import type { NodeContext } from '../../node/node-context.ts'
 
 const bearerPattern = /^Bearer (\S{1,512})$/i
 /** What a wrong token counts against its address, besides the call. */
@@ -19,19 +19,19 @@ export type NoteTarget = (request: FastifyRequest, target: string) => void
  */
 export function guardOperator(
   app: FastifyInstance,
-  node: RelayNode,
+  node: NodeContext,
   tokenHash: string,
   actOf: (request: FastifyRequest) => string,
 ): NoteTarget {
-  const audit = new Audit(node.log)
+  const audit = new AuditLog(node.log)
   const targets = new WeakMap<FastifyRequest, string>()
   const expected = Buffer.from(tokenHash)
 
   app.addHook('onRequest', async request => {
-    node.operators.spend(addressKey(request.ip))
+    node.operatorRates.spend(addressKey(request.ip))
     const token = bearerPattern.exec(request.headers.authorization ?? '')?.[1]
     if (token !== undefined && timingSafeEqual(Buffer.from(hashSecret(token)), expected)) return
-    node.operators.spend(addressKey(request.ip), wrongTokenCost)
+    node.operatorRates.spend(addressKey(request.ip), wrongTokenCost)
     throw new ProtocolError('unauthorized', 'this needs Authorization: Bearer ADMIN_TOKEN')
   })
 

@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { type ErrorCode, errors, ProtocolError } from '../../../protocol/errors.ts'
-import type { RelayNode } from '../../base/node-context.ts'
-import { toRefusal } from '../../base/to-protocol-error.ts'
+import { toProtocolError } from '../../base/to-protocol-error.ts'
+import type { NodeContext } from '../../node/node-context.ts'
 
 const contentType = 'application/problem+json'
 
@@ -57,7 +57,7 @@ function fromFastify({ statusCode = 500, message }: FastifyError): { error: Prot
 /** What Fastify refuses before there is a route: a path that cannot be decoded, or a name in it that is too long. */
 export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
   const known = fromFastify(error)
-  sendProblem(reply, known?.error ?? toRefusal(error), known?.status)
+  sendProblem(reply, known?.error ?? toProtocolError(error), known?.status)
 }
 
 /** Status and reason of what Node's parser refuses, by its error; anything else is 400. */
@@ -97,7 +97,7 @@ const isFastifyError = (error: unknown): error is FastifyError =>
 const toPattern = (url: string): RegExp => new RegExp(`^${url.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}/?$`)
 
 /** Every error of this app as one table knows it: docs/PROTOCOL.md sections 9 and 10. */
-export const problems = fastifyPlugin<{ node: RelayNode }>(
+export const problems = fastifyPlugin<{ node: NodeContext }>(
   async (app: FastifyInstance, { node }) => {
     const routes: { method: string; pattern: RegExp }[] = []
     app.addHook('onRoute', ({ method, url }) => {
@@ -106,7 +106,7 @@ export const problems = fastifyPlugin<{ node: RelayNode }>(
 
     app.setErrorHandler((error, request: FastifyRequest, reply) => {
       const known = isFastifyError(error) ? fromFastify(error) : null
-      const refusal = known?.error ?? toRefusal(error)
+      const refusal = known?.error ?? toProtocolError(error)
       node.metrics.refused.inc({ code: refusal.code })
       if (refusal.code === 'internal')
         request.log.error({ err: error, reqId: request.id, route: request.routeOptions.url }, 'a request failed')

@@ -1,7 +1,7 @@
-import { limits } from '../protocol/limits.ts'
-import type { Timer } from '../util/timer.ts'
-import type { RelayNode } from './base/node-context.ts'
-import { StoreUnavailableError } from './store/store.ts'
+import { limits } from '../../protocol/limits.ts'
+import type { Timer } from '../../util/timer.ts'
+import { StoreUnavailableError } from '../store/store.ts'
+import type { NodeContext } from './node-context.ts'
 
 /** How often the store is rid of what dead nodes left and of what is past its time, ms, plus up to a fifth so that nodes do not do it together. */
 const cleanUpMs = 30_000
@@ -17,8 +17,8 @@ const maxStallMs = limits.leaseMs / 2
  * Keeps this node's lease. What was claimed under a lease that ran out is dropped, whether Redis was away or this process was: a node that
  * slept learns it from its own clock before it does anything else.
  */
-export class Presence {
-  readonly #node: RelayNode
+export class NodeLease {
+  readonly #node: NodeContext
   readonly #onLost: () => void
   #renewedAt: number
   #isLost = false
@@ -27,7 +27,7 @@ export class Presence {
   readonly #timers: { renew?: Timer; cleanUp?: Timer; watch?: Timer } = {}
 
   /** `onLost`: what was claimed here is not this node's any more. */
-  constructor(node: RelayNode, onLost: () => void) {
+  constructor(node: NodeContext, onLost: () => void) {
     this.#node = node
     this.#onLost = onLost
     this.#renewedAt = node.clock.elapsed()
@@ -92,7 +92,7 @@ export class Presence {
     this.#renewing = true
     try {
       await this.#renewOnce()
-      await this.#node.releases.retry()
+      await this.#node.claimReleases.retry()
       return true
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) this.#node.log.error({ err: error }, 'renewal failed')

@@ -3,7 +3,8 @@ import { monotonicMs } from '../clock.ts'
 import { seededRandom } from '../random.ts'
 import type { World } from '../world.ts'
 import type { Fault, Lane } from './fault.ts'
-import { type FaultName, faults } from './table.ts'
+import type { FaultName } from './names.ts'
+import { faults } from './table.ts'
 
 /** A fault that was made to happen. `landed` says what shows that it did; null: nothing. `to` is Infinity while it lasts. */
 export type FaultRecord = { name: FaultName; from: number; to: number; landed: string | null; error?: string }
@@ -11,7 +12,7 @@ export type FaultRecord = { name: FaultName; from: number; to: number; landed: s
 /** Between two faults of a lane. */
 const calmMs = [1_000, 4_000] as const
 
-export type StormOptions = {
+export type RunFaultsOptions = {
   world: World
   names: readonly FaultName[]
   seed: number
@@ -21,7 +22,7 @@ export type StormOptions = {
 }
 
 /** Makes the named faults happen, each lane by its own seed: the choice in one does not depend on how long another takes. Resolves when all are healed. */
-export async function runStorm({ world, names, seed, durationMs, records }: StormOptions): Promise<void> {
+export async function runFaults({ world, names, seed, durationMs, records }: RunFaultsOptions): Promise<void> {
   const until = monotonicMs() + durationMs
   const lanes = new Map<Lane, FaultName[]>()
   for (const name of names) lanes.set(faults[name].lane, [...(lanes.get(faults[name].lane) ?? []), name])

@@ -4,8 +4,8 @@ import { limits } from '../../../src/protocol/limits.ts'
 import type { Clock } from '../../../src/server/base/clock.ts'
 import { readConfig } from '../../../src/server/base/config.ts'
 import { openLogger } from '../../../src/server/base/logger.ts'
-import { Presence } from '../../../src/server/node-lease.ts'
-import { createNode } from '../../../src/server/start-node.ts'
+import { createNode } from '../../../src/server/node/create-node.ts'
+import { NodeLease } from '../../../src/server/node/node-lease.ts'
 import { type Store, StoreUnavailableError } from '../../../src/server/store/store.ts'
 import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
@@ -43,7 +43,7 @@ class MovedClock implements Clock {
 
 type Renew = () => Promise<'kept' | 'lapsed'>
 
-/** Presence by a clock of its own; `lost` counts how often claims were dropped. */
+/** A node lease with a clock of its own; `lost` counts how often claims were dropped. */
 async function startPresence(faults: (inner: Store) => Partial<Store> = () => ({})) {
   const clock = new MovedClock()
   const inner = openTestStore()
@@ -51,24 +51,24 @@ async function startPresence(faults: (inner: Store) => Partial<Store> = () => ({
   const config = readConfig({})
   const node = createNode(config, store, openLogger('silent'), new AbortController().signal)
   let lost = 0
-  const presence = new Presence({ ...node, clock }, () => {
+  const lease = new NodeLease({ ...node, clock }, () => {
     lost += 1
   })
-  await presence.start()
-  return { clock, store, presence, lost: () => lost }
+  await lease.start()
+  return { clock, store, lease, lost: () => lost }
 }
 
 t.test('a node that runs in time keeps its claims', async t => {
-  const { clock, store, presence, lost } = await startPresence()
+  const { clock, store, lease, lost } = await startPresence()
   await clock.run(60_000)
   t.equal(lost(), 0)
   t.equal(store.isReady(), true)
-  presence.stop()
+  lease.stop()
 })
 
 t.test('a store that comes back for a moment keeps the lease: a renewal that failed is tried again soon', async t => {
   let isAway = false
-  const { clock, presence, lost } = await startPresence(inner => ({
+  const { clock, lease, lost } = await startPresence(inner => ({
     renewLease: () => (isAway ? Promise.reject(new StoreUnavailableError('gone')) : inner.renewLease()),
   }))
   for (let times = 0; times < 5; times += 1) {
@@ -78,7 +78,7 @@ t.test('a store that comes back for a moment keeps the lease: a renewal that fai
     await clock.run(600)
   }
   t.equal(lost(), 0)
-  presence.stop()
+  lease.stop()
 })
 
 // Evidence: P2
@@ -88,7 +88,7 @@ t.test(
     const renewals: (() => void)[] = []
     let isAway = false
     const waiting: Renew = () => new Promise(resolve => renewals.push(() => resolve('kept')))
-    const { clock, presence, lost } = await startPresence(() => ({
+    const { clock, lease, lost } = await startPresence(() => ({
       renewLease: () => (isAway ? waiting() : Promise.resolve('kept')),
     }))
     await clock.stall(limits.leaseMs / 2)
@@ -100,13 +100,13 @@ t.test(
     t.ok(renewals.length > 0, 'the lease is renewed at once')
     await clock.run(1_000)
     t.equal(lost(), 1)
-    presence.stop()
+    lease.stop()
   },
 )
 
 t.test('after a stall the store is in doubt until the lease is renewed', async t => {
   const answers: boolean[] = []
-  const { clock, store, presence } = await startPresence(inner => ({
+  const { clock, store, lease } = await startPresence(inner => ({
     doubtLease: () => {
       inner.doubtLease()
       answers.push(inner.isReady())
@@ -115,12 +115,12 @@ t.test('after a stall the store is in doubt until the lease is renewed', async t
   await clock.stall(limits.leaseMs)
   t.same(answers, [false])
   t.equal(store.isReady(), true, 'it was renewed')
-  presence.stop()
+  lease.stop()
 })
 
 t.test('a lease that the store cannot renew runs out, and the claims go once', async t => {
   let isAway = false
-  const { clock, presence, lost } = await startPresence(() => ({
+  const { clock, lease, lost } = await startPresence(() => ({
     renewLease: async () => {
       if (isAway) throw new StoreUnavailableError('away')
       return 'kept'
@@ -136,16 +136,16 @@ t.test('a lease that the store cannot renew runs out, and the claims go once', a
   isAway = true
   await clock.run(limits.leaseMs + 5_000)
   t.equal(lost(), 2)
-  presence.stop()
+  lease.stop()
 })
 
 t.test('a lease that lapsed by the clock of the store alone takes the claims along, too', async t => {
   let state: 'kept' | 'lapsed' = 'kept'
-  const { clock, presence, lost } = await startPresence(() => ({ renewLease: async () => state }))
+  const { clock, lease, lost } = await startPresence(() => ({ renewLease: async () => state }))
   state = 'lapsed'
   await clock.run(limits.renewMs)
   t.equal(lost(), 1)
-  presence.stop()
+  lease.stop()
 })
 
 // Evidence: P2, N3

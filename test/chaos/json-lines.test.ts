@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { LineReader, LineWriter } from '../../chaos/lines.ts'
+import { LineReader, LineWriter } from '../../chaos/history/json-lines.ts'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
 
 t.test('lines are read while they are written, and half a line waits for its other half', async t => {

@@ -2,21 +2,21 @@ import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin, stop } from 'esbuild'
-import { type GuardRemoval, takeOut } from './guard-removals.ts'
+import { type GuardRemoval, removeGuard } from '../guard-removals.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const scripts = 'src/server/store/redis/scripts'
 
 /** The programs of a run. */
 export type Bundle = { node: string; load: string }
 
 /** Bundles both programs into a directory, so that a process starts fast; with a guard taken out, if one is named. */
-export async function bundle(directory: string, broken?: GuardRemoval): Promise<Bundle> {
+export async function bundle(directory: string, removal?: GuardRemoval): Promise<Bundle> {
   // Scripts are read from `../scripts`, as in `dist`.
   const programs = join(directory, 'programs')
   await mkdir(programs, { recursive: true })
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
-  await copyScripts(join(directory, 'scripts'), broken)
+  await copyScripts(join(directory, 'scripts'), removal)
   await build({
     entryPoints: { node: join(root, 'chaos/processes/node-main.ts'), load: join(root, 'chaos/load/load-main.ts') },
     outdir: programs,
@@ -27,26 +27,26 @@ export async function bundle(directory: string, broken?: GuardRemoval): Promise<
     target: 'node20',
     packages: 'external',
     logLevel: 'warning',
-    plugins: broken ? [patch(broken)] : [],
+    plugins: removal ? [patch(removal)] : [],
   })
   await stop()
   return { node: join(programs, 'node.mjs'), load: join(programs, 'load.mjs') }
 }
 
 /** Copies the Lua scripts. */
-async function copyScripts(to: string, broken: GuardRemoval | undefined): Promise<void> {
+async function copyScripts(to: string, removal: GuardRemoval | undefined): Promise<void> {
   await cp(join(root, scripts), to, { recursive: true })
-  if (!broken?.file.startsWith(scripts)) return
-  const file = join(to, relative(scripts, broken.file))
-  await writeFile(file, takeOut(broken, await readFile(file, 'utf8')))
+  if (!removal?.file.startsWith(scripts)) return
+  const file = join(to, relative(scripts, removal.file))
+  await writeFile(file, removeGuard(removal, await readFile(file, 'utf8')))
 }
 
-const patch = (broken: GuardRemoval): Plugin => ({
+const patch = (removal: GuardRemoval): Plugin => ({
   name: 'take-out-a-guard',
   setup: ({ onLoad }) => {
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
-      if (relative(root, path) !== broken.file) return undefined
-      return { loader: 'ts', contents: takeOut(broken, await readFile(path, 'utf8')) }
+      if (relative(root, path) !== removal.file) return undefined
+      return { loader: 'ts', contents: removeGuard(removal, await readFile(path, 'utf8')) }
     })
   },
 })

@@ -1,7 +1,7 @@
 import { type CloseReason, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
-import { Tally } from '../../util/counter-map.ts'
+import { CounterMap } from '../../util/counter-map.ts'
 import type { Config } from '../base/config.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { TokenHash } from '../store/store.ts'
@@ -24,15 +24,15 @@ const tooMany = (what: string) =>
   new ProtocolError('rate_limited', `too many connections of this ${what}`, { retryAfter: limits.fullRetryS })
 
 /** Every open socket of this node, whose it is, and which token it was given or logged in with. */
-export class Connections {
+export class ConnectionRegistry {
   readonly #limits: ConnectionLimits
   /** With the address each comes from. */
   readonly #open = new Map<OpenConnection, string>()
   /** Those that have not logged in, oldest first. */
   readonly #strangers = new Set<OpenConnection>()
   readonly #users = new Map<OpenConnection, Username>()
-  readonly #byAddress = new Tally<string>()
-  readonly #byUser = new Tally<Username>()
+  readonly #byAddress = new CounterMap<string>()
+  readonly #byUser = new CounterMap<Username>()
   readonly #byToken = new Map<TokenHash, Set<OpenConnection>>()
 
   constructor(connectionLimits: ConnectionLimits) {

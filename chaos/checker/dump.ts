@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
-import { inboxKey, metaKey, nodesKey, shareKey, userKey } from '../src/server/store/redis/connection/keys.ts'
-import { asNumber, asString } from '../src/server/store/redis/connection/reply.ts'
-import { monotonicMs } from './clock.ts'
+import { inboxKey, metaKey, nodesKey, shareKey, userKey } from '../../src/server/store/redis/connection/keys.ts'
+import { asNumber, asString } from '../../src/server/store/redis/connection/reply.ts'
+import { monotonicMs } from '../clock.ts'
 
 export type DumpedEntry = { seq: number; sender: string; frame: string; bytes: number }
 

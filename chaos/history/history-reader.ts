@@ -1,8 +1,8 @@
-import { type AuditEvent, type HistoryEvent, ofKind } from './history.ts'
-import { LineReader } from './lines.ts'
+import { type AuditEvent, type HistoryEvent, ofKind } from './events.ts'
+import { LineReader } from './json-lines.ts'
 
 /** The histories of a run while they grow, and what is still open in them. */
-export class Ledger {
+export class HistoryReader {
   readonly #histories: LineReader<HistoryEvent>[]
   readonly #audits: LineReader<AuditEvent>[]
   readonly #history: HistoryEvent[] = []

@@ -1,16 +1,17 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import { checkIdentityKey, type IdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
+import type { IdentityKey } from '../../crypto/identity-key.ts'
+import { checkIdentityKey, trustedIdentityKey } from '../../crypto/keys/identity.ts'
 import { encodeRelayAuth, type RelayAuth } from '../../crypto/keys/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { verifyEd25519InPool } from '../base/ed25519.ts'
-import type { RelayNode } from '../base/node-context.ts'
 import { generateSecret, hashSecret } from '../base/secrets.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { InviteRule, TokenHash } from '../store/store.ts'
 
 /** What a login gives: `token` goes to the client, its hash stays. */
-export type AuthSession = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
+export type Login = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
 
 type Proof = { username: string; nonce: string; signature: string }
 export type Registration = Proof & {
@@ -28,14 +29,14 @@ const wrongProof = () => new ProtocolError('unauthorized', 'the proof is not rig
  * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`, `rate_limited`; `unknown_user` for `again` when it was deleted
  */
 export async function register(
-  node: RelayNode,
+  node: NodeContext,
   address: string,
   request: Registration,
-): Promise<AuthSession & { created: boolean }> {
+): Promise<Login & { created: boolean }> {
   const username = parseUsername(request.username)
   const identity = readIdentity(request.identity)
   await checkProof(node, 'register', { ...request, username, identity })
-  await node.allowances.spendRegistration(address)
+  await node.userRates.spendRegistration(address)
   const rule = inviteRule(node, request.invite)
   const outcome = await node.store.register(username, request.identity, rule, request.again ? 'loss' : 'deletion')
   if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
@@ -49,7 +50,7 @@ export async function register(
  * A token for a signed nonce. An unknown name costs and answers the same as a wrong key.
  * @throws {ProtocolError} `invalid_username`, `unauthorized`, `forbidden` when an operator blocked it
  */
-export async function login(node: RelayNode, request: Proof): Promise<AuthSession> {
+export async function login(node: NodeContext, request: Proof): Promise<Login> {
   const username = parseUsername(request.username)
   await checkOwnProof(node, 'authenticate', { ...request, username })
   return createSession(node, username)
@@ -59,7 +60,7 @@ export async function login(node: RelayNode, request: Proof): Promise<AuthSessio
  * Goes on with a token.
  * @throws {ProtocolError} `unauthorized`
  */
-export async function resume(node: RelayNode, token: string): Promise<AuthSession> {
+export async function resume(node: NodeContext, token: string): Promise<Login> {
   const tokenHash = hashSecret(token)
   const session = await node.store.findSession(tokenHash)
   if (!session || session.expiresAt <= node.store.now()) throw new ProtocolError('unauthorized', 'no such session')
@@ -68,7 +69,7 @@ export async function resume(node: RelayNode, token: string): Promise<AuthSessio
 
 /** Checks a proof against the key that the name is registered with. That it is blocked is told to its owner alone. */
 export async function checkOwnProof(
-  node: RelayNode,
+  node: NodeContext,
   purpose: RelayAuth['purpose'],
   { username, nonce, signature }: { username: Username; nonce: string; signature: string },
 ): Promise<void> {
@@ -83,7 +84,7 @@ export async function checkOwnProof(
 const nobody = encodeBase64Url(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
 
 async function checkProof(
-  node: RelayNode,
+  node: NodeContext,
   purpose: RelayAuth['purpose'],
   proof: { username: Username; identity: IdentityKey; nonce: string; signature: string },
 ): Promise<void> {
@@ -113,12 +114,12 @@ export function decodeField(name: string, text: string): Uint8Array {
   }
 }
 
-function inviteRule({ config }: RelayNode, invite: string | undefined): InviteRule {
+function inviteRule({ config }: NodeContext, invite: string | undefined): InviteRule {
   if (config.registration !== 'invite') return { kind: config.registration }
   return { kind: 'invite', inviteHash: invite && hashSecret(invite) }
 }
 
-async function createSession(node: RelayNode, username: Username): Promise<AuthSession> {
+async function createSession(node: NodeContext, username: Username): Promise<Login> {
   const token = generateSecret()
   const tokenHash = hashSecret(token)
   const { expiresAt } = await node.store.createSession(tokenHash, username, node.config.sessionTtlMs)

@@ -1,17 +1,17 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
-import type { RelayNode } from '../base/node-context.ts'
+import type { NodeContext } from '../node/node-context.ts'
 import type { StoredSession, TokenHash } from '../store/store.ts'
 
 /** A login as its user sees it. `session` names it and is no secret: a part of the hash that nodes keep of the token. */
-export type ListedSession = { session: string; createdAt: number; expiresAt: number; current: boolean }
+export type ListedLogin = { session: string; createdAt: number; expiresAt: number; current: boolean }
 
 /** Characters of the hash: 96 bits tell the 50 of a user apart. */
 const nameChars = 16
 const nameOf = (tokenHash: TokenHash): string => tokenHash.slice(0, nameChars)
 
 /** Oldest first. */
-export async function listSessions(node: RelayNode, username: Username, own: TokenHash): Promise<ListedSession[]> {
+export async function listLogins(node: NodeContext, username: Username, own: TokenHash): Promise<ListedLogin[]> {
   const sessions = await node.store.listSessions(username)
   return sessions.map(({ tokenHash, createdAt, expiresAt }) => ({
     session: nameOf(tokenHash),
@@ -22,7 +22,7 @@ export async function listSessions(node: RelayNode, username: Username, own: Tok
 }
 
 /** Ends one on every node within 1 s. @throws {ProtocolError} `not_found` */
-export async function endSession(node: RelayNode, username: Username, session: string): Promise<void> {
+export async function endLogin(node: NodeContext, username: Username, session: string): Promise<void> {
   const sessions = await node.store.listSessions(username)
   const found = sessions.filter(({ tokenHash }) => nameOf(tokenHash) === session)
   if (found.length === 0) throw new ProtocolError('not_found', 'no such session')
@@ -30,13 +30,13 @@ export async function endSession(node: RelayNode, username: Username, session: s
 }
 
 /** Ends all, or all but one. @returns how many */
-export async function endSessions(node: RelayNode, username: Username, but?: TokenHash): Promise<number> {
+export async function endLogins(node: NodeContext, username: Username, but?: TokenHash): Promise<number> {
   const sessions = await node.store.listSessions(username)
   const ended = sessions.filter(({ tokenHash }) => tokenHash !== but)
   await revoke(node, ended)
   return ended.length
 }
 
-async function revoke({ store }: RelayNode, sessions: readonly StoredSession[]): Promise<void> {
+async function revoke({ store }: NodeContext, sessions: readonly StoredSession[]): Promise<void> {
   await Promise.all(sessions.map(({ tokenHash }) => store.revokeSession(tokenHash)))
 }

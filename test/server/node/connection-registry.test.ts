@@ -1,12 +1,12 @@
 import t from 'tap'
 import { parseUsername } from '../../../src/protocol/names.ts'
-import { Connections, type OpenConnection } from '../../../src/server/socket/connection-registry.ts'
+import { ConnectionRegistry, type OpenConnection } from '../../../src/server/node/connection-registry.ts'
 
 const small = { maxConnections: 4, maxConnectionsPerAddress: 2, maxConnectionsPerUser: 1, maxStrangers: 3 }
 const [alice, bob] = [parseUsername('alice'), parseUsername('bob')]
 
 /** Closing it removes it, as a connection does. */
-function open(connections: Connections, address: string) {
+function open(connections: ConnectionRegistry, address: string) {
   const closed: string[] = []
   const connection: OpenConnection = {
     isOutdated: false,
@@ -21,7 +21,7 @@ function open(connections: Connections, address: string) {
 }
 
 t.test('one address has so many, and room again when one goes', async t => {
-  const connections = new Connections(small)
+  const connections = new ConnectionRegistry(small)
   const { connection } = open(connections, 'a')
   open(connections, 'a')
   t.throws(() => open(connections, 'a'), { code: 'rate_limited', retryAfter: Number })
@@ -33,13 +33,13 @@ t.test('one address has so many, and room again when one goes', async t => {
 })
 
 t.test('the node has so many', async t => {
-  const connections = new Connections({ ...small, maxStrangers: 10 })
+  const connections = new ConnectionRegistry({ ...small, maxStrangers: 10 })
   for (const address of ['a', 'b', 'c', 'd']) open(connections, address)
   t.throws(() => open(connections, 'e'), { code: 'unavailable', retryAfter: Number })
 })
 
 t.test('one user has so many', async t => {
-  const connections = new Connections(small)
+  const connections = new ConnectionRegistry(small)
   const [first, second] = [open(connections, 'a'), open(connections, 'b')]
   connections.admit(first.connection, alice)
   t.throws(() => connections.admit(second.connection, alice), { code: 'rate_limited', retryAfter: Number })
@@ -49,7 +49,7 @@ t.test('one user has so many', async t => {
 })
 
 t.test('of those that do not log in the oldest goes, and who has logged in stays', async t => {
-  const connections = new Connections({ ...small, maxConnections: 100 })
+  const connections = new ConnectionRegistry({ ...small, maxConnections: 100 })
   const first = open(connections, 'a')
   connections.admit(first.connection, alice)
   const strangers = ['b', 'c', 'd', 'e', 'f'].map(address => open(connections, address))
@@ -62,7 +62,7 @@ t.test('of those that do not log in the oldest goes, and who has logged in stays
 })
 
 t.test('a connection that ended while it logged in is counted for nobody', async t => {
-  const connections = new Connections(small)
+  const connections = new ConnectionRegistry(small)
   const { connection } = open(connections, 'a')
   connections.remove(connection)
   connections.admit(connection, alice)

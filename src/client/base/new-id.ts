@@ -1,0 +1,5 @@
+import type { Random } from '../../crypto/primitives.ts'
+import { encodeBase64Url } from '../../util/bytes.ts'
+
+/** Returns an id for a frame or a message: 16 random bytes, base64url. */
+export const newId = (random: Random): string => encodeBase64Url(random(16))

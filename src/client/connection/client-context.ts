@@ -1,0 +1,42 @@
+import type { Policy } from '../../crypto/policy.ts'
+import type { Random } from '../../crypto/primitives.ts'
+import type { Peer } from '../../crypto/session/peer.ts'
+import type { Username } from '../../protocol/names.ts'
+import type { Emitter } from '../../util/emitter.ts'
+import type { ClientEvents } from '../base/events.ts'
+import type { StateReader, StateStore } from '../state/state-store.ts'
+import type { Self } from './identity.ts'
+import type { Link } from './link.ts'
+
+/** The dependencies that the parts of one client share. */
+export type ClientContext = {
+  readonly store: StateStore
+  readonly events: Emitter<ClientEvents>
+  /** Distinguishes this process from the others that use the same state. */
+  readonly instance: string
+  /** Aborts when the client closes. */
+  readonly closing: AbortSignal
+  readonly random: Random
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly policy: Policy
+  /** @throws {NotRegisteredError} */
+  self(): Self
+  /** Reads what the state knows about a peer of this deployment. @throws {NotRegisteredError} */
+  loadPeer(tx: StateReader, name: Username): Promise<Peer>
+  /** Returns true if the node has recorded that this state may reach step `step`. Nothing is encrypted before that. */
+  mayEncrypt(step: number): boolean
+  /** Returns a logged-in link, and waits until there is one. */
+  link(): Promise<Link>
+}
+
+/**
+ * Returns the link for an operation that the application asked for.
+ * @throws {NotRegisteredError}
+ * @throws {ClosedError} if the client is closed. Nothing is dialled then.
+ */
+export async function openLink(context: Pick<ClientContext, 'closing' | 'self' | 'link'>): Promise<Link> {
+  context.closing.throwIfAborted()
+  void context.self()
+  return context.link()
+}
