@@ -42,6 +42,21 @@ const filesBesideModules = {
   },
 }
 
+/** typebox runs nothing when it is imported, but does not say so in its package.json: a command loads only the parts that it uses. */
+const typeboxIsPure = {
+  name: 'typebox-is-pure',
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /^typebox|\.mjs$/ }, async ({ path, pluginData, ...from }) => {
+      if (
+        pluginData === 'resolved' ||
+        !(path.startsWith('typebox') || from.resolveDir.includes('/node_modules/typebox/'))
+      )
+        return
+      return { ...(await resolve(path, { ...from, pluginData: 'resolved' })), sideEffects: false }
+    })
+  },
+}
+
 /** Packages in CommonJS load modules of Node by `require`. */
 const banner = `import { createRequire } from 'node:module'
 const require = createRequire(import.meta.url)
@@ -57,9 +72,14 @@ const node = await build({
   banner: { js: banner },
   // Brings a native module for each platform.
   external: ['libsql'],
-  plugins: [filesBesideModules],
+  plugins: [filesBesideModules, typeboxIsPure],
 })
-const browser = await build({ ...shared, entryPoints: ['src/client/browser.ts'], platform: 'browser' })
+const browser = await build({
+  ...shared,
+  entryPoints: ['src/client/browser.ts'],
+  platform: 'browser',
+  plugins: [typeboxIsPure],
+})
 
 for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || entry.name.endsWith('.ts')) continue

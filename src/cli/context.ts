@@ -75,7 +75,8 @@ async function openAgent({ server, domain, caFile, directory, secret }: Settings
   }
 }
 
-async function requireState(settings: Settings): Promise<void> {
+/** @throws {CliError} `not_registered` if there is no state. */
+export async function requireState(settings: Settings): Promise<void> {
   const found = await stat(settings.directory).catch(error => {
     // Anything else is for the store to say.
     return error.code === 'ENOENT' ? undefined : error

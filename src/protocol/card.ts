@@ -1,5 +1,6 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Compile } from 'typebox/schema'
 import { lazy } from '../util/lazy.ts'
 import { limits } from './limits.ts'
 

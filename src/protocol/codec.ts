@@ -1,6 +1,6 @@
 import { parse } from 'secure-json-parse'
 import type { TSchema } from 'typebox'
-import { Compile, type Validator } from 'typebox/compile'
+import { Compile, type Validator } from 'typebox/schema'
 import { decodeUtf8 } from '../util/bytes.ts'
 import { lazy } from '../util/lazy.ts'
 import { ProtocolError } from './errors.ts'
@@ -93,7 +93,7 @@ const serverValidators = compile(serverFrames)
 
 /** The first thing wrong, with the name of its field. */
 function firstError(validator: Validator, value: unknown): string {
-  const [error] = validator.Errors(value)
+  const [, [error]] = validator.Errors(value)
   const field = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
   return field ? `${field} ${error?.message}` : (error?.message ?? 'does not fit its schema')
 }

@@ -1,5 +1,6 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Compile } from 'typebox/schema'
 import { readAll } from '../../crypto/encoding/byte-reader.ts'
 import { u8, vec16 } from '../../crypto/encoding/byte-writer.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'

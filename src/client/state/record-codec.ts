@@ -1,5 +1,5 @@
 import type { Static, TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile } from 'typebox/schema'
 import { decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { lazy } from '../../util/lazy.ts'
 import { StateError } from './state-error.ts'

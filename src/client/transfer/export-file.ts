@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ByteReader, readAll } from '../../crypto/encoding/byte-reader.ts'
 import { u32, vec16, vec32 } from '../../crypto/encoding/byte-writer.ts'
 import type { Argon2Cost, Random } from '../../crypto/primitives.ts'

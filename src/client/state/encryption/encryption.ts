@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Argon2Cost, Random } from '../../../crypto/primitives.ts'
 import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '../../../util/bytes.ts'
 import { ownKeys } from '../own-keys.ts'
