@@ -41,12 +41,15 @@ export function readEvidence(): { evidence: Evidence[]; unread: string[] } {
   return { evidence, unread }
 }
 
-/** Ids of the rows of a document: `**[K1](EVIDENCE.md#k1): …**` begins a block, `| [N1] | … |` is a line of a table. */
-export function rowIds(document: Document): string[] {
+/**
+ * Ids of the rows of a document, and which of them link to their evidence: `**[K1](EVIDENCE.md#k1) …**` begins a block,
+ * `| [N1] | … |` is a line of a table. Rows without a link have the bare id.
+ */
+export function readRows(document: Document): { ids: string[]; linked: string[] } {
   const text = readFileSync(new URL(`docs/${document}.md`, root), 'utf8')
-  return [...text.matchAll(/^(?:\*\*|\| )\[([A-Z]+[0-9]+)\](?:\(EVIDENCE\.md#[a-z]+[0-9]+\) | \|)/gm)].map(
-    ([, id = '']) => id,
-  )
+  const rows = [...text.matchAll(/^(?:\*\*|\| )(\[)?([A-Z]+[0-9]+)(?:\]\(EVIDENCE\.md#[a-z]+[0-9]+\)|\])? /gm)]
+  const idOf = ([, , id = '']: RegExpExecArray) => id
+  return { ids: rows.map(idOf), linked: rows.filter(([, bracket]) => bracket).map(idOf) }
 }
 
 const width = 120
@@ -84,8 +87,8 @@ function section(id: string, evidence: readonly Evidence[]): string {
 export function renderEvidence(): string {
   const { evidence } = readEvidence()
   const parts = documents.map(document => {
-    const ids = rowIds(document).filter(id => evidence.some(({ ids }) => ids.includes(id)))
-    return [`## ${document}.md`, ...ids.map(id => section(id, evidence))].join('\n\n')
+    const { linked } = readRows(document)
+    return [`## ${document}.md`, ...linked.map(id => section(id, evidence))].join('\n\n')
   })
   return `${[head, ...parts].join('\n\n')}\n`
 }

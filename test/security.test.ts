@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { readEvidence, rowIds } from '../scripts/list-evidence.ts'
+import { readEvidence, readRows } from '../scripts/list-evidence.ts'
 import { settings } from '../src/server/base/config.ts'
 import { temporaryDirectory } from '../tools/clients/agents.ts'
 import { tableUnder } from './fixtures/document-tables.ts'
@@ -15,16 +15,17 @@ const lock: Record<
   { dev?: boolean; optional?: boolean; hasInstallScript?: boolean; integrity?: string; version?: string }
 > = Object(read('package-lock.json')).packages
 
-const ids = rowIds('SECURITY')
+const { ids, linked } = readRows('SECURITY')
 
 t.test('each row has a test, or says why there is none', async t => {
   const marked = new Set(readEvidence().evidence.flatMap(one => one.ids))
   t.ok(ids.length >= 50, `${ids.length} rows`)
   for (const id of ids) {
     const [, subject = '', body = ''] =
-      new RegExp(`^\\*\\*\\[${id}\\]\\(\\S+\\)(.+?)\\*\\*\n(.+?)\n\n`, 'ms').exec(text) ?? []
+      new RegExp(`^\\*\\*\\[?${id}\\b(?:\\]\\(\\S+\\))?(.+?)\\*\\*\n(.+?)\n\n`, 'ms').exec(text) ?? []
     t.ok(subject.trim() && body.trim(), id)
     t.equal(marked.has(id), !/No test: .{20}/.test(body), `${id} has tests, or says in words why there is none`)
+    t.equal(linked.includes(id), marked.has(id), `${id} is a link if it has tests`)
     if (id.startsWith('X')) t.match(body, /^- Gets: .+^- Prevents more: ./ms, id)
   }
 })

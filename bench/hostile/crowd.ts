@@ -41,7 +41,7 @@ async function join(): Promise<Member> {
   const self = { username, identity: who.identity, domain: 'localhost', address: formatAddress(username, 'localhost') }
   const events = new Emitter<ClientEvents>()
   const member = { attempts: 0 }
-  const login = async (link: Link) => {
+  const logIn = async (link: Link) => {
     await resume({ link, self }, token)
     await link.request({ type: 'listen' })
   }
@@ -50,7 +50,7 @@ async function join(): Promise<Member> {
     return dial(to, handlers)
   }
   const dropToken = async () => false
-  const connector = new ReconnectingLink({ dial: counting, url, login, dropToken, random: randomBytes, events })
+  const connector = new ReconnectingLink({ dial: counting, url, logIn, dropToken, random: randomBytes, events })
   await connector.link()
   return Object.assign(member, { connector })
 }

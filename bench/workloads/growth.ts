@@ -14,7 +14,7 @@ const narrow = { pairs: 50, inFlight: 8 }
 export async function openStoreOf(owner: Owner, { redis }: Deployment): Promise<Store> {
   const store = await openStore(readConfig({ REDIS_URL: redis.url }), openLogger('silent'))
   owner.teardown(() => store.close())
-  await store.renewLease()
+  await store.nodes.renewLease()
   return store
 }
 
@@ -22,7 +22,7 @@ const nameOf = (at: number) => parseUsername(`user-${at}`)
 const identity = Buffer.alloc(32, 7).toString('base64url')
 
 export async function registerMany(store: Store, count: number): Promise<void> {
-  await repeat(count, at => store.register(nameOf(at), identity, { kind: 'open' }))
+  await repeat(count, at => store.users.register(nameOf(at), identity, { kind: 'open' }))
 }
 
 /** Messages for the first `count` users, one each. */
@@ -40,7 +40,7 @@ export async function writeToMany(store: Store, count: number): Promise<void> {
       body,
       ttlMs: 600_000_000,
     }))
-    const results = await store.append(items)
+    const results = await store.inboxes.append(items)
     if (results.some(({ status }) => status !== 'stored')) throw new Error('a message was not stored')
   })
 }

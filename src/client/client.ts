@@ -1,113 +1,111 @@
-import { CryptoError } from '../crypto/errors.ts'
 import { generateIdentity } from '../crypto/keys/identity.ts'
 import { parseRecipient, parseUsername, type Username } from '../protocol/names.ts'
-import { eachPage } from '../util/pages.ts'
 import { raceAbort, sleep } from '../util/signal.ts'
-import { ClosedError, IdentityChangedError, SelfError } from './base/errors.ts'
+import { ClosedError, SelfError } from './base/errors.ts'
 import type { ClientEvents } from './base/events.ts'
 import { newId } from './base/new-id.ts'
-import { Parts } from './client-core.ts'
+import { ClientCore } from './client-core.ts'
 import { openLink } from './connection/client-context.ts'
 import { type Account, Identity, toAccount } from './connection/identity.ts'
 import type { Link } from './connection/link.ts'
-import { register } from './connection/login.ts'
 import { checkDomain, parseServerUrl } from './connection/server-url.ts'
-import { Access } from './directory/access-control.ts'
+import { AccessControl } from './directory/access-control.ts'
 import { Cards } from './directory/cards.ts'
+import { type ListedUser, listUsers, type UserQuery } from './directory/users.ts'
 import { Mailbox } from './inbox/mailbox.ts'
 import { type ReceiveOptions, receive } from './inbox/receive.ts'
 import { type Content, encodeMedia } from './messages/content.ts'
+import { nextHop } from './messages/hops.ts'
 import type { MessageView, ReceivedMessage } from './messages/message.ts'
-import type { ClientOptions, ListedUser, SendOptions, UserQuery } from './options.ts'
-import type { Accepted } from './outbox/outbox.ts'
+import type { ClientOptions, SendOptions } from './options.ts'
+import type { Accepted } from './outbox/send-result.ts'
 import { type HandlerOptions, handleRequests, type RequestHandler } from './requests/request-handler.ts'
-import { type Answered, nextHop, type RequestOptions } from './requests/requests.ts'
+import type { Answered, RequestOptions } from './requests/requests.ts'
 import type { PeerIdentity } from './sessions/peers.ts'
 
-/** How long `close` waits for what is on its way, ms. It is in the state, and goes on with the next start. */
+/** How long `close` waits for outgoing messages, ms. The state keeps the rest, and the next start continues with it. */
 const lingerMs = 2_000
 
 /**
- * An agent's connection to its correspondents. Everything that must survive is in the store before it matters; several
- * processes may use one store. All methods may be called at the same time.
+ * One agent: sends and receives its messages. The client stores everything that must survive before it acts on it.
+ * Several processes may share one store. All methods may be called concurrently.
  */
 export class Client {
   readonly #options: ClientOptions
-  readonly #parts: Parts
-  /** Unacknowledged messages, to look at without taking them. */
+  readonly #core: ClientCore
+  /** Reads unacknowledged messages without taking them. */
   readonly mailbox: Mailbox
-  /** Who may write to this agent, and its logins. */
-  readonly access: Access
-  /** What agents say of themselves. */
+  /** Decides which agents may write to this one, and lists and ends its logins. */
+  readonly access: AccessControl
+  /** Publishes this agent's card and reads the cards of others. */
   readonly cards: Cards
 
-  private constructor(options: ClientOptions, parts: Parts) {
+  private constructor(options: ClientOptions, core: ClientCore) {
+    const { context, inbox, listenerLease } = core
     this.#options = options
-    this.#parts = parts
-    this.mailbox = new Mailbox(parts)
-    this.access = new Access(parts)
-    this.cards = new Cards(parts)
+    this.#core = core
+    this.mailbox = new Mailbox({ context, inbox, listenerLease })
+    this.access = new AccessControl(context)
+    this.cards = new Cards(context)
   }
 
   /**
-   * Opens the client over its state. Nothing is dialled yet.
-   * @throws {StateError} when the state cannot be read.
-   * @throws {ServerUrlError}
+   * Opens the client with its state, without connecting.
+   * @throws {StateError} if the state cannot be read.
+   * @throws {ServerUrlError} if `server` or `domain` is not valid.
    */
   static async open(options: ClientOptions): Promise<Client> {
     if (options.domain !== undefined) checkDomain(options.domain)
     parseServerUrl(options.server)
-    const parts = new Parts(options, await Identity.open(options.store))
-    await parts.inbox.open()
-    await parts.requests.resume()
-    return new Client(options, parts)
+    const core = new ClientCore(options, await Identity.open(options.store))
+    await core.inbox.open()
+    await core.requests.resume()
+    return new Client(options, core)
   }
 
   /** The registered identity, or null before `register`. */
   get account(): Account | null {
-    const { self } = this.#parts.identity
+    const { self } = this.#core.identity
     return self ? toAccount(self) : null
   }
 
-  /** Returns what removes the listener. */
-  on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
-    return this.#parts.events.on(name, listener)
+  /** Adds an event handler. @returns a function that removes it. */
+  on<Name extends keyof ClientEvents>(name: Name, handler: (event: ClientEvents[Name]) => void): () => void {
+    return this.#core.events.on(name, handler)
   }
 
   /**
-   * Claims a name at the server with a key of this agent's own. Once it has resolved, the agent is logged in and can be
-   * written to. It may be repeated after a failure.
+   * Claims a name at the server, with a key that belongs to this state. When it resolves, the agent is logged in and
+   * other agents can write to it. The caller may repeat it after a failure.
    * @throws {AlreadyRegisteredError} {ProtocolError} `username_taken`, `invalid_username`, `forbidden`
    * @throws {DomainMismatchError} {UnreachableError}
    */
   async register(username: string, options: { invite?: string } = {}): Promise<Account> {
     this.#checkOpen()
+    const { context, identity, prekeyPublisher, connection, login, outbox } = this.#core
     const name = parseUsername(username)
-    const { seed } = generateIdentity(this.#parts.context.random)
-    const self = await this.#parts.identity.prepare(name, this.#domain(), seed)
-    await this.#parts.publisher.prepare()
-    const link = await this.#parts.connector.connectWith(async fresh => {
-      const answer = await register({ link: fresh, self }, options)
-      await this.#parts.enter(answer, 'first')
-    })
-    await this.#parts.publisher.publish(link)
-    await this.#parts.outbox.resume()
+    const { seed } = generateIdentity(context.random)
+    const self = await identity.prepare(name, this.#domain(), seed)
+    await prekeyPublisher.prepare()
+    const link = await connection.connectWith(fresh => login.register(fresh, self, options))
+    await prekeyPublisher.publish(link)
+    await outbox.resume()
     return toAccount(self)
   }
 
   /**
-   * Connects and logs in now, in one attempt. Every other method does so by itself, and keeps trying.
+   * Connects and logs in now, in one attempt. Every other method connects by itself and keeps trying.
    * @throws {NotRegisteredError} {UnreachableError} {DomainMismatchError} {ProtocolError}
    */
   async connect(): Promise<void> {
     this.#checkOpen()
-    await this.#parts.identity.reload()
-    void this.#parts.context.self()
-    await this.#parts.connector.connect()
+    await this.#core.identity.reload()
+    void this.#core.context.self()
+    await this.#core.connection.connect()
   }
 
   /**
-   * Sends a message. Resolves when a node has stored it for the recipient; it is in the state before anything leaves.
+   * Sends a message. Resolves when a node has stored it for the recipient. The state has it before it is sent.
    * @param to `name` or `name@domain`
    * @throws {ProtocolError} the node's refusal: `unknown_user`, `message_too_large`, …
    * @throws {IdentityChangedError} {TooLargeError} {NotRegisteredError}
@@ -117,235 +115,226 @@ export class Client {
     const hops = nextHop(inReplyTo)
     const body = encodeMedia(content, inReplyTo ? { re: inReplyTo.id, hops } : {})
     signal?.throwIfAborted()
-    const draft = { id: this.#newId(), kind: 'application', body, ...(ttlS !== undefined && { ttlS }) } as const
-    const { accepted } = await this.#parts.outbox.send(peer, draft)
+    const id = newId(this.#core.context.random)
+    const draft = { id, kind: 'application', body, ...(ttlS !== undefined && { ttlS }) } as const
+    const { accepted } = await this.#core.outbox.send(peer, draft)
     return signal ? raceAbort(accepted, signal) : accepted
   }
 
   /**
-   * Asks, and waits for the one reply. It listens meanwhile, unless another process of this agent does.
-   * @throws {RequestTimeoutError} {RequestRefusedError} with the peer's code, or `would_deadlock` when the peer waits for an answer of ours
+   * Sends a request and waits for its one reply. Listens meanwhile, unless another process of this agent does.
+   * @throws {RequestTimeoutError}
+   * @throws {RequestRefusedError} with the peer's code, or `would_deadlock` if the peer waits for a reply of this agent.
    * @throws the signal's reason; what `send` throws
    */
   async request(to: string, content: Content, options: RequestOptions = {}): Promise<MessageView> {
-    return this.#parts.requests.ask(this.#other(to), content, options)
+    return this.#core.requests.ask(this.#other(to), content, options)
   }
 
   /**
-   * Answers requests as they come; `receive` does not yield them meanwhile. What the handler returns is the reply.
-   * @returns what ends it, once what is under way is done. Rejects with what made listening pointless.
+   * Calls a handler for each incoming request. What it returns is the reply. `receive` does not yield requests meanwhile.
+   * @returns a function that ends this and resolves when the running handlers are done. It rejects with the error that
+   * made listening impossible.
    */
   onRequest(handler: RequestHandler, options: HandlerOptions = {}): () => Promise<void> {
     this.#checkOpen()
+    const { context, inbox, requests, listenerLease, events, closing } = this.#core
     const end = new AbortController()
-    const signal = AbortSignal.any([end.signal, this.#parts.closing.signal])
-    const handling = handleRequests(this.#parts, handler, options, signal)
-    handling.catch(error => this.#parts.events.emit('failed', { error }))
+    const signal = AbortSignal.any([end.signal, closing.signal])
+    const handling = handleRequests({ context, inbox, requests, listenerLease }, handler, options, signal)
+    handling.catch(error => events.emit('failed', { error }))
     return () => {
       end.abort()
       return handling
     }
   }
 
-  /** Answers a request that `receive` or the mailbox showed. It counts once. @throws {NotOpenError} {TooLargeError} */
+  /** Replies, once, to a request that `receive` or the mailbox returned. @throws {NotOpenError} {TooLargeError} */
   reply(request: Answered, content: Content): Promise<void> {
-    return this.#parts.requests.reply(request, content)
+    return this.#core.requests.reply(request, content)
   }
 
-  /** Sends a part of an answer ahead. @throws {NotOpenError} {TooLargeError} */
+  /** Sends a part of a reply before the reply itself. @throws {NotOpenError} {TooLargeError} */
   part(request: Answered, content: Content): Promise<void> {
-    return this.#parts.requests.part(request, content)
+    return this.#core.requests.part(request, content)
   }
 
-  /** Answers a request with a refusal. @param error `code` is 1 to 64 of a-z 0-9 _ @throws {NotOpenError} */
+  /** Replies to a request with a refusal. @param error `code` is 1 to 64 of a-z 0-9 _ @throws {NotOpenError} */
   refuse(request: Answered, error: { code: string; message: string }): Promise<void> {
-    return this.#parts.requests.refuse(request, error)
+    return this.#core.requests.refuse(request, error)
   }
 
   /**
-   * Listens until `signal` aborts, for whoever looks into the mailbox. Where another process of this agent listens, that one goes on.
-   * @throws what made listening pointless
+   * Listens until `signal` aborts, for an application that reads the mailbox. Does not take the inbox over from another
+   * process of this agent.
+   * @throws the error that made listening impossible
    */
   attend(signal: AbortSignal): Promise<void> {
     this.#checkOpen()
-    void this.#parts.context.self()
-    return this.#parts.attendance.attend(AbortSignal.any([signal, this.#parts.closing.signal]))
+    void this.#core.context.self()
+    return this.#core.listenerLease.keepListening(AbortSignal.any([signal, this.#core.closing.signal]))
   }
 
   /**
-   * Waits until the recipient's client has a message on disk (`delivered`) or its application has acknowledged it (`read`). Receipts are taken in
-   * by whichever process of this agent listens; those of the last day are known to all of them.
+   * Waits until the recipient's client has a message on disk (`delivered`) or its application has acknowledged the
+   * message (`read`). Any process of this agent that listens receives the receipts; all processes see those of the last
+   * day.
    * @param id from `send`
-   * @throws what the message was given up for; the signal's reason; {ClosedError}
+   * @throws the reason why the message was given up; the signal's reason; {ClosedError}
    */
   confirmed(id: string, state: 'delivered' | 'read', { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    const ends = AbortSignal.any(signal ? [signal, this.#parts.closing.signal] : [this.#parts.closing.signal])
-    return this.#parts.confirmations.wait(id, state, ends)
+    const { confirmations, closing } = this.#core
+    const ends = AbortSignal.any(signal ? [signal, closing.signal] : [closing.signal])
+    return confirmations.wait(id, state, ends)
   }
 
   /**
-   * Listens, and yields messages in order. A message is acknowledged when the loop asks for the next one, or by its own
-   * `ack`; one that was not is shown again, marked `repeated`. When the last iteration ends, listening ends.
-   * @throws {ReplacedError} when another connection listens for this user.
+   * Listens and yields messages in order. A message is acknowledged when the loop asks for the next one, or by its own
+   * `ack`. A message that was not acknowledged is yielded again, marked `repeated`. Listening ends with the last loop.
+   * @throws {ReplacedError} if another connection listens for this user now.
    */
   async *receive(options: ReceiveOptions = {}): AsyncGenerator<ReceivedMessage, void, undefined> {
     this.#checkOpen()
-    void this.#parts.context.self()
-    const listening = this.#parts.attendance.take()
+    const { context, inbox, incoming, listenerLease, closing } = this.#core
+    void context.self()
+    const listening = listenerLease.acquire()
     try {
-      const ended = AbortSignal.any([listening, this.#parts.closing.signal])
-      yield* receive(this.#parts.inbox, this.#parts.intake, ended, options)
+      const ended = AbortSignal.any([listening, closing.signal])
+      yield* receive(inbox, incoming, ended, options)
     } finally {
-      await this.#parts.attendance.release()
+      await listenerLease.release()
     }
   }
 
-  /** Ends every iteration of `receive` and gives the inbox up. Sending goes on. */
+  /** Ends every `receive` loop and releases the inbox. Sending continues. */
   stopListening(): Promise<void> {
-    return this.#parts.receiver.stop()
+    return this.#core.listener.stop()
   }
 
-  /** Users, sorted by name; pages are fetched as the loop goes on. */
-  async *users(query: UserQuery = {}): AsyncGenerator<ListedUser, void, undefined> {
-    const pages = eachPage(async next => {
-      const link = await this.#link()
-      return link.request({ type: 'list_users', ...query, ...next })
-    })
-    for await (const { users } of pages)
-      for (const { card, ...user } of users)
-        yield { ...user, ...(card !== undefined && (await this.#readCard(user.username, card))) }
+  /** Yields users, sorted by name. Fetches each page when the loop needs it. */
+  users(query: UserQuery = {}): AsyncGenerator<ListedUser, void, undefined> {
+    return listUsers(this.#core.context, this.cards, query)
   }
 
-  async #readCard(username: string, card: string): Promise<Pick<ListedUser, 'card' | 'cardError'>> {
-    try {
-      return { card: await this.cards.read(parseUsername(username), card) }
-    } catch (error) {
-      if (error instanceof CryptoError || error instanceof IdentityChangedError) return { cardError: error.message }
-      throw error
-    }
-  }
-
-  /** Asks the node for a sign of life. Links do so by themselves. @returns the node's clock, ms since 1970. */
-  async heartbeat(): Promise<{ timeMs: number }> {
-    const { time } = await (await this.#link()).request({ type: 'heartbeat' })
-    return { timeMs: time }
-  }
-
-  /** Makes sure that there is a session to send with, from the peer's published keys or, without any, live. */
+  /** Makes sure that there is a session to send with: from the peer's published keys or, without any, by a live exchange. */
   async getOrCreateSession(peer: string): Promise<void> {
     await this.#link()
-    await this.#parts.sessions.ensure(this.#recipient(peer))
+    await this.#core.sessions.ensure(this.#recipient(peer))
   }
 
   /**
-   * Starts a fresh session with a peer that is there now: docs/E2E.md section 12. Both sides must be receiving.
-   * @throws {KeyExchangeError} after `timeoutMs` (default 30 s), or when the peer declines.
+   * Starts a fresh session by a live exchange: docs/E2E.md section 12. Both agents must be listening.
+   * @throws {KeyExchangeError} after `timeoutMs` (default 30 s), or if the peer declines.
    */
   async initiateKeyExchange(peer: string, options: { timeoutMs?: number } = {}): Promise<void> {
     await this.#link()
-    await this.#parts.sessions.initiate(this.#recipient(peer), options.timeoutMs)
+    await this.#core.sessions.initiate(this.#recipient(peer), options.timeoutMs)
   }
 
-  /** Goes over to a new session, from the peer's published keys: docs/E2E.md section 7, rule 7. What is on its way stays readable. */
+  /**
+   * Starts a new session from the peer's published keys: docs/E2E.md section 7, rule 7. Messages that are on their way
+   * stay readable.
+   */
   async renewSession(peer: string): Promise<void> {
     await this.#link()
     const username = this.#recipient(peer)
-    await this.#parts.sessions.startAnew(username)
-    this.#parts.outbox.pump(username)
+    await this.#core.sessions.renewNow(username)
+    this.#core.outbox.flush(username)
   }
 
   /**
-   * What is known of a peer's identity key, and the safety number to compare.
+   * Returns a peer's identity key, its trust, and the safety number to compare.
    * @throws {UnknownPeerError} before the first message in either direction.
    */
   async identityOf(peer: string): Promise<PeerIdentity> {
-    return this.#parts.peers.identity(this.#recipient(peer))
+    return this.#core.peers.identity(this.#recipient(peer))
   }
 
   /**
-   * Notes that a peer's key was compared: `shown` is the safety number or the identity key that the peer's own side shows. From then on
-   * its messages are `verified`.
-   * @throws {NotComparedError} when it is another one: nothing changes. {UnknownPeerError}
+   * Marks a peer as verified after a comparison. From then on, its messages are `verified`.
+   * @param shown the safety number or the identity key that the peer's own side shows
+   * @throws {NotComparedError} if it is a different one; nothing changes. {UnknownPeerError}
    */
   async verifyPeer(peer: string, shown: string): Promise<void> {
     const username = this.#recipient(peer)
-    await this.#parts.peers.verify(username, shown)
-    this.#decided(username)
+    await this.#core.peers.verify(username, shown)
+    this.#resume(username)
   }
 
-  /** Accepts a peer's changed key as a new one, first met now. Sending and showing go on. @throws {UnknownPeerError} */
+  /** Accepts a peer's changed key as `first-use`. Sending to the peer and receiving from it continue. @throws {UnknownPeerError} */
   async trustPeer(peer: string): Promise<void> {
     const username = this.#recipient(peer)
-    await this.#parts.peers.trust(username)
-    this.#decided(username)
+    await this.#core.peers.trust(username)
+    this.#resume(username)
   }
 
-  /** Stays with the pinned key of a peer: what comes under another one stays refused. @throws {UnknownPeerError} */
+  /** Keeps the pinned key of a peer. Messages under the other key stay refused. @throws {UnknownPeerError} */
   async distrustChange(peer: string): Promise<void> {
     const username = this.#recipient(peer)
-    await this.#parts.peers.dismiss(username)
-    this.#decided(username)
+    await this.#core.peers.dismiss(username)
+    this.#resume(username)
   }
 
-  /** Ends this login at every node. The identity and all state stay; the next operation logs in again. */
+  /** Ends this login at every node. The identity and the state stay. The next operation logs in again. */
   async logout(): Promise<void> {
     const link = await this.#link()
-    await this.#parts.receiver.stop()
+    await this.#core.listener.stop()
     await link.request({ type: 'logout' })
-    await this.#parts.identity.forgetToken()
+    await this.#core.identity.forgetToken()
     await link.closed
   }
 
-  /** Lets go of everything. What is not accepted yet is in the state and goes on at the next start. */
+  /** Closes the connection and the store. The state keeps messages that no node has accepted yet; the next start sends them. */
   async close(): Promise<void> {
-    if (this.#parts.closing.signal.aborted) return
-    await this.#parts.receiver.stop()
-    if (this.#parts.connector.isOnline) await this.#linger()
-    this.#parts.closing.abort(new ClosedError())
-    await this.#parts.connector.close()
-    await this.#parts.outbox.close()
+    const { closing, listener, connection, outbox } = this.#core
+    if (closing.signal.aborted) return
+    await listener.stop()
+    if (connection.isOnline) await this.#linger()
+    closing.abort(new ClosedError())
+    await connection.close()
+    await outbox.close()
     await this.#options.store.close()
   }
 
-  /** Gives receipts and messages that are on their way a moment. */
+  /** Sends due receipts, and waits up to `lingerMs` for outgoing messages. */
   async #linger(): Promise<void> {
-    await this.#parts.receipts.flush()
+    const { receipts, outbox } = this.#core
+    await receipts.flush()
     const enough = new AbortController()
-    await Promise.race([this.#parts.outbox.idle(), sleep(lingerMs, enough.signal).catch(() => {})])
+    await Promise.race([outbox.idle(), sleep(lingerMs, enough.signal).catch(() => {})])
     enough.abort()
   }
 
-  /** What a changed key had held up goes on. */
-  #decided(username: Username): void {
-    this.#parts.inbox.rewind()
-    this.#parts.outbox.pump(username)
-    if (this.#parts.connector.isOnline) void this.#parts.repairs.look()
+  /** Continues everything that a changed key had stopped. */
+  #resume(username: Username): void {
+    const { inbox, outbox, connection, undecryptableRetries } = this.#core
+    inbox.rewind()
+    outbox.flush(username)
+    if (connection.isOnline) void undecryptableRetries.run()
   }
 
-  /** Somebody else. */
+  /** Parses a recipient. @throws {SelfError} if it is this agent itself. */
   #other(to: string): Username {
     const peer = this.#recipient(to)
-    if (peer === this.#parts.context.self().username) throw new SelfError()
+    if (peer === this.#core.context.self().username) throw new SelfError()
     return peer
   }
 
   #recipient(peer: string): Username {
     this.#checkOpen()
-    return parseRecipient(peer, this.#parts.context.self().domain)
+    return parseRecipient(peer, this.#core.context.self().domain)
   }
-
-  readonly #newId = (): string => newId(this.#parts.context.random)
 
   #domain(): string {
     return this.#options.domain ?? parseServerUrl(this.#options.server).domain
   }
 
   #checkOpen(): void {
-    this.#parts.closing.signal.throwIfAborted()
+    this.#core.closing.signal.throwIfAborted()
   }
 
   #link(): Promise<Link> {
-    return openLink(this.#parts.context)
+    return openLink(this.#core.context)
   }
 }
 

@@ -1,41 +1,41 @@
 import type { IdentityKey } from './identity-key.ts'
 
 /**
- * Why something was refused. Coarse on purpose: a finer answer would tell whoever forged the bytes how far they came.
+ * The reason for a refusal. It is coarse on purpose: a finer reason would tell a forger which check failed.
  * `undecryptable` covers unknown sessions, used or unknown prekeys, replays and wrong tags alike.
  */
 export type CryptoErrorCode =
-  /** Not bytes of AIMessage 1. */
+  /** The bytes are not valid AIMessage 1. */
   | 'malformed'
-  /** A stored record that is damaged. */
+  /** A stored record is damaged. */
   | 'bad_state'
-  /** A stored record that another version wrote. */
+  /** Another version wrote the stored record. */
   | 'bad_version'
-  /** A key that is not canonical, of small order, or has torsion. */
+  /** A key is not canonical, has small order, or has a torsion component. */
   | 'bad_key'
-  /** A bundle for another address, with a wrong signature, or older than one seen before. */
+  /** A bundle is for another address, has a wrong signature, or is older than one seen before. */
   | 'bad_bundle'
-  /** A card for another address, with a wrong signature or key, or older than one seen before. */
+  /** A card is for another address, has a wrong signature or key, or is older than one seen before. */
   | 'bad_card'
-  /** No common suite at or above the minimum. */
+  /** The peers have no common suite at or above the minimum. */
   | 'suite_refused'
-  /** There is no session to send with: fetch the peer's keys and start one. */
+  /** There is no session to send on: fetch the peer's keys and start one. */
   | 'no_session'
   /** The peer's identity key is not the pinned one; nothing is sent until the user decides. */
   | 'identity_changed'
   | 'undecryptable'
-  /** Too many handshakes from this peer; the same bytes may be tried again later. */
+  /** This peer has started too many sessions; the caller may retry the same bytes later. */
   | 'rate_limited'
-  /** The replay list of the current prekeys is full: rotate them at once. */
+  /** The replay list of the named prekeys is full: rotate the prekeys at once. */
   | 'prekeys_exhausted'
   | 'too_large'
-  /** An offer that has expired. */
+  /** An offer has expired. */
   | 'offer_expired'
 
 const texts: Record<CryptoErrorCode, string> = {
   malformed: 'not a message of AIMessage 1',
   bad_state: 'the stored record is damaged',
-  bad_version: 'the stored record is of another version',
+  bad_version: 'another version wrote the stored record',
   bad_key: 'the key is not acceptable',
   bad_bundle: "the peer's key bundle is not acceptable",
   bad_card: "the peer's card is not acceptable",
@@ -44,12 +44,12 @@ const texts: Record<CryptoErrorCode, string> = {
   identity_changed: "the peer's identity key has changed",
   undecryptable: 'the message cannot be decrypted',
   rate_limited: 'too many new sessions from this peer',
-  prekeys_exhausted: 'the prekeys have to be rotated first',
+  prekeys_exhausted: 'the prekeys must be rotated first',
   too_large: 'the content is too large',
   offer_expired: 'the offer has expired',
 }
 
-/** The only error of `crypto/`. It names no key, no id and no cause. */
+/** The base class of all errors of `crypto/`. It carries no key, no id and no cause. */
 export class CryptoError extends Error {
   override readonly name: string = 'CryptoError'
   readonly code: CryptoErrorCode
@@ -60,7 +60,7 @@ export class CryptoError extends Error {
   }
 }
 
-/** The peer presented another identity key than the pinned one. `seen` is what `markChanged` wants. */
+/** The peer presented a key that differs from the pinned one. Pass `seen` to `markChanged`. */
 export class IdentityChangedError extends CryptoError {
   override readonly name = 'IdentityChangedError'
   readonly seen: IdentityKey

@@ -2,49 +2,52 @@ const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 
-/** Every bound of AIMessage 1 with its reason (docs/E2E.md sections 7, 8 and 10). Times in ms. */
+/** The bounds of AIMessage 1 with their reasons (docs/E2E.md sections 7, 8 and 10). Times are in ms. */
 export const cryptoLimits = {
-  /** Message keys one header may make us skip: more work than this is not done for bytes nobody has vouched for. */
+  /** Message keys that one header may make us derive and skip: bounds the work for unauthenticated bytes. */
   maxSkippedPerMessage: 1000,
-  /** Message keys kept for what has not come yet; the oldest go first. */
+  /** Skipped message keys kept per session for late messages; the oldest are dropped first. */
   maxSkippedPerSession: 2000,
   maxSessionsPerPeer: 8,
-  /** A complete body, bytes: its base64url is what a frame has room for. */
+  /** A complete body, in bytes: its base64url must fit into one frame. */
   maxBodyBytes: 92_160,
-  /** The `body` inside a content, bytes. */
+  /** The `body` inside a content, in bytes. */
   maxContentBytes: 65_536,
-  /** The smallest content: hides which of the short ones it is. */
+  /** Smallest padded content, in bytes: all short messages have this size. */
   minPaddedBytes: 256,
-  /** Handshakes accepted from one peer: each costs the other side one-time keys and us a session. */
+  /** Handshakes accepted from one peer: each one uses up our one-time keys and adds a session. */
   maxHandshakesPerHour: 10,
   maxHandshakesPerMinute: 3,
   minuteMs,
   hourMs,
-  /** An own session nobody has answered for so long met keys that are gone. */
+  /** After this long without a reply, assume that the peer no longer has the prekeys we used. */
   unansweredMs: 30 * dayMs,
-  /** Two starts may still cross when the own one was answered only so long ago. */
+  /** A peer's new session counts as crossing ours until this long after our session was first answered. */
   crossingMs: 10 * minuteMs,
-  /** Resets, and renewals, of one peer: repair must not become a storm. */
+  /** Minimum interval between two resets, and between two renewals, with one peer. */
   resetIntervalMs: hourMs,
   renewAfterMs: 7 * dayMs,
   renewAfterMessages: 10_000,
-  /** Received on one chain before an empty answer lets the ratchet turn. */
+  /** Messages received on one chain after which an empty answer is sent, so that the ratchet turns. */
   heartbeatAfter: 50,
   oneTimeKeys: 100,
   oneTimeKemKeys: 20,
   lowOneTimeKeys: 50,
   lowOneTimeKemKeys: 10,
-  /** Private one-time keys kept: four pools, because an upload whose answer was lost is made anew. The oldest go. */
+  /**
+   * Private one-time keys kept: four pools, because a refill after a lost answer makes new keys.
+   * The oldest are dropped first.
+   */
   maxHeldOneTimeKeys: 400,
   maxHeldOneTimeKemKeys: 80,
   rotatePrekeysMs: 7 * dayMs,
   keepPrekeysMs: 30 * dayMs,
-  /** How much longer than the mailbox keeps a message its prekey is kept. */
+  /** How long a retired private prekey is kept beyond the mailbox lifetime. */
   keepPrekeysBeyondMailboxMs: 7 * dayMs,
   maxReplaysPerPair: 4096,
-  /** Offers of ours that wait for an answer. */
+  /** Our own offers that may wait for an answer at the same time. */
   maxOffers: 32,
   maxKeyId: 2 ** 31 - 1,
-  /** The default of a deployment's MESSAGE_TTL_S. */
+  /** The default of the deployment's MESSAGE_TTL_S, in ms. */
   mailboxLifetimeMs: 7 * dayMs,
 } as const

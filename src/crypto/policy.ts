@@ -1,18 +1,18 @@
 import { cryptoLimits } from './limits.ts'
 import { type Suite, suites } from './suites.ts'
 
-/** What an agent decides for itself. */
+/** Settings of one agent. */
 export type Policy = {
-  /** No session below this suite. */
+  /** The lowest suite a session may use. */
   readonly minSuite: Suite
-  /** No session above it, and none above it is offered. */
+  /** The highest suite a session may use and a bundle offers. */
   readonly maxSuite: Suite
-  /** How long the deployment keeps a message, ms: what is older cannot come any more. */
+  /** How long the deployment keeps a message, in ms. Older messages can no longer arrive. */
   readonly mailboxLifetimeMs: number
 }
 
 export const defaultPolicy: Policy = { minSuite: 1, maxSuite: 2, mailboxLifetimeMs: cryptoLimits.mailboxLifetimeMs }
 
-/** What a bundle offers, highest first. */
+/** Returns the suites that our bundle offers, highest first. */
 export const offeredSuites = ({ minSuite, maxSuite }: Policy): Suite[] =>
   suites.filter(suite => suite >= minSuite && suite <= maxSuite)

@@ -11,9 +11,12 @@ import { CryptoError } from './errors.ts'
 
 export { randomBytes } from '@noble/hashes/utils.js'
 
-/** A source of `n` unpredictable bytes. */
+/** Returns `n` unpredictable bytes. */
 export type Random = (n: number) => Uint8Array
-/** Strict Ed25519 without cofactor. A node passes Node's own, which gives the same verdict for a checked identity key. */
+/**
+ * Strict, cofactorless Ed25519 verification. A node passes the function of Node's own crypto, which gives the same
+ * verdict for a checked identity key.
+ */
 export type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
 
 export const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => nobleSha256(concatBytes(...parts))
@@ -35,17 +38,17 @@ export const hkdfSha256 = (salt: Uint8Array, secret: Uint8Array, info: Uint8Arra
 export const encryptAes256Cbc = (key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array =>
   cbc(key, iv).encrypt(plaintext)
 
-/** Call it only on bytes whose tag was checked: it throws on wrong padding. */
+/** Call it only after the tag check: it throws on wrong padding. */
 export const decryptAes256Cbc = (key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array =>
   cbc(key, iv).decrypt(ciphertext)
 
 export const xchachaNonceBytes = 24
 
-/** XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha): its nonces are long enough to be drawn at random for ever. */
+/** XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha). Its 24-byte nonces may be chosen at random without limit. */
 export const sealXChaCha = (key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array =>
   xchacha20poly1305(key, nonce, aad).encrypt(plaintext)
 
-/** Nothing where the tag is wrong. */
+/** Returns undefined if the tag is wrong. */
 export function openXChaCha(
   key: Uint8Array,
   nonce: Uint8Array,
@@ -59,17 +62,17 @@ export function openXChaCha(
   }
 }
 
-/** What a guess at a passphrase costs: memory in KiB, passes over it, lanes (computed one after the other). */
+/** The cost of one passphrase guess: memory in KiB, passes over it, lanes (computed in sequence). */
 export type Argon2Cost = { readonly memoryKib: number; readonly passes: number; readonly lanes: number }
 
-/** Argon2id (RFC 9106) to 32 bytes. */
+/** Argon2id (RFC 9106) with an output of 32 bytes. */
 export const argon2id = (
   passphrase: Uint8Array,
   salt: Uint8Array,
   { memoryKib, passes, lanes }: Argon2Cost,
 ): Uint8Array => nobleArgon2id(passphrase, salt, { m: memoryKib, t: passes, p: lanes, dkLen: 32 })
 
-/** Compares without telling by its time where the first difference is. Lengths are public. */
+/** Compares in constant time for equal lengths. Lengths are public. */
 export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   let difference = 0
@@ -77,7 +80,7 @@ export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0
 }
 
-/** Overwrites secrets, as far as JavaScript allows: copies that the runtime made stay. */
+/** Overwrites secrets as far as JavaScript allows: copies made by the runtime remain. */
 export function wipe(...secrets: readonly Uint8Array[]): void {
   for (const secret of secrets) secret.fill(0)
 }
@@ -96,9 +99,10 @@ function littleEndian(bytes: Uint8Array): bigint {
 }
 
 /**
- * Ed25519 (RFC 8032 section 5.1.7) without cofactor: computes R' = [s]B - [k]A and compares its 32 bytes with R, as
- * Node's does. noble's own `verify` multiplies by 8 first and so accepts signatures that Node refuses.
- * Refuses s >= L, and A that is not canonical or of small order.
+ * Ed25519 verification (RFC 8032 section 5.1.7) without cofactor: computes R' = [s]B - [k]A and compares its 32 bytes
+ * with R, as Node's crypto does. noble's own `verify` multiplies by 8 first and so accepts signatures that Node
+ * refuses.
+ * Returns false for s >= L, and for a public key A that is not canonical or has small order.
  */
 export const verifyEd25519: Verify = (publicKey, message, signature) => {
   if (signature.length !== 64 || publicKey.length !== 32) return false
@@ -115,7 +119,7 @@ export const verifyEd25519: Verify = (publicKey, message, signature) => {
   }
 }
 
-/** Whether the bytes are a canonical Ed25519 point of the prime-order group, and not its neutral element. */
+/** Returns true for a canonical Ed25519 point of the prime-order group other than the neutral element. */
 export function isPrimeOrderPoint(publicKey: Uint8Array): boolean {
   try {
     const point = Point.fromBytes(publicKey, false)
@@ -125,20 +129,20 @@ export function isPrimeOrderPoint(publicKey: Uint8Array): boolean {
   }
 }
 
-/** The X25519 form of an Ed25519 public key (RFC 7748 section 4.1). +A and -A give the same one. */
+/** Maps an Ed25519 public key to X25519 (RFC 7748 section 4.1). A and -A map to the same key. */
 export const toX25519PublicKey = (publicKey: Uint8Array): Uint8Array => ed25519.utils.toMontgomery(publicKey)
 
-/** The X25519 private key that belongs to an Ed25519 seed. */
+/** Derives the X25519 private key from an Ed25519 seed: the clamped first half of its SHA-512. */
 export const toX25519PrivateKey = (seed: Uint8Array): Uint8Array => ed25519.utils.toMontgomerySecret(seed)
 
 export const x25519PublicKey = (privateKey: Uint8Array): Uint8Array => x25519.getPublicKey(privateKey)
 
-/** Whether the bytes are a u-coordinate below 2^255-19. */
+/** Returns true if the bytes are a u-coordinate below 2^255-19. */
 export const isX25519Key = (key: Uint8Array): boolean => key.length === 32 && littleEndian(key) < Point.Fp.ORDER
 
 /**
  * X25519 (RFC 7748 section 5).
- * @throws {CryptoError} `bad_key` on u >= 2^255-19, and on a low-order key, whose secret is zero.
+ * @throws {CryptoError} `bad_key` if u >= 2^255-19, or if the key has low order, which makes the secret zero.
  */
 export function x25519SharedSecret(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   if (!isX25519Key(publicKey)) throw new CryptoError('bad_key')
@@ -146,19 +150,17 @@ export function x25519SharedSecret(privateKey: Uint8Array, publicKey: Uint8Array
     const secret = x25519.getSharedSecret(privateKey, publicKey)
     if (secret.some(byte => byte !== 0)) return secret
   } catch {
-    // noble refuses a zero secret itself; that it goes on doing so is not ours to rely on.
+    // noble refuses a zero secret itself. The check above does not rely on it.
   }
   throw new CryptoError('bad_key')
 }
 
 export type KemKeyPair = { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array }
 
-/** ML-KEM-768 (FIPS 203 algorithm 16) from its 64-byte seed d || z. */
+/** Derives an ML-KEM-768 key pair (FIPS 203 algorithm 16) from its 64-byte seed d || z. */
 export const kemKeyPair = (seed: Uint8Array): KemKeyPair => ml_kem768.keygen(seed)
 
-/**
- * The modulus check of FIPS 203 section 7.2: 1184 bytes whose 768 coefficients of 12 bits are below q = 3329.
- */
+/** The modulus check of FIPS 203 section 7.2: 1184 bytes whose 768 coefficients of 12 bits are below q = 3329. */
 export function isKemKey(key: Uint8Array): boolean {
   if (key.length !== 1184) return false
   for (let at = 0; at < 1152; at += 3) {
@@ -181,6 +183,6 @@ export function encapsulateKem(
   return { ciphertext: cipherText, secret: sharedSecret }
 }
 
-/** ML-KEM-768 decapsulation. A wrong ciphertext gives another secret and no error (implicit rejection). */
+/** ML-KEM-768 decapsulation. A wrong ciphertext gives a different secret and no error (implicit rejection). */
 export const decapsulateKem = (ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array =>
   ml_kem768.decapsulate(ciphertext, secretKey)

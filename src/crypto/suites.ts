@@ -6,7 +6,7 @@ export const suites: readonly Suite[] = [2, 1]
 
 export const isSuite = (number: number): number is Suite => number === 1 || number === 2
 
-/** The highest suite that is offered and within both bounds. */
+/** Returns the highest offered suite within both bounds. */
 export const commonSuite = (
   offered: readonly number[],
   { minSuite, maxSuite }: { minSuite: Suite; maxSuite: Suite },

@@ -6,7 +6,10 @@ import { limits } from './limits.ts'
 const Nothing = Type.Null({ description: 'done' })
 const ByName = Type.Object({ username: Name })
 /** SHA-256 of an invite's text, base64url. */
-const InviteId = Type.String({ pattern: '^[A-Za-z0-9_-]{43}$', description: 'what an invite is called: not its text' })
+const InviteId = Type.String({
+  pattern: '^[A-Za-z0-9_-]{43}$',
+  description: 'the id of an invite, which is not its text',
+})
 const NextPage = Type.Union([Type.String(), Type.Null()])
 
 const Invite = Type.Object({ id: InviteId, expiresAt: TimeMs, usedBy: Type.Union([Name, Type.Null()]) })
@@ -17,7 +20,7 @@ const Account = Type.Object({
   lastSeenAt: TimeMs,
   online: Type.Boolean(),
   blocked: Type.Boolean(),
-  deleted: Type.Boolean({ description: 'mail and keys are gone, the name is kept for its key' }),
+  deleted: Type.Boolean({ description: 'mail and keys are deleted, the name stays reserved for its key' }),
   writers: Writers,
   sessions: Count,
   queue: Type.Object({ messages: Count, bytes: Count, oldestAt: Type.Union([TimeMs, Type.Null()]) }),
@@ -29,12 +32,12 @@ const Node = Type.Object({
   self: Type.Boolean({ description: 'the node that answers' }),
 })
 
-/** What an operator may do with `ADMIN_TOKEN`: docs/PROTOCOL.md section 11. The key of a route is its act in the audit log. */
+/** The operator's routes, which need `ADMIN_TOKEN`: docs/PROTOCOL.md section 11. A key is the act in the audit log. */
 export const adminRoutes = {
   createInvite: {
     method: 'POST',
     path: '/v1/admin/invites',
-    summary: 'An invite for one user; its text is told here and nowhere else',
+    summary: 'Make an invite for one user; only this answer contains its text',
     schema: {
       body: Type.Object({
         expiresIn: Type.Optional(
@@ -52,7 +55,7 @@ export const adminRoutes = {
   listInvites: {
     method: 'GET',
     path: '/v1/admin/invites',
-    summary: 'Invites that have not expired, the next to expire first',
+    summary: 'List the invites that have not expired, next to expire first',
     schema: {
       querystring: Type.Object({
         limit: Type.Optional(PageLimit),
@@ -64,13 +67,13 @@ export const adminRoutes = {
   revokeInvite: {
     method: 'DELETE',
     path: '/v1/admin/invites/:id',
-    summary: 'It lets nobody in any more',
+    summary: 'Revoke an invite',
     schema: { params: Type.Object({ id: InviteId }), response: { 204: Nothing } },
   },
   listUsers: {
     method: 'GET',
     path: '/v1/admin/users',
-    summary: 'A page of users, sorted by name',
+    summary: 'List users by page, sorted by name',
     schema: {
       querystring: Type.Object({
         online: Type.Optional(Type.Boolean()),
@@ -84,49 +87,50 @@ export const adminRoutes = {
   inspectUser: {
     method: 'GET',
     path: '/v1/admin/users/:username',
-    summary: 'One user: its state, and how many envelopes wait for it, how large and how old',
+    summary: 'Show one user: its state, and the number, size and age of its waiting envelopes',
     schema: { params: ByName, response: { 200: Account } },
   },
   blockUser: {
     method: 'PUT',
     path: '/v1/admin/users/:username/block',
-    summary: 'It cannot log in, its sessions end everywhere, nobody can write to it; what waits stays',
+    summary:
+      'Block a user: its logins end on every node, and it can neither log in nor receive; waiting envelopes stay',
     schema: { params: ByName, response: { 200: Type.Object({ sessionsEnded: Count }) } },
   },
   unblockUser: {
     method: 'DELETE',
     path: '/v1/admin/users/:username/block',
-    summary: 'It may log in again',
+    summary: 'Unblock a user, which may then log in again',
     schema: { params: ByName, response: { 204: Nothing } },
   },
   deleteUser: {
     method: 'DELETE',
     path: '/v1/admin/users/:username',
-    summary: 'Mail, keys and sessions go, the name stays reserved for its key',
+    summary: 'Delete mail, keys and logins of a user; the name stays reserved for its key',
     schema: { params: ByName, response: { 204: Nothing } },
   },
   releaseName: {
     method: 'DELETE',
     path: '/v1/admin/users/:username/key',
-    summary: 'For a lost key: deletes the user and frees its name for another key',
+    summary: 'Delete a user and free its name for another key, after the loss of the key',
     schema: { params: ByName, response: { 204: Nothing } },
   },
   endSessions: {
     method: 'DELETE',
     path: '/v1/admin/users/:username/sessions',
-    summary: 'Ends every login of a user, which may log in again',
+    summary: 'End every login of a user, which may log in again',
     schema: { params: ByName, response: { 200: Type.Object({ count: Count }) } },
   },
   listNodes: {
     method: 'GET',
     path: '/v1/admin/nodes',
-    summary: 'Nodes with a lease, and how many inboxes each holds',
+    summary: 'List the nodes with a lease, and the number of inboxes that each one holds',
     schema: { response: { 200: Type.Object({ nodes: Type.Array(Node) }) } },
   },
   drainNode: {
     method: 'PUT',
     path: '/v1/admin/nodes/:node/drain',
-    summary: 'It closes its sockets, takes nothing new and is not ready, until its process is ended',
+    summary: 'Drain a node: it closes its connections, accepts no new ones and is not ready until its process ends',
     schema: {
       params: Type.Object({ node: Type.String({ maxLength: 64 }) }),
       response: { 202: Type.Object({ node: Type.String() }) },

@@ -6,10 +6,10 @@ import { limits } from './limits.ts'
 
 export const Capability = Type.String({
   pattern: '^[a-z0-9][a-z0-9._-]{0,31}$',
-  description: 'what an agent can do, as a tag: 1 to 32 of a-z 0-9 . _ -, first a letter or digit',
+  description: 'a tag for an ability of an agent: 1 to 32 of a-z 0-9 . _ -, first a letter or digit',
 })
 
-/** What an agent says of itself: docs/E2E.md section 14. Members that are not known are ignored. */
+/** An agent's description of itself: docs/E2E.md section 14. Unknown members are ignored. */
 export const CardContent = Type.Object({
   title: Type.String({ minLength: 1, maxLength: 80 }),
   description: Type.Optional(Type.String({ maxLength: 500 })),

@@ -8,10 +8,10 @@ import { idSource } from './fields.ts'
 import { type ClientFrame, clientFrames, type ServerFrame, type ServerFrameOf, serverFrames } from './frames.ts'
 import { limits } from './limits.ts'
 
-/** A frame as it came: text from a browser's socket, bytes from a node's. */
+/** A received frame: text from a browser's socket, bytes from Node's. */
 export type RawFrame = string | Uint8Array
 
-/** What could be told of a frame that was refused: its `id`, so that the error reaches the request it answers. */
+/** A refused frame. `id` is the frame's id if it is readable, so that the error reaches the matching request. */
 export class FrameError extends ProtocolError {
   readonly id: string | undefined
 
@@ -23,7 +23,7 @@ export class FrameError extends ProtocolError {
 
 const notTheProtocol = (message: string) => new ProtocolError('bad_frame', message, { close: 'notTheProtocol' })
 
-/** Levels of `{` and `[`, counted without parsing: a deep text parses, and then breaks whoever prints it. */
+/** Counts the levels of `{` and `[` without parsing: deeply nested JSON parses, but overflows `JSON.stringify`. */
 function depthOf(json: string): number {
   let depth = 0
   let deepest = 0
@@ -36,7 +36,7 @@ function depthOf(json: string): number {
   return deepest
 }
 
-/** Where the string that starts at `start` ends; the end of the text when it never does. */
+/** Returns the index of the closing quote of the string at `start`, or the text's length if there is none. */
 function endOfString(json: string, start: number): number {
   let end = start
   do {
@@ -53,7 +53,7 @@ function isEscaped(json: string, at: number): boolean {
 }
 
 /**
- * Text to a JSON object, within bounds and without prototype tricks.
+ * Parses text to a JSON object, within the bounds and without `__proto__` or `constructor.prototype`.
  * @throws {ProtocolError} `bad_frame`, which closes the connection.
  */
 export function parseObject(raw: RawFrame): Record<string, unknown> {
@@ -91,7 +91,7 @@ const clientValidators = compile(
 )
 const serverValidators = compile(serverFrames)
 
-/** The first thing wrong, with the name of its field. */
+/** Returns the first error, with the name of its field. */
 function firstError(validator: Validator, value: unknown): string {
   const [, [error]] = validator.Errors(value)
   const field = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
@@ -109,8 +109,8 @@ function check(validators: Map<string, () => Validator>, value: Record<string, u
 const bodyPattern = /^[A-Za-z0-9_-]*$/
 
 /**
- * The rule for `body` wherever a client sends one.
- * @throws {ProtocolError} `message_too_large`, or `bad_frame` when it is not base64url.
+ * Checks the `body` of a frame or an HTTP call from a client.
+ * @throws {ProtocolError} `message_too_large`, or `bad_frame` if it is empty or not base64url.
  */
 export function checkBody(body: string): void {
   if (body.length > limits.maxBodyChars) {
@@ -124,7 +124,7 @@ export function checkBody(body: string): void {
 const idPattern = new RegExp(idSource)
 const readableId = (id: unknown): string | undefined => (typeof id === 'string' && idPattern.test(id) ? id : undefined)
 
-/** Runs a check of a frame; what it throws carries the frame's id. */
+/** Runs a check of a frame. A `ProtocolError` from it becomes a `FrameError` with the frame's id. */
 function withId<T>(id: unknown, run: () => T): T {
   try {
     return run()
@@ -135,8 +135,8 @@ function withId<T>(id: unknown, run: () => T): T {
 }
 
 /**
- * A frame from a client, checked: size, depth, JSON, schema.
- * @throws {FrameError} with the code to answer, and `close` set where the connection ends.
+ * Decodes a frame from a client and checks its depth, JSON, schema and body.
+ * @throws {FrameError} with the code to answer; `close` is set if the connection must be closed.
  */
 export function decodeClientFrame(raw: RawFrame): ClientFrame {
   const value = parseObject(raw)
@@ -155,7 +155,7 @@ const isLogin = (frame: { username?: string; signature?: string; token?: string 
   (frame.token !== undefined) !== (frame.username !== undefined && frame.signature !== undefined)
 
 /**
- * A frame from a node, checked the same way: a client trusts no server.
+ * Decodes a frame from a node with the same checks: a client does not trust a node.
  * @throws {FrameError}
  */
 export function decodeServerFrame(raw: RawFrame): ServerFrame {
@@ -168,8 +168,9 @@ export function decodeServerFrame(raw: RawFrame): ServerFrame {
 
 export const encodeFrame = (frame: ClientFrame | ServerFrame): string => JSON.stringify(frame)
 
-/** A push without a walk over its body: every string in it is ASCII that JSON does not escape. */
+/** Encodes a push without scanning its body: all its strings are ASCII that JSON does not escape. */
 export function encodePush(frame: ServerFrameOf<'message'> | ServerFrameOf<'key_exchange'>): string {
   const { type, seq, prev, id, from, body, sentAt } = frame
-  return `{"type":"${type}","seq":${seq},"prev":${prev},"id":"${id}","from":"${from}","sentAt":${sentAt},"body":"${body}"}`
+  const fields = `"type":"${type}","seq":${seq},"prev":${prev},"id":"${id}","from":"${from}","sentAt":${sentAt}`
+  return `{${fields},"body":"${body}"}`
 }

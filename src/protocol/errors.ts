@@ -1,7 +1,7 @@
-/** Whether sending the same thing again can help: `later` means after something else has changed. */
+/** Whether a retry of the same request can succeed. `later` means after something else has changed. */
 export type Retry = 'no' | 'later' | 'yes'
 
-/** Every error a node answers with: docs/PROTOCOL.md section 9. A test holds this table against that page. */
+/** Every error code of a node: docs/PROTOCOL.md section 9. A test compares this table with that page. */
 export const errors = {
   bad_frame: { http: 400, retry: 'no' },
   bad_ack: { http: 400, retry: 'no' },
@@ -26,10 +26,13 @@ export type ErrorCode = keyof typeof errors
 
 export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code)
 
-/** What a client does about a close: come `back`, come back with a `signature` instead of its token, or wait for the `user`. */
+/**
+ * A client's reaction to a close: reconnect (`back`), reconnect with a `signature` instead of its token, or wait for
+ * the `user`.
+ */
 export type Reconnect = 'no' | 'back' | 'signature' | 'user'
 
-/** Every code a node closes a socket with: docs/PROTOCOL.md section 9. */
+/** Every code with which a node closes a connection: docs/PROTOCOL.md section 9. */
 export const closeCodes = {
   logout: { code: 1000, reconnect: 'no' },
   frameTooLarge: { code: 1009, reconnect: 'no' },
@@ -44,7 +47,7 @@ export const closeCodes = {
 
 export type CloseReason = keyof typeof closeCodes
 
-/** Codes of the table, of a transport that broke (1006 and the like), or of a server that speaks something else. */
+/** Codes outside the table come from a broken transport (such as 1006) or from a different server: reconnect. */
 export function reconnectAfter(code: number): Reconnect {
   const known = Object.values(closeCodes).find(close => close.code === code)
   return known?.reconnect ?? 'back'
@@ -67,7 +70,7 @@ export class ProtocolError extends Error {
     this.close = options.close
   }
 
-  /** Whether sending the same again may succeed. */
+  /** Whether a retry of the same request can succeed. */
   get retry(): Retry {
     return errors[this.code].retry
   }

@@ -2,9 +2,9 @@ import * as Type from 'typebox'
 import { Capability } from './card.ts'
 import { limits } from './limits.ts'
 
-/** The shapes that frames and HTTP bodies share. All text is ASCII by its pattern, so that no surrogate gets in. */
+/** The fields that frames and HTTP bodies share. Patterns restrict text to ASCII, so that no surrogate gets in. */
 
-/** Characters of base64url without padding that `bytes` bytes take. */
+/** The length in characters of `bytes` bytes as base64url without padding. */
 const chars = (bytes: number): number => Math.ceil((bytes * 4) / 3)
 const binary = (bytes: number, description: string) =>
   Type.String({ pattern: `^[A-Za-z0-9_-]{${chars(bytes)}}$`, description: `${description}: ${bytes} bytes, base64url` })
@@ -14,22 +14,22 @@ export const Id = Type.String({
   pattern: idSource,
   description: 'chosen by the caller; 1 to 64 of A-Z a-z 0-9 _ -',
 })
-/** Only a string here: `parseUsername` refuses with a code of its own. */
-export const Name = Type.String({ description: 'a username; `name@domain` where a recipient stands' })
+/** The schema checks the type only: `parseUsername` refuses names with its own error code. */
+export const Name = Type.String({ description: 'a username; a recipient may also be `name@domain`' })
 export const Identity = binary(32, 'Ed25519 identity key')
 export const Nonce = binary(32, 'nonce')
 export const Signature = binary(64, 'strict Ed25519 signature')
 export const Token = binary(32, 'auth token')
 export const Invite = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,128}$',
-  description: 'invite, where registration needs one',
+  description: 'invite, if registration needs one',
 })
-/** Only a string here: too long is `message_too_large`, checked with its alphabet in the codec. */
+/** The schema checks the type only: the codec checks length (`message_too_large`) and alphabet. */
 export const Body = Type.String({ description: `ciphertext, base64url, at most ${limits.maxBodyChars} characters` })
 export const Ttl = Type.Integer({
   minimum: 1,
   maximum: Number.MAX_SAFE_INTEGER,
-  description: 'seconds; more than the deployment keeps is cut',
+  description: 'seconds, reduced to the maximum of the deployment',
 })
 export const Seq = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'number in the inbox' })
 export const Epoch = Type.Integer({
@@ -43,18 +43,18 @@ export const TimeMs = Type.Integer({
   maximum: Number.MAX_SAFE_INTEGER,
   description: 'milliseconds since 1970',
 })
-export const Prefix = Type.String({ pattern: '^[a-z0-9._-]{0,32}$', description: 'names that start so' })
-export const Cursor = Type.String({ pattern: '^[a-z0-9._-]{1,32}$', description: 'where the page before ended' })
+export const Prefix = Type.String({ pattern: '^[a-z0-9._-]{0,32}$', description: 'lists only names with this prefix' })
+export const Cursor = Type.String({ pattern: '^[a-z0-9._-]{1,32}$', description: 'the `cursor` of the previous page' })
 export const PageLimit = Type.Integer({ minimum: 1, maximum: limits.maxPage, default: limits.defaultPage })
 
-const KeyId = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'never used again' })
+const KeyId = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'never reused' })
 export const OneTimeKey = Type.Object({ id: KeyId, key: binary(32, 'X25519 one-time prekey') })
 export const OneTimeKemKey = Type.Object({
   id: KeyId,
   key: binary(1184, 'ML-KEM-768 one-time key'),
   signature: Signature,
 })
-/** 4096 bytes hold a bundle with the longest address and a hundred suites. */
+/** 4096 bytes are enough for a bundle with the longest address and a hundred suites. */
 export const Bundle = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,5462}$',
   description: 'signed bundle, base64url (docs/E2E.md section 4)',
@@ -86,17 +86,17 @@ export const UserQuery = {
   online: Type.Optional(Type.Boolean()),
   prefix: Type.Optional(Prefix),
   capability: Type.Optional(Capability),
-  cards: Type.Optional(Type.Boolean({ description: 'with the cards of those listed' })),
+  cards: Type.Optional(Type.Boolean({ description: 'include the cards of the listed users' })),
   limit: Type.Optional(PageLimit),
   cursor: Type.Optional(Cursor),
 }
 export const UserPage = { users: Type.Array(ListedUser), cursor: Type.Union([Type.String(), Type.Null()]) }
 export const Writers = Type.Union([Type.Literal('anyone'), Type.Literal('contacts'), Type.Literal('allowlist')], {
-  description: 'who may write to a user',
+  description: 'senders from which a user accepts messages',
 })
 export const SessionName = Type.String({
   pattern: '^[A-Za-z0-9_-]{16}$',
-  description: 'what a login is called: no secret',
+  description: 'the public id of a login, which is not a secret',
 })
 export const SessionList = Type.Array(
   Type.Object({ session: SessionName, createdAt: TimeMs, expiresAt: TimeMs, current: Type.Boolean() }),

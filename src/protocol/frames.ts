@@ -30,12 +30,12 @@ import {
   Writers,
 } from './fields.ts'
 
-/** What a connection must be to send a frame; `listening` includes `authenticated`. */
+/** The state that a connection needs to send a frame. `listening` includes `authenticated`. */
 export type ConnectionState = 'challenged' | 'authenticated' | 'listening'
 
 const Send = { to: Name, body: Body, ttl: Type.Optional(Ttl) }
 
-/** Every frame a client sends: docs/PROTOCOL.md section 3. `reply` is the frame that answers, besides `error`. */
+/** Every frame of a client: docs/PROTOCOL.md section 3. `reply` is the type of the answer, if it is not an `error`. */
 export const clientFrames = {
   register: {
     state: 'challenged',
@@ -169,7 +169,7 @@ export const clientFrames = {
 
 const Limits = Type.Object({ maxFrameBytes: Count, maxBodyChars: Count, maxUnacked: Count, heartbeatMs: Count })
 
-/** Every frame a node sends: docs/PROTOCOL.md section 4. */
+/** Every frame of a node: docs/PROTOCOL.md section 4. */
 export const serverFrames = {
   challenge: Type.Object({ type: Type.Literal('challenge'), nonce: Nonce, domain: Type.String(), limits: Limits }),
   authenticated: Type.Object({

@@ -1,133 +1,148 @@
-/** Every bound of the protocol with its reason. Values an operator may change are defaults here and read in `server/config`. */
+/**
+ * The bounds of the protocol with their reasons. Values that an operator may change are defaults here;
+ * `server/base/config` reads them.
+ */
 export const limits = {
-  /** One frame on the socket, bytes: a full body, its fields and room to grow. */
+  /** One frame on the socket, in bytes: a full body, the other fields and room for new ones. */
   maxFrameBytes: 131_072,
-  /** `body`, characters of base64url: 90 KiB of ciphertext, which holds 64 KiB of content padded. */
+  /** `body`, in characters of base64url: 90 KiB of ciphertext, enough for 64 KiB of padded content. */
   maxBodyChars: 122_880,
-  /** Nesting of a frame. The deepest one of ours has three levels; more is an attack on `JSON.stringify`. */
+  /** Nesting levels of a frame. The deepest frame type has three; deep nesting would overflow `JSON.stringify`. */
   maxDepth: 8,
-  /** Envelopes pushed and not acknowledged, per connection: enough to fill a long line, little to push again. */
+  /** Envelopes pushed and not acknowledged, per connection: enough for a slow link, few to push again. */
   maxUnacked: 256,
-  /** The same in bytes of `body`. */
+  /** The same limit in bytes of `body`. */
   maxUnackedBytes: 1_048_576,
-  /** How often a client should show life, ms: below the idle time-outs of common proxies. */
+  /** Interval of a client's heartbeats, in ms: below the idle time-outs of common proxies. */
   heartbeatMs: 25_000,
-  /** WebSocket ping from the node, ms, and how long a silent peer is kept. */
+  /** Interval of the node's WebSocket pings, and the silence after which it drops a peer, in ms. */
   pingMs: 25_000,
   silenceMs: 35_000,
-  /** A connection that has not logged in by then is closed, ms. */
+  /** A connection without a login is closed after this time, in ms. */
   loginTimeoutMs: 10_000,
-  /** Failed logins on one connection before it is closed. */
+  /** Failed logins after which a connection is closed. */
   maxLoginFailures: 3,
-  /** Bytes waiting in a socket at which pushing pauses, and at which the peer is cut off. */
+  /** Bytes waiting in a socket at which pushing pauses, and at which the node closes the connection. */
   pauseBufferedBytes: 262_144,
   maxBufferedBytes: 2_097_152,
-  /** How long a paused peer may read nothing, ms. */
+  /** How long a client with a paused push may read nothing, in ms. */
   slowConsumerMs: 30_000,
-  /** Frames of one socket that wait their turn before the node stops reading from it. */
+  /** Frames of one connection that may wait before the node stops reading from the socket. */
   maxQueuedFrames: 256,
-  /** A nonce from `POST /v1/auth/challenge`, ms. */
+  /** Lifetime of a nonce from `POST /v1/auth/challenge`, in ms. */
   challengeTtlMs: 60_000,
-  /** Tokens of one user; the oldest goes. */
+  /** Tokens of one user; a further login ends the oldest. */
   maxSessionsPerUser: 50,
-  /** Envelopes that one sender may hold in another's inbox: below 1000, or skipped keys run out (docs/E2E.md section 10). */
+  /**
+   * Envelopes that one sender may hold in a recipient's inbox: fewer than the 1000 message keys that a recipient can
+   * skip (docs/E2E.md section 10).
+   */
   maxEnvelopesPerSender: 900,
-  /** The part of an inbox's bytes that one sender may hold: a tenth. */
+  /** The share of an inbox's bytes that one sender may hold. */
   senderShareOfBytes: 0.1,
-  /** Users of one page of a listing. */
+  /** Users in one page of a listing. */
   maxPage: 500,
   defaultPage: 100,
-  /** A user's card, bytes: it is for everybody to read. */
+  /** A user's card, in bytes. */
   maxCardBytes: 4_096,
-  /** Capabilities of a card: an entry of an index each. */
+  /** Capabilities of a card: each one takes an index entry. */
   maxCapabilities: 16,
-  /** Users of one page of a listing that brings their cards: about what one frame holds. */
+  /** Users in one page of a listing with cards: about the size of one frame. */
   maxCardPage: 20,
-  /** One-time keys a node holds for a user, and the marks below which it asks for more. */
+  /** One-time keys that a node holds for a user, and the marks below which it asks for more. */
   maxOneTimeKeys: 100,
   maxOneTimeKemKeys: 20,
   lowOneTimeKeys: 50,
   lowOneTimeKemKeys: 10,
-  /** A repeated key fetch with the same id gets the same answer for so long, ms. */
+  /** How long a repeated key fetch with the same id gets the same answer, in ms. */
   fetchRepeatMs: 60_000,
-  /** Key fetches of one user, at once and then in a minute: a coordinator may start with 500 agents at once. */
+  /** Key fetches of one user, as a burst and then per minute: a coordinator may contact 500 agents at once. */
   maxFetchesPerRequester: 1_000,
-  /** Fetches with one-time keys, per target and per requester and target, in one window: nobody drains a pool alone, and two agents that begin anew get theirs. */
+  /**
+   * Fetches with one-time keys per window, for each target and for each pair of requester and target. No requester can
+   * drain a pool alone, and two agents that start again get their keys.
+   */
   maxOneTimeFetchesPerTarget: 200,
   maxOneTimeFetchesPerPair: 20,
   fetchWindowMs: 60_000,
-  /** Users that one user allows, blocks or keeps as contacts: 400 KB of names. A coordinator writes to thousands. */
+  /** Users that one user allows, blocks or keeps as contacts: 400 KB of names. A coordinator has thousands. */
   maxRules: 10_000,
-  /** Logins and upgrades from one address: a thousand agents behind one proxy come back at once; a flood costs signatures. */
+  /** Logins and upgrades from one address: 1000 agents may share a proxy; a flood costs signature checks. */
   arrivalsPerS: 100,
   arrivalsBurst: 2_000,
-  /** Upgrades, and logins on sockets, that may come at once before the rate of a node counts. */
+  /** Burst of upgrades, and of logins on connections, that a node accepts above its rate. */
   upgradesBurst: 10,
-  /** How long an upgrade or a login waits for its turn before it is told to come again, ms: far less than a client waits for its handshake. */
+  /**
+   * How long an upgrade or a login may wait before the node answers with a retry time, in ms: far less than a client's
+   * handshake time-out.
+   */
   maxUpgradeWaitMs: 3_000,
-  /** The latest time that one is told, s. */
+  /** The longest such retry time, in seconds. */
   maxUpgradeRetryS: 20,
-  /** Frames of a connection before its login: a login takes one, and each costs its sender nothing. */
+  /** Frames of a connection before its login: a login takes one frame, and frames cost their sender nothing. */
   strangerFramesPerS: 10,
   strangerFramesBurst: 200,
-  /** Calls of the operator's routes from one address: whoever pages through lists needs some, and a wrong token counts as ten. */
+  /** Calls of the operator's routes from one address: enough to page through lists. A wrong token counts as ten. */
   operatorCallsPerS: 10,
   operatorCallsBurst: 200,
-  /** WebSocket pings and pongs of one connection: a client that works sends one in a while. */
+  /** WebSocket pings and pongs of one connection: a correct client sends few. */
   controlFramesPerS: 20,
   controlFramesBurst: 500,
-  /** Answers `rate_limited` that a user may earn on one node before it does not listen to reason; more than clients have on the way. */
+  /**
+   * Answers `rate_limited` that a user may get on one node before the node closes the connection: more than a correct
+   * client has in flight.
+   */
   refusalsPerS: 50,
   refusalsBurst: 5_000,
-  /** A connection whose user is over its rate by less is read more slowly instead of refused, ms. */
+  /** If a user exceeds its rate by no more than this, the node reads more slowly instead of refusing, in ms. */
   maxHoldMs: 1_000,
-  /** A connection that is read more slowly goes on at least so much later, ms: a timer for each frame would cost more than the frames. */
+  /** Shortest pause of a slowed connection, in ms: a timer for each frame would cost more than the frames. */
   minHoldMs: 20,
-  /** The part of a rate that each node lets through uncounted, so that quiet users cost Redis nothing. */
+  /** The share of a rate that each node allows without counting in Redis, so that quiet users cost Redis nothing. */
   uncountedShare: 0.05,
-  /** The part of a burst that a node takes from Redis at once: one call for hundreds of frames. */
+  /** The share of a burst that a node takes from Redis at once: one call for hundreds of frames. */
   leaseShare: 0.1,
-  /** HTTP calls of one user: whoever needs more has a socket, where a frame costs a tenth of a call. */
+  /** HTTP calls of one user. A user that needs more can use a socket, where a frame costs a tenth of a call. */
   userCallsPerS: 500,
   userCallsBurst: 5_000,
-  /** Bursts of what an operator may set, in seconds of the rate: 500 of the largest bodies at once, an inbox to its brim. */
+  /** Bursts of the configurable rates, in seconds of the rate: 500 of the largest bodies at once, or a full inbox. */
   userFramesBurstS: 2,
   userBytesBurstS: 8,
   pairMessagesBurstS: 2,
-  /** The part of a user's bytes that may go to one other. */
+  /** The share of a user's byte rate that may go to one recipient. */
   pairShareOfBytes: 0.5,
-  /** Envelopes and bytes in one script call: a long script stops every other user's. */
+  /** Envelopes and bytes in one script call: a long script blocks the calls of all other users. */
   maxBatchItems: 100,
   maxBatchBytes: 1_048_576,
-  /** Longest wait of `GET /v1/inbox`, s: hosts and proxies cut calls at about 60. */
+  /** Longest wait of `GET /v1/inbox`, in seconds: hosts and proxies end calls after about 60 s. */
   maxWaitS: 50,
-  /** How long a claim over HTTP lasts after its last call, ms. */
+  /** How long a claim over HTTP lasts after its last call, in ms. */
   httpClaimMs: 60_000,
-  /** A node's lease on its connections, ms, and how often it renews: three renewals may be lost. */
+  /** A node's lease and its renewal interval, in ms: three renewals may be lost. */
   leaseMs: 12_000,
   renewMs: 3_000,
-  /** How often a delivery loop looks at its inbox and its claim though nothing woke it, ms. */
+  /** How often a delivery loop checks its inbox and its claim without a notice, in ms. */
   deliveryCheckMs: 10_000,
-  /** How often nodes read the stream of revoked tokens, ms. */
+  /** How often nodes read the stream of revoked tokens, in ms. */
   revocationCheckMs: 500,
-  /** How long an invite may be used unless its maker says otherwise, and at most, s. */
+  /** Lifetime of an invite, default and maximum, in seconds. */
   inviteTtlS: 86_400,
   maxInviteTtlS: 2_592_000,
-  /** HTTP and WebSocket requests: headers and all of it must be here by then, ms; one byte a second is an attack. */
+  /** Time for the headers and for the whole of an HTTP or upgrade request, in ms, against very slow senders. */
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 12_000,
-  /** How often a node looks for requests that are late, ms. */
+  /** How often a node checks for late requests, in ms. */
   lateCheckMs: 1_000,
-  /** Connections besides the sockets: probes, calls, and those that wait to be refused. */
+  /** TCP connections besides the WebSockets: probes, HTTP calls, and connections that wait to be refused. */
   httpReserve: 1_000,
-  /** What a connection that is one too many waits before it comes again, s. */
+  /** The retry time for a connection above the limit, in seconds. */
   fullRetryS: 10,
-  /** Defaults of what an operator may set: see `.env.example`. */
+  /** Defaults of the operator's settings: see `.env.example`. */
   maxConnections: 15_000,
   maxConnectionsPerAddress: 5_000,
   maxConnectionsPerUser: 100,
   maxStrangers: 2_000,
-  /** A third of one core's time: thousands that come back at once leave it to those who are there. */
+  /** A third of one core's time: thousands of reconnects leave the rest to the open connections. */
   upgradesPerS: 200,
   userFramesPerS: 5_000,
   userBytesPerS: 8_388_608,

@@ -8,13 +8,13 @@ export type Address = string & { readonly [brand]: 'Address' }
 
 /** docs/PROTOCOL.md section 2. Linear: one character class, no nesting. */
 const usernamePattern = /^[a-z0-9][a-z0-9._-]{1,30}[a-z0-9]$/
-/** A host as in a URL, lower case, with an optional port. */
+/** A host name as in a URL, lower case, with an optional port. */
 const domainPattern =
   /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){0,30}[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?$/
-/** An address in bytes, so that its length fits a `vec8`. */
+/** The maximum length of an address in bytes, so that it fits a `vec8`. */
 const maxAddressBytes = 255
 
-/** @throws {ProtocolError} `invalid_username`, with the rule. */
+/** @throws {ProtocolError} `invalid_username`; the text states the rule. */
 export function parseUsername(text: string): Username {
   if (!usernamePattern.test(text)) {
     throw new ProtocolError(
@@ -28,7 +28,7 @@ export function parseUsername(text: string): Username {
 export const isDomain = (text: string): boolean => text.length <= 220 && domainPattern.test(text)
 
 /**
- * A recipient as a client may write it: `name` or `name@domain`.
+ * Parses a recipient: `name` or `name@domain`.
  * @throws {ProtocolError} `invalid_username`, or `unknown_user` for a name of another domain.
  */
 export function parseRecipient(text: string, domain: string): Username {
@@ -48,5 +48,5 @@ export function formatAddress(username: Username, domain: string): Address {
 
 const loopbackHosts = new Set(['localhost', '[::1]', '::1'])
 
-/** Whether a host name dials this machine itself; all of these count as the domain `localhost`. */
+/** Returns true if a host name means this machine. All such names count as the domain `localhost`. */
 export const isLoopback = (host: string): boolean => loopbackHosts.has(host) || /^127(?:\.\d{1,3}){3}$/.test(host)

@@ -26,7 +26,7 @@ export type StartedNode = {
 }
 
 /** `store` replaces the store that the configuration names: nodes of one process can share a memory store. */
-export type StartOptions = { log: Logger; store?: Store }
+type StartOptions = { log: Logger; store?: Store }
 
 /**
  * Starts a node. The caller ends it with `close`, which closes the store as well.

@@ -3,7 +3,7 @@ import { base64urlnopad } from '@scure/base'
 /** Joins byte strings into a new one. */
 export const concatBytes = (...parts: readonly Uint8Array[]): Uint8Array => joinBytes(parts)
 
-/** The same of any number of them: a call takes only so many arguments. */
+/** As `concatBytes`, for lists of any length: the number of call arguments is limited. */
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
   let offset = 0
@@ -19,10 +19,10 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export const encodeUtf8 = (text: string): Uint8Array => encoder.encode(text)
 
-/** @throws {TypeError} when the bytes are not UTF-8. */
+/** @throws {TypeError} if the bytes are not UTF-8. */
 export const decodeUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes)
 
-// Buffer is many times faster than a table in JavaScript, and browsers have none.
+// Buffer is many times faster than JavaScript code. Browsers do not have it.
 const buffer = globalThis.Buffer
 
 /** base64url without padding (RFC 4648 section 5). */
@@ -33,7 +33,7 @@ export const encodeBase64Url = (bytes: Uint8Array): string =>
 
 /**
  * Decodes canonical base64url without padding.
- * @throws {RangeError} on any other character, padding, or bits that no encoder sets.
+ * @throws {RangeError} on any other character, on padding, and on non-zero trailing bits.
  */
 export function decodeBase64Url(text: string): Uint8Array {
   if (!buffer) return base64urlnopad.decode(text)

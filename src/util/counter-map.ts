@@ -1,4 +1,4 @@
-/** How many there are of each. Remembers nothing of those there are none of. */
+/** Counts how often each key was added. A key with a count of 0 takes no memory. */
 export class CounterMap<Key> {
   readonly #counts = new Map<Key, number>()
 

@@ -1,18 +1,18 @@
-/** Typed events for Node and browsers. A listener that throws harms neither the others nor the emitter. */
+/** Typed events for Node and browsers. If a handler throws, the other handlers and `emit` are not affected. */
 export class Emitter<Events extends Record<string, unknown>> {
-  readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>()
+  readonly #handlers = new Map<keyof Events, Set<(event: never) => void>>()
 
-  /** Returns what removes the listener. */
-  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, listeners.add(listener))
-    return () => listeners.delete(listener)
+  /** Adds a handler and returns a function that removes it. */
+  on<Name extends keyof Events>(name: Name, handler: (event: Events[Name]) => void): () => void {
+    const handlers = this.#handlers.get(name) ?? new Set()
+    this.#handlers.set(name, handlers.add(handler))
+    return () => handlers.delete(handler)
   }
 
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    for (const handler of this.#handlers.get(name) ?? []) {
       try {
-        ;(listener as (event: Events[Name]) => void)(event)
+        ;(handler as (event: Events[Name]) => void)(event)
       } catch (error) {
         queueMicrotask(() => {
           throw error

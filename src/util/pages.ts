@@ -1,7 +1,7 @@
-/** Where a listing goes on: nothing for its first page. */
+/** The position of the next page; without a cursor the first page. */
 export type Next = { cursor?: string }
 
-/** The pages of a listing, each fetched when it is asked for. */
+/** Iterates over the pages of a listing and fetches each page on demand. */
 export async function* eachPage<Page extends { cursor: string | null }>(
   fetch: (next: Next) => Promise<Page>,
 ): AsyncGenerator<Page, void, undefined> {

@@ -1,4 +1,7 @@
-/** A map of at most twice `size` entries that forgets what nobody asked for lately. Two generations by turns: no timer, no walk. */
+/**
+ * A map of at most twice `size` entries that drops entries not used recently. It keeps two generations and drops the
+ * older one when the younger is full, so that it needs no timer and no scan.
+ */
 export class RecentMap<Key, Value extends object> {
   readonly #size: number
   #young = new Map<Key, Value>()
@@ -8,22 +11,22 @@ export class RecentMap<Key, Value extends object> {
     this.#size = size
   }
 
-  /** The value of `key`, made where there is none. */
+  /** Returns the value of `key`, and makes it if there is none. */
   take(key: Key, make: (key: Key) => Value): Value {
     const young = this.#young.get(key)
     if (young) return young
     const value = this.#old.get(key) ?? make(key)
-    if (this.#young.size >= this.#size) this.#turn()
+    if (this.#young.size >= this.#size) this.#startGeneration()
     this.#young.set(key, value)
     return value
   }
 
-  /** How many are remembered, those of both generations twice. */
+  /** The number of entries; an entry in both generations counts twice. */
   get size(): number {
     return this.#young.size + this.#old.size
   }
 
-  #turn(): void {
+  #startGeneration(): void {
     this.#old = this.#young
     this.#young = new Map()
   }

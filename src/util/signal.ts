@@ -17,7 +17,7 @@ export class Signal {
     return this.#version
   }
 
-  /** Resolves once there was a `notify` after `version` was read; rejects with the reason of `abort`. */
+  /** Resolves after the first `notify` since `version` was read; rejects with the reason of `abort`. */
   after(version: number, abort?: AbortSignal): Promise<void> {
     if (version !== this.#version) return Promise.resolve()
     return abort ? raceAbort(this.#wake.promise, abort) : this.#wake.promise
@@ -25,8 +25,8 @@ export class Signal {
 
   /**
    * Calls `attempt` now and after each `notify`, until it returns a value other than undefined, and returns that value.
-   * A `notify` during an attempt leads to another attempt. Rejects with what `attempt` throws, or, between two attempts,
-   * with the reason of `abort`.
+   * A `notify` during an attempt leads to another attempt. Rejects with the error of `attempt`, or, between two
+   * attempts, with the reason of `abort`.
    */
   async until<T>(attempt: () => Promise<T | undefined> | T | undefined, abort?: AbortSignal): Promise<T> {
     for (;;) {
@@ -41,7 +41,8 @@ export class Signal {
 const watches = new WeakMap<AbortSignal, AbortWatch>()
 
 /**
- * Runs once when the signal aborts, and never where it has already. However many wait, the signal has one listener: Node takes more than ten for a leak. Returns what cancels.
+ * Calls `run` once when the signal aborts, and never if it has already aborted. Returns a function that cancels this.
+ * All callers share one event listener: Node warns of a leak above ten.
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   const watch = watches.get(signal) ?? new AbortWatch(signal)
@@ -49,7 +50,7 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
   return () => watch.cancel(run)
 }
 
-/** The one listener, there while somebody waits: Node never lets go of a signal of `AbortSignal.any` that has one. */
+/** The shared listener. It is removed with its last waiter: Node keeps an `AbortSignal.any` alive while it has one. */
 class AbortWatch {
   readonly runs = new Set<() => void>()
   readonly #signal: AbortSignal
@@ -74,7 +75,7 @@ class AbortWatch {
   }
 }
 
-/** The promise, or the signal's reason if that comes first. Leaves nothing behind that waits. */
+/** Settles as `promise`, or rejects with the signal's reason if that comes first. Leaves no listener behind. */
 export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
     promise.catch(() => {})

@@ -1,12 +1,12 @@
-/** Something that happens later unless it is cancelled. */
+/** A scheduled call that can be cancelled. */
 export type Timer = { cancel(): void }
 
-/** `setTimeout` fires at once above this. */
+/** `setTimeout` fires at once for longer delays. */
 const maxTimeoutMs = 2 ** 31 - 1
 
 /**
- * Runs once after `ms`; longer than a timer can be waits in stages. It may come up to a millisecond early by any clock: whether the time
- * is over is what `run` notes, and is not asked of a clock afterwards.
+ * Calls `run` once after `ms`. A delay that is too long for `setTimeout` is split. The call may come up to a
+ * millisecond early by any clock, so `run` must not check the clock to find out if the time is over.
  */
 export function startTimer(ms: number, run: () => void): Timer {
   const next = () => {

@@ -4,7 +4,7 @@ import { invariants } from '../../chaos/checker/check.ts'
 import { faultNames } from '../../chaos/faults/names.ts'
 import { faults } from '../../chaos/faults/table.ts'
 import { guards } from '../../chaos/guard-removals.ts'
-import { readEvidence, rowIds } from '../../scripts/list-evidence.ts'
+import { readEvidence, readRows } from '../../scripts/list-evidence.ts'
 import { tableUnder } from '../fixtures/document-tables.ts'
 
 const document = readFileSync(new URL('../../docs/CHAOS.md', import.meta.url), 'utf8')
@@ -35,14 +35,14 @@ t.test('the document lists every guard', async t => {
 
 const rowsOf = (letter: string, count: number) => Array.from({ length: count }, (_, at) => `${letter}${at + 1}`)
 
-t.test('each row names a fault of chaos or links to its tests', async t => {
+t.test('each row names a fault of the chaos run or links to its tests', async t => {
   const listed = tableUnder(document, 'Every row')
   const wanted = [rowsOf('N', 9), rowsOf('R', 14), rowsOf('C', 15), rowsOf('T', 3), rowsOf('A', 6)].flat()
   t.same(
     listed.map(([row = '']) => row.replaceAll(/[[\]]/g, '')),
     wanted,
   )
-  const linked = rowIds('CHAOS')
+  const { linked } = readRows('CHAOS')
   const marked = new Set(readEvidence().evidence.flatMap(({ ids }) => ids))
   for (const [at, row] of wanted.entries()) {
     const [, what, fault = '', result] = listed[at] ?? []

@@ -44,7 +44,7 @@ const withInbox = (user: string, parts: Parameters<typeof inboxOf>[2]): ReportIn
 const entry = { seq, sender: alice, frame: 'frame 1', bytes: 6 }
 const held = { entries: [entry], count: 1, bytes: 6, shares: { alice: '1 6' } }
 
-/** Each breaks one invariant, and no other. */
+/** Each case breaks exactly one invariant. */
 const cases: Case[] = [
   { breaks: 'I1', how: 'an accepted message is never shown', input: { history: without('recv', 'acked') } },
   {
@@ -246,7 +246,7 @@ const cases: Case[] = [
   },
 ]
 
-/** Bob is shown the second message first, and acknowledges both in time. */
+/** Bob sees the second message first, and acknowledges both in time. */
 function overtaken(): HistoryEvent[] {
   const delayed = (event: HistoryEvent) =>
     event.ev === 'recv' || event.ev === 'acked' ? { ...event, tm: event.tm + 500 } : event
@@ -260,11 +260,11 @@ t.test('there are seventeen invariants', async t => {
   )
 })
 
-t.test('a run in which all goes well breaks none', async t => {
+t.test('a run without errors breaks no invariant', async t => {
   t.same(check(reportInput()), [])
 })
 
-t.test('each invariant can be broken, alone', async t => {
+t.test('each invariant can be broken on its own', async t => {
   for (const { how, breaks, input } of cases) {
     const broken = check(reportInput(input))
     t.same(
@@ -277,17 +277,17 @@ t.test('each invariant can be broken, alone', async t => {
   t.same(
     invariants.filter(({ name }) => !covered.has(name) && name !== 'I8').map(({ name }) => name),
     [],
-    'there is a case for each',
+    'there is a case for each invariant',
   )
 })
 
-t.test('an answer with another seq breaks the idempotence of sends, and with it the positions', async t => {
+t.test('an answer with a different seq breaks the idempotence of sends and the positions', async t => {
   const again = at(150, alice, { ev: 'accepted', conn, ...wire, seq: numberAt(149) })
   const broken = check(reportInput({ history: withEvents(again) }))
   t.ok(broken.some(({ invariant }) => invariant.name === 'I8'))
 })
 
-t.test('what Redis lost may come again elsewhere', async t => {
+t.test('a message that Redis lost may be stored again at another position', async t => {
   const again = numberAt(300)
   const events = [
     at(120, alice, { ev: 'told', name: 'generation', detail: '' }),

@@ -39,7 +39,7 @@ t.test('an agent sees its logins and ends them', async t => {
   const [own] = await sessions()
   t.match(own, { session: /^[\w-]{16}$/, createdAt: Number, expiresAt: Number, current: true })
   for (const token of ['x'.repeat(43), 'y'.repeat(43), 'z'.repeat(43)]) {
-    await store.createSession(token, Object((await store.listUsers({ limit: 1 })).users[0]).username, 60_000)
+    await store.logins.create(token, Object((await store.users.list({ limit: 1 })).users[0]).username, 60_000)
   }
   t.equal((await sessions()).length, 4)
   t.match(await run('alice', ['sessions', '--end', 'x'.repeat(16)]), { code: 0, stdout: '1 ended\n' })

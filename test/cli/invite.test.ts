@@ -10,7 +10,7 @@ import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 /** A server that asks for an invite and has these, and a file with the first of them. */
 async function openInvited(t: Test, ...invites: readonly string[]) {
   const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite' })
-  for (const invite of invites) await store.addInvite(hashSecret(invite), 600_000)
+  for (const invite of invites) await store.users.addInvite(hashSecret(invite), 600_000)
   const file = join(await temporaryDirectory(t), 'invite')
   await writeFile(file, `${invites[0]}\n`)
   return { ...(await openCliWorld(t, wsUrl)), file }

@@ -7,7 +7,7 @@ import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 t.test('3: what the server or the client refuses, with its code', async t => {
   const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite', INBOX_MAX_MESSAGES: '1' })
   const invites = ['one', 'two', 'three']
-  for (const code of invites) await store.addInvite(hashSecret(code), 60_000)
+  for (const code of invites) await store.users.addInvite(hashSecret(code), 60_000)
   const { run } = await openCliWorld(t, wsUrl)
   const json = async (agent: string, ...args: string[]) => failureOf(await run(agent, [...args, '--json']))
 

@@ -57,7 +57,7 @@ async function keepBack({ alice, lies, name }: Awaited<ReturnType<typeof openWor
   await both.promise
   const letGo = async () => {
     lies.toNode = frame => [...kept.splice(0), frame]
-    await alice.heartbeat()
+    await alice.access.writers()
     await Promise.all(sending)
   }
   return { bodies: kept.map(({ body }) => body), letGo }

@@ -116,7 +116,7 @@ function drawAccount(user: Static<typeof account>): string[] {
     `${escapeLine(username)}  ${state}`,
     `identity key ${identity}`,
     `registered ${timeText(registeredAt)}, last seen ${timeText(lastSeenAt)}, ${sessions} logins`,
-    `may be written to by: ${writers}`,
+    `${writers} may write`,
     `${queue.messages} messages wait, ${queue.bytes} bytes${oldest}`,
   ]
 }

@@ -34,7 +34,7 @@ export async function openStage(): Promise<Stage> {
   return {
     server,
     witness,
-    countQueued: name => store.countQueued(parseUsername(name)),
+    countQueued: name => store.inboxes.countQueued(parseUsername(name)),
     enter: async name => {
       const state = await openDirectoryStore(join(home, name))
       const agent = { client: await openClient({ server, store: state }), store: state }

@@ -11,8 +11,8 @@ export class Witness {
 
   /** The same store, which keeps nothing that is not noted here. */
   watch(store: Store): Store {
-    const append = store.append.bind(store)
-    store.append = items => {
+    const append = store.inboxes.append.bind(store)
+    store.inboxes.append = items => {
       this.envelopes.push(...items)
       return append(items)
     }

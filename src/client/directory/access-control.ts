@@ -10,10 +10,10 @@ export type PeerRule = { username: string; rule: 'allowed' | 'blocked' | 'contac
 export type Login = { session: string; createdAt: number; expiresAt: number; current: boolean }
 
 /** What is this agent's own to decide at the server: who may write to it, and which of its logins go on. */
-export class Access {
+export class AccessControl {
   readonly #context: ClientContext
 
-  constructor({ context }: { context: ClientContext }) {
+  constructor(context: ClientContext) {
     this.#context = context
   }
 

@@ -25,7 +25,7 @@ export type AgentCard = CardContent & {
 export class Cards {
   readonly #context: ClientContext
 
-  constructor({ context }: { context: ClientContext }) {
+  constructor(context: ClientContext) {
     this.#context = context
   }
 

@@ -3,13 +3,13 @@ import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { type Address, formatAddress, parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeUtf8, toHex } from '../../util/bytes.ts'
 
-/** What a node pushes while it is listened to. */
+/** A frame that a node pushes to a listener. */
 export type Push = ServerFrameOf<'message'> | ServerFrameOf<'key_exchange'>
 
-/** One pushed body and whom the node names as its sender. `hash` names the body: 16 bytes of SHA-256, hex. */
+/** A pushed body and the sender that the node names. `hash` identifies the body: 16 bytes of SHA-256, hex. */
 export type Envelope = { from: Username; address: Address; frameType: Push['type']; body: Uint8Array; hash: string }
 
-/** @throws {ProtocolError} `invalid_username` for a sender that cannot be. */
+/** @throws {ProtocolError} `invalid_username` if the node names a sender that is not a valid name. */
 export const toEnvelope = ({ from, body, type }: Pick<Push, 'from' | 'body' | 'type'>, domain: string): Envelope => {
   const username = parseUsername(from)
   const bytes = bytesOf(body)
@@ -17,7 +17,7 @@ export const toEnvelope = ({ from, body, type }: Pick<Push, 'from' | 'body' | 't
   return { from: username, address: formatAddress(username, domain), frameType: type, body: bytes, hash }
 }
 
-/** What is no base64url is kept as it came, and refused like any other body that is none. */
+/** A body that is not base64url becomes its UTF-8 bytes, which are then rejected like any other malformed body. */
 function bytesOf(body: string): Uint8Array {
   try {
     return decodeBase64Url(body)

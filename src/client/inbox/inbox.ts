@@ -5,32 +5,34 @@ import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '
 import { keys } from '../records/keys.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
 
-/** Unacknowledged messages on this side, beyond which the node keeps the rest. */
+/** The number of unacknowledged messages on this side. Messages beyond it stay at the node. */
 const maxBacklog = 1_000
 
-/** Requests go to the handler that asked for them, everything else to whoever receives. */
-export type Lane = 'all' | 'requests' | 'rest'
+/** The messages that a reader gets: a request handler takes the requests, and `receive` takes the rest. */
+export type InboxFilter = 'all' | 'requests' | 'rest'
 
-/** A message in somebody's hand; given back, it is shown again. */
+/** A message that a reader is working on. After `giveBack` it is shown again. */
 export type Taken = { message: ReceivedMessage; giveBack(): void }
 
 /**
- * What waits for the application, read from the state one by one, so that a slow application costs no memory. Messages in
- * hand are `outstanding`; one that is given back is shown again.
+ * The messages that the application has not acknowledged. They are read from the state one by one, so that a slow
+ * application costs no memory. A message that a reader has taken and not given back is outstanding.
  */
 export class Inbox {
-  /** Something may be there to read. */
+  /** Notifies readers that there may be a message to take. */
   readonly arrived = new Signal()
 
   readonly #context: ClientContext
   readonly #receipts: Receipts
   readonly #outstanding = new Set<string>()
-  /** What is in the state when this process starts may have been shown by another. */
+  /** The newest message at the start of this process. Messages up to it may have been shown by another process. */
   #newest: string | undefined
   #handlers = 0
-  readonly #cursors = new Map<Lane, string>()
+  /** The key of the last message that each filter has passed. */
+  readonly #cursors = new Map<InboxFilter, string>()
+  /** Serialises `take`: two calls must not get the same message. */
   #turn: Promise<unknown> = Promise.resolve()
-  /** How many messages the application has still to acknowledge, about. */
+  /** The approximate number of unacknowledged messages. */
   #backlog = 0
   readonly #shrunk = new Signal()
 
@@ -45,25 +47,25 @@ export class Inbox {
     this.#backlog = newest.length
   }
 
-  /** A message was saved. */
+  /** A message was saved to the inbox. */
   stored(): void {
     this.#backlog += 1
     this.arrived.notify()
   }
 
-  /** Waits until the application has worked off enough that more may be taken from the node. */
+  /** Waits until the application has acknowledged enough messages for more to be accepted from the node. */
   async hasRoom(signal: AbortSignal): Promise<void> {
-    while (this.#backlog >= maxBacklog) await this.#shrunk.after(this.#shrunk.version, signal)
+    await this.#shrunk.until(() => this.#backlog < maxBacklog || undefined, signal)
   }
 
-  /** Something was removed without an acknowledgement from here: answered, or withdrawn by its sender. */
+  /** A request was removed without `ack`: it was answered, or its sender withdrew it. */
   removed(key: string): void {
     this.#outstanding.delete(key)
     this.#backlog = Math.max(0, this.#backlog - 1)
     this.#shrunk.notify()
   }
 
-  /** Somebody handles requests: they go there. */
+  /** From now on requests go to a request handler, not to `receive`. */
   addHandler(): void {
     this.#handlers += 1
   }
@@ -73,27 +75,27 @@ export class Inbox {
     if (this.#handlers === 0) this.rewind()
   }
 
-  /** What whoever receives is shown. */
-  get lane(): Lane {
+  /** The filter of `receive`. */
+  get filter(): InboxFilter {
     return this.#handlers === 0 ? 'all' : 'rest'
   }
 
-  /** The oldest message of a lane that nobody has in hand, if there is one. */
-  take(lane: Lane = this.lane): Promise<Taken | undefined> {
-    const taken = this.#turn.then(() => this.#take(lane))
+  /** Takes the oldest matching message that is not outstanding, if there is one. */
+  take(filter: InboxFilter = this.filter): Promise<Taken | undefined> {
+    const taken = this.#turn.then(() => this.#take(filter))
     this.#turn = taken.catch(() => {})
     return taken
   }
 
-  /** Looks again at what was passed over: after a decision on a changed key, or when a message was given back. */
+  /** Makes readers start again at the oldest message: after a decision on a changed key, or after `giveBack`. */
   rewind(): void {
     this.#cursors.clear()
     this.arrived.notify()
   }
 
-  async #take(lane: Lane): Promise<Taken | undefined> {
+  async #take(filter: InboxFilter): Promise<Taken | undefined> {
     for (;;) {
-      const after = this.#cursors.get(lane) ?? keys.inboxes()
+      const after = this.#cursors.get(filter) ?? keys.inboxes()
       const next = await this.#context.store.read(async tx => {
         const [entry] = await tx.list(keys.inboxes(), { after, limit: 1 })
         if (!entry) return undefined
@@ -102,11 +104,11 @@ export class Inbox {
         return { key: entry[0], record, trust }
       })
       if (!next) return undefined
-      this.#cursors.set(lane, next.key)
+      this.#cursors.set(filter, next.key)
       const { key, record, trust } = next
       if (trust === 'changed' || this.#outstanding.has(key)) continue
-      const view = toMessage(record, trust === 'verified' ? 'verified' : 'first-use')
-      if (lane !== 'all' && (lane === 'requests') !== (view.kind === 'request')) continue
+      const view = toMessage(record, trust)
+      if (filter !== 'all' && (filter === 'requests') !== (view.kind === 'request')) continue
       this.#outstanding.add(key)
       const message = this.#show(key, view)
       return { message, giveBack: () => this.#giveBack(key) }
@@ -118,7 +120,7 @@ export class Inbox {
     return { ...view, ...(repeated && { repeated }), ack: () => this.ack(key, view.from, view.id) }
   }
 
-  /** Acknowledges what stands at `key`, for good. */
+  /** Acknowledges the message at `key`: it is deleted, and its sender gets a `read` receipt. */
   async ack(key: string, from: Username, id: string): Promise<void> {
     const first = await this.#context.store.transaction(async tx => {
       if (!(await tx.get(key))) return false

@@ -1,47 +1,39 @@
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
+import { coalesce } from '../../util/coalesce.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
-import type { Outbox } from '../outbox/outbox.ts'
-import type { Requests } from '../requests/requests.ts'
-import type { Sessions } from '../sessions/sessions.ts'
-import type { Consequence } from './effects.ts'
+import type { Effect } from './effects.ts'
 import type { Push } from './envelope.ts'
 import type { Inbox } from './inbox.ts'
-import { takeIn, takeInAgain } from './process-envelope.ts'
-import type { Receipts } from './receipts.ts'
+import { processEnvelope, retryUndecryptable } from './process-envelope.ts'
 import { retriable } from './undecryptable.ts'
 
-/** Envelopes of one commit: a backlog costs one write for many. */
+/** The number of envelopes in one transaction, so that a backlog does not cost a disk write each. */
 const batchSize = 64
 
-/** What comes of envelopes once they are on disk. */
-type Parts = {
+type IncomingContext = {
   context: ClientContext
-  inbox: Inbox
-  receipts: Receipts
-  sessions: Sessions
-  outbox: Outbox
-  requests: Pick<Requests, 'answered' | 'withdrawn'>
-  /** Looks at what has to be made good. */
-  repair: () => void
-  /** Publishes new prekeys. */
-  rotate: () => void
+  inbox: Pick<Inbox, 'arrived' | 'hasRoom'>
+  /** Called for each effect, in order, after the transaction has committed. */
+  apply: (effect: Effect) => void
 }
 
-/** Takes envelopes in, one connection at a time: checks their order, decrypts and saves them, then acknowledges. */
-export class Intake {
-  readonly #parts: Parts
-  #current: Taking | undefined
-  /** A connection left something out, and the next one has not caught up yet. */
+/**
+ * Processes pushed envelopes, one connection at a time: checks their order, decrypts and saves them, then acknowledges.
+ */
+export class IncomingQueue {
+  readonly #parts: IncomingContext
+  #current: ConnectionIntake | undefined
+  /** A connection skipped an envelope, and the next connection has not caught up yet. */
   #hasGap = false
 
-  constructor(parts: Parts) {
+  constructor(parts: IncomingContext) {
     this.#parts = parts
   }
 
-  open(link: Link): Taking {
-    this.#current = new Taking(this.#parts, link, {
+  open(link: Link): ConnectionIntake {
+    this.#current = new ConnectionIntake(this.#parts, link, {
       gap: () => {
         this.#hasGap = true
       },
@@ -53,51 +45,52 @@ export class Intake {
     return this.#current
   }
 
-  /** Tries again what was set aside of a peer. Answers whether something still waits for another try. */
-  async takeAgain(peer: Username): Promise<boolean> {
+  /** Retries the quarantined bodies of a peer. Returns true if some of them still wait for another retry. */
+  async retry(peer: Username): Promise<boolean> {
     const { context } = this.#parts
     const done = await context.store.transaction(async tx => ({
-      consequences: await takeInAgain(tx, context, peer),
+      effects: await retryUndecryptable(tx, context, peer),
       waiting: await retriable(tx, peer),
     }))
-    for (const consequence of done.consequences) follow(this.#parts, consequence)
+    for (const effect of done.effects) this.#parts.apply(effect)
     return done.waiting.length > 0
   }
 
-  /** Whether everything that waited when the connection began to listen is here. */
+  /** Returns true if every envelope that waited when the connection began to listen has been processed. */
   get isCaughtUp(): boolean {
     return this.#current?.isCaughtUp ?? false
   }
 }
 
-type Progress = { gap(): void; caughtUp(): void }
+type ProgressHandler = { gap(): void; caughtUp(): void }
 
-/** The envelopes of one connection. */
-export class Taking {
-  readonly #parts: Parts
+/** Processes the envelopes of one connection. */
+class ConnectionIntake {
+  readonly #parts: IncomingContext
   readonly #link: Link
-  readonly #progress: Progress
+  readonly #progress: ProgressHandler
   readonly #closing = new AbortController()
   #waiting: Push[] = []
   #pushed = 0
   #expected = Number.POSITIVE_INFINITY
-  #taken = 0
+  #processed = 0
+  readonly #process = coalesce(() => this.#processWaiting())
   #running: Promise<void> | undefined
 
-  constructor(parts: Parts, link: Link, progress: Progress) {
+  constructor(parts: IncomingContext, link: Link, progress: ProgressHandler) {
     this.#parts = parts
     this.#link = link
     this.#progress = progress
   }
 
   get isCaughtUp(): boolean {
-    return !this.#isClosed && this.#taken >= this.#expected
+    return !this.#isClosed && this.#processed >= this.#expected
   }
 
-  /** How many envelopes waited when listening began. */
+  /** @param queued the number of envelopes that waited at the node when listening began */
   expect(queued: number): void {
     this.#expected = queued
-    this.#lookUp()
+    this.#notify()
   }
 
   push(frame: Push): void {
@@ -105,12 +98,10 @@ export class Taking {
     if (frame.prev !== this.#pushed || frame.seq <= this.#pushed) return this.#gap(frame)
     this.#pushed = frame.seq
     this.#waiting.push(frame)
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-    })
+    this.#running = this.#process()
   }
 
-  /** Nothing more is taken in; what is under way is finished. */
+  /** Accepts no more envelopes, and waits for the current batch. */
   async close(): Promise<void> {
     this.#shut()
     await this.#running
@@ -120,7 +111,7 @@ export class Taking {
     return this.#closing.signal.aborted
   }
 
-  #lookUp(): void {
+  #notify(): void {
     this.#parts.inbox.arrived.notify()
     if (this.isCaughtUp) this.#progress.caughtUp()
   }
@@ -130,7 +121,7 @@ export class Taking {
     this.#closing.abort()
   }
 
-  /** Something was left out or repeated: the node is asked again from the oldest envelope on. */
+  /** The node skipped or repeated an envelope: a new connection starts again at the oldest one. */
   #gap({ prev }: Push): void {
     this.#progress.gap()
     this.#parts.context.events.emit('gap', { expected: this.#pushed, prev })
@@ -138,19 +129,19 @@ export class Taking {
     this.#link.terminate()
   }
 
-  async #run(): Promise<void> {
+  async #processWaiting(): Promise<void> {
     const { inbox, context } = this.#parts
     while (this.#waiting.length > 0) {
       try {
         await inbox.hasRoom(this.#closing.signal)
         const batch = this.#waiting.splice(0, batchSize)
-        await this.#takeBatch(batch)
+        await this.#saveBatch(batch)
         this.#link.ack(batch.at(-1)?.seq ?? 0)
-        this.#taken += batch.length
-        this.#lookUp()
+        this.#processed += batch.length
+        this.#notify()
       } catch (error) {
         if (this.#isClosed) return
-        // Not on disk, so not acknowledged: it comes again with the next connection.
+        // Not on disk, so not acknowledged: the next connection gets the batch again.
         this.#shut()
         context.events.emit('failed', { error: asError(error) })
         this.#link.close()
@@ -158,39 +149,13 @@ export class Taking {
     }
   }
 
-  async #takeBatch(batch: Push[]): Promise<void> {
+  async #saveBatch(batch: Push[]): Promise<void> {
     const { context } = this.#parts
-    const consequences = await context.store.transaction(async tx => {
-      const all: Consequence[] = []
-      for (const frame of batch) all.push(...(await takeIn(tx, context, frame)))
+    const effects = await context.store.transaction(async tx => {
+      const all: Effect[] = []
+      for (const frame of batch) all.push(...(await processEnvelope(tx, context, frame)))
       return all
     })
-    for (const consequence of consequences) follow(this.#parts, consequence)
-  }
-}
-
-function follow(parts: Parts, consequence: Consequence): void {
-  const { context, inbox, receipts, requests, sessions, outbox, repair, rotate } = parts
-  switch (consequence.kind) {
-    case 'arrived':
-      if (consequence.isNew) inbox.stored()
-      return receipts.schedule(consequence.from)
-    case 'answered':
-      return requests.answered()
-    case 'withdrawn':
-      if (consequence.removed !== undefined) inbox.removed(consequence.removed)
-      return requests.withdrawn(consequence.from, consequence.id)
-    case 'event':
-      return consequence.emit(context.events)
-    case 'pump':
-      return outbox.pump(consequence.to)
-    case 'offer-answered':
-      return sessions.answered(consequence.offerId)
-    case 'offer-declined':
-      return sessions.declined(consequence.offerId, consequence.from)
-    case 'repair':
-      return repair()
-    case 'rotate':
-      return rotate()
+    for (const effect of effects) this.#parts.apply(effect)
   }
 }

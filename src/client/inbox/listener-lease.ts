@@ -1,43 +1,46 @@
 import { raceAbort, sleep } from '../../util/signal.ts'
 import { ReplacedError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
-import type { Receiver } from './listener.ts'
+import type { Listener } from './listener.ts'
 
-/** How often whoever leaves listening to another process looks whether that one still does, ms. */
-const lookMs = 3_000
+/** How often this process checks whether the other process is still listening, ms. */
+const checkMs = 3_000
 
-/** Who needs the inbox listened to. It is given up when nobody does. */
-export class Attendance {
+/** Counts the users of the listener in this process. Listening ends when the last one has released it. */
+export class ListenerLease {
   readonly #context: ClientContext
-  readonly #receiver: Receiver
+  readonly #listener: Listener
   #holders = 0
 
-  constructor(context: ClientContext, receiver: Receiver) {
+  constructor(context: ClientContext, listener: Listener) {
     this.#context = context
-    this.#receiver = receiver
+    this.#listener = listener
   }
 
-  /** Listens, whoever did before. The signal says why it ended; whoever took this releases it. */
-  take(): AbortSignal {
+  /**
+   * Starts listening, also if another process listens. The signal aborts when listening ends, with the reason. The
+   * caller must call `release`.
+   */
+  acquire(): AbortSignal {
     this.#holders += 1
-    return this.#receiver.start()
+    return this.#listener.start()
   }
 
   async release(): Promise<void> {
     this.#holders -= 1
-    if (this.#holders === 0) await this.#receiver.stop()
+    if (this.#holders === 0) await this.#listener.stop()
   }
 
   /**
-   * Sees to it that the inbox is taken in until `signal` aborts, and takes it from nobody: where another process of this agent
-   * listens, what that one takes in is in the state that both share.
-   * @throws what made listening pointless, besides {ReplacedError}
+   * Keeps listening until `signal` aborts, without taking the inbox over from another process of this agent: envelopes
+   * that the other process receives are in the state that both share.
+   * @throws the error that ended listening for good, except {ReplacedError}
    */
-  async attend(signal: AbortSignal): Promise<void> {
+  async keepListening(signal: AbortSignal): Promise<void> {
     this.#holders += 1
     try {
       while (!signal.aborted) {
-        if (!this.#receiver.isRunning && (await this.#isListenedTo(signal))) await sleep(lookMs, signal)
+        if (!this.#listener.isRunning && (await this.#isListenedTo(signal))) await sleep(checkMs, signal)
         else await this.#listen(signal)
       }
     } catch (error) {
@@ -48,7 +51,7 @@ export class Attendance {
   }
 
   async #listen(signal: AbortSignal): Promise<void> {
-    const ended = this.#receiver.start()
+    const ended = this.#listener.start()
     await new Promise<void>(resolve => {
       const either = AbortSignal.any([ended, signal])
       if (either.aborted) resolve()

@@ -5,30 +5,30 @@ import { raceAbort, sleep } from '../../util/signal.ts'
 import { ReplacedError, UnreachableError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
-import type { Publisher } from '../sessions/prekey-publisher.ts'
-import type { Intake } from './incoming.ts'
+import type { PrekeyPublisher } from '../sessions/prekey-publisher.ts'
+import type { IncomingQueue } from './incoming.ts'
 
-/** After a `listen` that the node could not serve, ms. */
+/** The delay after a `listen` that the node refused for now, ms. */
 const retryMs = 1_000
 
 /**
- * Keeps the inbox claimed while somebody receives, over as many connections as it takes. It ends when it is stopped, when
- * another connection listens (4409), or when logging in is refused.
+ * Keeps the claim on the inbox, over as many connections as it takes. Ends when it is stopped, when another connection
+ * listens (close code 4409), or when the login is refused.
  */
-export class Receiver {
+export class Listener {
   readonly #context: ClientContext
-  readonly #intake: Intake
-  readonly #publisher: Publisher
+  readonly #incoming: IncomingQueue
+  readonly #prekeyPublisher: PrekeyPublisher
   #stop: AbortController | undefined
   #running: Promise<void> = Promise.resolve()
 
-  constructor(context: ClientContext, intake: Intake, publisher: Publisher) {
+  constructor(context: ClientContext, incoming: IncomingQueue, publisher: PrekeyPublisher) {
     this.#context = context
-    this.#intake = intake
-    this.#publisher = publisher
+    this.#incoming = incoming
+    this.#prekeyPublisher = publisher
   }
 
-  /** Starts listening, or joins what listens already. The signal says why it ended. */
+  /** Starts listening unless it is running already. The signal aborts when listening ends, with the reason. */
   start(): AbortSignal {
     if (this.#stop && !this.#stop.signal.aborted) return this.#stop.signal
     const stop = new AbortController()
@@ -42,7 +42,7 @@ export class Receiver {
     return this.#stop !== undefined && !this.#stop.signal.aborted
   }
 
-  /** Gives the claim up; nothing is taken in after it. */
+  /** Releases the claim. No envelope is processed after this has resolved. */
   async stop(reason?: Error): Promise<void> {
     this.#stop?.abort(reason)
     await this.#running
@@ -60,16 +60,16 @@ export class Receiver {
   }
 
   async #listenOn(link: Link, signal: AbortSignal): Promise<void> {
-    const taking = this.#intake.open(link)
+    const intake = this.#incoming.open(link)
     link.onPush = push => {
       if (push.type === 'keys_low') this.#refill(link, push)
-      else taking.push(push)
+      else intake.push(push)
     }
     try {
       const { instance } = this.#context
       const listening = link.request({ type: 'listen', instance })
       const { epoch, queued } = await raceAbort(listening, signal)
-      taking.expect(queued)
+      intake.expect(queued)
       this.#context.events.emit('listening', { epoch, queued })
       const end = await raceAbort(link.closed, signal)
       if (end.code === closeCodes.replaced.code) throw this.#replaced(end.reason)
@@ -80,20 +80,20 @@ export class Receiver {
       else await this.#throwIfReplaced(link)
     } finally {
       link.onPush = () => {}
-      await taking.close()
+      await intake.close()
     }
   }
 
   #refill(link: Link, { oneTimeKeys, oneTimeKemKeys }: ServerFrameOf<'keys_low'>): void {
     const { events } = this.#context
     events.emit('keys-low', { oneTimeKeys, oneTimeKemKeys })
-    // The node says so again with the next `listen`.
-    this.#publisher.refill(link, { oneTimeKeys, oneTimeKemKeys }).catch((error: unknown) => {
+    // After a failure the node repeats `keys_low` with the next `listen`.
+    this.#prekeyPublisher.refill(link, { oneTimeKeys, oneTimeKemKeys }).catch((error: unknown) => {
       if (link.isOpen) events.emit('failed', { error: asError(error) })
     })
   }
 
-  /** A `listen` that crossed with another one's may end with the close that says so. */
+  /** A `listen` that crosses another connection's `listen` may end with the close code instead of an answer. */
   async #throwIfReplaced(link: Link): Promise<void> {
     const end = await link.closed
     if (end.code === closeCodes.replaced.code) throw this.#replaced(end.reason)

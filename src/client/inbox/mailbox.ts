@@ -1,43 +1,50 @@
+import type { Trust } from '../../crypto/session/peer.ts'
 import { parseUsername } from '../../protocol/names.ts'
 import { startTimer } from '../../util/timer.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
 import { keys, orderIn } from '../records/keys.ts'
 import type { Inbox } from './inbox.ts'
-import type { Attendance } from './listener-lease.ts'
+import type { ListenerLease } from './listener-lease.ts'
 
-/** A page of what waits. `cursor` is behind all that was looked at; `more` says that there is something behind it. */
+/**
+ * A page of unacknowledged messages. `cursor` is the position of the last message read; `more` is true if others
+ * follow.
+ */
 export type MailboxPage = { messages: MessageView[]; cursor: number; more: boolean }
 export type MailboxQuery = { after?: number | undefined; limit?: number; from?: string | undefined }
 export type WaitOptions = MailboxQuery & {
-  /** How long, ms. */
+  /** The longest wait, ms. */
   waitMs: number
   signal?: AbortSignal
 }
 
 const defaultLimit = 50
-/** Records of one read, so that nobody else waits long. */
+/** The number of records in one read, so that other operations on the state do not wait long. */
 const stepSize = 100
 
-type Parts = {
+type MailboxContext = {
   context: Pick<ClientContext, 'store' | 'closing' | 'loadPeer'>
   inbox: Pick<Inbox, 'arrived' | 'ack'>
-  attendance: Pick<Attendance, 'attend'>
+  listenerLease: Pick<ListenerLease, 'keepListening'>
 }
-type Entry = { key: string; order: number; record: InboxRecord; trust: string }
+type Entry = { key: string; order: number; record: InboxRecord; trust: Trust }
 
 /**
- * Unacknowledged messages for an application that looks, and comes back: nothing is in anybody's hand, and nothing is acknowledged but by `ack`.
- * Whoever waits here wakes for the same messages that `receive` yields.
+ * The unacknowledged messages, for an application that polls. Reading does not take messages from `receive`, and only
+ * `ack` acknowledges them.
  */
 export class Mailbox {
-  readonly #parts: Parts
+  readonly #parts: MailboxContext
 
-  constructor(parts: Parts) {
+  constructor(parts: MailboxContext) {
     this.#parts = parts
   }
 
-  /** What waits, oldest first. @param query `after` is a page's cursor. */
+  /**
+   * Lists unacknowledged messages, oldest first.
+   * @param query `after` is the cursor of the page before
+   */
   async list({ after = 0, limit = defaultLimit, from }: MailboxQuery = {}): Promise<MailboxPage> {
     const messages: MessageView[] = []
     let cursor = after
@@ -53,13 +60,13 @@ export class Mailbox {
     }
   }
 
-  /** One message that waits. */
+  /** Returns an unacknowledged message; undefined if there is none with this id. */
   async get(id: string): Promise<MessageView | undefined> {
     const entry = await this.#find(id)
     return entry && show(entry)
   }
 
-  /** Acknowledges messages for good. Answers how many of them waited. */
+  /** Acknowledges messages. Returns how many of them were unacknowledged. */
   async ack(ids: readonly string[]): Promise<number> {
     let acked = 0
     for (const id of ids) {
@@ -72,11 +79,11 @@ export class Mailbox {
   }
 
   /**
-   * Waits until something is there behind `after`, and answers with it; with an empty page when the time is over. It acknowledges nothing.
-   * @throws the signal's reason, {ClosedError}, what made listening pointless.
+   * Returns the messages behind `after` as soon as there are some, and an empty page after `waitMs`. Listens meanwhile.
+   * @throws {ClosedError} the signal's reason; the error that ended listening for good
    */
   async wait({ waitMs, signal, ...query }: WaitOptions): Promise<MailboxPage> {
-    const { context, inbox, attendance } = this.#parts
+    const { context, inbox, listenerLease } = this.#parts
     const end = new AbortController()
     const stop = AbortSignal.any([end.signal, context.closing, ...(signal ? [signal] : [])])
     const wake = () => inbox.arrived.notify()
@@ -86,20 +93,18 @@ export class Mailbox {
       wake()
     })
     const stopWatching = context.store.onChange(wake)
-    const attending = attendance.attend(stop).catch(error => end.abort(error))
+    const listening = listenerLease.keepListening(stop).catch(error => end.abort(error))
     try {
-      for (;;) {
+      return await inbox.arrived.until(async () => {
         stop.throwIfAborted()
-        const { version } = inbox.arrived
         const page = await this.list(query)
-        if (page.messages.length > 0 || isOver) return page
-        await inbox.arrived.after(version, stop)
-      }
+        return page.messages.length > 0 || isOver ? page : undefined
+      }, stop)
     } finally {
       timer.cancel()
       stopWatching()
       end.abort()
-      await attending
+      await listening
     }
   }
 
@@ -127,5 +132,4 @@ export class Mailbox {
   }
 }
 
-const show = ({ record, trust }: Entry): MessageView =>
-  toMessage(record, trust === 'verified' ? 'verified' : 'first-use')
+const show = ({ record, trust }: Entry): MessageView => toMessage(record, trust)

@@ -18,64 +18,64 @@ import { encodeBase64Url } from '../../util/bytes.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
 import { noteConfirmed } from '../outbox/confirmation-record.ts'
-import { putSealed, queue, requeue } from '../outbox/outbox-queue.ts'
+import { enqueue, enqueueSealed, requeue } from '../outbox/outbox-queue.ts'
 import { isSealed, OutboxRecord } from '../outbox/outbox-record.ts'
 import { loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
-import { type Consequence, event } from './effects.ts'
+import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
 import { noteReceipt } from './receipts.ts'
-import { fileExchange } from './request-records.ts'
-import { retriable, setAside } from './undecryptable.ts'
+import { fileRequestMessage } from './request-records.ts'
+import { quarantine, retriable } from './undecryptable.ts'
 
 /**
- * One envelope, inside the transaction that saves whatever comes of it. It never throws for what is in the envelope: that
- * is set aside and reported, and the rest of the inbox flows on.
+ * Decrypts one envelope and stores its content, inside the caller's transaction. Never throws because of what the
+ * envelope contains: such a body is quarantined and reported, and the rest of the inbox is processed.
  */
-export async function takeIn(tx: StateTransaction, context: ClientContext, frame: Push): Promise<Consequence[]> {
+export async function processEnvelope(tx: StateTransaction, context: ClientContext, frame: Push): Promise<Effect[]> {
   const envelope = open(context, frame)
   if (!envelope) {
-    const reason = 'the node names a sender that cannot be'
+    const reason = 'the node names a sender that is not a valid name'
     return [event('undecryptable', { from: frame.from, reason, remedy: 'none' })]
   }
   if (await tx.get(keys.body(envelope.hash))) return []
   try {
-    return await take(tx, context, envelope)
+    return await processOnce(tx, context, envelope)
   } catch (error) {
-    if (error instanceof CryptoError) return setAside(tx, context, envelope, error)
+    if (error instanceof CryptoError) return quarantine(tx, context, envelope, error)
     throw error
   }
 }
 
-/** Tries once more what was set aside of a peer for a reason that may have passed. */
-export async function takeInAgain(
+/** Retries the quarantined bodies of a peer whose reason may have passed. */
+export async function retryUndecryptable(
   tx: StateTransaction,
   context: ClientContext,
   from: Username,
-): Promise<Consequence[]> {
-  const all: Consequence[] = []
+): Promise<Effect[]> {
+  const all: Effect[] = []
   for (const { key, record, hash } of await retriable(tx, from)) {
     const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, context.self().domain)
     try {
-      all.push(...(await take(tx, context, envelope)), event('recovered', { from, aside: hash }))
+      all.push(...(await processOnce(tx, context, envelope)), event('recovered', { from, aside: hash }))
       tx.delete(key)
     } catch (error) {
       if (!(error instanceof CryptoError)) throw error
       if (error.code === record.code) continue
-      // The same bytes fail for another reason now, and what helps against that is another thing.
+      // The same bytes now fail for another reason, which has another remedy.
       tx.delete(key)
-      all.push(...(await setAside(tx, context, envelope, error)))
+      all.push(...(await quarantine(tx, context, envelope, error)))
     }
   }
   return all
 }
 
-async function take(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Consequence[]> {
-  const consequences = await dispatch(tx, context, envelope)
+async function processOnce(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Effect[]> {
+  const effects = await dispatch(tx, context, envelope)
   tx.put(keys.body(envelope.hash), encodeInteger(context.now()))
-  return consequences
+  return effects
 }
 
 function open(context: ClientContext, frame: Push): Envelope | undefined {
@@ -86,8 +86,10 @@ function open(context: ClientContext, frame: Push): Envelope | undefined {
   }
 }
 
-/** docs/E2E.md section 12: `key_exchange` frames carry offers and what answers them, `message` frames the rest. */
-function dispatch(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Consequence[]> {
+/**
+ * docs/E2E.md section 12: `key_exchange` frames carry offers and their answers, `message` frames all other contents.
+ */
+function dispatch(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Effect[]> {
   const message = decodeMessage(envelope.body)
   if (message.type === 'ratchet' || message.type === 'prekey') return decrypt(tx, context, envelope)
   if (envelope.frameType !== 'key_exchange') throw new CryptoError('malformed')
@@ -96,7 +98,7 @@ function dispatch(tx: StateTransaction, context: ClientContext, envelope: Envelo
     : declined(tx, envelope, message.offerId)
 }
 
-async function decrypt(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Consequence[]> {
+async function decrypt(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Effect[]> {
   const { from, address, frameType, body } = envelope
   const self = context.self()
   const prekeys = await loadPrekeys(tx)
@@ -107,20 +109,20 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival, isLate } = decrypted
-  const consequences = await accept(tx, context, from, content)
-  if (isLate) consequences.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
+  const effects = await accept(tx, context, from, content)
+  if (isLate) effects.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
-    consequences.push({ kind: 'pump', to: from }, event('session', { peer: from, initiated: false }))
+    effects.push({ kind: 'flush', to: from }, event('session', { peer: from, initiated: false }))
   const answered = prekeys.offers.find(offer => !decrypted.prekeys.offers.includes(offer))
-  if (answered) consequences.push({ kind: 'offer-answered', offerId: answered.offerId })
+  if (answered) effects.push({ kind: 'offer-answered', offerId: answered.offerId })
   if (decrypted.prekeys !== prekeys && needsRotation(decrypted.prekeys, context.now())) {
-    consequences.push({ kind: 'rotate' })
+    effects.push({ kind: 'rotate' })
   }
-  if (answersReset(before, decrypted)) consequences.push(event('repaired', { peer: from }))
-  return [...consequences, ...(await answer(tx, context, from, decrypted))]
+  if (answersReset(before, decrypted)) effects.push(event('repaired', { peer: from }))
+  return [...effects, ...(await answer(tx, context, from, decrypted))]
 }
 
-/** The first answer on a session that we opened with a reset: the peer knows, and sends again what it still has. */
+/** Returns true for the first answer on a session that we opened with a reset: the peer now resends its messages. */
 function answersReset(before: Peer, { sid }: Decrypted): boolean {
   const session = findSession(before, sid)
   return session?.opening === 'reset' && session.role.kind === 'unanswered'
@@ -133,29 +135,29 @@ async function accept(
   context: ClientContext,
   from: Username,
   content: Content,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   switch (content.kind) {
     case 'application':
-      return keep(tx, context, from, content)
+      return store(tx, context, from, content)
     case 'receipt':
-      return receipt(tx, context, from, content.body)
+      return applyReceipt(tx, context, from, content.body)
     case 'reset':
-      return reset(tx, from, content.body)
+      return applyReset(tx, from, content.body)
     case 'empty':
       return []
     default:
-      // What it means is not known here, and is for the application to say.
-      return keep(tx, context, from, content)
+      // A kind of a later version: the application decides what to do with it.
+      return store(tx, context, from, content)
   }
 }
 
-/** Repeats are dropped by (sender, `msg_id`); their receipt is given again, for it may be what was lost. */
-async function keep(
+/** Drops repeats by (sender, `msg_id`). A repeat gets a receipt again, because the first receipt may have been lost. */
+async function store(
   tx: StateTransaction,
   context: ClientContext,
   from: Username,
   content: Content,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   const id = encodeBase64Url(content.id)
   noteReceipt(tx, from, id, 'delivered')
   const isNew = !(await tx.get(keys.seen(from, id)))
@@ -164,66 +166,67 @@ async function keep(
   tx.put(keys.seen(from, id), encodeInteger(receivedAt))
   const isPlain = content.kind === 'application'
   const record: InboxRecord = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs, receivedAt }
-  const filed = isPlain ? await fileExchange(tx, context, { from, record }) : undefined
+  const filed = isPlain ? await fileRequestMessage(tx, context, { from, record }) : undefined
   if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
   const kept = isPlain ? record : { ...record, contentKind: content.kind }
   tx.put(keys.inbox(await nextOrder(tx)), InboxRecord.encode(kept))
   return [{ kind: 'arrived', from, isNew }]
 }
 
-async function receipt(
+async function applyReceipt(
   tx: StateTransaction,
   context: ClientContext,
   from: Username,
   body: Uint8Array,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   const { state, ids } = decodeReceipt(body)
-  const consequences: Consequence[] = []
+  const effects: Effect[] = []
   for (const bytes of ids) {
     const id = encodeBase64Url(bytes)
     await noteConfirmed(tx, { id, from, state, nowMs: context.now() })
     tx.delete(keys.sent(from, id))
-    consequences.push(event(state, { id, to: from }))
+    effects.push(event(state, { id, to: from }))
   }
-  return consequences
+  return effects
 }
 
-async function reset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Consequence[]> {
+async function applyReset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Effect[]> {
   const { reason } = decodeReset(body)
   const resent = reason === 'renewal' ? 0 : await requeue(tx, from)
-  return [{ kind: 'pump', to: from }, event('peer-reset', { peer: from, reason, resent })]
+  return [{ kind: 'flush', to: from }, event('peer-reset', { peer: from, reason, resent })]
 }
 
 /**
- * An empty content where the ratchet has to turn (docs/E2E.md section 7, rule 8), or where a peer's new session wants an answer: until then each
- * of its messages carries the handshake. A message gets a receipt, which answers, too.
+ * Sends an empty content if the ratchet must turn (docs/E2E.md section 7, rule 8), or if a peer's new session has no
+ * answer yet: until then each of the peer's messages carries the handshake. An application message needs none, because
+ * its receipt is an answer too.
  */
 async function answer(
   tx: StateTransaction,
   context: ClientContext,
   to: Username,
   { peer, content }: Decrypted,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   const isWanted = needsHeartbeat(peer) || (needsAnswer(peer) && content.kind !== 'application')
   if (!isWanted || peer.trust === 'changed') return []
-  // Whatever is encrypted next will do.
+  // A message that waits to be encrypted will be the answer.
   const [last] = await tx.list(keys.outboxOf(to), { reverse: true, limit: 1 })
   if (last && !isSealed(OutboxRecord.decode(last[1]))) return []
   const id = encodeBase64Url(context.random(16))
-  await queue(tx, context, to, { id, kind: 'empty', body: new Uint8Array() })
-  return [{ kind: 'pump', to }]
+  await enqueue(tx, context, to, { id, kind: 'empty', body: new Uint8Array() })
+  return [{ kind: 'flush', to }]
 }
 
-/** Answers with an empty content on the session that the offer starts, in a `key_exchange` frame. */
+/** Accepts an offer: sends an empty content on the session that it starts, in a `key_exchange` frame. */
 async function answerOffer(
   tx: StateTransaction,
   context: ClientContext,
   { from, address }: Envelope,
   offer: OfferMessage,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   const self = context.self()
   const nowMs = context.now()
-  // It held no message, and whoever made it waits no longer.
+  // An offer carries no message, and its sender waits no longer.
   if (offer.expiresAtS * 1_000 <= nowMs) return []
   const { random, policy } = context
   const before = await context.loadPeer(tx, from)
@@ -234,18 +237,14 @@ async function answerOffer(
   const content = newContent('empty', new Uint8Array(), { nowMs, random })
   const { peer, body } = encryptContent(accepted.peer, content, { nowMs, policy })
   savePeer(tx, from, peer)
-  await putSealed(tx, context, from, { kind: 'empty', frame: 'key_exchange', content, body })
-  // The peer of an offer that crosses this one waits for this answer and gives none: what both wanted is there.
+  await enqueueSealed(tx, context, from, { kind: 'empty', frame: 'key_exchange', content, body })
+  // If our own offer to this peer crossed, the peer waits for this answer and sends none: both have the session.
   const crossed = prekeys.offers.filter(({ to }) => to === address)
-  const done = crossed.map(({ offerId }): Consequence => ({ kind: 'offer-answered', offerId }))
-  return [...done, { kind: 'pump', to: from }, event('session', { peer: from, initiated: true })]
+  const done = crossed.map(({ offerId }): Effect => ({ kind: 'offer-answered', offerId }))
+  return [...done, { kind: 'flush', to: from }, event('session', { peer: from, initiated: true })]
 }
 
-async function declined(
-  tx: StateTransaction,
-  { from, address }: Envelope,
-  offerId: Uint8Array,
-): Promise<Consequence[]> {
+async function declined(tx: StateTransaction, { from, address }: Envelope, offerId: Uint8Array): Promise<Effect[]> {
   const prekeys = await loadPrekeys(tx)
   if (!findOffer(prekeys, offerId, address)) throw new CryptoError('undecryptable')
   savePrekeys(tx, dropOffer(prekeys, offerId))

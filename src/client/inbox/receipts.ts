@@ -4,22 +4,22 @@ import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { ReceiptState } from '../outbox/confirmation-record.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import { queue } from '../outbox/outbox-queue.ts'
+import { enqueue } from '../outbox/outbox-queue.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
-/** How long receipts wait for company, ms: an application that works fast answers `read` at once instead of twice. */
+/** How long receipts are collected, ms: for a message that is read within this time one `read` receipt is enough. */
 const gatherMs = 200
-/** Ids in one receipt: the content stays small. */
+/** The number of ids in one receipt, so that its content stays small. */
 const maxIds = 500
 const states = { delivered: 1, read: 2 } as const
 
-/** Notes a receipt, in the transaction that makes it true. */
+/** Records a receipt to be sent, in the transaction that delivers or acknowledges the message. */
 export function noteReceipt(tx: StateTransaction, from: Username, id: string, state: ReceiptState): void {
   tx.put(keys.receipt(from, id), Uint8Array.of(states[state]))
 }
 
-/** Tells senders, inside the encrypted content, what has arrived. Kept in the state until it is on its way. */
+/** Sends receipts, as encrypted contents. The state keeps them until they are in the outbox. */
 export class Receipts {
   readonly #context: ClientContext
   readonly #outbox: Outbox
@@ -32,13 +32,13 @@ export class Receipts {
     this.#outbox = outbox
   }
 
-  /** Sends what is noted for a peer, soon. */
+  /** Sends the receipts for a peer after a short delay. */
   schedule(peer: Username): void {
     this.#due.add(peer)
     this.#timer ??= setTimeout(() => void this.flush(), gatherMs)
   }
 
-  /** Schedules what an earlier process left. */
+  /** Schedules the receipts that an earlier process left. */
   async resume(): Promise<void> {
     let after = keys.receipts()
     for (;;) {
@@ -50,7 +50,7 @@ export class Receipts {
     }
   }
 
-  /** Puts everything that is due into the outbox. */
+  /** Puts all scheduled receipts into the outbox now. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -66,7 +66,7 @@ export class Receipts {
     const more = await this.#context.store.transaction(async tx => {
       const noted = await tx.list(keys.receiptsOf(peer), { limit: maxIds })
       for (const [key] of noted) tx.delete(key)
-      // A peer whose key changed gets nothing until somebody decides.
+      // A peer with a changed key gets nothing until the user has decided about the key.
       if ((await this.#context.loadPeer(tx, peer)).trust === 'changed') return false
       for (const state of ['delivered', 'read'] as const) {
         const ids = noted
@@ -74,11 +74,11 @@ export class Receipts {
           .map(([key]) => decodeBase64Url(key.split('/')[2] ?? ''))
         if (ids.length === 0) continue
         const id = encodeBase64Url(this.#context.random(16))
-        await queue(tx, this.#context, peer, { id, kind: 'receipt', body: encodeReceipt({ state, ids }) })
+        await enqueue(tx, this.#context, peer, { id, kind: 'receipt', body: encodeReceipt({ state, ids }) })
       }
       return noted.length === maxIds
     })
-    this.#outbox.pump(peer)
+    this.#outbox.flush(peer)
     if (more) this.schedule(peer)
   }
 }

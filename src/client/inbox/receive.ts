@@ -2,29 +2,35 @@ import { startTimer, type Timer } from '../../util/timer.ts'
 import { UnreachableError } from '../base/errors.ts'
 import type { ReceivedMessage } from '../messages/message.ts'
 import type { Inbox, Taken } from './inbox.ts'
-import type { Intake } from './incoming.ts'
+import type { IncomingQueue } from './incoming.ts'
 
 export type ReceiveOptions = {
-  /** Stops receiving: the iteration ends. */
+  /** Ends the iteration. */
   signal?: AbortSignal
-  /** Waits so long for something to be there, ms, and ends once there is no more; without it the iteration goes on for ever. */
+  /**
+   * Ends the iteration when this time is over and no message waits, or earlier once the waiting messages have been
+   * yielded, ms. Without it the iteration does not end.
+   */
   waitMs?: number
-  /** Ends after so many messages. */
+  /** Ends the iteration after this number of messages. */
   count?: number
 }
 
-/** How long after its wait an iteration goes on trying to see the inbox at all, ms. */
+/** How long after `waitMs` an iteration still tries to reach a node, ms. */
 const graceMs = 10_000
 
-/** The iteration behind `Client.receive`. `ended` aborts when listening does, with the reason. */
+/**
+ * The iteration behind `Client.receive`.
+ * @param ended aborts when listening ends, with the reason
+ */
 export async function* receive(
   inbox: Inbox,
-  intake: Intake,
+  incoming: IncomingQueue,
   ended: AbortSignal,
   { signal, waitMs, count }: ReceiveOptions,
 ): AsyncGenerator<ReceivedMessage, void, undefined> {
   const stop = AbortSignal.any(signal ? [ended, signal] : [ended])
-  const wait = new Wait(inbox, intake, stop, waitMs)
+  const wait = new Wait(inbox, incoming, stop, waitMs)
   try {
     for (let shown = 0; shown !== count; shown += 1) {
       const taken = await wait.next(shown > 0 && count === undefined)
@@ -37,10 +43,10 @@ export async function* receive(
   if (ended.aborted && isFailure(ended.reason)) throw ended.reason
 }
 
-/** The time an iteration has. Whatever can end a wait notifies `inbox.arrived`, and the waiter looks again. */
+/** The time limits of an iteration. Every event that can end a wait notifies `inbox.arrived`. */
 class Wait {
   readonly #inbox: Inbox
-  readonly #intake: Intake
+  readonly #incoming: IncomingQueue
   readonly #stop: AbortSignal
   readonly #timers: Timer[] = []
   readonly #wake = () => this.#inbox.arrived.notify()
@@ -48,9 +54,9 @@ class Wait {
   #isOver = false
   #isLate = false
 
-  constructor(inbox: Inbox, intake: Intake, stop: AbortSignal, waitMs: number | undefined) {
+  constructor(inbox: Inbox, incoming: IncomingQueue, stop: AbortSignal, waitMs: number | undefined) {
     this.#inbox = inbox
-    this.#intake = intake
+    this.#incoming = incoming
     this.#stop = stop
     this.#isBounded = waitMs !== undefined
     stop.addEventListener('abort', this.#wake)
@@ -64,20 +70,20 @@ class Wait {
   }
 
   /**
-   * The next message; nothing when the wait is over and what waited at the node was seen, or already when it was seen
-   * if `content` with that.
-   * @throws {UnreachableError} when the wait is over and no node was there to ask.
+   * Returns the next message; undefined when the iteration has ended.
+   * @param isEnough true if a bounded wait may end as soon as every message that waited at the node has been taken
+   * @throws {UnreachableError} if no node could be reached in time
    */
-  async next(content: boolean): Promise<Taken | undefined> {
-    for (;;) {
-      const { version } = this.#inbox.arrived
-      const { isCaughtUp } = this.#intake
+  async next(isEnough: boolean): Promise<Taken | undefined> {
+    const end = await this.#inbox.arrived.until(async () => {
+      const { isCaughtUp } = this.#incoming
       const taken = this.#stop.aborted ? undefined : await this.#inbox.take()
-      if (taken || this.#stop.aborted) return taken
-      if (isCaughtUp && (this.#isOver || (content && this.#isBounded))) return undefined
+      if (taken || this.#stop.aborted) return { taken }
+      if (isCaughtUp && (this.#isOver || (isEnough && this.#isBounded))) return { taken: undefined }
       if (this.#isLate) throw new UnreachableError('no node could be asked for messages in time')
-      await this.#inbox.arrived.after(version)
-    }
+      return undefined
+    })
+    return end.taken
   }
 
   end(): void {
@@ -94,7 +100,7 @@ class Wait {
   }
 }
 
-/** Yields one message; asking for the next one acknowledges it, leaving the loop gives it back. */
+/** Yields one message. Asking for the next message acknowledges it; leaving the loop gives it back. */
 async function* show({ message, giveBack }: Taken): AsyncGenerator<ReceivedMessage, void, undefined> {
   try {
     yield message
@@ -104,6 +110,6 @@ async function* show({ message, giveBack }: Taken): AsyncGenerator<ReceivedMessa
   }
 }
 
-/** An iteration that was stopped ends; one whose listening broke throws. */
+/** Returns true if listening broke, and false if the caller has stopped it. */
 const isFailure = (reason: unknown): boolean =>
   reason instanceof Error && reason.name !== 'AbortError' && reason.name !== 'ClosedError'

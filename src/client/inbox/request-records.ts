@@ -5,30 +5,31 @@ import { decodeBase64Url } from '../../util/bytes.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { decodeMedia, encodeMedia, type Header } from '../messages/content.ts'
+import { maxHops } from '../messages/hops.ts'
 import { InboxRecord } from '../messages/message.ts'
-import { queue } from '../outbox/outbox-queue.ts'
+import { enqueue } from '../outbox/outbox-queue.ts'
 import { nextOrder } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
-import type { Consequence } from './effects.ts'
+import type { Effect } from './effects.ts'
 
 /**
- * Requests and replies in the state: docs/E2E.md section 6. A request that was asked waits here for its reply, so that exactly one counts,
- * whichever process takes it in; one that came is open until it is answered, withdrawn or late.
+ * Requests and replies in the state: docs/E2E.md section 6. The record of an own request makes exactly one reply count,
+ * whichever process receives it. A peer's request is open until it is answered or withdrawn, or its deadline has
+ * passed.
  */
 
-/** Messages of which each answers the one before. Beyond it two agents talk in circles, and a person should look. */
-export const maxHops = 32
-
-/** A request of ours. Kept a while after its reply, so that a second one is known as such. */
+/**
+ * An own request. Kept for a while after its reply, so that a second reply is recognised. `deadline`: ms since 1970.
+ */
 export const AskedRecord = recordCodec(
   'asked',
   Type.Object({ deadline: Type.Integer(), state: Type.Union([Type.Literal('open'), Type.Literal('answered')]) }),
 )
 export type AskedRecord = Static<typeof AskedRecord.schema>
 
-/** A request of a peer's that nobody has answered. */
+/** A peer's request without a reply. `deadline`: ms since 1970 by the local clock. */
 export const OpenRecord = recordCodec(
   'open',
   Type.Object({ inboxKey: Type.String(), deadline: Type.Integer(), hops: Type.Integer() }),
@@ -37,12 +38,14 @@ export type OpenRecord = Static<typeof OpenRecord.schema>
 
 type Arrived = { from: Username; record: InboxRecord }
 
-/** Files what belongs to a request; undefined for every other message, which is for the inbox. */
-export async function fileExchange(
+/**
+ * Stores a request, part, reply or withdrawal. Returns undefined for any other message, which belongs into the inbox.
+ */
+export async function fileRequestMessage(
   tx: StateTransaction,
   context: ClientContext,
   arrived: Arrived,
-): Promise<Consequence[] | undefined> {
+): Promise<Effect[] | undefined> {
   const { header } = decodeMedia(decodeBase64Url(arrived.record.body))
   switch (header?.kind) {
     case 'request':
@@ -62,7 +65,7 @@ async function fileRequest(
   context: ClientContext,
   { from, record }: Arrived,
   { timeoutMs = 0, hops = 0 }: Header,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   const refusal =
     hops > maxHops ? tooManyHops : (await crosses(tx, context, from, record.id)) ? wouldDeadlock : undefined
   if (refusal) return refuse(tx, context, from, record.id, refusal)
@@ -75,14 +78,16 @@ async function fileRequest(
 
 export const wouldDeadlock = {
   code: 'would_deadlock',
-  message: 'you wait for each other: the one you ask is waiting for your answer; answer its request first',
+  message: 'the recipient is waiting for your answer to its own request; answer that request first',
 }
 const tooManyHops = {
   code: 'hop_limit',
-  message: `this is the answer to an answer, ${maxHops} times over; a person should look at it`,
+  message: `the chain of answers is longer than ${maxHops}; a person should check it`,
 }
 
-/** Of two requests that cross, the one with the smaller id is answered and the other refused: both sides see the same. */
+/**
+ * Of two crossing requests the one with the smaller id is answered and the other refused: both sides decide the same.
+ */
 async function crosses(tx: StateReader, context: ClientContext, peer: Username, id: string): Promise<boolean> {
   const asked = await tx.list(keys.askedOf(peer))
   return asked.some(([key, bytes]) => isOpen(AskedRecord.decode(bytes), context.now()) && keys.asked(peer, id) > key)
@@ -96,11 +101,11 @@ async function refuse(
   to: Username,
   re: string,
   error: NonNullable<Header['error']>,
-): Promise<Consequence[]> {
-  // A peer whose key changed gets nothing until somebody decides.
+): Promise<Effect[]> {
+  // A peer with a changed key gets nothing until the user has decided about the key.
   if ((await context.loadPeer(tx, to)).trust === 'changed') return []
   await queueReply(tx, context, to, encodeMedia('', { kind: 'reply', re, error }))
-  return [{ kind: 'pump', to }]
+  return [{ kind: 'flush', to }]
 }
 
 export async function queueReply(
@@ -109,16 +114,16 @@ export async function queueReply(
   to: Username,
   body: Uint8Array,
 ): Promise<void> {
-  await queue(tx, context, to, { id: newId(context.random), kind: 'application', body })
+  await enqueue(tx, context, to, { id: newId(context.random), kind: 'application', body })
 }
 
-/** The first reply in time counts; a second one goes, and a late one is an ordinary message. */
+/** The first reply in time counts. A second reply is dropped, and a late one becomes an ordinary message. */
 async function fileReply(
   tx: StateTransaction,
   context: ClientContext,
   { from, record }: Arrived,
   { kind, re = '' }: Header,
-): Promise<Consequence[] | undefined> {
+): Promise<Effect[] | undefined> {
   const bytes = await tx.get(keys.asked(from, re))
   const asked = bytes && AskedRecord.decode(bytes)
   if (asked && isOpen(asked, context.now())) {
@@ -129,13 +134,15 @@ async function fileReply(
   return kind === 'part' || asked?.state === 'answered' ? [] : undefined
 }
 
-/** A request that its sender no longer waits for is not shown any more, and whoever works on it is told. */
-async function withdraw(tx: StateTransaction, from: Username, re = ''): Promise<Consequence[]> {
+/** Removes a request whose sender no longer waits for the reply; its handler is informed. */
+async function withdraw(tx: StateTransaction, from: Username, re = ''): Promise<Effect[]> {
   const removed = await closeRequest(tx, from, re)
   return removed ? [{ kind: 'withdrawn', from, id: re, removed: removed.inboxKey }] : []
 }
 
-/** Ends an open request; answers where it stood in the inbox, if it still did. */
+/**
+ * Closes an open request. Returns its inbox key (undefined if the application has acknowledged it) and its deadline.
+ */
 export async function closeRequest(
   tx: StateTransaction,
   from: Username,
@@ -144,39 +151,45 @@ export async function closeRequest(
   const bytes = await tx.get(keys.open(from, id))
   if (!bytes) return undefined
   const { inboxKey, deadline } = OpenRecord.decode(bytes)
-  const stood = (await tx.get(inboxKey)) !== undefined
+  const isInInbox = (await tx.get(inboxKey)) !== undefined
   tx.delete(keys.open(from, id))
   tx.delete(inboxKey)
-  return { inboxKey: stood ? inboxKey : undefined, deadline }
+  return { inboxKey: isInInbox ? inboxKey : undefined, deadline }
 }
 
-/** Whether a peer waits for an answer of ours. */
+/** Returns true if a peer waits for a reply from this agent. */
 export async function waitsOnUs(tx: StateReader, context: ClientContext, peer: Username): Promise<boolean> {
   const open = await tx.list(keys.openOf(peer))
   return open.some(([, bytes]) => context.now() < OpenRecord.decode(bytes).deadline)
 }
 
-/** Replies that a process asked for which is gone: once nobody can be waiting, they are ordinary messages. Answers how many. */
-export async function surface(tx: StateTransaction, context: ClientContext): Promise<number> {
-  let surfaced = 0
+/**
+ * Moves replies into the inbox whose deadline has passed and whose process has ended without reading them.
+ * @returns the number of messages moved
+ */
+export async function releaseLateReplies(tx: StateTransaction, context: ClientContext): Promise<number> {
+  let moved = 0
   for (const [key, bytes] of await tx.list(keys.answers())) {
     const asked = await tx.get(keys.askedFor(key))
     if (asked && context.now() < AskedRecord.decode(asked).deadline) continue
-    if (await toInbox(tx, key, bytes)) surfaced += 1
+    if (await moveToInbox(tx, key, bytes)) moved += 1
   }
-  return surfaced
+  return moved
 }
 
-/** Ends a request of ours. What came too late for whoever waited becomes a message; answers how many did. */
+/**
+ * Closes an own request. A reply that was stored too late for its caller becomes a message.
+ * @returns the number of messages moved to the inbox
+ */
 export async function closeAsked(tx: StateTransaction, to: Username, id: string): Promise<number> {
   const bytes = await tx.get(keys.asked(to, id))
   if (bytes && AskedRecord.decode(bytes).state === 'open') tx.delete(keys.asked(to, id))
-  let surfaced = 0
-  for (const [key, answer] of await tx.list(keys.answersTo(to, id))) if (await toInbox(tx, key, answer)) surfaced += 1
-  return surfaced
+  let moved = 0
+  for (const [key, answer] of await tx.list(keys.answersTo(to, id))) if (await moveToInbox(tx, key, answer)) moved += 1
+  return moved
 }
 
-async function toInbox(tx: StateTransaction, key: string, bytes: Uint8Array): Promise<boolean> {
+async function moveToInbox(tx: StateTransaction, key: string, bytes: Uint8Array): Promise<boolean> {
   tx.delete(key)
   if (isPart(InboxRecord.decode(bytes))) return false
   tx.put(keys.inbox(await nextOrder(tx)), bytes)

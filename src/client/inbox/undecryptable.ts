@@ -6,43 +6,41 @@ import { decodeMessage } from '../../crypto/messages/message.ts'
 import { isWithin, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
+import type { Remedy } from '../base/events.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
-import { oweReset } from '../sessions/pending-reset.ts'
+import { requestReset } from '../sessions/pending-reset.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
-import { type Consequence, event } from './effects.ts'
+import { type Effect, event } from './effects.ts'
 import type { Envelope } from './envelope.ts'
 
-/** A body that could not be read, as it came. */
-export const AsideRecord = recordCodec(
+/** A body that could not be decrypted, as it was received. */
+const UndecryptableRecord = recordCodec(
   'aside',
   Type.Object({
     frameType: Type.Union([Type.Literal('message'), Type.Literal('key_exchange')]),
     /** base64url */
     body: Type.String(),
-    /** Why, as a code of `CryptoError`. */
+    /** The reason, a code of `CryptoError`. */
     code: Type.String(),
-    /** Ours, ms since 1970. */
+    /** When it was quarantined, ms since 1970 by the local clock. */
     at: Type.Integer(),
-    /** Its place among everything this state has seen. */
+    /** The position among all bodies that this state has received. */
     order: Type.Optional(Type.Integer()),
   }),
 )
-export type AsideRecord = Static<typeof AsideRecord.schema>
+type UndecryptableRecord = Static<typeof UndecryptableRecord.schema>
 
-/** Bodies set aside that are kept; beyond it the one with the smallest hash goes, which nobody can aim at. */
-const maxAside = 200
-
-/** What comes next for a body that was set aside: a reset asks the peer for it, the same bytes are tried again, or nothing can be done here. */
-export type Remedy = 'reset' | 'retry' | 'none'
+/** The number of bodies kept. Beyond it the first in key order (peer, then hash) is evicted. */
+const maxKept = 200
 
 const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
   undecryptable: 'reset',
   malformed: 'reset',
   prekeys_exhausted: 'reset',
-  // Begun before both sides had a better one: over that, the peer sends it again.
+  // The session is older than the better suite that both sides have now: after a reset the peer resends on that suite.
   suite_refused: 'reset',
   rate_limited: 'retry',
   identity_changed: 'retry',
@@ -50,69 +48,78 @@ const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
 
 const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([known]) => known === code)?.[1] ?? 'none'
 
-/** What cannot be read never disappears silently: it is kept, reported, and made good where that is possible. */
-export async function setAside(
+/**
+ * Keeps and reports a body that cannot be decrypted, and records in the state what may help. No body is lost silently.
+ */
+export async function quarantine(
   tx: StateTransaction,
   context: ClientContext,
   envelope: Envelope,
   error: CryptoError,
-): Promise<Consequence[]> {
+): Promise<Effect[]> {
   const { from, hash, frameType, body } = envelope
-  const key = keys.aside(from, hash)
+  const key = keys.undecryptable(from, hash)
   if (await tx.get(key)) return []
-  const kept = await tx.list(keys.asides(), { limit: maxAside })
+  const kept = await tx.list(keys.undecryptables(), { limit: maxKept })
   const [other] = kept
-  if (other && kept.length === maxAside) tx.delete(other[0])
+  if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
   const order = await nextOrder(tx)
-  tx.put(key, AsideRecord.encode({ frameType, body: encodeBase64Url(body), code, at: context.now(), order }))
+  tx.put(key, UndecryptableRecord.encode({ frameType, body: encodeBase64Url(body), code, at: context.now(), order }))
   const peer = await context.loadPeer(tx, from)
-  const remedy = peer.trust === 'unknown' ? await remedyForStranger(tx, context, envelope, code) : remedyFor(code)
-  const told = event('undecryptable', { from, aside: hash, reason: message, remedy })
+  const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, context, envelope, code) : remedyFor(code)
+  const reported = event('undecryptable', { from, aside: hash, reason: message, remedy })
   if (error instanceof IdentityChangedError) {
     savePeer(tx, from, markChanged(peer, error.seen))
-    return [told, event('key-changed', { peer: from })]
+    return [reported, event('key-changed', { peer: from })]
   }
-  if (remedy === 'reset') await oweReset(tx, from, 'undecryptable')
-  const rotate: Consequence[] = code === 'prekeys_exhausted' ? [{ kind: 'rotate' }] : []
-  return remedy === 'none' ? [told] : [told, { kind: 'repair' }, ...rotate]
+  if (remedy === 'reset') await requestReset(tx, from, 'undecryptable')
+  const rotate: Effect[] = code === 'prekeys_exhausted' ? [{ kind: 'rotate' }] : []
+  return remedy === 'none' ? [reported] : [reported, { kind: 'repair' }, ...rotate]
 }
 
-/** Resets that people whom we never met may cause in an hour: each costs a bundle and a handshake, and anybody can ask for one. */
-const maxStrangers = 10
+/**
+ * The number of resets per hour for peers of unknown trust, all together. Each costs a bundle and a handshake, and
+ * anyone can cause one.
+ */
+const maxUnknownResets = 10
 
-const Strangers = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
+const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
 
 /**
- * A first message may name a one-time key that is gone, through no fault of its sender: a Redis that lost its last writes hands keys out again.
- * Nothing else of somebody unknown makes us start a session.
+ * A first message may name a one-time key that is already used, through no fault of its sender: a Redis that has lost
+ * its last writes serves keys a second time. No other message of an unknown peer makes this client start a session.
  */
-async function remedyForStranger(
+async function remedyForUnknownPeer(
   tx: StateTransaction,
   context: ClientContext,
   { body }: Envelope,
   code: CryptoErrorCode,
 ): Promise<Remedy> {
   if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
-  const bytes = await tx.get(keys.strangers())
+  const bytes = await tx.get(keys.strangerResets())
   const nowMs = context.now()
-  const lately = (bytes ? Strangers.decode(bytes).metAt : []).filter(at =>
+  const lately = (bytes ? UnknownResets.decode(bytes).metAt : []).filter(at =>
     isWithin(cryptoLimits.resetIntervalMs, at, nowMs),
   )
-  if (lately.length >= maxStrangers) return 'none'
-  tx.put(keys.strangers(), Strangers.encode({ metAt: [...lately, nowMs] }))
+  if (lately.length >= maxUnknownResets) return 'none'
+  tx.put(keys.strangerResets(), UnknownResets.encode({ metAt: [...lately, nowMs] }))
   return 'reset'
 }
 
-const placeOf = ({ order = 0 }: AsideRecord): number => order
+const orderOf = ({ order = 0 }: UndecryptableRecord): number => order
 
-export type Aside = { key: string; hash: string; record: AsideRecord }
+type Quarantined = { key: string; hash: string; record: UndecryptableRecord }
 
-/** Bodies of a peer that may be read later as they are. */
-export async function retriable(tx: StateReader, from: Username): Promise<Aside[]> {
-  const entries = await tx.list(keys.asidesOf(from))
+/** Returns the quarantined bodies of a peer that may be decrypted later without a reset, in order. */
+export async function retriable(tx: StateReader, from: Username): Promise<Quarantined[]> {
+  const entries = await tx.list(keys.undecryptableOf(from))
   return entries
-    .map(([key, bytes]) => ({ key, hash: key.slice(keys.asidesOf(from).length), record: AsideRecord.decode(bytes) }))
+    .map(([key, bytes]) => ({
+      key,
+      hash: key.slice(keys.undecryptableOf(from).length),
+      record: UndecryptableRecord.decode(bytes),
+    }))
     .filter(({ record }) => remedyFor(record.code) === 'retry')
-    .sort((a, b) => placeOf(a.record) - placeOf(b.record))
+    .sort((a, b) => orderOf(a.record) - orderOf(b.record))
 }

@@ -9,48 +9,49 @@ import { concatBytes, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { lazy } from '../../util/lazy.ts'
 import { MediaTypeError, TooLargeError } from '../base/errors.ts'
 
-/** What an application sends: text, JSON, or bytes, the last two under a media type. */
+/** What an application sends: text, bytes, JSON, or text or bytes with a media type. */
 export type Content = string | Uint8Array | { json: unknown } | { mediaType: string; data: string | Uint8Array }
 
 /**
- * Where an application body begins that says more than its bytes (docs/E2E.md section 6). No UTF-8 text has the first byte, and no file
- * format in use all four.
+ * The first bytes of an application body with a header (docs/E2E.md section 6). No UTF-8 text begins with the first
+ * byte, and no file format in use with all four.
  */
 const magic = Uint8Array.of(0xff, 0x41, 0x49, 0x4d)
 const version = 1
 
-/** RFC 6838 section 4.2, with parameters. */
+/** A media type of RFC 6838 section 4.2, with parameters. */
 const mediaTypeSource =
   '^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}(?: ?; ?[a-z0-9-]{1,32}=[A-Za-z0-9!#$&^_.+-]{1,64}){0,4}$'
 const mediaTypePattern = new RegExp(mediaTypeSource)
 
 const Header = Type.Object({
-  /** `request`, `part`, `reply`, `cancel`, or a later version's; a plain message has none. */
+  /** `request`, `part`, `reply`, `cancel`, or a kind of a later version; a plain message has none. */
   kind: Type.Optional(Type.String({ pattern: '^[a-z][a-z-]{0,31}$' })),
   type: Type.Optional(Type.String({ pattern: mediaTypeSource })),
-  /** The message that this one answers, by its `msg_id`. */
+  /** The `msg_id` of the message that this one answers. */
   re: Type.Optional(Type.String({ pattern: idSource })),
-  /** How many messages, each the answer to the one before, led to this one. */
+  /** The number of messages, each an answer to the one before, that led to this one. */
   hops: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
-  /** How long a request waits for its reply, ms, counted by each side from when it had it first. */
+  /** How long a request waits for its reply, ms. Each side counts from when it first had the request. */
   timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 604_800_000 })),
-  /** A reply that is a refusal. */
+  /** Set if the reply is a refusal. */
   error: Type.Optional(Type.Object({ code: Type.String({ pattern: '^[a-z0-9_]{1,64}$' }), message: Type.String() })),
 })
 export type Header = Static<typeof Header>
 const headerValidator = lazy(() => Compile(Header))
 
-/** An application body, taken apart. `header` is undefined where it is of a version that is not known here; `data` is all of it then. */
-export type Media = { header: Header; data: Uint8Array } | { header: undefined; version: number; data: Uint8Array }
+/** A decoded application body. For an unknown version `header` is undefined and `data` is the whole body. */
+type Media = { header: Header; data: Uint8Array } | { header: undefined; version: number; data: Uint8Array }
 
-/** A plain body of text or bytes is only that, as it was before there were headers. */
+/** Plain text or bytes have no header, and are sent as they are. */
 const isPlain = (header: Header): boolean => Object.keys(header).length === 0
 
 const startsWithMagic = (bytes: Uint8Array): boolean => magic.every((byte, index) => bytes[index] === byte)
 
 /**
- * The body of a content of kind 0.
- * @throws {TooLargeError} over 64 KiB with its header. {MediaTypeError}
+ * Encodes the body of a content of kind 0 (application).
+ * @throws {TooLargeError} over 64 KiB with the header
+ * @throws {MediaTypeError}
  */
 export function encodeMedia(content: Content, header: Header = {}): Uint8Array {
   const { type, data } = toData(content)
@@ -74,11 +75,12 @@ function toData(content: Content): { type?: string; data: Uint8Array } {
 
 function encodeJson(value: unknown): string {
   const text: string | undefined = JSON.stringify(value)
-  if (text === undefined) throw new TypeError('json takes what JSON can say, and not undefined or a function')
+  if (text === undefined)
+    throw new TypeError('json must be a value that JSON can represent, not undefined or a function')
   return text
 }
 
-/** Never throws: what is no header of ours is somebody's bytes. */
+/** Never throws: a body with an invalid header counts as plain bytes. */
 export function decodeMedia(body: Uint8Array): Media {
   if (!startsWithMagic(body)) return { header: {}, data: body }
   const found = body[magic.length]
@@ -93,14 +95,14 @@ export function decodeMedia(body: Uint8Array): Media {
 function unwrap(bytes: Uint8Array): Media {
   return readAll(bytes, reader => {
     const header: unknown = JSON.parse(decodeUtf8(reader.vec16()))
-    if (!headerValidator().Check(header)) throw new TypeError('no header')
+    if (!headerValidator().Check(header)) throw new TypeError('invalid header')
     return { header, data: reader.rest() }
   })
 }
 
 const isJsonType = (type: string): boolean => /^application\/(?:[^;]+\+)?json(?: ?;|$)/.test(type)
 
-/** The value of a JSON body; undefined where it is none. */
+/** Returns the value of a JSON body; undefined for any other body. */
 export function jsonOf(mediaType: string | undefined, text: string | undefined): unknown {
   if (mediaType === undefined || text === undefined || !isJsonType(mediaType)) return undefined
   try {

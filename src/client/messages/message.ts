@@ -1,11 +1,13 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
+import type { Trust } from '../../crypto/session/peer.ts'
+
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import { decodeMedia, type Header, jsonOf, textOf } from './content.ts'
 
-/** A message that was decrypted and not acknowledged by the application yet. */
+/** A decrypted message that the application has not acknowledged. */
 export const InboxRecord = recordCodec(
   'inbox',
   Type.Object({
@@ -14,65 +16,68 @@ export const InboxRecord = recordCodec(
     /** Plaintext, base64url. */
     body: Type.String(),
     sentAt: Type.Integer(),
-    /** By our own clock. */
+    /** Ms since 1970, local clock. */
     receivedAt: Type.Optional(Type.Integer()),
-    /** Content kind, docs/E2E.md section 6, where it is not `application`. */
+    /** The content kind, docs/E2E.md section 6, if it is not `application`. */
     contentKind: Type.Optional(Type.String()),
   }),
 )
 export type InboxRecord = Static<typeof InboxRecord.schema>
 
 /**
- * What a message is: plain (`application`), a `request` that waits for an answer, a `reply` to one that is not waited for any more, or
- * something of a later version, named as it names itself.
+ * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind
+ * of a later version under its own name.
  */
 export type MessageKind = 'application' | 'request' | 'reply' | `unknown:${string}`
 
-/** What is known of a message: docs/E2E.md section 13. All but `from`, `verified` and `repeated` is what its sender says. */
+/**
+ * A message as the application sees it: docs/E2E.md section 13. Every field except `from`, `verified`, `deadline` and
+ * `repeated` is chosen by the sender.
+ */
 export type MessageView = {
   /** `msg_id`, base64url. */
   id: string
   from: Username
-  /** Whether the sender's safety number was compared, or its key is the one met first. */
+  /** `verified` if the user has compared the sender's key, `first-use` if it is the first key seen. */
   verified: 'verified' | 'first-use'
   kind: MessageKind
   body: Uint8Array
-  /** `body` where it is UTF-8. */
+  /** `body` as text, if it is UTF-8. */
   text: string | undefined
-  /** What `body` is; undefined for plain text and plain bytes. */
+  /** The media type of `body`; undefined for plain text and plain bytes. */
   mediaType: string | undefined
-  /** The value, where `mediaType` is JSON and `body` is, too. */
+  /** The parsed value, if `mediaType` is JSON and `body` is valid JSON. */
   json: unknown
-  /** The message that this one answers. */
+  /** The id of the message that this one answers. */
   re: string | undefined
-  /** How many messages, each the answer to the one before, led to this one. */
+  /** The number of messages, each an answer to the one before, that led to this one. */
   hops: number
-  /** When a request's sender stops waiting, by our own clock, ms since 1970. */
+  /** When the sender of a request stops waiting, ms since 1970 by the local clock. */
   deadline: number | undefined
-  /** Why a reply is a refusal. */
+  /** The code and text of a refusal. */
   error: Header['error'] | undefined
   /** The sender's clock, ms since 1970. */
   sentAt: number
-  /** It may have been shown before, by a process that ended before it acknowledged. */
+  /** The message may have been shown before, by a process that ended before it acknowledged. */
   repeated?: true
 }
 
 /** A message as `receive` yields it. */
 export type ReceivedMessage = MessageView & {
-  /** It is never shown again. Asking the iterator for the next message does the same. */
+  /** Acknowledges the message: it is not shown again. Asking the iterator for the next message does the same. */
   ack(): Promise<void>
 }
 
 const knownKinds: Record<string, MessageKind> = { request: 'request', reply: 'reply' }
 
-export function toMessage(record: InboxRecord, verified: MessageView['verified']): MessageView {
+export function toMessage(record: InboxRecord, trust: Trust): MessageView {
   const bytes = decodeBase64Url(record.body)
   const { header, kind, data } = read(record, bytes)
   const text = textOf(data)
   return {
     id: record.id,
     from: parseUsername(record.from),
-    verified,
+    verified: trust === 'verified' ? 'verified' : 'first-use',
     kind,
     body: data,
     text,

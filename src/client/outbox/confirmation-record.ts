@@ -5,18 +5,18 @@ import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { OutboxRecord } from './outbox-record.ts'
-import { toOutcome } from './send-result.ts'
+import { toRefusal } from './send-result.ts'
 
 export type ReceiptState = 'delivered' | 'read'
 
 const Confirmed = Type.Union([
   Type.Object({ state: Type.Union([Type.Literal('delivered'), Type.Literal('read')]) }),
-  /** It was given up, and why. */
+  /** Why the message was given up. */
   Type.Object({ code: Type.String(), message: Type.String() }),
 ])
 export type Confirmed = Static<typeof Confirmed>
 
-/** How a message of ours ended, for whoever waits for it in any process of this agent. `at`: ms since 1970, by our own clock. */
+/** The final state of a message that we sent, for all processes of this agent. `at`: ms since 1970, local clock. */
 export const ConfirmationRecord = recordCodec(
   'confirmation',
   Type.Object({ to: Type.String(), at: Type.Integer(), confirmed: Confirmed }),
@@ -25,8 +25,8 @@ export const ConfirmationRecord = recordCodec(
 type Receipt = { id: string; from: Username; state: ReceiptState; nowMs: number }
 
 /**
- * Notes a receipt, before the message is forgotten. What was read stays so, in whatever order receipts come; and who was not sent a message
- * has nothing to say about it.
+ * Records a receipt. Must be called before the record of the sent message is deleted: a receipt counts only if it comes
+ * from the recipient of the message. `read` is never replaced by `delivered`, in whichever order receipts arrive.
  */
 export async function noteConfirmed(tx: StateTransaction, { id, from, state, nowMs }: Receipt): Promise<void> {
   const key = keys.confirmed(id)
@@ -36,7 +36,7 @@ export async function noteConfirmed(tx: StateTransaction, { id, from, state, now
   tx.put(key, ConfirmationRecord.encode({ to: from, at: nowMs, confirmed: { state } }))
 }
 
-/** A receipt may overtake what says that a node has accepted the message, and a copy that goes out again. */
+/** Checks the outbox too: a receipt may arrive before the node's `accepted`, or while a copy is being sent again. */
 async function isSentTo(tx: StateReader, to: Username, id: string): Promise<boolean> {
   if (await tx.get(keys.sent(to, id))) return true
   const queued = await tx.list(keys.outboxOf(to))
@@ -45,7 +45,7 @@ async function isSentTo(tx: StateReader, to: Username, id: string): Promise<bool
 
 type GivenUp = { id: string; to: Username; error: Error; nowMs: number }
 
-/** Notes that nobody will confirm a message. */
+/** Records that the message was given up: no receipt will come. */
 export function noteGivenUp(tx: StateTransaction, { id, to, error, nowMs }: GivenUp): void {
-  tx.put(keys.confirmed(id), ConfirmationRecord.encode({ to, at: nowMs, confirmed: toOutcome(error) }))
+  tx.put(keys.confirmed(id), ConfirmationRecord.encode({ to, at: nowMs, confirmed: toRefusal(error) }))
 }

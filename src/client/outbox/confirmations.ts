@@ -1,3 +1,4 @@
+import { coalesce } from '../../util/coalesce.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
 import type { ClientContext } from '../connection/client-context.ts'
@@ -8,26 +9,28 @@ import { toError } from './send-result.ts'
 type Waiter = { id: string; state: ReceiptState; done: Deferred<void> }
 
 /**
- * Who waits until a recipient has confirmed a message. Receipts are taken in by whichever process listens, and noted in the state, where every
- * process of the agent sees them.
+ * The callers that wait until a recipient has confirmed a message. The process that listens stores receipts in the
+ * state, where every process of the agent sees them.
  */
 export class Confirmations {
   readonly #context: Pick<ClientContext, 'store'>
   readonly #waiters = new Set<Waiter>()
-  #looking: Promise<void> | undefined
-  #again = false
+  readonly #check = coalesce(() => this.#settleWaiters().catch(error => this.#fail(error)))
   #stopWatching: (() => void) | undefined
 
   constructor(context: Pick<ClientContext, 'store'>) {
     this.#context = context
   }
 
-  /** Resolves when the recipient has confirmed the message so far; rejects when it is given up, or with the signal's reason. */
+  /**
+   * Resolves when the recipient has confirmed the message as `state`.
+   * @throws the error for which the message was given up; the signal's reason
+   */
   async wait(id: string, state: ReceiptState, signal: AbortSignal): Promise<void> {
     const waiter = { id, state, done: defer<void>() }
     this.#waiters.add(waiter)
-    this.#stopWatching ??= this.#context.store.onChange(() => this.#look())
-    this.#look()
+    this.#stopWatching ??= this.#context.store.onChange(() => void this.#check())
+    void this.#check()
     try {
       await raceAbort(waiter.done.promise, signal)
     } finally {
@@ -41,22 +44,7 @@ export class Confirmations {
     this.#stopWatching = undefined
   }
 
-  /** One look at a time; whoever comes meanwhile gets another one after it. */
-  #look(): void {
-    if (this.#looking) {
-      this.#again = true
-      return
-    }
-    this.#again = false
-    this.#looking = this.#tell()
-      .catch(error => this.#fail(error))
-      .finally(() => {
-        this.#looking = undefined
-        if (this.#again) this.#look()
-      })
-  }
-
-  async #tell(): Promise<void> {
+  async #settleWaiters(): Promise<void> {
     const waiters = [...this.#waiters]
     const records = await this.#context.store.read(tx =>
       Promise.all(waiters.map(({ id }) => tx.get(keys.confirmed(id)))),

@@ -8,34 +8,35 @@ import type { StateTransaction } from '../state/state-store.ts'
 const Lease = recordCodec('pump lease', Type.Object({ instance: Type.String(), until: Type.Integer() }))
 
 /**
- * How long one process goes on sending to a peer without being heard of, ms. A lease that is judged wrongly costs only
- * repeats, which the node recognises by their ids; one that outlives its process holds the peer's mail up.
+ * The lifetime of a lease, ms. Two processes that send at once cost only repeats, which the node recognises by their
+ * ids; the lease of a process that has died delays the peer's mail for this long.
  */
 const leaseMs = 1_000
 
 /**
- * Takes, renews or (without work) gives back the lease on a peer's outbox, so that several processes do not send the same
- * things. Answers until when another process has it.
+ * Acquires or renews the lease on a peer's outbox, so that several processes do not send the same messages. Releases
+ * the lease if the outbox is empty.
+ * @returns the expiry (ms since 1970) if another process holds the lease, otherwise undefined
  */
-export async function holdPump(
+export async function acquireOutbox(
   tx: StateTransaction,
   { instance, now }: ClientContext,
   peer: Username,
-  work: boolean,
+  { isEmpty }: { isEmpty: boolean },
 ): Promise<number | undefined> {
-  const bytes = await tx.get(keys.pump(peer))
+  const bytes = await tx.get(keys.outboxLease(peer))
   const held = bytes && Lease.decode(bytes)
   const nowMs = now()
-  const foreign =
+  const isForeign =
     held !== undefined && held.instance !== instance && held.until > nowMs && held.until <= nowMs + leaseMs
-  if (foreign) return work ? held.until : undefined
-  if (work) tx.put(keys.pump(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
-  else if (held) tx.delete(keys.pump(peer))
+  if (isForeign) return isEmpty ? undefined : held.until
+  if (!isEmpty) tx.put(keys.outboxLease(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
+  else if (held) tx.delete(keys.outboxLease(peer))
   return undefined
 }
 
-/** Gives the lease back before its time, so that nobody waits for a process that has ended. */
-export async function releasePump(tx: StateTransaction, { instance }: ClientContext, peer: Username): Promise<void> {
-  const bytes = await tx.get(keys.pump(peer))
-  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.pump(peer))
+/** Releases this process's lease before it expires, so that other processes need not wait for it. */
+export async function releaseOutbox(tx: StateTransaction, { instance }: ClientContext, peer: Username): Promise<void> {
+  const bytes = await tx.get(keys.outboxLease(peer))
+  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.outboxLease(peer))
 }

@@ -11,19 +11,20 @@ import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { noteGivenUp } from './confirmation-record.ts'
-import { holdPump } from './outbox-lease.ts'
+import { acquireOutbox } from './outbox-lease.ts'
 import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
-import { isWorn } from './session-renewal.ts'
+import { isRenewalDue } from './session-renewal.ts'
 
-/** A message as it enters the outbox. `body` is plaintext. */
+/** A message to be put into the outbox. `body` is plaintext. */
 export type Draft = { id: string; kind: OutboxRecord['kind']; body: Uint8Array; ttlS?: number }
 
 /**
- * Puts a message into the outbox, encrypted at once where that keeps the order: state, plaintext and ciphertext are one
- * commit (docs/E2E.md section 9).
- * @throws {IdentityChangedError} when the peer's key awaits a decision; nothing is queued then.
+ * Puts a message into the outbox. Encrypts it at once if no message before it is still plaintext; ratchet state,
+ * plaintext and ciphertext are then one commit (docs/E2E.md section 9).
+ * @throws {IdentityChangedError} if the peer's key has changed and the user has not decided about it. Nothing is
+ *   enqueued then.
  */
-export async function queue(tx: StateTransaction, context: ClientContext, to: Username, draft: Draft): Promise<void> {
+export async function enqueue(tx: StateTransaction, context: ClientContext, to: Username, draft: Draft): Promise<void> {
   const peer = await context.loadPeer(tx, to)
   if (peer.trust === 'changed') throw new IdentityChangedError(to)
   const nowMs = context.now()
@@ -59,10 +60,11 @@ function encrypt(context: ClientContext, peer: Peer, record: OutboxRecord): [Pee
 }
 
 /**
- * Puts what was encrypted elsewhere into the outbox: a reset, whose session and ciphertext are one commit. It goes before what is not
- * encrypted yet: that will be behind it in the ratchet, and a peer reports what comes in another order.
+ * Puts an encrypted content into the outbox, in the transaction that saves its session. It goes before the messages
+ * that are not encrypted yet: they will follow it in the ratchet, and the peer reports messages that arrive out of
+ * order.
  */
-export async function putSealed(
+export async function enqueueSealed(
   tx: StateTransaction,
   context: ClientContext,
   to: Username,
@@ -80,11 +82,11 @@ export async function putSealed(
     sealed: { frameId: newId(context.random), body: encodeBase64Url(body) },
   }
   const queued = (await tx.list(keys.outboxOf(to))).map(([, bytes]) => OutboxRecord.decode(bytes))
-  arrange(tx, to, [record, ...queued.filter(waiting => !isSealed(waiting))])
+  putInOrder(tx, to, [record, ...queued.filter(waiting => !isSealed(waiting))])
 }
 
-/** Puts records into the outbox in this sequence, under the numbers that they have among them. */
-function arrange(tx: StateTransaction, to: Username, records: readonly OutboxRecord[]): void {
+/** Puts records into the outbox in the given sequence, under the same set of order numbers. */
+function putInOrder(tx: StateTransaction, to: Username, records: readonly OutboxRecord[]): void {
   const orders = records.map(({ order }) => order).sort((one, other) => one - other)
   for (const [at, record] of records.entries()) {
     const order = orders[at] ?? record.order
@@ -93,37 +95,44 @@ function arrange(tx: StateTransaction, to: Username, records: readonly OutboxRec
 }
 
 /**
- * Queues again, in their order and under their ids, what a peer that started anew may have lost: everything without a
- * receipt, also what is encrypted and not accepted yet. What opens a session of its own stays as it is. Answers how many messages.
+ * Puts every message without a receipt back into the outbox, in order, under the same ids and without its ciphertext: a
+ * peer with a new session may have lost them. Includes messages that are encrypted and not accepted yet. A record that
+ * starts a session itself stays as it is.
+ * @returns the number of application messages
  */
 export async function requeue(tx: StateTransaction, to: Username): Promise<number> {
   const entries = [...(await tx.list(keys.sentTo(to))), ...(await tx.list(keys.outboxOf(to)))]
   for (const [key] of entries) tx.delete(key)
   const records = entries.map(([, bytes]) => OutboxRecord.decode(bytes)).sort((one, other) => one.order - other.order)
   const again = records.filter(record => !startsSession(record)).map(({ sealed: _lost, ...record }) => record)
-  arrange(tx, to, [...records.filter(startsSession), ...again])
+  putInOrder(tx, to, [...records.filter(startsSession), ...again])
   return again.filter(({ kind }) => kind === 'application').length
 }
 
 export type Window =
-  /** Another process of this agent is at it until then. */
+  /** Another process of this agent holds the outbox until `until`, ms since 1970. */
   | { kind: 'busy'; until: number }
-  /** `blocked` is the first record that could not be encrypted, and what that waits for. */
+  /** `blocked` is the first record that could not be encrypted; `by` is what it waits for. */
   | {
       kind: 'ready'
       sealed: [key: string, SealedRecord][]
       expired: { record: OutboxRecord; error: ExpiredError }[]
       blocked: Blocked | undefined
-      isWorn: boolean
+      isRenewalDue: boolean
     }
-export type Blocked = { id: string; by: 'session' | 'announcement' }
+type Blocked = { id: string; by: 'session' | 'reservation' }
 
-/** The oldest records for a peer, encrypted as far as its session goes, under this process's lease on that peer's outbox. */
-export async function seal(tx: StateTransaction, context: ClientContext, to: Username, size: number): Promise<Window> {
+/** Acquires the outbox of a peer, and encrypts and returns its oldest records. Expired records are removed. */
+export async function encryptWindow(
+  tx: StateTransaction,
+  context: ClientContext,
+  to: Username,
+  size: number,
+): Promise<Window> {
   const entries = await tx.list(keys.outboxOf(to), { limit: size })
-  const busyUntil = await holdPump(tx, context, to, entries.length > 0)
+  const busyUntil = await acquireOutbox(tx, context, to, { isEmpty: entries.length === 0 })
   if (busyUntil !== undefined) return { kind: 'busy', until: busyUntil }
-  const window: Window = { kind: 'ready', sealed: [], expired: [], blocked: undefined, isWorn: false }
+  const window: Window = { kind: 'ready', sealed: [], expired: [], blocked: undefined, isRenewalDue: false }
   const before = await context.loadPeer(tx, to)
   let peer = before
   for (const [key, bytes] of entries) {
@@ -138,7 +147,7 @@ export async function seal(tx: StateTransaction, context: ClientContext, to: Use
     } else if (window.blocked !== undefined || peer.trust === 'changed' || !hasSession(peer, context.now())) {
       window.blocked ??= { id: record.id, by: 'session' }
     } else if (!context.mayEncrypt(await nextOrder(tx))) {
-      window.blocked = { id: record.id, by: 'announcement' }
+      window.blocked = { id: record.id, by: 'reservation' }
     } else {
       const [next, sealed] = encrypt(context, peer, record)
       peer = next
@@ -147,5 +156,5 @@ export async function seal(tx: StateTransaction, context: ClientContext, to: Use
     }
   }
   if (peer !== before) savePeer(tx, to, peer)
-  return { ...window, isWorn: await isWorn(tx, context, to, peer) }
+  return { ...window, isRenewalDue: await isRenewalDue(tx, context, to, peer) }
 }

@@ -2,33 +2,36 @@ import type { Static } from 'typebox'
 import * as Type from 'typebox'
 import { recordCodec } from '../state/record-codec.ts'
 
-/** Content kinds that a client makes, docs/E2E.md section 6. */
-export const ContentKindSchema = Type.Union([
+/** The content kinds that a client sends, docs/E2E.md section 6. */
+const ContentKindSchema = Type.Union([
   Type.Literal('application'),
   Type.Literal('empty'),
   Type.Literal('reset'),
   Type.Literal('receipt'),
 ])
 
-/** One message on its way, from `send` to the recipient's receipt. */
+/** A message between `send` and the recipient's receipt. */
 export const OutboxRecord = recordCodec(
   'outbox',
   Type.Object({
-    /** `msg_id`, base64url: the message's name for the application and in receipts. */
+    /** `msg_id`, base64url: identifies the message for the application and in receipts. */
     id: Type.String(),
-    /** Its place among everything this state has sent. */
+    /** The position among all messages that this state has sent. */
     order: Type.Integer(),
     /** Content kind, docs/E2E.md section 6. */
     kind: ContentKindSchema,
-    /** The frame that carries it: an answer to an offer goes as `key_exchange`. */
+    /** The type of frame if it is not `send`: the answer to an offer is a `key_exchange`. */
     frame: Type.Optional(Type.Literal('key_exchange')),
-    /** Plaintext, base64url: a reset needs it. */
+    /** Plaintext, base64url; kept because a reset encrypts it again. */
     body: Type.String(),
     sentAt: Type.Integer(),
     ttlS: Type.Optional(Type.Integer()),
-    /** Local time after which nobody need try any more. */
+    /** When the message is given up, ms since 1970 by the local clock. */
     expiresAt: Type.Integer(),
-    /** Once encrypted: the bytes that are sent until accepted, and the frame's id. Never two different ones from one ratchet state. */
+    /**
+     * The frame id and the ciphertext, once encrypted. The same bytes are sent until a node accepts them: one ratchet
+     * state never encrypts two different plaintexts.
+     */
     sealed: Type.Optional(Type.Object({ frameId: Type.String(), body: Type.String() })),
   }),
 )

@@ -4,16 +4,23 @@ import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import { ClientError } from '../base/errors.ts'
 import { recordCodec } from '../state/record-codec.ts'
 
-/** What became of a message, for the process that queued it when another one sent it. */
-const Outcome = Type.Union([
+/**
+ * The node's answer when it has stored a message: the message's number in the recipient's inbox, and `queued` if the
+ * recipient was not listening.
+ */
+export type Accepted = { id: string; seq: number; queued: boolean }
+
+const SendResult = Type.Union([
   Type.Object({ seq: Type.Integer(), queued: Type.Boolean() }),
   Type.Object({ code: Type.String(), message: Type.String() }),
 ])
-export type Outcome = Static<typeof Outcome>
-export const OutcomeRecord = recordCodec('outcome', Type.Object({ at: Type.Integer(), outcome: Outcome }))
+export type SendResult = Static<typeof SendResult>
 
-/** A refusal that another process of this agent met. */
-export class RefusedError extends ClientError {
+/** The result of a send, for the process that enqueued the message if another process sent it. `at`: ms since 1970. */
+export const SendResultRecord = recordCodec('outcome', Type.Object({ at: Type.Integer(), outcome: SendResult }))
+
+/** A refusal that was stored in the state, with a code that is not one of the protocol's. */
+class RefusedError extends ClientError {
   override readonly name = 'RefusedError'
   readonly code: string
   readonly retry = false
@@ -24,7 +31,7 @@ export class RefusedError extends ClientError {
   }
 }
 
-export const toOutcome = (error: Error): { code: string; message: string } => ({
+export const toRefusal = (error: Error): { code: string; message: string } => ({
   code: 'code' in error ? String(error.code) : 'internal',
   message: error.message,
 })

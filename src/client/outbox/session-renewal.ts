@@ -7,14 +7,17 @@ import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
-/** How often a peer's bundle is looked at for a better suite, ms: each look takes keys of the peer's, as a renewal would (docs/E2E.md section 7, rule 7). */
-const lookIntervalMs = cryptoLimits.resetIntervalMs
+/**
+ * How often a peer's bundle is checked for a better suite, ms. Each check uses up one-time keys of the peer, as a
+ * renewal does (docs/E2E.md section 7, rule 7).
+ */
+const checkIntervalMs = cryptoLimits.resetIntervalMs
 
 /**
- * Whether it is time to ask for a peer's bundle and, unless that says otherwise, to renew: where the session has served, and, now and then, where
- * we know a better suite than it has. A session on our best suite costs no look at all.
+ * Returns true if the session should be renewed: it is old, or we support a better suite and have not checked the
+ * peer's bundle in the last hour. In that second case the bundle decides. A session on our best suite costs no check.
  */
-export async function isWorn(
+export async function isRenewalDue(
   tx: StateTransaction,
   { now, policy }: Pick<ClientContext, 'now' | 'policy'>,
   name: Username,
@@ -23,8 +26,8 @@ export async function isWorn(
   const nowMs = now()
   if (needsRenewal(peer, nowMs)) return true
   if (!needsRenewal(peer, nowMs, offeredSuites(policy), policy)) return false
-  const lookedAt = await tx.get(keys.looked(name))
-  if (lookedAt && isWithin(lookIntervalMs, decodeInteger(lookedAt), nowMs)) return false
-  tx.put(keys.looked(name), encodeInteger(nowMs))
+  const checkedAt = await tx.get(keys.suiteChecked(name))
+  if (checkedAt && isWithin(checkIntervalMs, decodeInteger(checkedAt), nowMs)) return false
+  tx.put(keys.suiteChecked(name), encodeInteger(nowMs))
   return true
 }

@@ -1,24 +1,27 @@
 import type { Username } from '../../protocol/names.ts'
 import type { Link } from '../connection/link.ts'
 
-type Held = { readonly link: Link; readonly frameId: string }
+type Refused = { readonly link: Link; readonly frameId: string }
 
-/** For each peer the first frame that a node refused for now: on that link it takes nothing else for the peer before that id comes again. */
-export class HeldFrames {
-  readonly #held = new Map<Username, Held>()
+/**
+ * The first frame per peer that a node has refused for now. On that link the node accepts no other frame for the peer
+ * until the client sends this frame id again.
+ */
+export class StuckFrames {
+  readonly #refused = new Map<Username, Refused>()
 
-  /** `frameId` is `undefined` where nothing was refused. */
+  /** @param frameId undefined if the node refused no frame */
   note(link: Link, peer: Username, frameId: string | undefined): void {
-    if (frameId === undefined) this.#held.delete(peer)
-    else this.#held.set(peer, { link, frameId })
+    if (frameId === undefined) this.#refused.delete(peer)
+    else this.#refused.set(peer, { link, frameId })
   }
 
   /**
-   * Whether the node waits for a frame that is not to come: it has expired, was put anew after a reset, or another process got it
-   * accepted elsewhere. Only a new connection begins without it.
+   * Returns true if the node waits for a frame that will not be sent again: the message has expired, was encrypted
+   * again after a reset, or was accepted from another process. Only a new connection ends that wait.
    */
-  isStuck(link: Link, peer: Username, isToCome: (frameId: string) => boolean): boolean {
-    const held = this.#held.get(peer)
-    return held?.link === link && !isToCome(held.frameId)
+  isStuck(link: Link, peer: Username, isToBeSent: (frameId: string) => boolean): boolean {
+    const refused = this.#refused.get(peer)
+    return refused?.link === link && !isToBeSent(refused.frameId)
   }
 }

@@ -3,44 +3,48 @@ import { sleep } from '../../util/signal.ts'
 import { NotOpenError, RequestRefusedError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Inbox, Taken } from '../inbox/inbox.ts'
-import type { Attendance } from '../inbox/listener-lease.ts'
+import type { ListenerLease } from '../inbox/listener-lease.ts'
 import type { Content } from '../messages/content.ts'
 import type { MessageView } from '../messages/message.ts'
 import type { Requests } from './requests.ts'
 
-/** A request in a handler's hand. */
+/** A request as its handler gets it. */
 export type IncomingRequest = MessageView & {
-  /** Aborts when the asker gives up or its time is over: nobody waits for the answer then. */
+  /** Aborts when the peer withdraws the request or its deadline has passed: a reply would come too late. */
   signal: AbortSignal
-  /** Sends a part of the answer ahead. */
+  /** Sends a part of the answer before the reply. */
   part(content: Content): Promise<void>
 }
 
-/** What it returns is the reply. A `RequestRefusedError` that it throws is told to the asker, of anything else only that it failed. */
+/**
+ * Returns the reply. The peer gets the code and text of a thrown `RequestRefusedError`, and of any other error only
+ * that the handler failed.
+ */
 export type RequestHandler = (request: IncomingRequest) => Content | Promise<Content>
 
 export type HandlerOptions = {
-  /** Requests that are worked on at once; default 16. The rest wait, in order. */
+  /** The number of requests handled at the same time; default 16. The others wait, in order. */
   concurrency?: number
 }
 
-type Parts = { context: ClientContext; inbox: Inbox; requests: Requests; attendance: Attendance }
+type HandlerContext = { context: ClientContext; inbox: Inbox; requests: Requests; listenerLease: ListenerLease }
 
 const defaultConcurrency = 16
 
 /**
- * Gives requests to a handler for as long as `signal` lets it. A process that ends before it answered gives the request to the next one, marked
- * `repeated`. Rejects with what made listening pointless.
+ * Passes requests to a handler until `signal` aborts. If the process ends before it has replied, the next process gets
+ * the request, marked `repeated`.
+ * @throws the error that ended listening for good
  */
 export async function handleRequests(
-  parts: Parts,
+  parts: HandlerContext,
   handler: RequestHandler,
   { concurrency = defaultConcurrency }: HandlerOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { inbox, attendance } = parts
+  const { inbox, listenerLease } = parts
   const broken = new AbortController()
-  const attending = attendance.attend(signal).catch(error => broken.abort(error))
+  const listening = listenerLease.keepListening(signal).catch(error => broken.abort(error))
   const ends = AbortSignal.any([signal, broken.signal])
   const wake = () => inbox.arrived.notify()
   const stopWatching = parts.context.store.onChange(wake)
@@ -48,17 +52,18 @@ export async function handleRequests(
   const working = new Set<Promise<void>>()
   inbox.addHandler()
   try {
-    while (!ends.aborted) {
-      const { version } = inbox.arrived
-      const taken = working.size < concurrency ? await inbox.take('requests') : undefined
-      if (!taken) await inbox.arrived.after(version)
-      else start(working, handle(parts, handler, taken, ends), wake)
+    for (;;) {
+      const taken = await inbox.arrived.until(async () =>
+        ends.aborted ? 'ended' : working.size < concurrency ? inbox.take('requests') : undefined,
+      )
+      if (taken === 'ended') break
+      start(working, handle(parts, handler, taken, ends), wake)
     }
   } finally {
     inbox.removeHandler()
     stopWatching()
     ends.removeEventListener('abort', wake)
-    await Promise.all([attending, ...working])
+    await Promise.all([listening, ...working])
   }
   broken.signal.throwIfAborted()
 }
@@ -71,9 +76,9 @@ function start(working: Set<Promise<void>>, work: Promise<void>, done: () => voi
   })
 }
 
-/** Never rejects: what cannot be answered is given back, and comes again. */
+/** Never rejects. A request whose handling failed on this side is given back, and comes again. */
 async function handle(
-  { context, requests }: Parts,
+  { context, requests }: HandlerContext,
   handler: RequestHandler,
   { message, giveBack }: Taken,
   ends: AbortSignal,
@@ -89,7 +94,7 @@ async function handle(
     const { ack: _ack, ...view } = message
     const request = { ...view, signal, part: (content: Content) => requests.part(message, content) }
     await answer(requests, request, handler, ends)
-    // One that came too late to be answered is done with as well.
+    // Acknowledged also if it came too late for a reply.
     if (!ends.aborted) await message.ack()
   } catch (error) {
     if (!context.closing.aborted) context.events.emit('failed', { error: asError(error) })
@@ -116,7 +121,7 @@ async function answer(
   }
 }
 
-const tooLate = () => new RequestRefusedError('too_late', 'nobody waits for the answer any more')
+const tooLate = () => new RequestRefusedError('too_late', 'the deadline of the request has passed')
 
 const refusalOf = (error: unknown): { code: string; message: string } =>
   error instanceof RequestRefusedError

@@ -1,40 +1,41 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
+import { coalesce } from '../../util/coalesce.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { NotOpenError, RequestRefusedError, RequestTimeoutError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Inbox } from '../inbox/inbox.ts'
-import type { Attendance } from '../inbox/listener-lease.ts'
+import type { ListenerLease } from '../inbox/listener-lease.ts'
 import { noteReceipt, type Receipts } from '../inbox/receipts.ts'
 import {
   AskedRecord,
   closeAsked,
   closeRequest,
   isPart,
-  maxHops,
   queueReply,
-  surface,
+  releaseLateReplies,
   waitsOnUs,
   wouldDeadlock,
 } from '../inbox/request-records.ts'
 import { type Content, encodeMedia } from '../messages/content.ts'
+import { nextHop } from '../messages/hops.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import { keys } from '../records/keys.ts'
+import { keys, nameIn } from '../records/keys.ts'
 
-/** A message that is answered: what `receive` and the handler of requests were given. */
+/** The message that a reply answers, as `receive`, the mailbox or a request handler has shown it. */
 export type Answered = Pick<MessageView, 'id' | 'from' | 'hops'>
 
 export type RequestOptions = {
-  /** How long to wait for the reply, ms; default 30 000. The peer is told, and a node keeps the request no longer. */
+  /** How long to wait for the reply, ms; default 30 000. The peer learns it, and a node keeps the request no longer. */
   timeoutMs?: number
-  /** Gives the request up; the peer is told. */
+  /** Gives the request up and withdraws it at the peer. */
   signal?: AbortSignal
   /** Called with each part that the peer sends before its reply. */
   onPart?: (part: MessageView) => void
-  /** What this request comes of: it carries the count of hops on, and waits no longer than that one's asker does. */
+  /** The request that caused this one: the hop count continues, and this request waits no longer than that one. */
   inReplyTo?: Answered & { deadline?: number | undefined }
 }
 
@@ -42,18 +43,26 @@ const defaultTimeoutMs = 30_000
 const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
-type Parts = { context: ClientContext; outbox: Outbox; inbox: Inbox; receipts: Receipts; attendance: Attendance }
+export type RequestsContext = {
+  context: ClientContext
+  outbox: Outbox
+  inbox: Inbox
+  receipts: Receipts
+  listenerLease: ListenerLease
+}
 
-/** Asks, and answers. Both are in the state before anything leaves, so that a process that ends loses neither. */
+/**
+ * Sends requests and replies. Both are in the state before a frame is sent, so that a process that ends loses neither.
+ */
 export class Requests {
-  readonly #parts: Parts
+  readonly #parts: RequestsContext
   readonly #waiting = new Map<string, Waiter>()
   readonly #working = new Map<string, AbortController>()
-  #looking: Promise<void> | undefined
-  #again = false
+  /** A failure is not reported: the callers have their timeouts, and the next change of the state tries again. */
+  readonly #handOver = coalesce(() => this.#handOverStored().catch(() => {}))
   #stopWatching: (() => void) | undefined
 
-  constructor(parts: Parts) {
+  constructor(parts: RequestsContext) {
     this.#parts = parts
     const { closing } = parts.context
     const end = () => {
@@ -63,7 +72,8 @@ export class Requests {
   }
 
   /**
-   * @throws {RequestTimeoutError} {RequestRefusedError} the signal's reason; what `send` throws.
+   * Sends a request and waits for its reply.
+   * @throws {RequestTimeoutError} {RequestRefusedError} the signal's reason; the errors of `send`
    */
   async ask(to: Username, content: Content, options: RequestOptions): Promise<MessageView> {
     const { context, outbox } = this.#parts
@@ -91,18 +101,22 @@ export class Requests {
     }
   }
 
-  /** Answers a request. It counts once: later ones are refused here. @throws {NotOpenError} {TooLargeError} */
+  /**
+   * Replies to a request. Only the first reply is sent.
+   * @throws {NotOpenError} for a request that is answered, withdrawn or past its deadline
+   * @throws {TooLargeError}
+   */
   async reply({ from, id, hops }: Answered, content: Content): Promise<void> {
     await this.#settle(from, id, encodeMedia(content, { kind: 'reply', re: id, hops: hops + 1 }))
   }
 
-  /** Answers a request with a refusal. @throws {NotOpenError} */
+  /** Refuses a request. @throws {NotOpenError} */
   async refuse({ from, id, hops }: Answered, { code, message }: { code: string; message: string }): Promise<void> {
     const error = { code, message: message.slice(0, 1_000) }
     await this.#settle(from, id, encodeMedia('', { kind: 'reply', re: id, hops: hops + 1, error }))
   }
 
-  /** Sends a part of an answer; the reply is still to come. @throws {NotOpenError} {TooLargeError} */
+  /** Sends a part of the answer before the reply. @throws {NotOpenError} {TooLargeError} */
   async part({ from, id, hops }: Answered, content: Content): Promise<void> {
     const { context, outbox } = this.#parts
     const body = encodeMedia(content, { kind: 'part', re: id, hops: hops + 1 })
@@ -110,49 +124,37 @@ export class Requests {
       if (!(await tx.get(keys.open(from, id)))) throw new NotOpenError(id)
       await queueReply(tx, context, from, body)
     })
-    outbox.pump(from)
+    outbox.flush(from)
   }
 
-  /** Whoever works on a request learns that nobody waits for it any more. */
+  /** A handler has started on a request. The returned controller aborts when the peer withdraws the request. */
   working(id: string): AbortController {
     const controller = new AbortController()
     this.#working.set(id, controller)
     return controller
   }
 
-  /** The request is done with, one way or another. */
+  /** The handler of a request has ended, with or without a reply. */
   worked(id: string): void {
     this.#working.delete(id)
   }
 
-  /** A peer gave its request up. */
+  /** A peer has withdrawn its request. */
   withdrawn(from: Username, id: string): void {
     this.#parts.context.events.emit('withdrawn', { from, id })
-    this.#working.get(id)?.abort(new RequestRefusedError('withdrawn', `${from} gave its request up`))
+    this.#working.get(id)?.abort(new RequestRefusedError('withdrawn', `${from} has withdrawn its request`))
   }
 
-  /** Something is there for somebody who waits. */
+  /** A reply or a part was stored: hands it to the caller that waits for it. */
   answered(): void {
-    if (this.#looking) {
-      this.#again = true
-      return
-    }
-    this.#looking = this.#look()
-      .catch(() => {})
-      .finally(() => {
-        this.#looking = undefined
-        if (this.#again) {
-          this.#again = false
-          this.answered()
-        }
-      })
+    void this.#handOver()
   }
 
-  /** Replies whose asker is gone become messages. */
+  /** Moves late replies that no process waits for into the inbox. */
   async resume(): Promise<void> {
     const { context, inbox } = this.#parts
-    const surfaced = await context.store.transaction(tx => surface(tx, context))
-    for (let count = 0; count < surfaced; count += 1) inbox.stored()
+    const moved = await context.store.transaction(tx => releaseLateReplies(tx, context))
+    for (let count = 0; count < moved; count += 1) inbox.stored()
   }
 
   async #answerTo(wait: {
@@ -164,8 +166,8 @@ export class Requests {
     done: AbortSignal
   }): Promise<MessageView> {
     const { to, id, waiter, timeoutMs, signal, done } = wait
-    const { attendance } = this.#parts
-    attendance.attend(done).catch(waiter.reject)
+    const { listenerLease } = this.#parts
+    listenerLease.keepListening(done).catch(waiter.reject)
     const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs)), timeoutMs)
     try {
       const answer = await (signal ? raceAbort(waiter.promise, signal) : waiter.promise)
@@ -180,7 +182,7 @@ export class Requests {
     }
   }
 
-  /** Two agents that wait for each other would wait for ever: who is waited for does not ask back. */
+  /** Records a request. If A waits for B's reply, B's request to A is refused: both would wait until their timeouts. */
   async #note(to: Username, id: string, timeoutMs: number): Promise<void> {
     const { context } = this.#parts
     const deadline = context.now() + timeoutMs
@@ -190,7 +192,7 @@ export class Requests {
     })
   }
 
-  /** What is not answered by now is late; what is stays known for a while. */
+  /** Closes a request: a later reply is a late reply. */
   async #forget(to: Username, id: string): Promise<void> {
     const { context, inbox } = this.#parts
     if (context.closing.aborted) return
@@ -201,10 +203,10 @@ export class Requests {
   async #cancel(to: Username, id: string): Promise<void> {
     const { context, outbox } = this.#parts
     await context.store.transaction(tx => queueReply(tx, context, to, encodeMedia('', { kind: 'cancel', re: id })))
-    outbox.pump(to)
+    outbox.flush(to)
   }
 
-  /** The answer and the end of the request are one commit. */
+  /** Enqueues the reply and closes the request in one transaction. */
   async #settle(from: Username, id: string, body: Uint8Array): Promise<void> {
     const { context, outbox, inbox, receipts } = this.#parts
     const { inboxKey } = await context.store.transaction(async tx => {
@@ -216,7 +218,7 @@ export class Requests {
     })
     if (inboxKey !== undefined) inbox.removed(inboxKey)
     receipts.schedule(from)
-    outbox.pump(from)
+    outbox.flush(from)
   }
 
   #wait(id: string, waiter: Waiter): void {
@@ -229,50 +231,40 @@ export class Requests {
     this.#stopWatching = undefined
   }
 
-  /** Hands over what came for those who wait in this process. */
-  async #look(): Promise<void> {
+  /** Hands stored replies and parts to the callers that wait in this process. */
+  async #handOverStored(): Promise<void> {
     const { context } = this.#parts
     const entries = await context.store.read(tx => tx.list(keys.answers()))
-    const ours = entries.filter(([key]) => this.#waiting.has(askedIn(key)))
-    if (ours.length === 0) return
-    const trusts = new Map<Username, MessageView['verified']>()
-    await context.store.transaction(async tx => {
-      for (const [key, bytes] of ours) {
-        tx.delete(key)
-        const { from } = toMessage(InboxRecord.decode(bytes), 'first-use')
-        const { trust } = await context.loadPeer(tx, from)
-        trusts.set(from, trust === 'verified' ? 'verified' : 'first-use')
-      }
-    })
-    for (const [key, bytes] of ours) this.#hand(askedIn(key), InboxRecord.decode(bytes), trusts)
-  }
-
-  #hand(id: string, record: InboxRecord, trusts: Map<Username, MessageView['verified']>): void {
-    const waiter = this.#waiting.get(id)
-    const first = toMessage(record, 'first-use')
-    const message: MessageView = { ...first, verified: trusts.get(first.from) ?? 'first-use' }
-    if (isPart(record)) waiter?.onPart?.(message)
-    else waiter?.resolve(message)
+    const own = entries.filter(([key]) => this.#waiting.has(requestIdIn(key)))
+    if (own.length === 0) return
+    const answers = await context.store.transaction(tx =>
+      Promise.all(
+        own.map(async ([key, bytes]) => {
+          tx.delete(key)
+          const record = InboxRecord.decode(bytes)
+          const { trust } = await context.loadPeer(tx, nameIn(key))
+          return { id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, trust) }
+        }),
+      ),
+    )
+    for (const { id, isPart, message } of answers) {
+      const waiter = this.#waiting.get(id)
+      if (isPart) waiter?.onPart?.(message)
+      else waiter?.resolve(message)
+    }
   }
 }
 
-const askedIn = (key: string): string => key.split('/')[2] ?? ''
+/** The request id in a key of the form `answer/NAME/ID/ORDER`. */
+const requestIdIn = (key: string): string => key.split('/')[2] ?? ''
 
 const isExpired = (error: unknown): boolean => error instanceof Error && error.name === 'ExpiredError'
 
 function timeoutOf({ timeoutMs = defaultTimeoutMs, inReplyTo }: RequestOptions, nowMs: number): number {
   if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > maxTimeoutMs) {
-    throw new RangeError(`timeoutMs is a whole number from 1 to ${maxTimeoutMs}`)
+    throw new RangeError(`timeoutMs must be a whole number from 1 to ${maxTimeoutMs}`)
   }
   const left = inReplyTo?.deadline === undefined ? timeoutMs : inReplyTo.deadline - nowMs
-  if (left < 1) throw new RequestRefusedError('too_late', 'nobody waits any more for what this request comes of')
+  if (left < 1) throw new RequestRefusedError('too_late', 'the request that caused this one has passed its deadline')
   return Math.min(timeoutMs, left)
-}
-
-/** @throws {RequestRefusedError} `hop_limit` */
-export function nextHop(inReplyTo: { hops: number } | undefined): number {
-  const hops = inReplyTo ? inReplyTo.hops + 1 : 0
-  if (hops <= maxHops) return hops
-  const message = `this would be answer number ${hops} in one chain, and ${maxHops} is the most; a person should look at it`
-  throw new RequestRefusedError('hop_limit', message)
 }

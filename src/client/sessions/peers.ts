@@ -6,21 +6,21 @@ import { NotComparedError, UnknownPeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { requeue } from '../outbox/outbox-queue.ts'
 import { savePeer } from '../records/crypto-records.ts'
-import { oweReset } from './pending-reset.ts'
+import { requestReset } from './pending-reset.ts'
 
-/** What an agent knows of another one's identity. */
+/** What this agent knows about the identity of another agent. */
 export type PeerIdentity = {
   address: Address
   trust: Exclude<Trust, 'unknown'>
-  /** The pinned key, base64url. Two agents compare these in full. */
+  /** The pinned identity key, base64url. Two agents can compare their keys in full. */
   identity: string
-  /** 60 digits that two people compare: the same on both sides. */
+  /** 60 digits, the same on both sides, for two people to compare. */
   safetyNumber: string
-  /** Where another key than the pinned one was seen: that key, and the number that belongs to it. */
+  /** Another key that was seen instead of the pinned one, and its safety number. */
   seen?: { identity: string; safetyNumber: string }
 }
 
-/** Whose key is whose, and what was decided about it: docs/E2E.md sections 7 and 11. */
+/** The identity keys of peers, and the decisions about them: docs/E2E.md sections 7 and 11. */
 export class Peers {
   readonly #context: ClientContext
 
@@ -44,10 +44,11 @@ export class Peers {
   }
 
   /**
-   * Notes that the pinned key was compared with what the peer's side shows. Where a change waits for a decision, that is a decision for the key
-   * whose number was given.
-   * @param shown the safety number (60 digits, spaces allowed) or the full identity key, base64url, from the peer's own side
-   * @throws {NotComparedError} when it belongs to neither key: nothing changes.
+   * Records that the user has compared the pinned key with the peer's side. If a key change waits for a decision, this
+   * decides for the key that `shown` belongs to.
+   * @param shown the safety number (60 digits, spaces allowed) or the full identity key (base64url), as the peer's own
+   *   side shows it
+   * @throws {NotComparedError} if it belongs to neither key. Nothing changes.
    */
   async verify(username: Username, shown: string): Promise<void> {
     const known = await this.identity(username)
@@ -61,7 +62,10 @@ export class Peers {
     })
   }
 
-  /** Accepts a changed key. Sessions with the old one go; what they carried and nobody confirmed is encrypted again. */
+  /**
+   * Accepts a changed key. Sessions with the old key are dropped; messages that were sent on them and not confirmed are
+   * encrypted again.
+   */
   async trust(username: Username): Promise<void> {
     await this.#context.store.transaction(async tx => {
       const peer = await this.#context.loadPeer(tx, username)
@@ -69,12 +73,13 @@ export class Peers {
       if (peer.trust !== 'changed') return
       savePeer(tx, username, trustPeer(peer))
       await requeue(tx, username)
-      // What came under the new key was set aside, and some of it may be gone: the peer sends again what is not confirmed.
-      await oweReset(tx, username, 'undecryptable')
+      // Messages under the new key were quarantined, and some may have been evicted: a reset makes the peer resend
+      // them.
+      await requestReset(tx, username, 'undecryptable')
     })
   }
 
-  /** Stays with the pinned key: what comes under another one is refused as before. */
+  /** Keeps the pinned key: messages under another key are refused as before. */
   dismiss(username: Username): Promise<void> {
     return this.#change(username, dismissChange)
   }

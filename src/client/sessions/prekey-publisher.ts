@@ -15,10 +15,10 @@ import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 
 /**
- * Keeps published keys fresh: a bundle after registration and rotation, one-time keys when the node runs low. Private
- * parts are on disk before public ones leave (docs/E2E.md section 8).
+ * Keeps the published keys up to date: uploads a bundle after registration and rotation, and one-time keys when the
+ * node runs low. Private keys are on disk before their public keys are sent (docs/E2E.md section 8).
  */
-export class Publisher {
+export class PrekeyPublisher {
   readonly #context: ClientContext
   #working: Promise<unknown> = Promise.resolve()
 
@@ -26,7 +26,10 @@ export class Publisher {
     this.#context = context
   }
 
-  /** For a registration: makes the prekeys of a state that has none yet. A server may know nothing of a bundle that it had. */
+  /**
+   * Prepares a registration: generates prekeys if the state has none, and marks the bundle as unpublished, because the
+   * server may not know an earlier one.
+   */
   prepare(): Promise<void> {
     const { store, now, random } = this.#context
     return store.transaction(async tx => {
@@ -35,7 +38,10 @@ export class Publisher {
     })
   }
 
-  /** Publishes a bundle where none of this state's is known to be published, where it is due for rotation, or offers other suites than we do. */
+  /**
+   * Publishes a bundle if the published one is missing or not known to be there, is due for rotation, or offers other
+   * suites than this client.
+   */
   publish(link: Link): Promise<void> {
     return this.#inTurn(async () => {
       if (!(await this.#context.store.read(tx => this.#isDue(tx)))) return
@@ -47,7 +53,7 @@ export class Publisher {
     })
   }
 
-  /** Fills the pools that are below their marks. */
+  /** Uploads one-time keys for the pools that are below their low marks. */
   refill(link: Link, counts: KeyCounts): Promise<void> {
     return this.#inTurn(() => this.#fill(link, counts))
   }
@@ -64,12 +70,12 @@ export class Publisher {
     return needsRotation(await loadPrekeys(tx), this.#context.now())
   }
 
-  /** The suites that we offer, a byte each. */
+  /** The suites that this client offers, one byte each. */
   get #suites(): Uint8Array {
     return Uint8Array.from(offeredSuites(this.#context.policy))
   }
 
-  /** The bundle to publish, encoded; nothing when the published one is good. */
+  /** Returns the bundle to publish, base64url; undefined if the published one is up to date. */
   async #renewBundle(tx: StateTransaction): Promise<string | undefined> {
     if (!(await this.#isDue(tx))) return undefined
     const { random, now, self, policy } = this.#context

@@ -4,20 +4,21 @@ import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOrder } from '../records/crypto-records.ts'
 import type { StateReader } from '../state/state-store.ts'
-import { recover } from './rollback-recovery.ts'
+import { recoverFromRollback } from './rollback-recovery.ts'
 
-/** Steps that a state may make beyond what the node has on record. */
+/** The number of steps that a state reserves ahead of its last one. */
 const aheadSteps = 1_024
-/** While messages are sent, the record is brought up to date so often, ms. */
+/** The interval between reservations while messages are sent, ms. */
 const refreshMs = 1_000
-/** No state ever makes so many steps; a node that claims more lies. */
+/** No state ever makes this many steps: a node that reports more lies. */
 const maxSteps = 2 ** 52
 
 /**
- * Notices that this state is an older copy (docs/E2E.md section 9). The node keeps how many steps this agent's state has announced;
- * an original that went on has announced more than a copy can know of. Nothing is encrypted beyond what was announced.
+ * Detects that this state is an older copy (docs/E2E.md section 9). The node records how many steps this agent's state
+ * has reserved: if the original went on, it has reserved more than its copy can know of. Nothing is encrypted beyond
+ * the reserved steps.
  */
-export class Progress {
+export class RollbackGuard {
   readonly #context: ClientContext
   #confirmed = 0
   #refreshing = false
@@ -26,18 +27,22 @@ export class Progress {
     this.#context = context
   }
 
-  /** Whether the node knows that this state may be so far. */
-  covers(step: number): boolean {
+  /** Returns true if the node has recorded that this state may reach `step`. */
+  isReserved(step: number): boolean {
     return step <= this.#confirmed
   }
 
-  /** Compares with what a node says at login. Answers whether this was an older copy, which is then made good. */
-  async compare(reserved: number): Promise<boolean> {
+  /**
+   * Compares this state with the number of steps that the node has recorded, and recovers if it is an older copy.
+   * @returns true if it was an older copy
+   * @throws {ServerFaultError} for a number that no state reaches
+   */
+  async check(reserved: number): Promise<boolean> {
     if (reserved > maxSteps) throw new ServerFaultError(`the server says that this agent made ${reserved} steps`)
     const isOlder = await this.#isOlder(reserved)
     if (isOlder) {
       const peers = await this.#context.store.transaction(async tx =>
-        isBehind(await lastOrder(tx), reserved) ? recover(tx, this.#context, reserved) : 0,
+        isBehind(await lastOrder(tx), reserved) ? recoverFromRollback(tx, this.#context, reserved) : 0,
       )
       this.#context.events.emit('restored', { peers })
     }
@@ -45,24 +50,24 @@ export class Progress {
     return isOlder
   }
 
-  /** Announces the steps ahead, and waits for the node to have noted them. */
-  async announce(link: Link): Promise<void> {
+  /** Reserves steps ahead, and waits until the node has recorded them. */
+  async reserve(link: Link): Promise<void> {
     const upTo = (await this.#context.store.read(lastOrder)) + aheadSteps
     if (upTo <= this.#confirmed) return
     const answer = await link.request({ type: 'reserve', upTo })
-    await this.compare(answer.upTo)
+    await this.check(answer.upTo)
   }
 
   /**
-   * Called before messages leave. The node handles what is said on one socket in order, so nobody waits for it; after a burst it is
-   * said once more.
+   * Reserves steps before messages are sent, and once more after `refreshMs`. Does not wait: the node handles the
+   * frames of one socket in order.
    */
   refresh(link: Link): void {
     if (this.#refreshing) return
     this.#refreshing = true
     void this.#keepFresh(link)
       .catch(() => {
-        // The link broke or the client closes; the next login compares.
+        // The link broke or the client closes. The next login checks again.
       })
       .finally(() => {
         this.#refreshing = false
@@ -70,9 +75,9 @@ export class Progress {
   }
 
   async #keepFresh(link: Link): Promise<void> {
-    await this.announce(link)
+    await this.reserve(link)
     await sleep(refreshMs, this.#context.closing)
-    if (link.isOpen) await this.announce(link)
+    if (link.isOpen) await this.reserve(link)
   }
 
   async #isOlder(reserved: number): Promise<boolean> {

@@ -6,13 +6,19 @@ import { requeue } from '../outbox/outbox-queue.ts'
 import { loadPrekeys, savePeer, savePrekeys, setOrder } from '../records/crypto-records.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
-import { oweReset } from './pending-reset.ts'
+import { requestReset } from './pending-reset.ts'
 
 /**
- * Makes an older copy of a state safe to go on with: what its original may have used since is never used again. Answers how
- * many peers have to be told.
+ * Makes an older copy of a state safe to use: keys and sessions that the original may have used since are never used
+ * again.
+ * @param steps the number of steps that the node has recorded for the original
+ * @returns the number of peers that get a reset
  */
-export async function recover(tx: StateTransaction, context: ClientContext, steps: number): Promise<number> {
+export async function recoverFromRollback(
+  tx: StateTransaction,
+  context: ClientContext,
+  steps: number,
+): Promise<number> {
   setOrder(tx, steps)
   const making = { nowMs: context.now(), random: context.random }
   savePrekeys(tx, recoverPrekeys(await loadPrekeys(tx), making))
@@ -25,17 +31,18 @@ export async function recover(tx: StateTransaction, context: ClientContext, step
     if (peer.sessions.length === 0) continue
     savePeer(tx, name, dropSessions(peer))
     await requeue(tx, name)
-    await oweReset(tx, name, 'rollback')
+    await requestReset(tx, name, 'rollback')
     peers += 1
   }
   return peers
 }
 
-/** One-time keys that a node may hold of one user, and some that come meanwhile. */
+/** At least the number of one-time keys that a node keeps for one user, with room for uploads during the loop. */
 const maxDrained = 200
 
 /**
- * The original's one-time keys are still at the node, and what is encrypted to them could not be read here: they are fetched, and so used up.
+ * Fetches this agent's own one-time keys from the node until none is left. They belong to the original state: messages
+ * encrypted to them could not be decrypted here.
  */
 export async function drainOneTimeKeys(context: ClientContext, link: Link): Promise<void> {
   if (!(await context.store.read(tx => tx.get(keys.recovering())))) return

@@ -15,28 +15,31 @@ import { startTimer } from '../../util/timer.ts'
 import { IdentityChangedError, KeyExchangeError, UnreachableError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
-import { putSealed } from '../outbox/outbox-queue.ts'
+import { enqueueSealed } from '../outbox/outbox-queue.ts'
 import { loadPrekeys, savePeer, savePrekeys } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { SerialQueue } from '../state/serial-queue.ts'
 import type { StateTransaction } from '../state/state-store.ts'
-import { dueReset } from './pending-reset.ts'
+import { allowedReset } from './pending-reset.ts'
 
-/** How long a live key exchange may take, ms. */
+/** The time limit for an interactive key exchange, ms. */
 const exchangeTimeoutMs = 30_000
 
-/** Why a new session is to begin with a reset, if it still is; `offered` is what the peer's bundle offers. */
-type Why = (tx: StateTransaction, offered: readonly number[]) => Promise<Reset['reason'] | undefined>
+/**
+ * Returns the reason for a reset, or undefined if none is wanted any more.
+ * @param offered the suites that the peer's bundle offers
+ */
+type ResetReason = (tx: StateTransaction, offered: readonly number[]) => Promise<Reset['reason'] | undefined>
 
-/** Starts sessions: from published keys, or live with a peer that is there. */
+/** Starts sessions, from a peer's published keys or by an interactive key exchange. */
 export class Sessions {
   readonly #context: ClientContext
-  /** One start at a time per peer: the keys that a node served are for one session. */
+  /** Only one session start per peer at a time: each set of served keys is for one session. */
   readonly #turns = new Map<Username, SerialQueue>()
   readonly #starting = new Map<Username, Promise<void>>()
   readonly #renewing = new Map<Username, Promise<boolean>>()
   readonly #exchanging = new Map<Username, Promise<void>>()
-  /** The request under which keys were asked for: after a lost answer, the same ones are served again. */
+  /** Ids of the `fetch_keys` frames: under the same id the node serves the same keys again if its answer was lost. */
   readonly #fetches = new Map<Username, string>()
   readonly #offers = new Map<string, Deferred<void>>()
 
@@ -45,8 +48,8 @@ export class Sessions {
   }
 
   /**
-   * Makes sure that there is a session to send with.
-   * @throws {IdentityChangedError} {CryptoError} {ProtocolError} {KeyExchangeError}: nothing weaker takes its place.
+   * Makes sure that there is a session to encrypt with.
+   * @throws {IdentityChangedError} {CryptoError} {ProtocolError} {KeyExchangeError} There is no weaker fallback.
    */
   ensure(peer: Username): Promise<void> {
     return once(this.#starting, peer, async () => {
@@ -55,14 +58,14 @@ export class Sessions {
     })
   }
 
-  /** Answers false when there is no session and the peer has published no keys. */
+  /** Returns false if there is no session and the peer has published no keys. */
   async #ensure(peer: Username): Promise<boolean> {
     if (!(await this.#isMissing(peer))) return true
-    if ((await this.#isDue(peer)) && (await this.#repair(peer))) return true
+    if ((await this.#isResetAllowed(peer)) && (await this.#resetPeer(peer))) return true
     const served = await this.#fetch(peer)
     if (!served) return false
     await this.#start(peer, served, async (tx, started) => {
-      // Another process, or the peer, may have been faster.
+      // Another process or the peer may have started a session meanwhile.
       if (hasSession(await this.#context.loadPeer(tx, peer), this.#context.now())) return false
       savePeer(tx, peer, started)
       return true
@@ -70,52 +73,54 @@ export class Sessions {
     return true
   }
 
-  /** Sends the reset that is owed to a peer, if there is one and it may be sent now. Answers whether it was queued. */
-  repair(peer: Username): Promise<boolean> {
-    return this.#inTurn(peer, async () => (await this.#isDue(peer)) && this.#repair(peer))
+  /** Puts the pending reset of a peer into the outbox if it may be sent now. Returns true if it did. */
+  sendPendingReset(peer: Username): Promise<boolean> {
+    return this.#inTurn(peer, async () => (await this.#isResetAllowed(peer)) && this.#resetPeer(peer))
   }
 
-  async #repair(peer: Username): Promise<boolean> {
+  async #resetPeer(peer: Username): Promise<boolean> {
     const { now } = this.#context
     return this.#startWithReset(peer, async tx => {
       const known = await this.#context.loadPeer(tx, peer)
-      const reason = await dueReset(tx, peer, { peer: known, nowMs: now() })
-      if (reason) tx.delete(keys.owed(peer))
+      const reason = await allowedReset(tx, peer, { peer: known, nowMs: now() })
+      if (reason) tx.delete(keys.pendingReset(peer))
       return reason
     })
   }
 
   /**
-   * Goes over to a new session where the old one has served, or the peer's bundle has a better suite: docs/E2E.md section 7, rule 7. Answers
-   * whether that was queued.
+   * Renews the session if it is old or the peer's bundle offers a better suite: docs/E2E.md section 7, rule 7.
+   * @returns true if a renewal was put into the outbox
    */
   renew(peer: Username): Promise<boolean> {
     const { now, policy } = this.#context
-    const why: Why = async (tx, offered) => {
+    const reasonOf: ResetReason = async (tx, offered) => {
       const known = await this.#context.loadPeer(tx, peer)
       return needsRenewal(known, now(), offered, policy) ? 'renewal' : undefined
     }
-    return once(this.#renewing, peer, () => this.#inTurn(peer, () => this.#startWithReset(peer, why)))
+    return once(this.#renewing, peer, () => this.#inTurn(peer, () => this.#startWithReset(peer, reasonOf)))
   }
 
-  /** The same because somebody asks for it. */
-  startAnew(peer: Username): Promise<boolean> {
+  /** Renews the session unconditionally, because the application asked for it. */
+  renewNow(peer: Username): Promise<boolean> {
     return this.#inTurn(peer, () => this.#startWithReset(peer, async () => 'renewal'))
   }
 
-  /** Starts a fresh session with a peer that listens now: docs/E2E.md section 12. */
+  /** Starts a new session with a peer that is listening: docs/E2E.md section 12. */
   initiate(peer: Username, timeoutMs = exchangeTimeoutMs): Promise<void> {
     return once(this.#exchanging, peer, () => this.#exchange(peer, timeoutMs))
   }
 
-  /** The answer to an offer of ours has arrived, and its session is saved. */
+  /** Completes a key exchange: the peer's answer to our offer has arrived, and its session is saved. */
   answered(offerId: Uint8Array): void {
     this.#offers.get(toHex(offerId))?.resolve()
   }
 
-  /** The peer declined. */
+  /** Fails a key exchange: the peer has declined our offer. */
   declined(offerId: Uint8Array, peer: Username): void {
-    this.#offers.get(toHex(offerId))?.reject(new KeyExchangeError('key_exchange_declined', `${peer} declined`))
+    this.#offers
+      .get(toHex(offerId))
+      ?.reject(new KeyExchangeError('key_exchange_declined', `${peer} declined the key exchange`))
   }
 
   #inTurn<T>(peer: Username, work: () => Promise<T>): Promise<T> {
@@ -131,7 +136,7 @@ export class Sessions {
     return !hasSession(known, now())
   }
 
-  /** What the node serves of a peer's keys; nothing when the peer has published none. */
+  /** Returns the keys that the node serves for a peer; undefined if the peer has published none. */
   async #fetch(peer: Username): Promise<Served | undefined> {
     const link = await this.#context.link()
     const id = this.#fetches.get(peer) ?? newId(this.#context.random)
@@ -147,36 +152,38 @@ export class Sessions {
     }
   }
 
-  async #isDue(name: Username): Promise<boolean> {
+  async #isResetAllowed(name: Username): Promise<boolean> {
     const { store, now } = this.#context
     return store.read(async tx => {
       const peer = await this.#context.loadPeer(tx, name)
-      return (await dueReset(tx, name, { peer, nowMs: now() })) !== undefined
+      return (await allowedReset(tx, name, { peer, nowMs: now() })) !== undefined
     })
   }
 
   /**
-   * A new session whose first content is a reset: docs/E2E.md section 7, rules 5 to 7. `why` answers its reason, and nothing where it
-   * is not wanted any more. Answers whether it was queued; a peer that has published no keys gets none.
+   * Starts a session whose first content is a reset: docs/E2E.md section 7, rules 5 to 7.
+   * @returns true if the reset was put into the outbox; false if the peer has published no keys or no reset is wanted
    */
-  async #startWithReset(peer: Username, why: Why): Promise<boolean> {
+  async #startWithReset(peer: Username, reasonOf: ResetReason): Promise<boolean> {
     const served = await this.#fetch(peer)
     if (!served) return false
     const { now, random, policy } = this.#context
     return this.#start(peer, served, async (tx, started) => {
-      const reason = await why(tx, decodeBundle(served.bundle).suites)
+      const reason = await reasonOf(tx, decodeBundle(served.bundle).suites)
       if (!reason) return false
       const content = newContent('reset', encodeReset({ reason, ids: [] }), { nowMs: now(), random })
       const { peer: next, body } = encryptContent(started, content, { nowMs: now(), policy })
       savePeer(tx, peer, next)
-      await putSealed(tx, this.#context, peer, { kind: 'reset', content, body })
+      await enqueueSealed(tx, this.#context, peer, { kind: 'reset', content, body })
       return true
     })
   }
 
   /**
-   * Computes a session aside and lets `commit` save it, if it is still wanted; a key that has changed is remembered instead. Answers
-   * whether it was saved.
+   * Computes a new session and lets `commit` save it if it is still wanted. If the peer's identity key has changed,
+   * that is saved instead.
+   * @param commit returns true if it has saved the session
+   * @throws {IdentityChangedError}
    */
   async #start(
     peer: Username,
@@ -225,7 +232,7 @@ export class Sessions {
     }
   }
 
-  /** The private keys of an offer are on disk before it leaves. */
+  /** Saves the private keys of an offer before the offer is sent. */
   #makeOffer(peer: Username, lifetimeMs: number): Promise<{ offerId: Uint8Array; body: Uint8Array }> {
     const { store, self, now, random, policy } = this.#context
     return store.transaction(async tx => {
@@ -237,7 +244,7 @@ export class Sessions {
   }
 }
 
-/** Joins what is under way for a peer, or starts it. */
+/** Returns the running operation for a peer, or starts one. */
 function once<T>(running: Map<Username, Promise<T>>, peer: Username, start: () => Promise<T>): Promise<T> {
   const known = running.get(peer)
   if (known) return known

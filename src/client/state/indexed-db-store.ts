@@ -1,8 +1,8 @@
 import { BufferedTransaction, type StateChanges, type StateSnapshot } from './buffered-transaction.ts'
 import { ChangeListeners } from './change-listeners.ts'
-import { firstFormat, needsMigration, type StateFormat } from './directory/state-format.ts'
 import { OpenWork } from './open-work.ts'
 import { StateError } from './state-error.ts'
+import { firstFormat, needsMigration, type StateFormat } from './state-format.ts'
 import type { KeyRange } from './state-keys.ts'
 import type { StateEntry, StateReader, StateStore, StateTransaction } from './state-store.ts'
 
@@ -12,7 +12,7 @@ const formatKey = 'format'
 /** Of the object stores; the format of what is in them is a value in `meta`. */
 const layoutVersion = 1
 
-export interface IndexedDbStoreOptions {
+interface IndexedDbStoreOptions {
   format?: StateFormat
 }
 

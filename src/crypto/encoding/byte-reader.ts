@@ -1,13 +1,13 @@
 import { CryptoError } from '../errors.ts'
 
-/** Reads a byte string from front to end; what is missing, or left over, is `malformed`. Big-endian (docs/E2E.md section 1). */
+/** Reads a byte string from start to end, big-endian (docs/E2E.md section 1). Missing bytes are `malformed`. */
 export class ByteReader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
   #offset = 0
 
   constructor(bytes: Uint8Array) {
-    // A Buffer's own `slice` would not copy.
+    // `Buffer.prototype.slice` does not copy.
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
@@ -16,7 +16,7 @@ export class ByteReader {
     return this.#bytes.length - this.#offset
   }
 
-  /** A copy, so that a record that is kept does not hold the frame it came in. */
+  /** Returns a copy, so that a stored record does not keep the whole frame alive. */
   take(length: number): Uint8Array {
     return this.#bytes.slice(this.#move(length), this.#offset)
   }
@@ -37,7 +37,7 @@ export class ByteReader {
     return this.#view.getUint32(this.#move(4))
   }
 
-  /** A u64 that fits a JavaScript integer. */
+  /** @throws {CryptoError} `malformed` above `Number.MAX_SAFE_INTEGER`. */
   u64(): number {
     const number = this.#view.getBigUint64(this.#move(8))
     if (number > BigInt(Number.MAX_SAFE_INTEGER)) throw new CryptoError('malformed')
@@ -56,19 +56,19 @@ export class ByteReader {
     return this.take(this.u32())
   }
 
-  /** A byte that must be the given one, such as a version. */
+  /** Reads a byte that must have the given value, such as a version. */
   expect(byte: number): void {
     if (this.u8() !== byte) throw new CryptoError('malformed')
   }
 
-  /** `count` items, each read by `read`. */
+  /** Reads `count` items. */
   list<Item>(count: number, read: (reader: ByteReader) => Item): Item[] {
     const items: Item[] = []
     for (let index = 0; index < count; index++) items.push(read(this))
     return items
   }
 
-  /** A byte 0, or 1 and an item. */
+  /** Reads a byte 0, or a byte 1 followed by an item. */
   optional<Item>(read: (reader: ByteReader) => Item): Item | undefined {
     const flag = this.u8()
     if (flag > 1) throw new CryptoError('malformed')
@@ -88,8 +88,8 @@ export class ByteReader {
 }
 
 /**
- * Runs a decoder over all of `bytes`.
- * @throws {CryptoError} `malformed` when it wants more, or leaves some.
+ * Decodes all of `bytes`.
+ * @throws {CryptoError} `malformed` if bytes are missing or left over.
  */
 export function readAll<Value>(bytes: Uint8Array, read: (reader: ByteReader) => Value): Value {
   const reader = new ByteReader(bytes)

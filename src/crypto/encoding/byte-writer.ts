@@ -1,7 +1,10 @@
 import { concatBytes } from '../../util/bytes.ts'
 import { CryptoError } from '../errors.ts'
 
-/** The number encodings of docs/E2E.md section 1, big-endian. A number that does not fit is a fault of the caller. */
+/**
+ * Encodes a number big-endian (docs/E2E.md section 1).
+ * @throws {CryptoError} `too_large` if the number does not fit, which is an error of the caller.
+ */
 function encodeNumber(number: number, bytes: 1 | 2 | 4): Uint8Array {
   if (!Number.isInteger(number) || number < 0 || number >= 2 ** (8 * bytes)) throw new CryptoError('too_large')
   const encoded = new Uint8Array(bytes)
@@ -22,7 +25,7 @@ export const vec8 = (bytes: Uint8Array): Uint8Array => concatBytes(u8(bytes.leng
 export const vec16 = (bytes: Uint8Array): Uint8Array => concatBytes(u16(bytes.length), bytes)
 export const vec32 = (bytes: Uint8Array): Uint8Array => concatBytes(u32(bytes.length), bytes)
 
-/** A byte 0, or 1 and the value. */
+/** Encodes a byte 0 for no value, or a byte 1 followed by the value. */
 export const encodeOptional = <Value>(
   value: Value | null | undefined,
   encode: (value: Value) => Uint8Array,

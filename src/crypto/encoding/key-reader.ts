@@ -3,21 +3,21 @@ import { cryptoLimits } from '../limits.ts'
 import { isX25519Key } from '../primitives.ts'
 import type { ByteReader } from './byte-reader.ts'
 
-/** A raw X25519 key; @throws {CryptoError} `malformed` at or above 2^255-19. */
+/** Reads a raw X25519 key. @throws {CryptoError} `malformed` at or above 2^255-19. */
 export function readX25519Key(reader: ByteReader): Uint8Array {
   const key = reader.take(32)
   if (!isX25519Key(key)) throw new CryptoError('malformed')
   return key
 }
 
-/** The id of a key that must be there: 1 to 2^31-1. */
+/** Reads the id of a key: 1 to 2^31-1. */
 export function readKeyId(reader: ByteReader): number {
   const id = readOptionalKeyId(reader)
   if (id === 0) throw new CryptoError('malformed')
   return id
 }
 
-/** The id of a key, or 0 for none. */
+/** Reads the id of a key, or 0 for no key. */
 export function readOptionalKeyId(reader: ByteReader): number {
   const id = reader.u32()
   if (id > cryptoLimits.maxKeyId) throw new CryptoError('malformed')

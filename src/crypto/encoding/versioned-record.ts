@@ -2,7 +2,7 @@ import { CryptoError } from '../errors.ts'
 import { ByteReader } from './byte-reader.ts'
 
 /**
- * Reads a stored record: a version byte, then what `read` takes, all of it.
+ * Reads a stored record: a version byte, then the fields that `read` decodes, with no bytes left over.
  * @throws {CryptoError} `bad_version`, or `bad_state` for a damaged record.
  */
 export function readVersionedRecord<Value>(

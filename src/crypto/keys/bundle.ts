@@ -13,22 +13,22 @@ export type SignedKey = { readonly id: number; readonly key: Uint8Array; readonl
 export type OneTimeKey = { readonly id: number; readonly key: Uint8Array }
 export type OneTimeKemKey = SignedKey
 
-/** The signed part of what others start a session with (docs/E2E.md section 4). */
+/** The signed keys with which a peer starts a session (docs/E2E.md section 4). */
 export type Bundle = {
   readonly address: string
   readonly identity: IdentityKey
-  /** Grows with every bundle of this identity. */
+  /** Higher in each new bundle of this identity. */
   readonly seq: number
-  /** Only a hint: no clock is trusted. */
+  /** A hint only: no clock is trusted. */
   readonly issuedAtS: number
-  /** May name suites that this version does not know. */
+  /** May contain suites that this version does not know. */
   readonly suites: readonly number[]
   readonly signedPrekey: SignedKey
-  /** Used where no one-time KEM key is left. */
+  /** Used when the node has no one-time KEM key left. */
   readonly lastResortKem: SignedKey
 }
 
-/** What a node answers to a fetch: the bundle's bytes, and at most one key of either one-time pool. */
+/** The answer to a key fetch: the encoded bundle, and at most one key from each one-time pool. */
 export type Served = {
   readonly bundle: Uint8Array
   readonly oneTimeKey?: OneTimeKey
@@ -47,7 +47,7 @@ export const signPrekey = (identity: IdentityKeyPair, key: Uint8Array): Uint8Arr
 export const signKemKey = (identity: IdentityKeyPair, key: Uint8Array): Uint8Array =>
   sign(identity, labels.prekey, encodeKemKey(key))
 
-/** Whether `identity` signed this ML-KEM key, one-time or last-resort, and it is one. */
+/** Returns true if this is a valid ML-KEM key, one-time or last-resort, that `identity` signed. */
 export const verifyKemKey = (identity: IdentityKey, key: Uint8Array, signature: Uint8Array, verify?: Verify): boolean =>
   isKemKey(key) && verifySigned(identity, labels.prekey, encodeKemKey(key), signature, verify)
 
@@ -59,7 +59,7 @@ const readSignedKey = (reader: ByteReader, readKey: (reader: ByteReader) => Uint
 
 const readKemKey = (reader: ByteReader): Uint8Array => reader.take(kemKeyBytes)
 
-/** @throws {CryptoError} `malformed` unless UTF-8. */
+/** @throws {CryptoError} `malformed` if the bytes are not UTF-8. */
 export function readAddress(reader: ByteReader): string {
   try {
     return decodeUtf8(reader.vec8())
@@ -105,7 +105,7 @@ function encodeToBeSigned(bundle: Bundle): Uint8Array {
   )
 }
 
-/** Encodes and signs. `bundle.identity` must be that of `identity`. */
+/** Encodes and signs a bundle. `bundle.identity` must be the public key of `identity`. */
 export function encodeBundle(identity: IdentityKeyPair, bundle: Bundle): Uint8Array {
   const signed = encodeToBeSigned(bundle)
   return concatBytes(signed, sign(identity, labels.bundle, signed))
@@ -113,7 +113,7 @@ export function encodeBundle(identity: IdentityKeyPair, bundle: Bundle): Uint8Ar
 
 /**
  * Decodes a bundle and checks its structure, its identity key and its three signatures.
- * Whether it is the right one (address, pinned key, `seq`) is the caller's to compare.
+ * The caller compares the address, the pinned key and `seq`.
  * @throws {CryptoError} `malformed`, `bad_key` or `bad_bundle`
  */
 export function decodeBundle(bytes: Uint8Array, verify?: Verify): Bundle {
@@ -137,7 +137,7 @@ export function encodeServed({ bundle, oneTimeKey, oneTimeKemKey }: Served): Uin
   )
 }
 
-/** Reads the structure; the signatures are checked where the keys are used. */
+/** Decodes without checking signatures: each signature is checked when its key is used. */
 export function readServed(reader: ByteReader): Served {
   const bundle = reader.vec16()
   const oneTimeKey = reader.optional(item => ({ id: readKeyId(item), key: readX25519Key(item) }))

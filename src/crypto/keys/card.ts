@@ -10,18 +10,18 @@ import type { Verify } from '../primitives.ts'
 import { readAddress } from './bundle.ts'
 import { checkIdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
 
-/** What an agent says of itself, signed by its identity key (docs/E2E.md section 14). */
+/** An agent's description of itself, signed with its identity key (docs/E2E.md section 14). */
 export type Card = {
   readonly address: string
   readonly identity: IdentityKey
-  /** Grows with every card of this identity. */
+  /** Higher in each new card of this identity. */
   readonly seq: number
   readonly content: CardContent
 }
 
 const signatureBytes = 64
 
-/** The members that are known, so that nothing else is signed, stored or shown. */
+/** Keeps the known members only, so that nothing else is signed, stored or shown. */
 function pick({ title, description, version, capabilities, acceptsRequests }: CardContent): CardContent {
   return {
     title,
@@ -32,14 +32,14 @@ function pick({ title, description, version, capabilities, acceptsRequests }: Ca
   }
 }
 
-/** @throws {CryptoError} `malformed` unless a card may say this. */
+/** @throws {CryptoError} `malformed` if the value is not valid card content. */
 export function checkCardContent(value: unknown): CardContent {
   if (!isCardContent(value)) throw new CryptoError('malformed')
   return pick(value)
 }
 
 /**
- * Encodes and signs. `card.identity` must be that of `identity`.
+ * Encodes and signs a card. `card.identity` must be the public key of `identity`.
  * @throws {CryptoError} `malformed`, `too_large`
  */
 export function encodeCard(identity: IdentityKeyPair, { address, seq, content }: Card): Uint8Array {
@@ -69,8 +69,8 @@ function readSigned(reader: ByteReader): Card {
 }
 
 /**
- * Decodes a card and checks its form, its key and its signature. Whether it is the right one (address, pinned key, `seq`) is the
- * caller's to compare.
+ * Decodes a card and checks its structure, its identity key and its signature.
+ * The caller compares the address, the pinned key and `seq`.
  * @throws {CryptoError} `malformed`, `bad_key` or `bad_card`
  */
 export function decodeCard(bytes: Uint8Array, verify?: Verify): Card {

@@ -18,7 +18,7 @@ export type IdentityKeyPair = { readonly seed: Uint8Array; readonly publicKey: I
 export type Self = { readonly identity: IdentityKeyPair; readonly address: string }
 
 /**
- * A key as another's identity may be: canonical, torsion-free, not of small order (docs/E2E.md section 1).
+ * Checks a peer's identity key: canonical, torsion-free, not of small order (docs/E2E.md section 1).
  * @throws {CryptoError} `bad_key`
  */
 export function checkIdentityKey(bytes: Uint8Array): IdentityKey {
@@ -26,10 +26,10 @@ export function checkIdentityKey(bytes: Uint8Array): IdentityKey {
   return bytes as IdentityKey
 }
 
-/** A key of an own record, which was checked before it was written. */
+/** Brands a key from our own records without a check: it was checked before it was stored. */
 export const trustedIdentityKey = (bytes: Uint8Array): IdentityKey => bytes as IdentityKey
 
-/** The identity of a stored 32-byte seed. */
+/** Derives the identity from its 32-byte seed. */
 export const identityFromSeed = (seed: Uint8Array): IdentityKeyPair => ({
   seed,
   publicKey: trustedIdentityKey(ed25519PublicKey(seed)),
@@ -37,17 +37,17 @@ export const identityFromSeed = (seed: Uint8Array): IdentityKeyPair => ({
 
 export const generateIdentity = (random: Random): IdentityKeyPair => identityFromSeed(random(32))
 
-/** `01` and the key: how an identity key stands inside what is hashed or authenticated. */
+/** Returns `01 || key`, the form in which an identity key is hashed and authenticated. */
 export const encodeIdentityKey = (key: Uint8Array): Uint8Array => concatBytes(u8(1), key)
 
-/** Sign(label, m) is over label || 00 || m (docs/E2E.md section 1). */
+/** Returns label || 00 || m, the input of Sign(label, m) (docs/E2E.md section 1). */
 export const signedBytes = (label: SignatureLabel, message: Uint8Array): Uint8Array =>
   concatBytes(encodeUtf8(label), u8(0), message)
 
 export const sign = (identity: IdentityKeyPair, label: SignatureLabel, message: Uint8Array): Uint8Array =>
   signEd25519(identity.seed, signedBytes(label, message))
 
-/** Whether `identityKey` signed `message` under `label`. */
+/** Returns true if `identityKey` signed `message` under `label`. */
 export const verifySigned = (
   identityKey: IdentityKey,
   label: SignatureLabel,

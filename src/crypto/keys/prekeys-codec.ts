@@ -26,7 +26,7 @@ function encodeGeneration(generation: PrekeyGeneration): Uint8Array {
 const encodeOffer = ({ offerId, to, expiresAtMs, oneTimeKey, oneTimeKemKey }: PendingOffer): Uint8Array =>
   concatBytes(offerId, vec8(encodeUtf8(to)), u64(expiresAtMs), encodePrivate(oneTimeKey), encodeKem(oneTimeKemKey))
 
-/** The record that is stored. It holds private keys. */
+/** Encodes the stored record, which contains private keys. */
 export function encodePrekeys(prekeys: Prekeys): Uint8Array {
   return concatBytes(
     u8(version),

@@ -9,28 +9,28 @@ import type { IdentityKeyPair, Self } from './identity.ts'
 export type PrivatePrekey = { readonly id: number; readonly privateKey: Uint8Array }
 /** The 64-byte seed of an ML-KEM-768 key pair. */
 export type KemPrekey = { readonly id: number; readonly seed: Uint8Array }
-/** A signed prekey and the last-resort KEM key that was made and is rotated with it. */
+/** A signed prekey and the last-resort KEM key that is made and rotated together with it. */
 export type PrekeyGeneration = {
   readonly signedPrekey: PrivatePrekey
   readonly lastResortKem: KemPrekey
   readonly createdAtMs: number
-  /** null for the one that is published. */
+  /** null for the published generation. */
   readonly retiredAtMs: number | null
-  /** Sessions accepted without any one-time key: their first message could be played again. */
+  /** Ids of sessions accepted without a one-time key: their first message could be replayed. */
   readonly replays: readonly Uint8Array[]
 }
-/** An offer of ours that nobody has answered, with its one-use keys, which no node ever gets. */
+/** One of our own unanswered offers, with its one-use keys, which are never uploaded. */
 export type PendingOffer = {
   readonly offerId: Uint8Array
-  /** The address it was sent to; only from there an answer counts. */
+  /** The recipient's address; an answer from any other address is refused. */
   readonly to: string
   readonly expiresAtMs: number
   readonly oneTimeKey: PrivatePrekey
   readonly oneTimeKemKey: KemPrekey
 }
-/** All private prekeys of an agent. On disk before anything public made from them is uploaded. */
+/** All private prekeys of an agent. Save them before uploading any of the public keys. */
 export type Prekeys = {
-  /** `seq` of the last bundle. */
+  /** The `seq` of the newest bundle. */
   readonly seq: number
   readonly nextId: number
   /** Newest first; never empty. */
@@ -39,19 +39,19 @@ export type Prekeys = {
   readonly oneTimeKemKeys: readonly KemPrekey[]
   readonly offers: readonly PendingOffer[]
 }
-/** How many one-time keys the node holds. */
+/** The number of one-time keys that the node holds. */
 export type KeyCounts = { readonly oneTimeKeys: number; readonly oneTimeKemKeys: number }
-/** What `publish_keys` takes of one-time keys. */
+/** The one-time keys of a `publish_keys` frame. */
 export type KeyUpload = {
   readonly oneTimeKeys: readonly OneTimeKey[]
   readonly oneTimeKemKeys: readonly OneTimeKemKey[]
 }
 type GenerateOptions = { readonly nowMs: number; readonly random: Random }
 
-/** More ids than any copy of a state can be behind. */
+/** Exceeds the number of ids that any older copy of the state can be behind. */
 const idsLostByRollback = 2 ** 20
 
-/** @throws {CryptoError} `prekeys_exhausted` when all ids were given. */
+/** @throws {CryptoError} `prekeys_exhausted` if fewer than `count` ids are left. */
 export function checkIds(nextId: number, count: number): void {
   if (nextId + count - 1 > cryptoLimits.maxKeyId) throw new CryptoError('prekeys_exhausted')
 }
@@ -67,7 +67,7 @@ function generation(firstId: number, { nowMs, random }: GenerateOptions): Prekey
   }
 }
 
-/** A first signed prekey and last-resort KEM key; `refillPrekeys` makes the one-time keys. */
+/** Makes the first signed prekey and last-resort KEM key. `refillPrekeys` makes the one-time keys. */
 export function generatePrekeys(options: GenerateOptions): Prekeys {
   return {
     seq: 0,
@@ -79,7 +79,7 @@ export function generatePrekeys(options: GenerateOptions): Prekeys {
   }
 }
 
-/** The bundle of the published generation, under the `seq` given last. */
+/** Encodes the bundle of the published generation with the current `seq`. */
 export function encodeCurrentBundle(
   prekeys: Prekeys,
   { identity, address }: Self,
@@ -101,8 +101,8 @@ export function encodeCurrentBundle(
 }
 
 /**
- * A new bundle to publish. Its `seq` follows the clock where that is ahead, so that a state restored from an older
- * copy does not fall behind what peers have seen.
+ * Makes a new bundle to publish. Its `seq` is the time in seconds or the previous `seq` + 1, whichever is higher, so
+ * that a state restored from an older copy does not fall behind the `seq` that peers have seen.
  */
 export function makeBundle(
   prekeys: Prekeys,
@@ -129,8 +129,8 @@ export function publicKemKey(identity: IdentityKeyPair, { id, seed }: KemPrekey)
 }
 
 /**
- * Fills the pools that are below their mark. Save `prekeys` before `upload` goes out; when the answer is lost, the next
- * refill makes new keys, and the old private ones wait until newer ones push them out.
+ * Refills the pools that are below their refill mark. Save `prekeys` before sending `upload`. If the answer is lost,
+ * the next refill makes new keys; the old private keys stay until newer ones displace them.
  */
 export function refillPrekeys(
   prekeys: Prekeys,
@@ -161,14 +161,14 @@ export function refillPrekeys(
 
 const isFull = ({ replays }: PrekeyGeneration): boolean => replays.length >= cryptoLimits.maxReplaysPerPair
 
-/** Whether the published generation is 7 days old, or can take no more sessions without one-time keys. */
+/** Returns true if the published generation is 7 days old, or its replay list is full. */
 export function needsRotation({ generations: [current] }: Prekeys, nowMs: number): boolean {
   return nowMs - current.createdAtMs >= cryptoLimits.rotatePrekeysMs || isFull(current)
 }
 
 /**
- * Makes a new generation and retires the one before. Private parts go 30 days after that, or 7 days after the last
- * message to them can have left a mailbox; their replay list goes with them. Publish a new bundle afterwards.
+ * Makes a new generation and retires the previous one. A retired generation is deleted with its replay list after
+ * 30 days, or after the mailbox lifetime plus 7 days if that is longer. Publish a new bundle afterwards.
  */
 export function rotatePrekeys(
   prekeys: Prekeys,
@@ -185,8 +185,8 @@ export function rotatePrekeys(
 }
 
 /**
- * After a restore from an older copy (docs/E2E.md section 9): nothing of the old pools is used again, and ids jump
- * ahead of those that the lost state may have given.
+ * Replaces all prekeys after a restore from an older copy (docs/E2E.md section 9). No key of the old pools is used
+ * again, and new ids start above every id that the lost state may have used.
  */
 export function recoverPrekeys(prekeys: Prekeys, options: GenerateOptions): Prekeys {
   const firstId = prekeys.nextId + idsLostByRollback

@@ -8,7 +8,7 @@ import { type IdentityKeyPair, sign, signedBytes, verifySigned } from './identit
 
 const purposes = { register: 1, authenticate: 2, delete: 3 } as const
 
-/** What a signature at a node stands for (docs/PROTOCOL.md section 5). `nonce` is 32 bytes, from the node. */
+/** The signed fields of a login at a node (docs/PROTOCOL.md section 5). `nonce` is 32 bytes chosen by the node. */
 export type RelayAuth = {
   readonly purpose: keyof typeof purposes
   readonly domain: string
@@ -23,8 +23,8 @@ function encodeFields({ purpose, domain, username, identity, nonce }: RelayAuth)
 }
 
 /**
- * The bytes that are signed, label included.
- * @throws {CryptoError} `malformed` when nonce or key are not 32 bytes, `too_large` for a name over 255 bytes.
+ * Returns the bytes to sign, including the label.
+ * @throws {CryptoError} `malformed` unless nonce and key have 32 bytes, `too_large` for a name over 255 bytes.
  */
 export const encodeRelayAuth = (auth: RelayAuth): Uint8Array => signedBytes(labels.relayAuth, encodeFields(auth))
 
@@ -32,6 +32,6 @@ export function signRelayAuth(identity: IdentityKeyPair, auth: Omit<RelayAuth, '
   return sign(identity, labels.relayAuth, encodeFields({ ...auth, identity: identity.publicKey }))
 }
 
-/** `auth.identity` must have passed `checkIdentityKey` once, at registration. */
+/** `auth.identity` must have passed `checkIdentityKey` at registration. */
 export const verifyRelayAuth = (auth: RelayAuth, signature: Uint8Array, verify?: Verify): boolean =>
   verifySigned(auth.identity, labels.relayAuth, encodeFields(auth), signature, verify)

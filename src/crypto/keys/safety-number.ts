@@ -5,10 +5,10 @@ import { encodeIdentityKey } from './identity.ts'
 
 export type Party = { readonly identity: IdentityKey; readonly address: string }
 
-/** SHA-512 hashes per half: makes a key with a chosen number costly to find. */
+/** SHA-512 iterations per half: makes it costly to find a key with a chosen number. */
 const hashes = 5200
 
-/** Five bytes, big-endian, as five digits. */
+/** Maps five bytes, big-endian, to five digits. */
 function digits(group: Uint8Array): string {
   const number = group.reduce((sum, byte) => sum * 256 + byte, 0)
   return String(number % 100_000).padStart(5, '0')
@@ -22,7 +22,7 @@ function half({ identity, address }: Party): string {
 }
 
 /**
- * The 60 digits that two people compare; the same on both sides (docs/E2E.md section 11, libsignal's v1).
- * Takes tens of milliseconds. Agents compare the two full identity keys instead.
+ * Returns the 60 digits that two users compare (docs/E2E.md section 11, libsignal's v1). Both sides get the same.
+ * It takes tens of milliseconds. Agents compare the two full identity keys instead.
  */
 export const safetyNumber = (one: Party, other: Party): string => [half(one), half(other)].sort().join('')

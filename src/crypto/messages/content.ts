@@ -5,37 +5,37 @@ import { CryptoError } from '../errors.ts'
 import { cryptoLimits } from '../limits.ts'
 import type { Random } from '../primitives.ts'
 
-/** docs/E2E.md section 6. The place in the list is the number on the wire. */
+/** The kinds of docs/E2E.md section 6. The index is the number on the wire. */
 const kinds = ['application', 'empty', 'reset', 'receipt', 'room', 'mls'] as const
 const resetReasons = { undecryptable: 1, renewal: 2, rollback: 3 } as const
 const receiptStates = { delivered: 1, read: 2 } as const
 
 export type ContentKind = (typeof kinds)[number]
-/** A kind of a later version, with its number on the wire: what it carries is authentic, and only its meaning is not known. */
+/** A kind of a later version, with its number on the wire. Its content is authentic; only its meaning is unknown. */
 export type UnknownKind = `unknown-${number}`
-/** What one message says. `id` is 16 random bytes; it stays when the content is encrypted again after a reset. */
+/** The plaintext of one message. `id` is 16 random bytes and stays the same if the content is encrypted again. */
 export type Content = {
   readonly id: Uint8Array
   readonly kind: ContentKind | UnknownKind
   readonly sentAtMs: number
   readonly body: Uint8Array
 }
-/** Content of kind `reset`: `ids` are asked for again. */
+/** Content of kind `reset`. Its sender asks for the messages `ids` again. */
 export type Reset = { readonly reason: keyof typeof resetReasons; readonly ids: readonly Uint8Array[] }
 /** Content of kind `receipt`. */
 export type Receipt = { readonly state: keyof typeof receiptStates; readonly ids: readonly Uint8Array[] }
 
-/** A content with a new id. */
+/** Makes a content with a new id. */
 export const newContent = (
   kind: ContentKind,
   body: Uint8Array,
   { nowMs, random }: { nowMs: number; random: Random },
 ): Content => ({ id: random(16), kind, sentAtMs: nowMs, body })
 
-/** The exponent of the highest bit, without the rounding of `Math.log2`. */
+/** Returns the position of the highest set bit, without the rounding errors of `Math.log2`. */
 const log2 = (number: number): number => 31 - Math.clz32(number)
 
-/** Padmé (PURBs, Nikitin et al. 2019, section 4): at most 12 % more, and only log log of the length leaks. */
+/** Padmé (PURBs, Nikitin et al. 2019, section 4): adds at most 12 % and leaks O(log log) bits of the length. */
 export function paddedLength(length: number): number {
   if (length <= cryptoLimits.minPaddedBytes) return cryptoLimits.minPaddedBytes
   const exponent = log2(length)
@@ -45,7 +45,7 @@ export function paddedLength(length: number): number {
 
 const names: readonly string[] = kinds
 
-/** @throws {CryptoError} `too_large` for a body over 64 KiB, and for a kind that this version does not make. */
+/** @throws {CryptoError} `too_large` for a body over 64 KiB, and for a kind that this version does not send. */
 export function encodeContent({ id, kind, sentAtMs, body }: Content): Uint8Array {
   if (id.length !== 16) throw new CryptoError('malformed')
   if (body.length > cryptoLimits.maxContentBytes) throw new CryptoError('too_large')
@@ -55,7 +55,7 @@ export function encodeContent({ id, kind, sentAtMs, body }: Content): Uint8Array
   return padded
 }
 
-/** @throws {CryptoError} `malformed`, also for padding that `encodeContent` does not make. */
+/** @throws {CryptoError} `malformed`, also if the padding differs from that of `encodeContent`. */
 export function decodeContent(bytes: Uint8Array): Content {
   return readAll(bytes, reader => {
     const id = reader.take(16)
@@ -85,7 +85,7 @@ function decodeIds<Name extends string>(bytes: Uint8Array, codes: Readonly<Recor
   })
 }
 
-/** The body of a content of kind `reset`. */
+/** Encodes the body of a content of kind `reset`. */
 export const encodeReset = ({ reason, ids }: Reset): Uint8Array => encodeIds(resetReasons[reason], ids)
 
 /** @throws {CryptoError} `malformed` */
@@ -94,7 +94,7 @@ export function decodeReset(body: Uint8Array): Reset {
   return { reason: name, ids }
 }
 
-/** The body of a content of kind `receipt`. */
+/** Encodes the body of a content of kind `receipt`. */
 export const encodeReceipt = ({ state, ids }: Receipt): Uint8Array => encodeIds(receiptStates[state], ids)
 
 /** @throws {CryptoError} `malformed` */

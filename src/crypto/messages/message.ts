@@ -7,16 +7,16 @@ import { encodeServed, readServed, type Served } from '../keys/bundle.ts'
 import { cryptoLimits } from '../limits.ts'
 import { isSuite, type Suite } from '../suites.ts'
 
-/** Double Ratchet's header: the sender's ratchet key, length of its chain before, number in this one. */
+/** The Double Ratchet header: the sender's ratchet key, the length of its previous chain, the number in this chain. */
 export type RatchetHeader = { readonly dh: Uint8Array; readonly pn: number; readonly n: number }
-/** `sealed` is ciphertext and tag. */
+/** `sealed` is the ciphertext followed by the tag. */
 export type RatchetMessage = {
   readonly type: 'ratchet'
   readonly sid: Uint8Array
   readonly header: RatchetHeader
   readonly sealed: Uint8Array
 }
-/** The initiator's half of the handshake. Key ids of 0 mean none; `kem` is there in suite 2 only. */
+/** The initiator's part of the handshake. A `oneTimeKeyId` of 0 means none; `kem` is null in suite 1. */
 export type PrekeyHeader = {
   readonly suite: Suite
   readonly identity: Uint8Array
@@ -28,7 +28,7 @@ export type PrekeyHeader = {
 export type PrekeyMessage = {
   readonly type: 'prekey'
   readonly header: PrekeyHeader
-  /** The header's own bytes, which the session id is made of. */
+  /** The encoded header, from which the session id is computed. */
   readonly headerBytes: Uint8Array
   readonly inner: RatchetMessage
 }
@@ -39,12 +39,12 @@ export type OfferMessage = {
   readonly served: Served
 }
 export type OfferDeclined = { readonly type: 'offer-declined'; readonly offerId: Uint8Array; readonly reason: number }
-/** What a `body` may be (docs/E2E.md section 6). */
+/** The message types of a `body` (docs/E2E.md section 6). */
 export type Message = RatchetMessage | PrekeyMessage | OfferMessage | OfferDeclined
 
 const version = 1
 const types = { ratchet: 1, prekey: 2, offer: 3, 'offer-declined': 4 } as const
-/** One block of AES and the tag. */
+/** One AES block and the tag. */
 const minSealedBytes = 16 + 32
 const kemCiphertextBytes = 1088
 
@@ -53,7 +53,7 @@ export const encodeHeader = ({ dh, pn, n }: RatchetHeader): Uint8Array => concat
 export const encodeRatchetMessage = (sid: Uint8Array, header: Uint8Array, sealed: Uint8Array): Uint8Array =>
   concatBytes(u8(version), u8(types.ratchet), sid, header, sealed)
 
-/** The 76 or 1168 bytes of docs/E2E.md section 5. */
+/** Encodes the 76 or 1168 bytes of docs/E2E.md section 5. */
 export function encodePrekeyHeader(header: PrekeyHeader): Uint8Array {
   return concatBytes(
     u8(version),
@@ -123,7 +123,7 @@ function readMessage(reader: ByteReader): Message {
 }
 
 /**
- * Parses a `body`. Nothing in it is authenticated yet.
+ * Parses a `body`. Nothing in the result is authenticated yet.
  * @throws {CryptoError} `malformed`, or `too_large` above 90 KiB.
  */
 export function decodeMessage(body: Uint8Array): Message {

@@ -36,34 +36,37 @@ export type DecryptOptions = {
   readonly policy?: Policy
   readonly nowMs: number
   readonly random: Random
-  /** The sender's address, as the node says. */
+  /** The sender's address according to the node. */
   readonly from: string
   readonly frameType: 'message' | 'key_exchange'
 }
-/** What a message did to the sessions. A new one that is not active lost a crossing, and stays readable. */
+/**
+ * The effect of a message on the sessions. A new session that is `superseded` lost against a crossing session and
+ * stays readable.
+ */
 export type Arrival = { readonly kind: 'known' } | { readonly kind: 'new'; readonly outcome: 'active' | 'superseded' }
 export type Decrypted = {
   readonly peer: Peer
-  /** The very object that was passed in when no prekey was used. */
+  /** The same object as the argument if no prekey was used. */
   readonly prekeys: Prekeys
   readonly content: Content
   readonly sid: Uint8Array
   readonly arrival: Arrival
-  /** Something that its sender encrypted later came before it. */
+  /** True if a message that the sender encrypted later arrived first. */
   readonly isLate: boolean
 }
 type Opened = { readonly session: Session; readonly content: Content; readonly isLate: boolean }
 
 const undecryptable = (): CryptoError => new CryptoError('undecryptable')
 
-/** The initiator's first message is number 0 of its first chain, and carries the handshake. */
+/** Returns the `opening` after a message. The initiator's first message is number 0 of its first chain. */
 function openingAfter({ opening, role }: Session, message: RatchetMessage, { kind }: Content): Opening {
   const isFirst = role.kind === 'inbound' && message.header.n === 0 && message.header.pn === 0
   if (opening !== 'none' || !isFirst) return opening
   return kind === 'reset' ? 'reset' : 'content'
 }
 
-/** Decrypts on a copy. Every failure is the same error. */
+/** Decrypts without changing `session`. Every failure is the same error. */
 function open(session: Session, message: RatchetMessage, options: DecryptOptions): Opened {
   const { nowMs, random, policy = defaultPolicy } = options
   const { associatedData, role } = session
@@ -76,14 +79,14 @@ function open(session: Session, message: RatchetMessage, options: DecryptOptions
   return { content, isLate, session: { ...session, ratchet, role: answered, opening, received } }
 }
 
-/** With a reset of its own the sender has left all sessions of before: what comes on one of those was encrypted earlier. */
+/** A sender's reset ends all of its earlier sessions: a message on one of those was encrypted before the reset. */
 const wasLeft = (peer: Peer, session: Session): boolean => {
   const active = activeSession(peer)
   const isReset = active?.role.kind === 'inbound' && active.opening === 'reset'
   return isReset && session.status.kind === 'retired' && !mayOutliveReset(session, active)
 }
 
-/** Of two resets that cross the sender goes on with the smaller sid (rule 5), also where we have left that one for a third. */
+/** Of two crossing resets the sender stays on the smaller sid (rule 5), even if we have left it for a third session. */
 const mayOutliveReset = ({ sid, role, opening }: Session, reset: Session): boolean => {
   if (role.kind === 'inbound' || opening !== 'reset' || compareBytes(sid, reset.sid) > 0) return false
   return role.kind === 'unanswered' || role.answeredAtMs >= reset.createdAtMs
@@ -113,7 +116,7 @@ function receiveKnown(peer: Peer, before: Session, message: RatchetMessage, opti
   }
 }
 
-/** A `key_exchange` frame answers an offer of ours; and an offer counts only for whom it was made, while it lasts. */
+/** A `key_exchange` frame must answer one of our offers. Only its recipient may answer it, before it expires. */
 function checkOffer({ offer }: PrekeyUse, { from, frameType, nowMs }: DecryptOptions): void {
   if (!offer && frameType === 'key_exchange') throw undecryptable()
   if (offer && (offer.to !== from || offer.expiresAtMs <= nowMs)) throw undecryptable()
@@ -151,7 +154,7 @@ function acceptSession(message: PrekeyMessage, use: PrekeyUse, options: DecryptO
   }
 }
 
-/** SK was the first root key, and the first message has turned the root. */
+/** Opens the first message and wipes SK: it served as the first root key, and the message replaced that key. */
 function openFirst(accepted: Session, message: RatchetMessage, options: DecryptOptions): Opened {
   try {
     return open(accepted, message, options)
@@ -160,7 +163,7 @@ function openFirst(accepted: Session, message: RatchetMessage, options: DecryptO
   }
 }
 
-/** What is cheap is checked first; nothing is kept unless the message decrypts (rule 2). */
+/** Runs the cheap checks first. Nothing is kept unless the message decrypts (rule 2). */
 function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions): Decrypted {
   const { header, inner } = message
   const { nowMs, prekeys, policy = defaultPolicy } = options
@@ -201,10 +204,11 @@ function receiveRatchet(peer: Peer, message: RatchetMessage, options: DecryptOpt
 }
 
 /**
- * Decrypts a body of type 01 or 02 for the peer that the node names as its sender (docs/E2E.md section 7, rules 2 to 5).
- * Nothing that was passed in changes: save `peer`, `prekeys` and the content in one transaction, then acknowledge.
- * @throws {IdentityChangedError} when a new session comes with another identity key than the pinned one.
- * @throws {CryptoError} `undecryptable` (rule 6), `malformed`, `too_large`, `suite_refused`, `rate_limited`, `prekeys_exhausted`, `bad_key`
+ * Decrypts a body of type 01 or 02 from `peer`, the sender named by the node (docs/E2E.md section 7, rules 2 to 5).
+ * The arguments do not change: save `peer`, `prekeys` and the content in one transaction, then acknowledge.
+ * @throws {IdentityChangedError} if a new session has a different identity key than the pinned one.
+ * @throws {CryptoError} `undecryptable` (rule 6), `malformed`, `too_large`, `suite_refused`, `rate_limited`,
+ * `prekeys_exhausted`, `bad_key`
  */
 export function decryptBody(peer: Peer, body: Uint8Array, options: DecryptOptions): Decrypted {
   if (options.from !== peer.address) throw undecryptable()

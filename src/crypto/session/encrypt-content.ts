@@ -9,13 +9,13 @@ import { encryptRatchet } from './ratchet.ts'
 import { isStale, type Opening, type Session } from './session.ts'
 import { openWithReset, replaceSession, withoutExpiredSessions } from './session-selection.ts'
 
-/** The first content we send on a session of ours opens it. */
+/** Returns the `opening` after a content is sent: the first content on our own session sets it. */
 function openingAfter({ opening, role }: Session, { kind }: Content): Opening {
   if (opening !== 'none' || role.kind === 'inbound') return opening
   return kind === 'reset' ? 'reset' : 'content'
 }
 
-/** Notes when a session was opened to repair or to renew: either is allowed once an hour. */
+/** Stores the time of a reset or of a renewal: each is allowed once an hour. */
 function noteReset(peer: Peer, content: Content, nowMs: number): Peer {
   return decodeReset(content.body).reason === 'renewal'
     ? { ...peer, renewedAtMs: nowMs }
@@ -29,9 +29,9 @@ function commit(peer: Peer, before: Session, after: Session, content: Content, n
 }
 
 /**
- * Encrypts for the active session. Save the returned `peer` together with `body` before that leaves the process:
- * nothing may be encrypted twice from one state.
- * @throws {CryptoError} `no_session` (start one first), `identity_changed`, or `too_large` above 64 KiB.
+ * Encrypts on the active session. Save the returned `peer` together with `body` before `body` leaves the process:
+ * never encrypt twice from the same state.
+ * @throws {CryptoError} `no_session` (start a session first), `identity_changed`, or `too_large` above 64 KiB.
  */
 export function encryptContent(
   peer: Peer,

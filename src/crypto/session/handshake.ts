@@ -18,7 +18,7 @@ import {
 } from '../primitives.ts'
 import type { Suite } from '../suites.ts'
 
-/** What both sides have after X3DH or PQXDH. Whoever takes `sharedSecret` wipes it. */
+/** The result of X3DH or PQXDH, equal on both sides. The caller wipes `sharedSecret`. */
 export type Agreement = {
   readonly sid: Uint8Array
   readonly sharedSecret: Uint8Array
@@ -26,7 +26,7 @@ export type Agreement = {
 }
 type PublicPrekey = { readonly id: number; readonly key: Uint8Array }
 
-/** The responder's public keys as the initiator chose them. `kem` decides the suite. */
+/** The responder's public keys that the initiator uses. With `kem` the suite is 2, otherwise 1. */
 export type ResponderKeys = {
   readonly identity: Uint8Array
   readonly address: string
@@ -34,7 +34,7 @@ export type ResponderKeys = {
   readonly oneTimeKey: PublicPrekey | undefined
   readonly kem: PublicPrekey | undefined
 }
-/** The responder's private keys that a prekey header names. `kemSeed` is there in suite 2. */
+/** The responder's private keys that a prekey header names. `kemSeed` is set in suite 2 only. */
 export type ResponderSecrets = {
   readonly signedPrekey: Uint8Array
   readonly oneTimeKey: Uint8Array | undefined
@@ -48,7 +48,7 @@ const ones32 = new Uint8Array(32).fill(0xff)
 export const sessionId = (responder: Uint8Array, prekeyHeader: Uint8Array): Uint8Array =>
   sha256(encodeUtf8(labels.sessionId), u8(0), responder, prekeyHeader).slice(0, 16)
 
-/** SK from DH1 to DH4 and SS in order; wipes them. */
+/** Derives SK from `secrets`: DH1 to DH4 and SS in this order. Wipes them. */
 function deriveSharedSecret(suite: Suite, secrets: readonly Uint8Array[]): Uint8Array {
   const input = concatBytes(ones32, ...secrets)
   const sharedSecret = hkdfSha256(zeros32, input, encodeUtf8(labels.sharedSecret[suite]), 32)
@@ -64,7 +64,7 @@ type Binding = {
   sid: Uint8Array
 }
 
-/** AD binds both identity keys in their Ed25519 form, both addresses, the suite, the KEM key and the session. */
+/** AD binds both identity keys in Ed25519 form, both addresses, the suite, the KEM key and the session id. */
 function encodeAssociatedData({ suite, initiator, responder, kemKey, sid }: Binding): Uint8Array {
   return concatBytes(
     encodeIdentityKey(initiator.identity),
@@ -79,7 +79,8 @@ function encodeAssociatedData({ suite, initiator, responder, kemKey, sid }: Bind
 }
 
 /**
- * X3DH 3.3 and PQXDH 3.3, the initiator's side. Signatures were checked before. Wipes `ephemeral` and `kemRandomness` (32 bytes each).
+ * The initiator's side of X3DH 3.3 and PQXDH 3.3. The caller has checked the signatures.
+ * Wipes `ephemeral` and `kemRandomness` (32 bytes each).
  * @throws {CryptoError} `bad_key` on a low-order or non-canonical key.
  */
 export function initiate(
@@ -115,7 +116,7 @@ export function initiate(
 }
 
 /**
- * The responder's side. The initiator's identity key was checked or compared with the pinned one before.
+ * The responder's side. The caller has checked the initiator's identity key, or compared it with the pinned one.
  * @throws {CryptoError} `bad_key` on a low-order or non-canonical key.
  */
 export function respond(

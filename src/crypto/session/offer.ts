@@ -18,11 +18,11 @@ import type { Random, Verify } from '../primitives.ts'
 import type { Peer } from './peer.ts'
 import { startSession } from './start-session.ts'
 
-/** The interactive exchange (docs/E2E.md section 12): an offer in a `key_exchange` frame, answered by a type 02 in one. */
+/** The interactive exchange (docs/E2E.md section 12): `key_exchange` frames carry an offer and its answer. */
 
 export type MakeOfferOptions = {
   readonly self: Self
-  /** The peer's address: nobody else may answer. */
+  /** The recipient's address. An answer from any other address is refused. */
   readonly to: string
   readonly policy?: Policy
   readonly nowMs: number
@@ -30,7 +30,7 @@ export type MakeOfferOptions = {
   readonly lifetimeMs: number
 }
 
-/** @throws {CryptoError} `rate_limited` when too many offers wait for an answer. */
+/** @throws {CryptoError} `rate_limited` if too many offers wait for an answer. */
 function addOffer(prekeys: Prekeys, { to, nowMs, random, lifetimeMs }: MakeOfferOptions) {
   const live = prekeys.offers.filter(({ expiresAtMs }) => expiresAtMs > nowMs)
   if (live.length >= cryptoLimits.maxOffers) throw new CryptoError('rate_limited')
@@ -46,7 +46,7 @@ function addOffer(prekeys: Prekeys, { to, nowMs, random, lifetimeMs }: MakeOffer
   return { offer, prekeys: { ...prekeys, nextId: nextId + 2, offers: [...live, offer] } }
 }
 
-/** Makes an offer with fresh one-use keys. Save `prekeys` before `body` goes out. */
+/** Makes an offer with new one-use keys. Save `prekeys` before sending `body`. */
 export function makeOffer(
   prekeys: Prekeys,
   options: MakeOfferOptions,
@@ -62,13 +62,13 @@ export function makeOffer(
   return { prekeys: next, offerId, body: encodeOffer({ offerId, expiresAtS: Math.floor(expiresAtMs / 1000), served }) }
 }
 
-/** Takes an offer back: its time is over, or the peer declined. Unknown ones are ignored. */
+/** Removes an offer that has expired or that the peer declined. Ignores unknown ids. */
 export const dropOffer = (prekeys: Prekeys, offerId: Uint8Array): Prekeys => ({
   ...prekeys,
   offers: prekeys.offers.filter(offer => !equalBytes(offer.offerId, offerId)),
 })
 
-/** The offer that a type 04 declines, if it is ours and went to this sender. */
+/** Finds the offer that a message of type 04 declines, if it is ours and was sent to `from`. */
 export const findOffer = ({ offers }: Prekeys, offerId: Uint8Array, from: string): PendingOffer | undefined =>
   offers.find(offer => offer.to === from && equalBytes(offer.offerId, offerId))
 
@@ -81,14 +81,14 @@ export type AcceptOfferOptions = {
   readonly verify?: Verify
 }
 export type Acceptance =
-  /** Encrypt a content now, and send it in a `key_exchange` frame. */
+  /** Encrypt a content now and send it in a `key_exchange` frame. */
   | { readonly outcome: 'answer'; readonly peer: Peer; readonly sid: Uint8Array }
-  /** An own offer crossed this one, and the peer answers that (rule 9). */
+  /** Our own offer crossed this one, and the peer answers ours (rule 9). */
   | { readonly outcome: 'wait' }
 
 /**
- * Starts a session from a peer's offer, unless an own offer crossed it and the peer's key is the smaller one.
- * @throws {CryptoError} as `startSession`, and `offer_expired`.
+ * Starts a session from a peer's offer, unless our own offer crossed it and the peer's identity key is smaller.
+ * @throws {CryptoError} the codes of `startSession`, and `offer_expired`.
  */
 export function acceptOffer(peer: Peer, offer: OfferMessage, options: AcceptOfferOptions): Acceptance {
   const { self, prekeys, nowMs, verify } = options

@@ -42,7 +42,7 @@ function readTrust(reader: ByteReader) {
   }
 }
 
-/** The record that is stored. It holds the secrets of the sessions. */
+/** Encodes the stored record, which contains the secrets of the sessions. */
 export function encodePeer(peer: Peer): Uint8Array {
   return concatBytes(
     u8(version),

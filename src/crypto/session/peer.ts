@@ -6,10 +6,10 @@ import { defaultPolicy, type Policy } from '../policy.ts'
 import { commonSuite, type Suite } from '../suites.ts'
 import { hasSid, isStale, type Session } from './session.ts'
 
-/** How sure we are of a peer's identity key. */
+/** How far we trust a peer's identity key. */
 export type Trust = 'unknown' | 'first-use' | 'verified' | 'changed'
 type Pinned = { readonly trust: 'first-use' | 'verified'; readonly identity: IdentityKey }
-/** Another key was `seen` than the pinned one, `identity`; nothing is sent until the user decides. */
+/** The peer presented `seen` instead of the pinned key `identity`. Nothing is sent until the user decides. */
 type Changed = {
   readonly trust: 'changed'
   readonly identity: IdentityKey
@@ -19,24 +19,24 @@ type Changed = {
 type Unknown = { readonly trust: 'unknown' }
 type Sessions = {
   readonly address: string
-  /** The best suite ever agreed on; nothing below it is accepted again. */
+  /** The highest suite ever agreed on. Lower suites are refused. */
   readonly minSuite: Suite
-  /** The highest `seq` of a bundle seen. */
+  /** The highest `seq` seen in a bundle of this peer. */
   readonly maxSeq: number
   /** Oldest first. */
   readonly sessions: readonly Session[]
-  /** The session we send on. */
+  /** The sid of the session we send on. */
   readonly active: Uint8Array | null
-  /** When the handshakes of the last hour were accepted, ms. */
+  /** When the handshakes of the last hour were accepted, in ms. */
   readonly handshakes: readonly number[]
-  /** When we last sent a reset, and a renewal. */
+  /** When we last sent a reset, and a renewal, in ms. */
   readonly resetAtMs: number | null
   readonly renewedAtMs: number | null
 }
-/** Everything cryptographic about one peer (docs/E2E.md section 7). Never changed in place. */
+/** The cryptographic state of one peer (docs/E2E.md section 7). Immutable. */
 export type Peer = Sessions & (Unknown | Pinned | Changed)
 
-/** A peer nothing is known of. `address` is `username@domain`. */
+/** Returns the state of an unknown peer. `address` is `username@domain`. */
 export const newPeer = (address: string): Peer => ({
   trust: 'unknown',
   address,
@@ -49,15 +49,15 @@ export const newPeer = (address: string): Peer => ({
   renewedAtMs: null,
 })
 
-/** The pinned identity key. */
+/** Returns the pinned identity key. */
 export const identityOf = (peer: Peer): IdentityKey | undefined =>
   peer.trust === 'unknown' ? undefined : peer.identity
 
-/** Pins the key a peer is met with first. One that is pinned stays. */
+/** Pins the first key seen for a peer. Keeps a key that is already pinned. */
 export const pinIdentity = (peer: Peer, identity: IdentityKey): Peer =>
   peer.trust === 'unknown' ? { ...peer, trust: 'first-use', identity } : peer
 
-/** After an `IdentityChangedError`: stops sending until `trustPeer` or `dismissChange`. */
+/** Call it after an `IdentityChangedError`: sending stops until `trustPeer` or `dismissChange`. */
 export function markChanged(peer: Peer, seen: IdentityKey): Peer {
   switch (peer.trust) {
     case 'unknown':
@@ -69,18 +69,18 @@ export function markChanged(peer: Peer, seen: IdentityKey): Peer {
   }
 }
 
-/** Without its sessions, for a restore from an older copy (docs/E2E.md section 9). */
+/** Drops all sessions, after a restore from an older copy (docs/E2E.md section 9). */
 export const dropSessions = (peer: Peer): Peer => ({ ...peer, sessions: [], active: null })
 
-/** The user accepts the new key: it is pinned as first met, and the sessions with the old one go. */
+/** The user accepts the new key: pins it as `first-use` and drops the sessions made with the old key. */
 export function trustPeer(peer: Peer): Peer {
   if (peer.trust !== 'changed') return peer
   const { seen, before: _before, ...rest } = peer
-  const anew = { maxSeq: 0, sessions: [], active: null, handshakes: [], resetAtMs: null, renewedAtMs: null }
-  return { ...rest, ...anew, trust: 'first-use', identity: seen }
+  const initial = { maxSeq: 0, sessions: [], active: null, handshakes: [], resetAtMs: null, renewedAtMs: null }
+  return { ...rest, ...initial, trust: 'first-use', identity: seen }
 }
 
-/** The user stays with the pinned key. */
+/** The user keeps the pinned key. */
 export function dismissChange(peer: Peer): Peer {
   if (peer.trust !== 'changed') return peer
   const { seen: _seen, before, ...rest } = peer
@@ -89,7 +89,7 @@ export function dismissChange(peer: Peer): Peer {
 
 /**
  * The user has compared the safety number, or the full key.
- * @throws {CryptoError} `identity_changed` unless `identity` is the pinned key and no other one waits for a decision.
+ * @throws {CryptoError} `identity_changed` unless `identity` is the pinned key and no changed key waits for a decision.
  */
 export function markVerified(peer: Peer, identity: Uint8Array): Peer {
   if (peer.trust === 'unknown' || peer.trust === 'changed' || !equalBytes(peer.identity, identity)) {
@@ -103,17 +103,17 @@ export const findSession = (peer: Peer, sid: Uint8Array): Session | undefined =>
 export const activeSession = ({ sessions, active }: Peer): Session | undefined =>
   active === null ? undefined : sessions.find(hasSid(active))
 
-/** Whether there is a session to send on. If not, one has to be started first (rule 1). */
+/** Returns true if there is a session to send on. Otherwise start one first (rule 1). */
 export function hasSession(peer: Peer, nowMs: number): boolean {
   const session = activeSession(peer)
   return session !== undefined && !isStale(session, nowMs)
 }
 
-/** A clock that was set back must not make a limit last for ever. */
+/** Returns true if `atMs` is less than `intervalMs` from now, in either direction: clocks may be set back. */
 export const isWithin = (intervalMs: number, atMs: number | null, nowMs: number): boolean =>
   atMs !== null && Math.abs(nowMs - atMs) < intervalMs
 
-/** Whether the hour since the last reset has passed, and the peer is one we know (rule 6). */
+/** Returns true if an hour has passed since the last reset and the peer's key is pinned and not in doubt (rule 6). */
 export const resetAllowed = (peer: Peer, nowMs: number): boolean =>
   (peer.trust === 'first-use' || peer.trust === 'verified') &&
   !isWithin(cryptoLimits.resetIntervalMs, peer.resetAtMs, nowMs)
@@ -122,8 +122,8 @@ const hasReachedRenewalLimit = ({ createdAtMs, sent, received }: Session, nowMs:
   nowMs - createdAtMs >= cryptoLimits.renewAfterMs || sent + received >= cryptoLimits.renewAfterMessages
 
 /**
- * Whether the active session is due for a renewal (rule 7): after 7 days or 10 000 messages, and when the suites of a
- * bundle of the peer's, `offered`, have a better one. At most once an hour, and never while it is unanswered.
+ * Returns true if the active session is due for a renewal (rule 7): after 7 days or 10 000 messages, or if `offered`,
+ * the suites of the peer's bundle, contain a better suite. At most once an hour, and never while it is unanswered.
  */
 export function needsRenewal(
   peer: Peer,
@@ -138,13 +138,19 @@ export function needsRenewal(
   return hasReachedRenewalLimit(session, nowMs) || (commonSuite(offered, { minSuite: suite, maxSuite }) ?? 0) > suite
 }
 
-/** Whether the peer has sent 50 messages on one chain and nothing was sent since it began: send kind `empty` (rule 8). */
+/**
+ * Returns true if the peer has sent 50 messages on one chain and we have sent nothing since that chain began. Then send
+ * a content of kind `empty` (rule 8).
+ */
 export function needsHeartbeat(peer: Peer): boolean {
   const ratchet = activeSession(peer)?.ratchet
   return (ratchet?.receiving?.n ?? 0) >= cryptoLimits.heartbeatAfter && ratchet?.sending?.n === 0
 }
 
-/** Whether the active session is the peer's and was never answered: until then each of its messages carries the handshake. */
+/**
+ * Returns true if the peer started the active session and we have not sent on it. Until we do, each of the peer's
+ * messages carries the handshake.
+ */
 export function needsAnswer(peer: Peer): boolean {
   const session = activeSession(peer)
   return session?.role.kind === 'inbound' && session.sent === 0

@@ -9,14 +9,14 @@ import type { ResponderSecrets } from './handshake.ts'
 export type PrekeyUse = {
   readonly generation: PrekeyGeneration
   readonly secrets: ResponderSecrets
-  /** The offer of ours that the header answers. */
+  /** Our own offer that the header answers. */
   readonly offer: PendingOffer | undefined
-  /** The one-time keys it uses up; 0 for none. */
+  /** The ids of the one-time keys that the header uses up; 0 for none. */
   readonly oneTimeKeyId: number
   readonly oneTimeKemId: number
 }
 
-/** The KEM seed that is named, one-time or the last resort of the same generation as the signed prekey. */
+/** Finds the named KEM seed: a one-time key, or the last resort of the signed prekey's own generation. */
 function findKem(prekeys: Prekeys, generation: PrekeyGeneration, id: number) {
   const pool = [...prekeys.oneTimeKemKeys, ...prekeys.offers.map(offer => offer.oneTimeKemKey)]
   const { lastResortKem } = generation
@@ -30,7 +30,7 @@ function findOneTimeKey(prekeys: Prekeys, id: number): Uint8Array | undefined {
   return pool.find(key => key.id === id)?.privateKey
 }
 
-/** An answer takes its one-use keys from one offer, all of them. */
+/** An answer must use all one-use keys of one offer. @throws {CryptoError} `undecryptable` if it mixes keys. */
 function findOffer({ offers }: Prekeys, oneTimeKeyId: number, oneTimeKemId: number, suite: number) {
   const offer = offers.find(({ oneTimeKey, oneTimeKemKey }) => {
     return oneTimeKey.id === oneTimeKeyId || oneTimeKemKey.id === oneTimeKemId
@@ -40,7 +40,7 @@ function findOffer({ offers }: Prekeys, oneTimeKeyId: number, oneTimeKemId: numb
   return offer
 }
 
-/** @throws {CryptoError} `undecryptable` when an id is unknown, or its key is used up. */
+/** @throws {CryptoError} `undecryptable` if an id is unknown or its key is used up. */
 export function findPrekeys(prekeys: Prekeys, header: PrekeyHeader): PrekeyUse {
   const generation = prekeys.generations.find(({ signedPrekey }) => signedPrekey.id === header.signedPrekeyId)
   if (!generation) throw new CryptoError('undecryptable')
@@ -60,8 +60,8 @@ export function findPrekeys(prekeys: Prekeys, header: PrekeyHeader): PrekeyUse {
 const isReplayable = ({ oneTimeKeyId, oneTimeKemId }: PrekeyUse): boolean => oneTimeKeyId === 0 && oneTimeKemId === 0
 
 /**
- * A first message that uses up no key could be played again: its session may be accepted once (docs/E2E.md section 8).
- * @throws {CryptoError} `undecryptable` for a replay, `prekeys_exhausted` when the list has no room.
+ * A first message that uses up no key could be replayed, so its session is accepted once (docs/E2E.md section 8).
+ * @throws {CryptoError} `undecryptable` for a replay, `prekeys_exhausted` if the replay list is full.
  */
 export function checkReplay(use: PrekeyUse, sid: Uint8Array): void {
   if (!isReplayable(use)) return
@@ -70,7 +70,7 @@ export function checkReplay(use: PrekeyUse, sid: Uint8Array): void {
   if (replays.length >= cryptoLimits.maxReplaysPerPair) throw new CryptoError('prekeys_exhausted')
 }
 
-/** Deletes the one-time keys that were used, or remembers the session where none was. */
+/** Deletes the used one-time keys. If none was used, adds the session to the replay list. */
 export function usePrekeys(prekeys: Prekeys, use: PrekeyUse, sid: Uint8Array): Prekeys {
   if (!isReplayable(use)) {
     return {

@@ -20,22 +20,23 @@ import { findSkipped, type SkippedKeys, withoutExpired, withoutSkipped, withSkip
 export type KeyPair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
 /** A chain key and the number of its next message. */
 export type Chain = { readonly key: Uint8Array; readonly n: number }
-/** The peer's chain, under the ratchet key it was announced with. */
+/** The peer's sending chain and the ratchet key that started it. */
 export type ReceivingChain = Chain & { readonly dh: Uint8Array }
 /**
- * The Double Ratchet (revision 4, section 3). A state is never changed: each operation returns the next one, and the
- * caller commits it. `sending` is null until a responder has received, `receiving` until an initiator has.
+ * The state of the Double Ratchet (revision 4, section 3). Immutable: each operation returns the next state, and the
+ * caller commits it. `sending` is null for a responder that has received nothing; `receiving` is null for an initiator
+ * that has received nothing.
  */
 export type Ratchet = {
   readonly rootKey: Uint8Array
   readonly self: KeyPair
   readonly sending: Chain | null
   readonly receiving: ReceivingChain | null
-  /** Length of the sending chain before this one. */
+  /** The length of the previous sending chain. */
   readonly pn: number
   readonly skipped: SkippedKeys
 }
-/** What a decryption takes from outside. `lifetimeMs` is how long a mailbox keeps a message. */
+/** The inputs of a decryption besides the message. `lifetimeMs` is how long a mailbox keeps a message. */
 export type DecryptContext = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
 type Sealed = { readonly associatedData: Uint8Array; readonly header: RatchetHeader; readonly sealed: Uint8Array }
 
@@ -58,11 +59,11 @@ function turnRoot(
   return { rootKey: keys.slice(0, 32), chainKey: keys.slice(32) }
 }
 
-/** KDF_CK, in its two halves. */
+/** The two halves of KDF_CK. */
 const nextChainKey = (chainKey: Uint8Array): Uint8Array => hmacSha256(chainKey, two)
 const messageKey = (chainKey: Uint8Array): Uint8Array => hmacSha256(chainKey, one)
 
-/** The initiator knows the responder's signed prekey as its first ratchet key. Wipes `sharedSecret`. */
+/** Starts with the responder's signed prekey as its first ratchet key. Wipes `sharedSecret`. */
 export function initiatorRatchet(sharedSecret: Uint8Array, signedPrekey: Uint8Array, random: Random): Ratchet {
   const self = keyPair(random(32))
   const { rootKey, chainKey } = turnRoot(sharedSecret, self, signedPrekey)
@@ -70,7 +71,7 @@ export function initiatorRatchet(sharedSecret: Uint8Array, signedPrekey: Uint8Ar
   return { rootKey, self, sending: { key: chainKey, n: 0 }, receiving: null, pn: 0, skipped: [] }
 }
 
-/** The responder's signed prekey is its first ratchet key. */
+/** Starts with our signed prekey as our first ratchet key, and `sharedSecret` as the root key. */
 export const responderRatchet = (sharedSecret: Uint8Array, signedPrekey: KeyPair): Ratchet => ({
   rootKey: sharedSecret,
   self: signedPrekey,
@@ -110,7 +111,7 @@ function open(key: Uint8Array, { associatedData, header, sealed }: Sealed): Uint
 }
 
 /**
- * Encrypts one message. `header` is its 40 bytes.
+ * Encrypts one message. The returned `header` has 40 bytes.
  * @throws {CryptoError} `no_session` for a responder that has received nothing yet.
  */
 export function encryptRatchet(
@@ -127,7 +128,7 @@ export function encryptRatchet(
   return { ratchet: { ...ratchet, sending: { key: nextChainKey(sending.key), n: sending.n + 1 } }, header, sealed }
 }
 
-/** Chain keys `from.n` to `n`, at most as many as one message may skip. */
+/** Returns the chain keys `from.n` to `n`. The caller has checked `tooFar`. */
 function advance(from: Chain, n: number): Uint8Array[] {
   const chainKeys = [from.key]
   for (let at = from.n; at < n; at++) chainKeys.push(nextChainKey(chainKeys[chainKeys.length - 1] ?? zeros32))
@@ -136,13 +137,13 @@ function advance(from: Chain, n: number): Uint8Array[] {
 
 const tooFar = (from: number, to: number): boolean => to - from > cryptoLimits.maxSkippedPerMessage
 
-/** The keys of the chain's messages from `chain.n` until before `until`, for `withSkipped`. */
+/** Returns the message keys of `chainKeys`, numbered from `chain.n`, for `withSkipped`. */
 function passOver(chain: ReceivingChain, chainKeys: readonly Uint8Array[], skippedAtMs: number) {
   const keys = chainKeys.map((chainKey, index) => ({ n: chain.n + index, key: messageKey(chainKey) }))
   return { dh: chain.dh, skippedAtMs, keys }
 }
 
-/** Opens message n of `chain`, and returns what the chain and the skipped keys are after it. */
+/** Opens message n of `chain` and returns the next chain and the next skipped keys. */
 function openOnChain(chain: ReceivingChain, skipped: SkippedKeys, message: Sealed, nowMs: number) {
   const { n } = message.header
   const chainKeys = advance(chain, n)
@@ -157,13 +158,13 @@ function openOnChain(chain: ReceivingChain, skipped: SkippedKeys, message: Seale
   }
 }
 
-/** What the old chain still owes; a gap above the limit gives it up. */
+/** Keeps the keys of the old chain's outstanding messages, unless the gap exceeds the limit. */
 function closeChain(chain: ReceivingChain | null, skipped: SkippedKeys, pn: number, nowMs: number): SkippedKeys {
   if (!chain || pn <= chain.n || tooFar(chain.n, pn)) return skipped
   return withSkipped(skipped, passOver(chain, advance(chain, pn - 1), nowMs))
 }
 
-/** The peer has turned the ratchet: follow it, open the message, and only then make the next own ratchet key. */
+/** The peer has a new ratchet key: turn the root, open the message, and only then make our next ratchet key. */
 function openTurned(ratchet: Ratchet, skipped: SkippedKeys, message: Sealed, { nowMs, random }: DecryptContext) {
   const { dh, pn } = message.header
   const turned = turnRoot(ratchet.rootKey, ratchet.self, dh)
@@ -204,8 +205,9 @@ function openMessage(ratchet: Ratchet, message: Sealed, context: DecryptContext)
 }
 
 /**
- * Decrypts one message. It `isLate` when one that the sender encrypted after it was opened before. Work before the tag is checked is bounded: one DH and `maxSkippedPerMessage` hashes.
- * @throws {CryptoError} `undecryptable`, whatever the cause; the state that was passed in is as it was.
+ * Decrypts one message. `isLate` is true if a message that the sender encrypted later was opened first. The work before
+ * the tag check is bounded: one DH and `maxSkippedPerMessage` hashes.
+ * @throws {CryptoError} `undecryptable` for every cause; `ratchet` does not change.
  */
 export function decryptRatchet(
   ratchet: Ratchet,

@@ -7,7 +7,7 @@ import type { Chain, Ratchet } from './ratchet.ts'
 import type { Opening, Role, Session, SessionStatus } from './session.ts'
 import type { SkippedRun } from './skipped-keys.ts'
 
-/** Tags of stored unions: the place in each list. */
+/** Tags of stored unions. The tag of an opening is its index. */
 const openings: readonly Opening[] = ['none', 'content', 'reset']
 const roles = { unanswered: 0, answered: 1, inbound: 2 } as const
 const statuses = { current: 0, superseded: 1, retired: 2 } as const

@@ -4,9 +4,9 @@ import { cryptoLimits } from '../limits.ts'
 import type { Peer } from './peer.ts'
 import { hasSid, isExpired, type Session } from './session.ts'
 
-/** Rules 4 and 5 of docs/E2E.md section 7: which session is active, and what becomes of the others. */
+/** Rules 4 and 5 of docs/E2E.md section 7: selects the active session and sets the status of the others. */
 
-/** An own session that one of the peer's may have crossed on the way. */
+/** Returns true for one of our own sessions that a session of the peer may have crossed. */
 function mayCross({ role, status }: Session, nowMs: number): boolean {
   if (status.kind !== 'current' || role.kind === 'inbound') return false
   return role.kind === 'unanswered' || nowMs - role.answeredAtMs < cryptoLimits.crossingMs
@@ -27,15 +27,15 @@ export const replaceSession = (peer: Peer, session: Session): Peer => ({
   sessions: peer.sessions.map(old => (equalBytes(old.sid, session.sid) ? session : old)),
 })
 
-/** What has to go first: what can no longer become active, then what is not active, the oldest of each. */
+/** Returns the session to drop: the oldest that cannot become active, else the oldest that is not active. */
 function leastNeeded({ sessions, active }: Peer): Session | undefined {
   const idle = sessions.filter(({ sid }) => active === null || !equalBytes(sid, active))
   return idle.find(({ status }) => status.kind !== 'current') ?? idle[0]
 }
 
 /**
- * Adds a session, without those whose time is over. At the limit the least needed one goes: the new one is
- * authenticated, and a peer that lost its state must be able to come back.
+ * Adds a session and drops expired ones. At the limit, drops the least needed session: the new session is
+ * authenticated, and a peer that lost its state must be able to start again.
  */
 export function addSession(peer: Peer, session: Session, nowMs: number, lifetimeMs: number): Peer {
   const kept = withoutExpiredSessions(peer, nowMs, lifetimeMs)
@@ -49,7 +49,7 @@ export function withoutExpiredSessions(peer: Peer, nowMs: number, lifetimeMs: nu
   return sessions.length === peer.sessions.length ? peer : { ...peer, sessions }
 }
 
-/** The smallest sid of `contenders` is active, the others are superseded by it, the rest become what `rest` makes of them. */
+/** Makes the smallest sid of `contenders` active, supersedes the other contenders, and maps all others with `rest`. */
 function decide(peer: Peer, contenders: readonly Session[], nowMs: number, rest: (session: Session) => Session): Peer {
   const [winner] = [...contenders].sort((a, b) => compareBytes(a.sid, b.sid))
   if (!winner) return peer
@@ -60,29 +60,29 @@ function decide(peer: Peer, contenders: readonly Session[], nowMs: number, rest:
   return { ...peer, sessions, active: winner.sid }
 }
 
-/** Rule 4: a new session of the peer's, which is in `peer.sessions`, becomes active unless it crossed an own one. */
+/** Rule 4: activates the peer's new session `sid`, which is in `peer.sessions`, unless it crossed one of ours. */
 export function admitSession(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   const own = peer.sessions.filter(session => mayCross(session, nowMs))
   const resets = own.filter(({ opening }) => opening === 'reset')
   const inbound = peer.sessions.filter(hasSid(sid))
   if (resets.length === 0) return decide(peer, [...own, ...inbound], nowMs, session => session)
-  // Our own reset wins over a plain start it crossed, because it will over there, too (rule 5).
+  // Our own reset wins over a plain start that it crossed, because the peer decides the same (rule 5).
   const lost = (session: Session) => (hasSid(sid)(session) ? supersede(session, resets[0]?.sid ?? sid, nowMs) : session)
   return decide(peer, resets, nowMs, lost)
 }
 
-/** Rule 5: the session `sid` of the peer's began with a reset. It ends all others; of two resets that cross, the smaller sid. */
+/** Rule 5: the peer's session `sid` began with a reset and retires all others. Of two, the smaller sid wins. */
 export function admitReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   const resets = peer.sessions.filter(session => session.opening === 'reset' && mayCross(session, nowMs))
   const inbound = peer.sessions.filter(hasSid(sid))
   return decide(peer, [...resets, ...inbound], nowMs, session => retire(session, nowMs))
 }
 
-/** Rule 5 for an own session whose first content is a reset. */
+/** Rule 5 for one of our own sessions whose first content is a reset. */
 export function openWithReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   return decide(peer, peer.sessions.filter(hasSid(sid)), nowMs, session => retire(session, nowMs))
 }
 
-/** Last success wins: receipt makes a session active, unless it was superseded or retired. */
+/** A decrypted message makes its session active, unless that session is superseded or retired. */
 export const activateOnReceipt = (peer: Peer, { sid, status }: Session): Peer =>
   status.kind === 'current' ? { ...peer, active: sid } : peer

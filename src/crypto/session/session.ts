@@ -3,25 +3,25 @@ import { cryptoLimits } from '../limits.ts'
 import type { Suite } from '../suites.ts'
 import type { Ratchet } from './ratchet.ts'
 
-/** Who started a session, and whether the other side has it. */
+/** Which side started a session, and whether the peer has answered it. */
 export type Role =
-  /** Ours; each message carries the prekey header until the peer has answered. */
+  /** We started it. Each message carries the prekey header until the peer answers. */
   | { readonly kind: 'unanswered'; readonly prekeyHeader: Uint8Array }
-  /** Ours, and the peer has it. */
+  /** We started it, and the peer has answered. */
   | { readonly kind: 'answered'; readonly answeredAtMs: number }
-  /** The peer's. */
+  /** The peer started it. */
   | { readonly kind: 'inbound' }
-/** Whether a session may become active. One that may not stays readable for the mailbox lifetime. */
+/** A `current` session may become active. Any other stays readable for the mailbox lifetime. */
 export type SessionStatus =
   | { readonly kind: 'current' }
-  /** Lost against `by` in a crossing. */
+  /** Lost against the crossing session `by`. */
   | { readonly kind: 'superseded'; readonly by: Uint8Array; readonly sinceMs: number }
   /** Ended by a reset or a renewal. */
   | { readonly kind: 'retired'; readonly sinceMs: number }
-/** What the initiator's first content was, as far as it is known. */
+/** The kind of the initiator's first content; `none` until it is known. */
 export type Opening = 'none' | 'content' | 'reset'
 
-/** One session with a peer (docs/E2E.md section 7). Never changed in place. */
+/** One session with a peer (docs/E2E.md section 7). Immutable. */
 export type Session = {
   readonly sid: Uint8Array
   readonly suite: Suite
@@ -40,7 +40,7 @@ export const hasSid =
   (session: Session): boolean =>
     equalBytes(session.sid, sid)
 
-/** An own session nobody answered in 30 days. */
+/** Returns true for one of our own sessions that the peer has not answered in 30 days. */
 export const isStale = ({ role, createdAtMs }: Session, nowMs: number): boolean =>
   role.kind === 'unanswered' && nowMs - createdAtMs >= cryptoLimits.unansweredMs
 

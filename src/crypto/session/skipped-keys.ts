@@ -1,18 +1,18 @@
 import { equalBytes } from '../../util/bytes.ts'
 import { cryptoLimits } from '../limits.ts'
 
-/** Message keys of one ratchet key that were passed over at one time. */
+/** Message keys of one ratchet key that were skipped at the same time. */
 export type SkippedRun = {
   readonly dh: Uint8Array
   readonly skippedAtMs: number
   readonly keys: readonly { readonly n: number; readonly key: Uint8Array }[]
 }
-/** Oldest run first. Runs are shared between states and never changed in place, so that a state costs no copy of them. */
+/** Oldest run first. Runs are immutable and shared between states, so that a new state does not copy them. */
 export type SkippedKeys = readonly SkippedRun[]
 
 export const countSkipped = (skipped: SkippedKeys): number => skipped.reduce((sum, run) => sum + run.keys.length, 0)
 
-/** Without the runs that are older than a mailbox keeps messages: what they are for can no longer come. */
+/** Drops runs older than the mailbox lifetime: their messages can no longer arrive. */
 export function withoutExpired(skipped: SkippedKeys, nowMs: number, lifetimeMs: number): SkippedKeys {
   const live = skipped.filter(run => nowMs - run.skippedAtMs <= lifetimeMs)
   return live.length === skipped.length ? skipped : live
@@ -34,7 +34,7 @@ export function withoutSkipped(skipped: SkippedKeys, dh: Uint8Array, n: number):
   })
 }
 
-/** Adds a run and drops the oldest keys above the limit of a session. */
+/** Adds a run and drops the oldest keys above the session's limit. */
 export function withSkipped(skipped: SkippedKeys, run: SkippedRun): SkippedKeys {
   if (run.keys.length === 0) return skipped
   const runs = [...skipped, run]

@@ -20,12 +20,12 @@ export type StartOptions = {
   readonly verify?: Verify
 }
 
-/** docs/E2E.md section 4: all signatures, the address asked for, the pinned key, and no older bundle. */
+/** The checks of docs/E2E.md section 4: all signatures, the requested address, the pinned key, and `seq`. */
 function checkBundle(peer: Peer, { self, served, verify }: StartOptions): Bundle {
   if (peer.trust === 'changed') throw new CryptoError('identity_changed')
   const bundle = decodeBundle(served.bundle, verify)
   if (bundle.address !== peer.address) throw new CryptoError('bad_bundle')
-  // With one's own key both directions would be alike.
+  // With our own key both directions would derive the same keys.
   if (equalBytes(bundle.identity, self.identity.publicKey)) throw new CryptoError('bad_bundle')
   const pinned = identityOf(peer)
   if (pinned && !equalBytes(pinned, bundle.identity)) throw new IdentityChangedError(bundle.identity)
@@ -40,7 +40,7 @@ function chooseSuite(peer: Peer, bundle: Bundle, { minSuite, maxSuite }: Policy)
   return suite
 }
 
-/** The one-time KEM key where one was served, else the last resort; none in suite 1. */
+/** Returns the one-time KEM key if one was served, else the last resort; undefined in suite 1. */
 function chooseKem(bundle: Bundle, suite: Suite, { served, verify }: StartOptions) {
   if (suite === 1) return undefined
   const oneTime = served.oneTimeKemKey
@@ -70,10 +70,11 @@ function openSession(bundle: Bundle, suite: Suite, options: StartOptions): Sessi
 }
 
 /**
- * Starts a session with the keys that a node served, and makes it the active one. Whoever sends `reset` as its first
- * content ends the others by that.
- * @throws {IdentityChangedError} when the peer's key is not the pinned one.
- * @throws {CryptoError} `bad_bundle`, `bad_key`, `malformed`, `suite_refused`, or `identity_changed` while the user has not decided.
+ * Starts a session with the keys that a node served, and makes it the active session. A `reset` as its first content
+ * retires all other sessions.
+ * @throws {IdentityChangedError} if the peer's key is not the pinned one.
+ * @throws {CryptoError} `bad_bundle`, `bad_key`, `malformed`, `suite_refused`, or `identity_changed` until the user
+ * decides.
  */
 export function startSession(peer: Peer, options: StartOptions): { peer: Peer; sid: Uint8Array } {
   const { policy = defaultPolicy, nowMs } = options

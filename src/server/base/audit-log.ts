@@ -1,7 +1,7 @@
 import type { Logger } from './logger.ts'
 
 /** What an operator did, or tried to. Never a secret: `target` is a name that was recognised as one. */
-export type Act = { act: string; ip: string; request: string; target?: string; status: number }
+type Act = { act: string; ip: string; request: string; target?: string; status: number }
 
 /** Where acts are written: one line each, at whatever level the node logs, unless it is silent. */
 export class AuditLog {

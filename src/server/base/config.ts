@@ -8,7 +8,7 @@ import { isNetwork } from './address-key.ts'
 import { hashSecret } from './secrets.ts'
 
 /** One environment variable: its default as it would be written there, and why one changes it. */
-export type Setting = { schema: TSchema; default: string; why: string }
+type Setting = { schema: TSchema; default: string; why: string }
 
 const choice = (...names: string[]) => Type.Union(names.map(name => Type.Literal(name)))
 const positive = (maximum: number) => Type.Integer({ minimum: 1, maximum })
@@ -154,9 +154,9 @@ export const settings = {
 
 export type SettingName = keyof typeof settings
 export type Durability = 'standard' | 'strict'
-export type AppendOnly = 'required' | 'optional'
-export type Listing = 'open' | 'closed'
-export type Registration = 'open' | 'invite' | 'closed'
+type AppendOnly = 'required' | 'optional'
+type Listing = 'open' | 'closed'
+type Registration = 'open' | 'invite' | 'closed'
 
 /** What a node runs with. Lists are parsed, times are milliseconds. */
 export type Config = {

@@ -1,4 +1,4 @@
-import { type ErrorCode, errors, ProtocolError } from '../../protocol/errors.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
 import { StoreUnavailableError } from '../store/store.ts'
 
 /** Seconds after which to come back to a node whose store is out of reach. */
@@ -18,9 +18,6 @@ export function toProtocolError(error: unknown): ProtocolError {
 /** `waitMs` as whole seconds, so that who waits them is let through. */
 export const rateLimited = (message: string, waitMs: number): ProtocolError =>
   new ProtocolError('rate_limited', message, { retryAfter: Math.max(1, Math.ceil(waitMs / 1_000)) })
-
-/** Codes that make a send block its successors until it comes again. */
-export const mayRetry = (code: ErrorCode): boolean => errors[code].retry === 'yes'
 
 export const unavailable = (message: string, retryAfter: number = unavailableRetryS): ProtocolError =>
   new ProtocolError('unavailable', message, { retryAfter })

@@ -1,21 +1,21 @@
 import type { Logger } from '../base/logger.ts'
-import { type Claim, type Store, StoreUnavailableError } from '../store/store.ts'
+import { type Claim, type Inboxes, StoreUnavailableError } from '../store/store.ts'
 
 /** Gives claims up, and tries again where the store was out of reach: a forgotten claim would show its user online while this node lives. */
 export class ClaimReleases {
-  readonly #store: Pick<Store, 'release'>
+  readonly #inboxes: Pick<Inboxes, 'release'>
   readonly #log: Pick<Logger, 'error'>
   readonly #unreleased = new Set<Claim>()
 
-  constructor(store: Pick<Store, 'release'>, log: Pick<Logger, 'error'>) {
-    this.#store = store
+  constructor(inboxes: Pick<Inboxes, 'release'>, log: Pick<Logger, 'error'>) {
+    this.#inboxes = inboxes
     this.#log = log
   }
 
   /** Never rejects. */
   async release(claim: Claim): Promise<void> {
     try {
-      await this.#store.release(claim)
+      await this.#inboxes.release(claim)
       this.#unreleased.delete(claim)
     } catch (error) {
       this.#unreleased.add(claim)

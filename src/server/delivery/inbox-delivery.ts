@@ -7,9 +7,9 @@ import type { Timer } from '../../util/timer.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
+import type { ConnectionId } from '../store/ids.ts'
 import {
   type Claim,
-  type ConnectionId,
   type Envelope,
   type KeyCounts,
   type Notice,
@@ -27,13 +27,12 @@ type Receiver = {
   send(text: string): void
   /** Bytes that the socket has not written yet. */
   bufferedBytes(): number
-  /** Called once when the claim is gone: the connection closes with `reason`. */
-  lost(reason: CloseReason, text: string): void
+  close(reason: CloseReason, text: string): Promise<void>
 }
 
 /** The parts of a node that a delivery uses. */
 type DeliveryContext = {
-  store: Pick<Store, 'claim' | 'read' | 'peek' | 'ack' | 'release' | 'countKeys'>
+  store: Pick<Store, 'inboxes' | 'keys'>
   notices: Pick<NoticeRouter, 'add' | 'remove'>
   claimReleases: Pick<ClaimReleases, 'release'>
   acks: Pick<SharedDelay, 'join' | 'leave'>
@@ -90,7 +89,11 @@ export class InboxDelivery implements NoticeSubscriber {
     const { store, notices } = this.#context
     notices.add(this.#username, this)
     try {
-      const claimed = await store.claim(this.#username, { kind: 'socket', connection: this.connection, instance })
+      const claimed = await store.inboxes.claim(this.#username, {
+        kind: 'socket',
+        connection: this.connection,
+        instance,
+      })
       if (claimed === 'conflict') throw new ProtocolError('conflict', 'the inbox is claimed by another')
       this.#claim = claimed.claim
       return { epoch: claimed.claim.epoch, queued: claimed.queued }
@@ -250,7 +253,7 @@ export class InboxDelivery implements NoticeSubscriber {
       maxItems: Math.max(1, Math.min(maxItems, limits.maxBatchItems)),
       maxBytes: Math.min(maxBytes, maxReadBytes),
     }
-    return this.#context.store.read(claim, this.#window.lastPushed, limit)
+    return this.#context.store.inboxes.read(claim, this.#window.lastPushed, limit)
   }
 
   /** The hints that came during a read; `false` when one does not fit behind it. */
@@ -272,7 +275,7 @@ export class InboxDelivery implements NoticeSubscriber {
     const seq = this.#window.lastAcked
     if (!this.#claim || seq <= this.#storedAck) return
     try {
-      const outcome = await this.#context.store.ack(this.#claim, seq)
+      const outcome = await this.#context.store.inboxes.ack(this.#claim, seq)
       if (outcome === 'acked') this.#storedAck = Math.max(this.#storedAck, seq)
       if (outcome === 'stale') this.#stale()
     } catch (error) {
@@ -290,7 +293,7 @@ export class InboxDelivery implements NoticeSubscriber {
   async #peek(): Promise<void> {
     if (!this.#pushing || this.#reading || !this.#claim) return
     try {
-      const outcome = await this.#context.store.peek(this.#claim, this.#window.lastPushed)
+      const outcome = await this.#context.store.inboxes.peek(this.#claim, this.#window.lastPushed)
       if (outcome === 'stale') this.#stale()
       else if (outcome === 'some') this.#catchUpFor('timer')
     } catch (error) {
@@ -314,12 +317,12 @@ export class InboxDelivery implements NoticeSubscriber {
   #lose(reason: CloseReason, text: string): void {
     if (this.#over) return
     this.#finish()
-    this.#receiver.lost(reason, text)
+    void this.#receiver.close(reason, text)
   }
 
   async #askForKeys(): Promise<void> {
     try {
-      this.#keysLow(await this.#context.store.countKeys(this.#username))
+      this.#keysLow(await this.#context.store.keys.count(this.#username))
     } catch (error) {
       this.#failed(error)
     }

@@ -1,5 +1,6 @@
 import type { Username } from '../../protocol/names.ts'
-import type { ConnectionId, Notice } from '../store/store.ts'
+import type { ConnectionId } from '../store/ids.ts'
+import type { Notice } from '../store/store.ts'
 
 /** Waits for notices about one inbox on this node: the delivery of a socket, or an HTTP call that waits for mail. */
 export type NoticeSubscriber = {

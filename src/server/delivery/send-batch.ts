@@ -1,7 +1,7 @@
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
-import { type AppendItem, type AppendResult, type Store, StoreUnavailableError } from '../store/store.ts'
+import { type AppendItem, type AppendResult, type Inboxes, StoreUnavailableError } from '../store/store.ts'
 
 /** Recipients of one stream for whom a refused send must come again first: more than any agent has, little enough to remember. */
 const maxHeldRecipients = 10_000
@@ -61,7 +61,7 @@ const mayRetry = ({ status }: AppendResult): boolean => status === 'inbox_full' 
  * refused id comes again (PROTOCOL.md section 6).
  */
 export class SendBatch {
-  readonly #store: Pick<Store, 'append'>
+  readonly #inboxes: Pick<Inboxes, 'append'>
   readonly #onError: (error: unknown) => void
   readonly #onBatch: (items: number) => void
   #waiting: Waiting[] = []
@@ -72,11 +72,11 @@ export class SendBatch {
 
   /** `onError` hears what the store threw besides being out of reach; `onBatch` the size of each call. */
   constructor(
-    store: Pick<Store, 'append'>,
+    inboxes: Pick<Inboxes, 'append'>,
     onError: (error: unknown) => void = () => {},
     onBatch: (items: number) => void = () => {},
   ) {
-    this.#store = store
+    this.#inboxes = inboxes
     this.#onError = onError
     this.#onBatch = onBatch
   }
@@ -183,7 +183,7 @@ export class SendBatch {
 
   async #appendAll(items: AppendItem[]): Promise<AppendResult[]> {
     try {
-      return await this.#store.append(items)
+      return await this.#inboxes.append(items)
     } catch (error) {
       if (error instanceof StoreUnavailableError) this.#refuseWaiting()
       else this.#onError(error)

@@ -17,7 +17,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = asyn
 
   app.post(challenge.path, { schema: challenge.schema, onRequest }, async request => {
     const nonce = generateSecret()
-    await node.store.putChallenge(nonce, parseUsername(request.body.username), limits.challengeTtlMs)
+    await node.store.logins.putChallenge(nonce, parseUsername(request.body.username), limits.challengeTtlMs)
     return { nonce, domain: node.config.domain, expiresAt: node.store.now() + limits.challengeTtlMs }
   })
 
@@ -33,7 +33,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = asyn
   })
 
   app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {
-    await node.store.revokeSession(request.getLogin().tokenHash)
+    await node.store.logins.revoke(request.getLogin().tokenHash)
     return reply.code(204).send(null)
   })
 }
@@ -42,6 +42,6 @@ const toAnswer = ({ username, token, expiresAt }: Login) => ({ username, token, 
 
 /** The nonce is gone whatever comes of the attempt. */
 async function takeNonce(node: NodeContext, { username, nonce }: { username: string; nonce: string }): Promise<void> {
-  if (await node.store.takeChallenge(nonce, parseUsername(username))) return
+  if (await node.store.logins.takeChallenge(nonce, parseUsername(username))) return
   throw new ProtocolError('unauthorized', 'the proof is not right')
 }

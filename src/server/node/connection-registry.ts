@@ -4,36 +4,39 @@ import type { Username } from '../../protocol/names.ts'
 import { CounterMap } from '../../util/counter-map.ts'
 import type { Config } from '../base/config.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
-import type { TokenHash } from '../store/store.ts'
+import type { TokenHash } from '../store/ids.ts'
 
-/** What may be open at once. */
-export type ConnectionLimits = Pick<
+/** The bounds on open sockets. */
+type ConnectionLimits = Pick<
   Config,
   'maxConnections' | 'maxConnectionsPerAddress' | 'maxConnectionsPerUser' | 'maxStrangers'
 >
 
-/** A socket, seen from outside. */
-export type OpenConnection = {
-  /** Closes it; resolves when its claim is given up. */
-  close(reason: CloseReason, text?: string): Promise<void>
-  /** Its peer was told a generation at login that is not the store's any more. */
+/** Uses a token, and ends when the token is revoked. */
+export type TokenHolder = {
+  close(reason: CloseReason, text: string): Promise<void>
+}
+
+/** A socket as the registry sees it. */
+export type OpenConnection = TokenHolder & {
+  /** True if the login told the peer a generation that is no longer the store's. */
   readonly isOutdated: boolean
 }
 
 const tooMany = (what: string) =>
   new ProtocolError('rate_limited', `too many connections of this ${what}`, { retryAfter: limits.fullRetryS })
 
-/** Every open socket of this node, whose it is, and which token it was given or logged in with. */
+/** Every open socket of this node by address, user and token. HTTP calls that wait for mail are registered by token only. */
 export class ConnectionRegistry {
   readonly #limits: ConnectionLimits
-  /** With the address each comes from. */
+  /** Values are the addresses that the sockets come from. */
   readonly #open = new Map<OpenConnection, string>()
-  /** Those that have not logged in, oldest first. */
+  /** Sockets that have not logged in, oldest first. */
   readonly #strangers = new Set<OpenConnection>()
   readonly #users = new Map<OpenConnection, Username>()
   readonly #byAddress = new CounterMap<string>()
   readonly #byUser = new CounterMap<Username>()
-  readonly #byToken = new Map<TokenHash, Set<OpenConnection>>()
+  readonly #byToken = new Map<TokenHash, Set<TokenHolder>>()
 
   constructor(connectionLimits: ConnectionLimits) {
     this.#limits = connectionLimits
@@ -43,13 +46,13 @@ export class ConnectionRegistry {
     return this.#open.size
   }
 
-  /** @throws {ProtocolError} `unavailable` where the node is full, `rate_limited` where the address has too many. */
+  /** @throws {ProtocolError} `unavailable` if the node is full, `rate_limited` if the address has too many sockets. */
   checkRoom(address: string): void {
     if (this.#open.size >= this.#limits.maxConnections) throw unavailable('the node is full', limits.fullRetryS)
     if (this.#byAddress.count(address) >= this.#limits.maxConnectionsPerAddress) throw tooMany('address')
   }
 
-  /** A new one, which has not logged in. Where there are too many of those the oldest goes: a login takes less than its turn. */
+  /** Adds a socket that has not logged in. If there are too many such sockets, closes the oldest: it had time for a login. */
   add(connection: OpenConnection, address: string): void {
     this.#open.set(connection, address)
     this.#byAddress.add(address)
@@ -61,7 +64,7 @@ export class ConnectionRegistry {
     void oldest.close('loginTimeout', 'too many wait to log in')
   }
 
-  /** It has logged in. @throws {ProtocolError} `rate_limited` where the user has too many. */
+  /** Called when a socket has logged in. @throws {ProtocolError} `rate_limited` if the user has too many sockets. */
   admit(connection: OpenConnection, username: Username): void {
     if (!this.#open.has(connection)) return
     if (this.#byUser.count(username) >= this.#limits.maxConnectionsPerUser) throw tooMany('user')
@@ -81,26 +84,26 @@ export class ConnectionRegistry {
     this.#users.delete(connection)
   }
 
-  /** From now on the connection ends with the token. */
-  bind(token: TokenHash, connection: OpenConnection): void {
+  /** From now on, a revocation of the token closes `holder`. */
+  bind(token: TokenHash, holder: TokenHolder): void {
     const bound = this.#byToken.get(token) ?? new Set()
-    this.#byToken.set(token, bound.add(connection))
+    this.#byToken.set(token, bound.add(holder))
   }
 
-  unbind(token: TokenHash, connection: OpenConnection): void {
+  unbind(token: TokenHash, holder: TokenHolder): void {
     const bound = this.#byToken.get(token)
-    bound?.delete(connection)
+    bound?.delete(holder)
     if (bound?.size === 0) this.#byToken.delete(token)
   }
 
-  /** Closes whoever used a token that has ended. */
+  /** Closes every holder of a token that has ended. */
   revoked(token: TokenHash): void {
-    for (const connection of [...(this.#byToken.get(token) ?? [])]) {
-      void connection.close('unauthorized', 'the session has ended')
+    for (const holder of [...(this.#byToken.get(token) ?? [])]) {
+      void holder.close('unauthorized', 'the session has ended')
     }
   }
 
-  /** Sends those back to the login whose peers do not know that the store may have lost mail. */
+  /** Closes connections whose peers do not know that the store may have lost mail, so that they log in again. */
   closeOutdated(): void {
     for (const connection of [...this.#open.keys()]) {
       if (connection.isOutdated) void connection.close('draining', 'what was accepted may be lost: log in again')

@@ -68,7 +68,7 @@ export class NodeLease {
   #checkStall(expectedAt: number): void {
     const stalledMs = this.#node.clock.elapsed() - expectedAt
     if (stalledMs < maxStallMs) return
-    this.#node.store.doubtLease()
+    this.#node.store.nodes.doubtLease()
     this.#lose('stood still', { stalledMs: Math.round(stalledMs) })
     void this.#renew()
   }
@@ -104,7 +104,7 @@ export class NodeLease {
 
   async #renewOnce(): Promise<void> {
     const askedAt = this.#node.clock.elapsed()
-    const state = await this.#node.store.renewLease()
+    const state = await this.#node.store.nodes.renewLease()
     // By its own clock this process did not notice: the machine slept, or Redis' clock was set forward.
     if (state === 'lapsed' && !this.#isLost) this.#lose('lapsed')
     this.#renewedAt = askedAt
@@ -119,7 +119,7 @@ export class NodeLease {
 
   async #cleanUp(): Promise<void> {
     try {
-      await this.#node.store.cleanUpDeadNodes()
+      await this.#node.store.nodes.cleanUpDead()
       await this.#node.store.sweep()
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) this.#node.log.error({ err: error }, 'clean-up failed')

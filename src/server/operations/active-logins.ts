@@ -1,10 +1,11 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { NodeContext } from '../node/node-context.ts'
-import type { StoredSession, TokenHash } from '../store/store.ts'
+import type { TokenHash } from '../store/ids.ts'
+import type { Login } from '../store/store.ts'
 
 /** A login as its user sees it. `session` names it and is no secret: a part of the hash that nodes keep of the token. */
-export type ListedLogin = { session: string; createdAt: number; expiresAt: number; current: boolean }
+type ListedLogin = { session: string; createdAt: number; expiresAt: number; current: boolean }
 
 /** Characters of the hash: 96 bits tell the 50 of a user apart. */
 const nameChars = 16
@@ -12,7 +13,7 @@ const nameOf = (tokenHash: TokenHash): string => tokenHash.slice(0, nameChars)
 
 /** Oldest first. */
 export async function listLogins(node: NodeContext, username: Username, own: TokenHash): Promise<ListedLogin[]> {
-  const sessions = await node.store.listSessions(username)
+  const sessions = await node.store.logins.list(username)
   return sessions.map(({ tokenHash, createdAt, expiresAt }) => ({
     session: nameOf(tokenHash),
     createdAt,
@@ -23,7 +24,7 @@ export async function listLogins(node: NodeContext, username: Username, own: Tok
 
 /** Ends one on every node within 1 s. @throws {ProtocolError} `not_found` */
 export async function endLogin(node: NodeContext, username: Username, session: string): Promise<void> {
-  const sessions = await node.store.listSessions(username)
+  const sessions = await node.store.logins.list(username)
   const found = sessions.filter(({ tokenHash }) => nameOf(tokenHash) === session)
   if (found.length === 0) throw new ProtocolError('not_found', 'no such session')
   await revoke(node, found)
@@ -31,12 +32,12 @@ export async function endLogin(node: NodeContext, username: Username, session: s
 
 /** Ends all, or all but one. @returns how many */
 export async function endLogins(node: NodeContext, username: Username, but?: TokenHash): Promise<number> {
-  const sessions = await node.store.listSessions(username)
+  const sessions = await node.store.logins.list(username)
   const ended = sessions.filter(({ tokenHash }) => tokenHash !== but)
   await revoke(node, ended)
   return ended.length
 }
 
-async function revoke({ store }: NodeContext, sessions: readonly StoredSession[]): Promise<void> {
-  await Promise.all(sessions.map(({ tokenHash }) => store.revokeSession(tokenHash)))
+async function revoke({ store }: NodeContext, sessions: readonly Login[]): Promise<void> {
+  await Promise.all(sessions.map(({ tokenHash }) => store.logins.revoke(tokenHash)))
 }

@@ -23,7 +23,7 @@ export async function createInvite(
   expiresInS: number = limits.inviteTtlS,
 ): Promise<{ invite: string; id: string; expiresAt: number }> {
   const { invite, id } = generateInvite()
-  await store.addInvite(id, expiresInS * 1_000)
+  await store.users.addInvite(id, expiresInS * 1_000)
   return { invite, id, expiresAt: store.now() + expiresInS * 1_000 }
 }
 
@@ -44,7 +44,7 @@ export async function inspectUser(
   { store }: NodeContext,
   username: Username,
 ): Promise<AccountView & { sessions: number }> {
-  const [account, sessions] = await Promise.all([store.admin.findAccount(username), store.listSessions(username)])
+  const [account, sessions] = await Promise.all([store.admin.findAccount(username), store.logins.list(username)])
   if (!account) throw unknownUser()
   return { ...account, sessions: sessions.length }
 }
@@ -63,7 +63,7 @@ export async function unblockUser({ store }: NodeContext, username: Username): P
 /** Mail, keys and sessions go; the name stays reserved for its key. @throws {ProtocolError} `unknown_user` */
 export async function removeUser({ store }: NodeContext, username: Username): Promise<void> {
   if (!(await store.admin.findAccount(username))) throw unknownUser()
-  await store.deleteUser(username)
+  await store.users.delete(username)
 }
 
 /**

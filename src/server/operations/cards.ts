@@ -12,7 +12,7 @@ import { getUser } from './users.ts'
  */
 export async function publishCard(node: NodeContext, username: Username, text: string | undefined): Promise<void> {
   const stored = text === undefined ? null : await toStored(node, username, text)
-  if ((await node.store.cards.publishCard(username, stored)) === 'conflict') {
+  if ((await node.store.cards.publish(username, stored)) === 'conflict') {
     throw new ProtocolError('conflict', 'the card is older than the one here')
   }
 }
@@ -24,7 +24,7 @@ export async function fetchCard(
   name: string,
 ): Promise<{ username: Username; card: string }> {
   const { username } = await getUser(node, own, name)
-  const card = await node.store.cards.findCard(username)
+  const card = await node.store.cards.find(username)
   if (card === null) throw new ProtocolError('not_found', 'the user has published no card')
   return { username, card }
 }

@@ -8,7 +8,7 @@ import type { FetchedKeys, KeyCounts, KeyUpload, OneTimeKemKey, OneTimeKey } fro
 import { decodeField } from './login.ts'
 import { checkOwner, type Owner, ownerOf, readSigned } from './signed.ts'
 
-export type Upload = {
+type Upload = {
   bundle?: string | undefined
   oneTimeKeys?: readonly OneTimeKey[] | undefined
   oneTimeKemKeys?: readonly OneTimeKemKey[] | undefined
@@ -23,7 +23,7 @@ export async function publishKeys(node: NodeContext, username: Username, upload:
   const bundle = upload.bundle === undefined ? undefined : readBundle(upload.bundle, owner)
   for (const { key } of upload.oneTimeKeys ?? []) decodeField('oneTimeKeys', key)
   for (const key of upload.oneTimeKemKeys ?? []) checkKemKey(owner.identity, key)
-  const counts = await node.store.publishKeys(username, toStored(upload, bundle))
+  const counts = await node.store.keys.publish(username, toStored(upload, bundle))
   if (counts === 'conflict') throw new ProtocolError('conflict', 'the bundle is older than the one here')
   return counts
 }
@@ -40,7 +40,7 @@ export async function fetchKeys(
 ): Promise<FetchedKeys & { username: Username }> {
   const username = parseRecipient(name, node.config.domain)
   await node.userRates.spendFetch(requester)
-  const keys = await node.store.fetchKeys(username, requester, id)
+  const keys = await node.store.keys.fetch(username, requester, id)
   if (keys === 'unknown_user') throw new ProtocolError('unknown_user', 'no such user')
   if (keys === 'forbidden') throw new ProtocolError('forbidden', 'this user takes nothing from you')
   if (keys === 'no_keys') throw new ProtocolError('no_keys', 'the user has published no bundle')

@@ -8,13 +8,14 @@ import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { verifyEd25519InPool } from '../base/ed25519.ts'
 import { generateSecret, hashSecret } from '../base/secrets.ts'
 import type { NodeContext } from '../node/node-context.ts'
-import type { InviteRule, TokenHash } from '../store/store.ts'
+import type { TokenHash } from '../store/ids.ts'
+import type { InviteRule } from '../store/store.ts'
 
 /** What a login gives: `token` goes to the client, its hash stays. */
 export type Login = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
 
 type Proof = { username: string; nonce: string; signature: string }
-export type Registration = Proof & {
+type Registration = Proof & {
   identity: string
   invite?: string | undefined
   /** The caller had the name, and this deployment may have lost it: what was deleted stays deleted. */
@@ -38,7 +39,7 @@ export async function register(
   await checkProof(node, 'register', { ...request, username, identity })
   await node.userRates.spendRegistration(address)
   const rule = inviteRule(node, request.invite)
-  const outcome = await node.store.register(username, request.identity, rule, request.again ? 'loss' : 'deletion')
+  const outcome = await node.store.users.register(username, request.identity, rule, request.again ? 'loss' : 'deletion')
   if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
   if (outcome === 'blocked') throw blocked()
   if (outcome === 'deleted') throw new ProtocolError('unknown_user', 'this user was deleted here')
@@ -62,7 +63,7 @@ export async function login(node: NodeContext, request: Proof): Promise<Login> {
  */
 export async function resume(node: NodeContext, token: string): Promise<Login> {
   const tokenHash = hashSecret(token)
-  const session = await node.store.findSession(tokenHash)
+  const session = await node.store.logins.find(tokenHash)
   if (!session || session.expiresAt <= node.store.now()) throw new ProtocolError('unauthorized', 'no such session')
   return { ...session, token, tokenHash }
 }
@@ -73,7 +74,7 @@ export async function checkOwnProof(
   purpose: RelayAuth['purpose'],
   { username, nonce, signature }: { username: Username; nonce: string; signature: string },
 ): Promise<void> {
-  const user = await node.store.findUser(username)
+  const user = await node.store.users.find(username)
   const identity = trustedIdentityKey(decodeBase64Url(user?.identity ?? nobody))
   await checkProof(node, purpose, { username, identity, nonce, signature })
   if (!user) throw wrongProof()
@@ -122,6 +123,6 @@ function inviteRule({ config }: NodeContext, invite: string | undefined): Invite
 async function createSession(node: NodeContext, username: Username): Promise<Login> {
   const token = generateSecret()
   const tokenHash = hashSecret(token)
-  const { expiresAt } = await node.store.createSession(tokenHash, username, node.config.sessionTtlMs)
+  const { expiresAt } = await node.store.logins.create(tokenHash, username, node.config.sessionTtlMs)
   return { username, token, tokenHash, expiresAt }
 }

@@ -6,7 +6,7 @@ import type { NodeContext } from '../node/node-context.ts'
 import type { AppendResult, EnvelopeKind } from '../store/store.ts'
 
 export type SendRequest = { id: string; to: string; body: string; ttl?: number | undefined; kind: EnvelopeKind }
-export type Accepted = { seq: number; queued: boolean }
+type Accepted = { seq: number; queued: boolean }
 
 /**
  * Stores an envelope. Resolves once it is stored.

@@ -14,7 +14,7 @@ export type Owner = { readonly address: string; readonly identity: IdentityKey }
 
 /** A user, with the key its name is registered with. @throws {ProtocolError} `unauthorized` when the user is gone */
 export async function ownerOf(node: NodeContext, username: Username): Promise<Owner> {
-  const user = await node.store.findUser(username)
+  const user = await node.store.users.find(username)
   if (!user) throw new ProtocolError('unauthorized', 'the user is gone')
   const identity = trustedIdentityKey(decodeBase64Url(user.identity))
   return { address: formatAddress(username, node.config.domain), identity }

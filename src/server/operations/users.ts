@@ -21,7 +21,7 @@ export function findUsers(
   node: NodeContext,
   { online, prefix, capability, cards, limit = limits.defaultPage, cursor }: Query,
 ): Promise<{ users: UserStatus[]; cursor: string | null }> {
-  return node.store.listUsers({
+  return node.store.users.list({
     limit: cards ? Math.min(limit, limits.maxCardPage) : limit,
     ...(capability !== undefined && { capability }),
     ...(cards && { cards }),
@@ -37,7 +37,7 @@ export async function getUser(node: NodeContext, own: Username, name: string): P
   if (node.config.listing === 'closed' && username !== own) {
     throw new ProtocolError('forbidden', 'users are not listed here')
   }
-  const user = await node.store.findUser(username)
+  const user = await node.store.users.find(username)
   if (!user) throw new ProtocolError('unknown_user', 'no such user')
   return user
 }
@@ -53,9 +53,9 @@ export async function deleteUser(
 ): Promise<void> {
   const username = parseUsername(request.username)
   if (username !== own) throw new ProtocolError('forbidden', 'only a user itself may delete it')
-  if (!(await node.store.takeChallenge(request.nonce, username))) {
+  if (!(await node.store.logins.takeChallenge(request.nonce, username))) {
     throw new ProtocolError('unauthorized', 'the nonce is used, old, or of another name')
   }
   await checkOwnProof(node, 'delete', { ...request, username })
-  await node.store.deleteUser(username)
+  await node.store.users.delete(username)
 }

@@ -13,7 +13,7 @@ export type Arrival = {
   refuse(error: ProtocolError): void
 }
 
-export type AdmissionOptions = Rate & {
+type AdmissionOptions = Rate & {
   /** Who would wait longer is told to come again, ms. */
   maxWaitMs: number
   /** The latest time that anybody is told, s. */

@@ -20,6 +20,7 @@ export function refusalIn(state: ConnectionState, type: ClientFrameType): Protoc
 export type SendFrame = ClientFrameOf<'send'> | ClientFrameOf<'key_exchange'>
 export const isSend = (frame: ClientFrame): frame is SendFrame => frame.type === 'send' || frame.type === 'key_exchange'
 
+export type LoginFrame = ClientFrameOf<'register'> | ClientFrameOf<'authenticate'>
 export const isLogin = (type: ClientFrameType): boolean => type === 'register' || type === 'authenticate'
 
 /**

@@ -4,7 +4,7 @@ import { RecentMap } from '../../util/recent-map.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Config } from '../base/config.ts'
 import { rateLimited } from '../base/to-protocol-error.ts'
-import type { Bucket, BucketKind, Store } from '../store/store.ts'
+import type { Bucket, BucketKind, Buckets } from '../store/store.ts'
 import { LeasedBucket, type LeaseRule, toLeaseRule, type Wait } from './leased-bucket.ts'
 import { bucketRules } from './rate-table.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -21,7 +21,7 @@ type OfPair = { messages: LeasedBucket; bytes: LeasedBucket }
 
 /** What users, pairs and addresses may spend on all nodes together, as this one counts it. */
 export class UserRates {
-  readonly #store: Pick<Store, 'leaseTokens'>
+  readonly #buckets: Buckets
   readonly #clock: Clock
   readonly #rules: Readonly<Record<BucketKind, LeaseRule>>
   readonly #users = new RecentMap<Username, OfUser>(maxUsers)
@@ -30,8 +30,8 @@ export class UserRates {
   readonly #pairs = new RecentMap<string, OfPair>(maxPairs)
   readonly #addresses = new RecentMap<string, LeasedBucket>(maxAddresses)
 
-  constructor(config: Config, store: Pick<Store, 'leaseTokens'>, clock: Clock) {
-    this.#store = store
+  constructor(config: Config, buckets: Buckets, clock: Clock) {
+    this.#buckets = buckets
     this.#clock = clock
     const rule = (kind: BucketKind) => toLeaseRule(bucketRules[kind], bucketRules[kind].rate(config))
     this.#rules = {
@@ -100,13 +100,13 @@ export class UserRates {
 
   #open(bucket: Bucket): LeasedBucket {
     const ask: ConstructorParameters<typeof LeasedBucket>[2] = (rate, request) =>
-      this.#store.leaseTokens(bucket, rate, request)
+      this.#buckets.lease(bucket, rate, request)
     return new LeasedBucket(this.#rules[bucket.kind], this.#clock, ask)
   }
 }
 
 /** The second only where the first has let it through. */
-export function both(first: Wait, second: () => Wait): Wait {
+function both(first: Wait, second: () => Wait): Wait {
   if (typeof first === 'number') return first > 0 ? first : second()
   return first.then(waitMs => (waitMs > 0 ? waitMs : second()))
 }

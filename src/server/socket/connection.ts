@@ -1,4 +1,4 @@
-import { decodeClientFrame, encodeFrame, FrameError, type RawFrame } from '../../protocol/codec.ts'
+import { encodeFrame, type RawFrame } from '../../protocol/codec.ts'
 import { type CloseReason, closeCodes, ProtocolError } from '../../protocol/errors.ts'
 import type { ConnectionState, ServerFrame } from '../../protocol/frames.ts'
 import { limits } from '../../protocol/limits.ts'
@@ -10,8 +10,10 @@ import { InboxDelivery } from '../delivery/inbox-delivery.ts'
 import { SendStream } from '../delivery/send-batch.ts'
 import type { OpenConnection } from '../node/connection-registry.ts'
 import type { NodeContext } from '../node/node-context.ts'
-import type { Login } from '../operations/login.ts'
-import { FrameQueue, type Turn } from './frame-queue.ts'
+import { type Login, login, register, resume } from '../operations/login.ts'
+import type { LoginFrame } from '../rate-limits/frame-rules.ts'
+import type { FrameContext } from './frame-context.ts'
+import { FrameQueue } from './frame-queue.ts'
 import { FrameScheduler } from './frame-scheduler.ts'
 
 /** The socket as a connection sees it. */
@@ -19,46 +21,51 @@ export type Wire = {
   send(text: string): void
   close(code: number, reason: string): void
   bufferedBytes(): number
-  /** Stops and goes on reading what the peer sends. */
+  /** Stops reading from the peer until `resume`. */
   pause(): void
   resume(): void
 }
 
 type State =
   | { kind: 'challenged'; nonce: string; failures: number; deadline: Timer }
-  | { kind: 'authenticated'; session: Login; expiry: Timer }
-  | { kind: 'listening'; session: Login; expiry: Timer; delivery: InboxDelivery }
+  | { kind: 'authenticated'; login: Login; expiry: Timer }
+  | { kind: 'listening'; login: Login; expiry: Timer; delivery: InboxDelivery }
   | { kind: 'closed' }
 
 /** A close frame holds 125 bytes, two of them the code. */
 const maxReasonChars = 120
 
 /**
- * One socket's protocol, without the socket. Frames take effect in the order they came; sends do not wait for each other's answers,
- * any other frame waits for those before it. Everything it started ends with it.
+ * The protocol of one socket, without the socket. A frame enters by `receive`, passes queue, scheduler and handler, and
+ * its answer leaves by `reply`. Frames take effect in order: sends do not wait for each other's answers, any other frame
+ * waits for the frames before it. Everything that a connection started ends with it.
  */
-export class Connection implements OpenConnection {
+export class Connection implements OpenConnection, FrameContext {
   readonly id: string = generateSecret()
   readonly node: NodeContext
-  readonly address: string
-  readonly sends: SendStream
+  readonly sendStream: SendStream
+  readonly #address: string
   readonly #wire: Wire
-  readonly #turns: FrameScheduler
-  #state: State
+  readonly #scheduler: FrameScheduler
   readonly #frames: FrameQueue<RawFrame>
+  #state: State
   #boundTo: string | undefined
-  /** What the peer was told at login. */
+  /** The store's generation that the login told the peer. */
   #generation: string | undefined
   #ended: Promise<void> = Promise.resolve()
 
-  /** Sends the first challenge. `address` is whom its limits count for. */
+  /** Sends the first challenge. `address` is the key that limits per IP address count by. */
   constructor(node: NodeContext, wire: Wire, address: string) {
     this.node = node
-    this.address = address
-    this.sends = new SendStream(this.id, () => this.#isCurrent())
+    this.sendStream = new SendStream(this.id, () => this.#isCurrent())
+    this.#address = address
     this.#wire = wire
-    this.#turns = new FrameScheduler(this)
-    this.#frames = new FrameQueue({ decode: raw => this.#decode(raw), pause: wire.pause, resume: wire.resume })
+    this.#scheduler = new FrameScheduler(this)
+    this.#frames = new FrameQueue({
+      decode: raw => this.#scheduler.toTask(raw),
+      pause: wire.pause,
+      resume: wire.resume,
+    })
     const deadline = node.clock.after(
       limits.loginTimeoutMs,
       () => void this.close('loginTimeout', 'no login within 10 s'),
@@ -68,105 +75,105 @@ export class Connection implements OpenConnection {
     this.#challenge(this.#state)
   }
 
-  /** `closed` counts as challenged: nothing is allowed there either. */
+  /** A closed connection counts as challenged, where nothing is allowed either. */
   get state(): ConnectionState {
     return this.#state.kind === 'closed' ? 'challenged' : this.#state.kind
   }
 
-  /** Who has logged in. */
   get username(): Username | undefined {
     const state = this.#state
-    return state.kind === 'authenticated' || state.kind === 'listening' ? state.session.username : undefined
+    return state.kind === 'authenticated' || state.kind === 'listening' ? state.login.username : undefined
   }
 
   get isClosed(): boolean {
     return this.#state.kind === 'closed'
   }
 
-  /** Whether the peer must log in again to learn that mail may be lost. One that listens is told by its delivery. */
+  /** True if the peer must log in again to learn that mail may be lost. The delivery closes a listening connection. */
   get isOutdated(): boolean {
     return this.#state.kind === 'authenticated' && !this.#isCurrent()
   }
 
-  /** @throws {ProtocolError} `unauthorized` before login. */
-  get session(): Login {
-    if (this.#state.kind === 'authenticated' || this.#state.kind === 'listening') return this.#state.session
+  get login(): Login {
+    if (this.#state.kind === 'authenticated' || this.#state.kind === 'listening') return this.#state.login
     throw new ProtocolError('unauthorized', 'not logged in')
   }
 
-  /** @throws {ProtocolError} `not_listening` */
   get delivery(): InboxDelivery {
     if (this.#state.kind === 'listening') return this.#state.delivery
     throw new ProtocolError('not_listening', 'not listening')
   }
 
-  /** A frame from the peer, whatever it is. */
+  /** Takes a frame from the peer, valid or not. */
   receive(raw: RawFrame): void {
     this.#frames.push(raw)
   }
 
-  /** The peer sent a ping or a pong: each is answered or costs a wake-up, so they count, too. */
+  /** Counts a WebSocket ping or pong of the peer: each costs a reply or a wake-up. */
   countControl(): void {
-    if (!this.#turns.takeControl()) void this.close('rateLimited', 'too many pings')
+    if (!this.#scheduler.takeControl()) void this.close('rateLimited', 'too many pings')
   }
 
-  /** The socket has written everything it had. */
+  /** The socket has written all its data. */
   drained(): void {
     if (this.#state.kind === 'listening') this.#state.delivery.drained()
+  }
+
+  /** Bytes that the socket has not written yet. */
+  bufferedBytes(): number {
+    return this.#wire.bufferedBytes()
   }
 
   send(text: string): void {
     if (this.isClosed) return
     this.#wire.send(text)
-    if (this.#wire.bufferedBytes() > limits.maxBufferedBytes) void this.close('slowConsumer', '2 MiB wait to be read')
+    if (this.bufferedBytes() > limits.maxBufferedBytes) void this.close('slowConsumer', '2 MiB wait to be read')
   }
 
   reply(frame: ServerFrame): void {
     this.send(encodeFrame(frame))
   }
 
-  /** Answers a frame with an error; one that says so ends the connection. */
   refuse(error: ProtocolError, id: string | undefined): void {
     const { code, message, retryAfter } = error
     this.node.metrics.refused.inc({ code })
     this.reply({ type: 'error', ...(id !== undefined && { id }), code, message, ...(retryAfter && { retryAfter }) })
     if (error.close) void this.close(error.close, message)
-    if (this.sends.isFull) void this.close('draining', 'too many recipients wait for a repetition')
+    if (this.sendStream.isFull) void this.close('draining', 'too many recipients wait for a repetition')
   }
 
   /**
-   * One attempt to log in, in its turn among all of the node: the nonce is gone whatever comes of it. A failed one is answered with
-   * the error and a new challenge.
-   * A token is bound before it is looked up, so that a revocation in between ends this connection; a new one is looked up, too.
+   * Waits until the node admits this login, then tries it once. The nonce serves one attempt, whatever its result.
+   * A token is bound before the store looks it up, so that a revocation in between ends this connection. A new token is
+   * looked up once more after it is bound.
    */
-  async logIn(id: string, token: string | undefined, attempt: (nonce: string) => Promise<Login>): Promise<void> {
+  async logIn(frame: LoginFrame): Promise<void> {
     if (this.#state.kind !== 'challenged') return
     const { nonce } = this.#state
     this.#state.nonce = ''
     try {
-      await this.node.loginAdmission.turn(this.address)
+      await this.node.loginAdmission.turn(this.#address)
       if (this.isClosed) return
       if (this.node.isDraining() || !this.node.store.isReady()) throw unavailable('come back at another node')
-      if (token !== undefined) this.#bind(hashSecret(token))
-      const session = await attempt(nonce)
+      if (frame.type === 'authenticate' && frame.token !== undefined) this.#bind(hashSecret(frame.token))
+      const attempt = await this.#attempt(frame, nonce)
       if (this.isClosed) return
-      const isNew = session.tokenHash !== this.#boundTo
-      if (isNew) this.#bind(session.tokenHash)
-      const entry = await this.#entry(session, isNew)
-      this.node.connections.admit(this, session.username)
-      this.#loggedIn(id, session, entry)
+      const isNew = attempt.tokenHash !== this.#boundTo
+      if (isNew) this.#bind(attempt.tokenHash)
+      const reserved = await this.#checkBound(attempt, isNew)
+      this.node.connections.admit(this, attempt.username)
+      this.#loggedIn(frame.id, attempt, reserved)
     } catch (error) {
       this.#unbind()
-      this.#loginFailed(id, toProtocolError(error), error)
+      this.#loginFailed(frame.id, toProtocolError(error), error)
     }
   }
 
-  /** Claims the inbox of the user; a second time it answers with the claim it has. */
   async listen(id: string, instance: string): Promise<void> {
     if (this.#state.kind === 'listening') return this.#listenAgain(id, this.#state)
-    const { username } = this.session
-    // An id of its own: a claim that fails is given up by it, and may be tried again meanwhile.
-    const delivery = new InboxDelivery(generateSecret(), username, this.#receiver(), this.node)
+    const { username } = this.login
+    // Not the connection's id: the store releases a failed claim by its id, while this connection may claim again.
+    const delivery = new InboxDelivery(generateSecret(), username, this, this.node)
     const { epoch, queued } = await delivery.claim(instance)
     if (this.#state.kind !== 'authenticated') return delivery.stop()
     this.#state = { ...this.#state, kind: 'listening', delivery }
@@ -174,20 +181,19 @@ export class Connection implements OpenConnection {
     delivery.start()
   }
 
-  /** Gives the claim up; resolves when that is done, and nothing is pushed after. */
   async stopListening(): Promise<void> {
     if (this.#state.kind !== 'listening') return
-    const { delivery, session, expiry } = this.#state
-    this.#state = { kind: 'authenticated', session, expiry }
+    const { delivery, login, expiry } = this.#state
+    this.#state = { kind: 'authenticated', login, expiry }
     await delivery.stop()
   }
 
-  /** The token ends by the connection's own wish, which therefore hears nothing of it. Where that fails, nothing has changed. */
+  /** Unbinds first, so that the revocation which this connection asked for does not close it. */
   async logOut(): Promise<void> {
-    const { tokenHash } = this.session
+    const { tokenHash } = this.login
     this.#unbind()
     try {
-      await this.node.store.revokeSession(tokenHash)
+      await this.node.store.logins.revoke(tokenHash)
     } catch (error) {
       if (!this.isClosed) this.#bind(tokenHash)
       throw error
@@ -195,7 +201,7 @@ export class Connection implements OpenConnection {
     await this.stopListening()
   }
 
-  /** Closes the socket with a code of the table; resolves when the claim is given up. */
+  /** Closes the socket with the code of `reason`. Resolves when the claim is released. */
   close(reason: CloseReason, text = ''): Promise<void> {
     if (this.isClosed) return this.#ended
     this.node.metrics.closed.inc({ reason })
@@ -204,13 +210,13 @@ export class Connection implements OpenConnection {
     return ended
   }
 
-  /** The socket is gone, or goes: ends everything that belongs to it. */
+  /** Ends everything that belongs to the connection. Called when the socket has closed or is about to close. */
   end(): Promise<void> {
     const state = this.#state
     if (state.kind === 'closed') return this.#ended
     this.#state = { kind: 'closed' }
     this.#frames.end()
-    this.#turns.end()
+    this.#scheduler.end()
     this.#unbind()
     this.node.connections.remove(this)
     if (state.kind === 'challenged') state.deadline.cancel()
@@ -219,7 +225,7 @@ export class Connection implements OpenConnection {
     return this.#ended
   }
 
-  /** A store out of reach does not say, and takes nothing either. */
+  /** False as well while the store is out of reach: it takes no sends then either. */
   #isCurrent(): boolean {
     try {
       return this.#generation === this.node.store.generation()
@@ -239,27 +245,36 @@ export class Connection implements OpenConnection {
     })
   }
 
-  /** What the answer to a login needs besides. @throws {ProtocolError} when the session has ended before it was bound. */
-  async #entry({ username, tokenHash }: Login, isNew: boolean): Promise<{ reserved: number }> {
-    const { store } = this.node
-    const [reserved, session] = await Promise.all([store.reserve(username, 0), !isNew || store.findSession(tokenHash)])
-    if (!session) throw new ProtocolError('unauthorized', 'the session has ended')
-    return { reserved }
+  #attempt(frame: LoginFrame, nonce: string): Promise<Login> {
+    if (frame.type === 'register') return register(this.node, this.#address, { ...frame, nonce })
+    const { token, username = '', signature = '' } = frame
+    return token === undefined ? login(this.node, { username, signature, nonce }) : resume(this.node, token)
   }
 
-  #loggedIn(id: string, session: Login, { reserved }: { reserved: number }): void {
+  /** Returns the user's reserved number. @throws {ProtocolError} if a new token was revoked before it was bound. */
+  async #checkBound({ username, tokenHash }: Login, isNew: boolean): Promise<number> {
+    const { store } = this.node
+    const [reserved, found] = await Promise.all([
+      store.inboxes.reserve(username, 0),
+      !isNew || store.logins.find(tokenHash),
+    ])
+    if (!found) throw new ProtocolError('unauthorized', 'the session has ended')
+    return reserved
+  }
+
+  #loggedIn(id: string, attempt: Login, reserved: number): void {
     if (this.#state.kind !== 'challenged') return
     this.#state.deadline.cancel()
-    const { username, token, expiresAt } = session
+    const { username, token, expiresAt } = attempt
     const lifeMs = Math.max(0, expiresAt - this.node.store.now())
     const expiry = this.node.clock.after(lifeMs, () => void this.close('unauthorized', 'the session has expired'))
-    this.#state = { kind: 'authenticated', session, expiry }
+    this.#state = { kind: 'authenticated', login: attempt, expiry }
     const generation = this.node.store.generation()
     this.#generation = generation
     this.reply({ type: 'authenticated', id, username, token, expiresAt, generation, reserved })
   }
 
-  /** Only what the peer did wrong counts; a store out of reach does not. */
+  /** Counts only failures of the peer, not of the store. */
   #loginFailed(id: string, refusal: ProtocolError, cause: unknown): void {
     if (refusal.code === 'internal') this.node.log.error({ err: cause, connection: this.id, id }, 'login failed')
     this.refuse(refusal, id)
@@ -269,19 +284,12 @@ export class Connection implements OpenConnection {
     else void this.close('unauthorized', 'three logins failed')
   }
 
-  async #listenAgain(id: string, { session, delivery }: State & { kind: 'listening' }): Promise<void> {
-    const queued = await this.node.store.countQueued(session.username)
+  async #listenAgain(id: string, { login, delivery }: State & { kind: 'listening' }): Promise<void> {
+    const queued = await this.node.store.inboxes.countQueued(login.username)
     this.reply({ type: 'listening', id, epoch: delivery.epoch, queued })
   }
 
-  #receiver() {
-    return {
-      send: (text: string) => this.send(text),
-      bufferedBytes: () => this.#wire.bufferedBytes(),
-      lost: (reason: CloseReason, text: string) => void this.close(reason, text),
-    }
-  }
-
+  /** From here on, a revocation of the token closes this connection. */
   #bind(tokenHash: string): void {
     this.#unbind()
     this.#boundTo = tokenHash
@@ -291,14 +299,5 @@ export class Connection implements OpenConnection {
   #unbind(): void {
     if (this.#boundTo !== undefined) this.node.connections.unbind(this.#boundTo, this)
     this.#boundTo = undefined
-  }
-
-  #decode(raw: RawFrame): Turn {
-    try {
-      return this.#turns.toTurn(decodeClientFrame(raw), raw.length)
-    } catch (error) {
-      const id = error instanceof FrameError ? error.id : undefined
-      return this.#turns.toErrorTurn(error, id, raw.length)
-    }
   }
 }

@@ -4,107 +4,101 @@ import { toProtocolError, unavailable } from '../base/to-protocol-error.ts'
 import { endLogin, endLogins, listLogins } from '../operations/active-logins.ts'
 import { fetchCard, publishCard } from '../operations/cards.ts'
 import { fetchKeys, publishKeys } from '../operations/keys.ts'
-import { login, register, resume } from '../operations/login.ts'
 import { listRules, privacy, setRule } from '../operations/privacy.ts'
 import { refuseSend, type SendRequest, send } from '../operations/send.ts'
 import { listUsers } from '../operations/users.ts'
 import { isLogin, isSend, refusalIn, type SendFrame } from '../rate-limits/frame-rules.ts'
-import type { Connection } from './connection.ts'
+import type { FrameContext } from './frame-context.ts'
 
 type Handlers = {
-  [Type in ClientFrameType]: (connection: Connection, frame: ClientFrameOf<Type>) => void | Promise<void>
+  [Type in ClientFrameType]: (context: FrameContext, frame: ClientFrameOf<Type>) => void | Promise<void>
 }
 
-/** What each frame does, once its state allows it. A throw is answered with an error. */
+/** One handler for each frame type, called if the connection's state allows the frame. An error becomes an error frame. */
 const handlers = {
-  register: (connection, { id, ...request }) =>
-    connection.logIn(id, undefined, nonce => register(connection.node, connection.address, { ...request, nonce })),
+  register: (context, frame) => context.logIn(frame),
+  authenticate: (context, frame) => context.logIn(frame),
 
-  authenticate: (connection, { id, token, username = '', signature = '' }) =>
-    connection.logIn(id, token, nonce =>
-      token === undefined ? login(connection.node, { username, signature, nonce }) : resume(connection.node, token),
-    ),
+  listen: (context, { id, instance = '' }) => context.listen(id, instance),
 
-  listen: (connection, { id, instance = '' }) => connection.listen(id, instance),
-
-  stop: async (connection, { id }) => {
-    await connection.stopListening()
-    connection.reply({ type: 'stopped', id })
+  stop: async (context, { id }) => {
+    await context.stopListening()
+    context.reply({ type: 'stopped', id })
   },
 
   send: sendFrame,
   key_exchange: sendFrame,
 
-  ack: (connection, { seq }) => connection.delivery.ack(seq),
+  ack: (context, { seq }) => context.delivery.ack(seq),
 
-  list_users: async (connection, { id, ...query }) => {
-    connection.reply({ type: 'user_list', id, ...(await listUsers(connection.node, query)) })
+  list_users: async (context, { id, ...query }) => {
+    context.reply({ type: 'user_list', id, ...(await listUsers(context.node, query)) })
   },
 
-  publish_card: async (connection, { id, card }) => {
-    await publishCard(connection.node, connection.session.username, card)
-    connection.reply({ type: 'card_published', id })
+  publish_card: async (context, { id, card }) => {
+    await publishCard(context.node, context.login.username, card)
+    context.reply({ type: 'card_published', id })
   },
 
-  fetch_card: async (connection, { id, username }) => {
-    const card = await fetchCard(connection.node, connection.session.username, username)
-    connection.reply({ type: 'card', id, ...card })
+  fetch_card: async (context, { id, username }) => {
+    const card = await fetchCard(context.node, context.login.username, username)
+    context.reply({ type: 'card', id, ...card })
   },
 
-  publish_keys: async (connection, { id, ...upload }) => {
-    const counts = await publishKeys(connection.node, connection.session.username, upload)
-    connection.reply({ type: 'published', id, ...counts })
+  publish_keys: async (context, { id, ...upload }) => {
+    const counts = await publishKeys(context.node, context.login.username, upload)
+    context.reply({ type: 'published', id, ...counts })
   },
 
-  fetch_keys: async (connection, { id, username }) => {
-    const keys = await fetchKeys(connection.node, connection.session.username, username, id)
-    connection.reply({ type: 'keys', id, ...keys })
+  fetch_keys: async (context, { id, username }) => {
+    const keys = await fetchKeys(context.node, context.login.username, username, id)
+    context.reply({ type: 'keys', id, ...keys })
   },
 
-  reserve: async (connection, { id, upTo }) => {
-    const reserved = await connection.node.store.reserve(connection.session.username, upTo)
-    connection.reply({ type: 'reserved', id, upTo: reserved })
+  reserve: async (context, { id, upTo }) => {
+    const reserved = await context.node.store.inboxes.reserve(context.login.username, upTo)
+    context.reply({ type: 'reserved', id, upTo: reserved })
   },
 
-  sessions: async (connection, { id }) => {
-    const { username, tokenHash } = connection.session
-    connection.reply({ type: 'session_list', id, sessions: await listLogins(connection.node, username, tokenHash) })
+  sessions: async (context, { id }) => {
+    const { username, tokenHash } = context.login
+    context.reply({ type: 'session_list', id, sessions: await listLogins(context.node, username, tokenHash) })
   },
 
-  end_sessions: async (connection, { id, session }) => {
-    const { username, tokenHash } = connection.session
-    if (session !== undefined) await endLogin(connection.node, username, session)
-    const count = session === undefined ? await endLogins(connection.node, username, tokenHash) : 1
-    connection.reply({ type: 'sessions_ended', id, count })
+  end_sessions: async (context, { id, session }) => {
+    const { username, tokenHash } = context.login
+    if (session !== undefined) await endLogin(context.node, username, session)
+    const count = session === undefined ? await endLogins(context.node, username, tokenHash) : 1
+    context.reply({ type: 'sessions_ended', id, count })
   },
 
-  privacy: async (connection, { id, writers }) => {
-    connection.reply({ type: 'privacy', id, ...(await privacy(connection.node, connection.session.username, writers)) })
+  privacy: async (context, { id, writers }) => {
+    context.reply({ type: 'privacy', id, ...(await privacy(context.node, context.login.username, writers)) })
   },
 
-  set_rule: async (connection, { id, username, rule }) => {
-    const set = await setRule(connection.node, connection.session.username, username, rule)
-    connection.reply({ type: 'rule', id, ...set })
+  set_rule: async (context, { id, username, rule }) => {
+    const set = await setRule(context.node, context.login.username, username, rule)
+    context.reply({ type: 'rule', id, ...set })
   },
 
-  list_rules: async (connection, { id, ...page }) => {
-    const rules = await listRules(connection.node, connection.session.username, page)
-    connection.reply({ type: 'rule_list', id, ...rules })
+  list_rules: async (context, { id, ...page }) => {
+    const rules = await listRules(context.node, context.login.username, page)
+    context.reply({ type: 'rule_list', id, ...rules })
   },
 
-  heartbeat: (connection, { id }) =>
-    connection.reply({ type: 'heartbeat', ...(id !== undefined && { id }), time: connection.node.clock.now() }),
+  heartbeat: (context, { id }) =>
+    context.reply({ type: 'heartbeat', ...(id !== undefined && { id }), time: context.node.clock.now() }),
 
-  logout: async (connection, { id }) => {
-    await connection.logOut()
-    connection.reply({ type: 'stopped', id })
-    void connection.close('logout')
+  logout: async (context, { id }) => {
+    await context.logOut()
+    context.reply({ type: 'stopped', id })
+    void context.close('logout')
   },
 } satisfies Handlers
 
-async function sendFrame(connection: Connection, frame: SendFrame): Promise<void> {
-  const { seq, queued } = await send(connection.node, connection.sends, connection.session.username, toRequest(frame))
-  connection.reply({ type: 'accepted', id: frame.id, seq, queued })
+async function sendFrame(context: FrameContext, frame: SendFrame): Promise<void> {
+  const { seq, queued } = await send(context.node, context.sendStream, context.login.username, toRequest(frame))
+  context.reply({ type: 'accepted', id: frame.id, seq, queued })
 }
 
 const toRequest = ({ type, id, to, body, ttl }: SendFrame): SendRequest => ({
@@ -115,53 +109,56 @@ const toRequest = ({ type, id, to, body, ttl }: SendFrame): SendRequest => ({
   kind: type === 'send' ? 'message' : 'key_exchange',
 })
 
-/** A frame that is refused, retryable, before it was tried: where it is a send, its successors wait for it. */
-export function blockStream(connection: Connection, frame: ClientFrame): void {
-  if (!isSend(frame) || connection.state === 'challenged') return
-  refuseSend(connection.node, connection.sends, connection.session.username, toRequest(frame))
+/** Called for a frame that was refused untried and may be repeated: later sends to the recipient wait for its repetition. */
+export function blockStream(context: FrameContext, frame: ClientFrame): void {
+  if (!isSend(frame) || context.state === 'challenged') return
+  refuseSend(context.node, context.sendStream, context.login.username, toRequest(frame))
 }
 
-/** Handles a frame or answers it with an error. Never throws and never rejects; a promise means that it takes its time. */
-export function dispatch(connection: Connection, frame: ClientFrame): void | Promise<void> {
+/** Runs the handler of a frame, or replies with an error. Never throws; a returned promise never rejects. */
+export function handleFrame(context: FrameContext, frame: ClientFrame): void | Promise<void> {
   try {
-    const refusal = refusalNow(connection, frame)
-    if (refusal) return refuse(connection, frame, refusal)
-    return handle(connection, frame.type, frame)?.catch(error => failed(connection, frame, error))
+    const refusal = refusalNow(context, frame)
+    if (refusal) return refuse(context, frame, refusal)
+    return runHandler(context, frame.type, frame)?.catch(error => failed(context, frame, error))
   } catch (error) {
-    failed(connection, frame, error)
+    failed(context, frame, error)
   }
 }
 
-function handle<Type extends ClientFrameType>(
-  connection: Connection,
+function runHandler<Type extends ClientFrameType>(
+  context: FrameContext,
   type: Type,
   frame: ClientFrameOf<Type>,
 ): void | Promise<void> {
   const table: Handlers = handlers
-  return table[type](connection, frame)
+  return table[type](context, frame)
 }
 
-/** A node that cannot hear of revocations takes no frames (PROTOCOL.md section 5); logins say so with a new challenge. */
-function refusalNow({ state, node }: Connection, { type }: ClientFrame): ProtocolError | null {
+/**
+ * A node that does not receive revocations takes no frames (PROTOCOL.md section 5). A login frame is left to
+ * `FrameContext.logIn`, which sends a new challenge with its error.
+ */
+function refusalNow({ state, node }: FrameContext, { type }: ClientFrame): ProtocolError | null {
   const refusal = refusalIn(state, type)
   if (refusal || type === 'heartbeat' || type === 'ack' || isLogin(type)) return refusal
   if (node.isDraining()) return unavailable('the node is shutting down')
   return node.store.isReady() ? null : unavailable('the store is out of reach')
 }
 
-function refuse(connection: Connection, frame: ClientFrame, refusal: ProtocolError): void {
-  if (refusal.code === 'unavailable') blockStream(connection, frame)
-  connection.refuse(refusal, idOf(frame))
+function refuse(context: FrameContext, frame: ClientFrame, refusal: ProtocolError): void {
+  if (refusal.code === 'unavailable') blockStream(context, frame)
+  context.refuse(refusal, idOf(frame))
 }
 
-function failed(connection: Connection, frame: ClientFrame, error: unknown): void {
+function failed(context: FrameContext, frame: ClientFrame, error: unknown): void {
   const refusal = toProtocolError(error)
   if (refusal.code === 'internal') {
-    const context = { err: error, connection: connection.id, frame: frame.type, id: idOf(frame) }
-    connection.node.log.error(context, 'a frame failed')
-    blockStream(connection, frame)
+    const details = { err: error, connection: context.id, frame: frame.type, id: idOf(frame) }
+    context.node.log.error(details, 'a frame failed')
+    blockStream(context, frame)
   }
-  connection.refuse(refusal, idOf(frame))
+  context.refuse(refusal, idOf(frame))
 }
 
 export const idOf = (frame: ClientFrame): string | undefined => ('id' in frame ? frame.id : undefined)

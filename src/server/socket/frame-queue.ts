@@ -1,27 +1,31 @@
 import { limits } from '../../protocol/limits.ts'
 
-/** What a frame has become: something to start in its turn. */
-export type Turn = {
-  /** Waits for no answer before it, and nothing pipelined waits for its own. */
+/** A decoded frame, ready to start once the frames before it allow it. */
+export type FrameTask = {
+  /** A pipelined task does not wait for the answers to the pipelined tasks before it. */
   pipelined: boolean
-  /** Resolves when the next may start; never rejects. */
+  /** A returned promise resolves when the task is done. Neither throws nor rejects. */
   start(): void | Promise<void>
 }
 
-export type FrameQueueOptions<Raw> = {
-  /** Called in order, when the turn comes. Never throws. */
-  decode(raw: Raw): Turn
-  /** Stops and goes on reading from the socket. */
+type FrameQueueOptions<Raw> = {
+  /** Called in the order of the frames, when a frame's task may start next. Never throws. */
+  decode(raw: Raw): FrameTask
+  /** Stops reading from the socket until `resume`. */
   pause(): void
   resume(): void
 }
 
-/** The frames of one socket, one after the other within bounds: what waits is at most what one read brought above `maxQueuedFrames`. */
+/**
+ * Runs the frames of one socket in order. Reading pauses when `maxQueuedFrames` wait or run, so the queue exceeds this
+ * bound by the frames of one read at most.
+ */
 export class FrameQueue<Raw> {
   readonly #options: FrameQueueOptions<Raw>
   #waiting: Raw[] = []
-  #next: Turn | undefined
+  #next: FrameTask | undefined
   #running = 0
+  /** A task that is not pipelined runs: nothing starts beside it. */
   #alone = false
   #paused = false
   #over = false
@@ -36,7 +40,7 @@ export class FrameQueue<Raw> {
     this.#startAll()
   }
 
-  /** Starts nothing more. */
+  /** Drops the waiting frames; nothing starts after this call. */
   end(): void {
     this.#over = true
     this.#waiting = []
@@ -45,34 +49,34 @@ export class FrameQueue<Raw> {
 
   #startAll(): void {
     while (!this.#over && !this.#alone && this.#running < limits.maxQueuedFrames) {
-      const turn = this.#takeNext()
-      if (!turn) break
-      this.#start(turn)
+      const task = this.#takeNext()
+      if (!task) break
+      this.#start(task)
     }
     this.#controlReading()
   }
 
-  /** The next turn, unless it waits for those before it. */
-  #takeNext(): Turn | undefined {
-    const turn = this.#next ?? this.#decodeNext()
-    const mayStart = turn && (turn.pipelined || this.#running === 0)
-    this.#next = mayStart ? undefined : turn
-    return mayStart ? turn : undefined
+  /** Takes the next task, unless it must wait for the tasks before it. */
+  #takeNext(): FrameTask | undefined {
+    const task = this.#next ?? this.#decodeNext()
+    const mayStart = task && (task.pipelined || this.#running === 0)
+    this.#next = mayStart ? undefined : task
+    return mayStart ? task : undefined
   }
 
-  #decodeNext(): Turn | undefined {
+  #decodeNext(): FrameTask | undefined {
     const raw = this.#waiting.shift()
     return raw === undefined ? undefined : this.#options.decode(raw)
   }
 
-  #start(turn: Turn): void {
-    const done = turn.start()
+  #start(task: FrameTask): void {
+    const done = task.start()
     if (!done) return
     this.#running += 1
-    this.#alone = !turn.pipelined
+    this.#alone = !task.pipelined
     void done.then(() => {
       this.#running -= 1
-      if (!turn.pipelined) this.#alone = false
+      if (!task.pipelined) this.#alone = false
       this.#startAll()
     })
   }

@@ -1,99 +1,110 @@
-import type { FrameError } from '../../protocol/codec.ts'
+import { decodeClientFrame, FrameError, type RawFrame } from '../../protocol/codec.ts'
 import type { ClientFrame } from '../../protocol/frames.ts'
 import { limits } from '../../protocol/limits.ts'
 import { defer } from '../../util/deferred.ts'
 import { rateLimited, toProtocolError } from '../base/to-protocol-error.ts'
 import { costOf, isPipelined } from '../rate-limits/frame-rules.ts'
 import type { Wait } from '../rate-limits/leased-bucket.ts'
-import type { Connection } from './connection.ts'
-import { blockStream, dispatch, idOf } from './frame-handlers.ts'
-import type { Turn } from './frame-queue.ts'
+import type { FrameContext } from './frame-context.ts'
+import { blockStream, handleFrame, idOf } from './frame-handlers.ts'
+import type { FrameTask } from './frame-queue.ts'
 import { FrameRate } from './frame-rate.ts'
 
-/** Something that came and waits for its rate. `frame` is left out where it could not be read. */
+/** A received frame that its rate may delay. `frame` is missing if the frame could not be decoded. */
 type Arrival = { frame?: ClientFrame; id: string | undefined; cost: number; bytes: number }
 
-/** When the frames of one connection may take effect, by the rates they count against. */
+/** Decides when the frames of one connection take effect, by the rates that they count against. */
 export class FrameScheduler {
-  readonly #connection: Connection
-  readonly #meter: FrameRate
+  readonly #context: FrameContext
+  readonly #rate: FrameRate
   #endHold: () => void = () => {}
 
-  constructor(connection: Connection) {
-    this.#connection = connection
-    this.#meter = new FrameRate(connection.node)
+  constructor(context: FrameContext) {
+    this.#context = context
+    this.#rate = new FrameRate(context.node)
   }
 
-  /** The turn of a frame that was so many bytes. */
-  toTurn(frame: ClientFrame, bytes: number): Turn {
-    const arrival = { frame, id: idOf(frame), cost: costOf(frame.type), bytes }
-    const wait = this.#take(arrival)
-    if (wait !== 0) {
-      const run = () =>
-        this.#startUnlessOver(arrival, this.#takeMessage(frame), () => dispatch(this.#connection, frame))
-      return { pipelined: false, start: () => this.#startLater(arrival, wait, run) }
+  /** Decodes a frame and counts it. Never throws. */
+  toTask(raw: RawFrame): FrameTask {
+    try {
+      return this.#toFrameTask(decodeClientFrame(raw), raw.length)
+    } catch (error) {
+      return this.#toErrorTask(error, raw.length)
     }
-    const pairWait = this.#takeMessage(frame)
-    const run = () => dispatch(this.#connection, frame)
-    if (pairWait !== 0) return { pipelined: false, start: () => this.#startUnlessOver(arrival, pairWait, run) }
-    return { pipelined: isPipelined(frame.type), start: run }
   }
 
-  /** The same for what is answered with an error: reading it is work, too. */
-  toErrorTurn(error: unknown, id: FrameError['id'], bytes: number): Turn {
-    const arrival = { id, cost: 1, bytes }
-    const wait = this.#take(arrival)
-    const run = () => this.#connection.refuse(toProtocolError(error), id)
-    return { pipelined: false, start: wait === 0 ? run : () => this.#startLater(arrival, wait, run) }
-  }
-
-  /** Whether one more WebSocket ping or pong is in order. */
+  /** Returns true if the peer may send one more WebSocket ping or pong. */
   takeControl(): boolean {
-    return this.#meter.takeControl()
+    return this.#rate.takeControl()
   }
 
-  /** Nothing is waited for any more. */
+  /** Ends the current wait. */
   end(): void {
     this.#endHold()
   }
 
+  #toFrameTask(frame: ClientFrame, bytes: number): FrameTask {
+    const arrival = { frame, id: idOf(frame), cost: costOf(frame.type), bytes }
+    const run = () => handleFrame(this.#context, frame)
+    const wait = this.#take(arrival)
+    if (wait !== 0) {
+      const runNext = () => this.#startUnlessOver(arrival, this.#takeMessage(frame), run)
+      return { pipelined: false, start: () => this.#startLater(arrival, wait, runNext) }
+    }
+    const pairWait = this.#takeMessage(frame)
+    if (pairWait !== 0) return { pipelined: false, start: () => this.#startUnlessOver(arrival, pairWait, run) }
+    return { pipelined: isPipelined(frame.type), start: run }
+  }
+
+  /** Decoding a frame that gets an error in reply is work too, so it counts as well. */
+  #toErrorTask(error: unknown, bytes: number): FrameTask {
+    const id = error instanceof FrameError ? error.id : undefined
+    const arrival = { id, cost: 1, bytes }
+    const wait = this.#take(arrival)
+    const run = () => this.#context.refuse(toProtocolError(error), id)
+    return { pipelined: false, start: wait === 0 ? run : () => this.#startLater(arrival, wait, run) }
+  }
+
   #take({ cost, bytes }: Arrival): Wait {
-    return this.#meter.take(cost, bytes, this.#connection.username)
+    return this.#rate.take(cost, bytes, this.#context.username)
   }
 
   #takeMessage(frame: ClientFrame): Wait {
-    return this.#meter.takeMessage(frame, this.#connection.username)
+    return this.#rate.takeMessage(frame, this.#context.username)
   }
 
-  /** A user over its rate is read more slowly: what it has on the way would earn as many refusals. Only a long wait is one. */
+  /**
+   * Delays a user over its rate, which slows down reading. A refusal instead would be repeated for each frame that is
+   * already on its way. Only a long wait, or one before the login, is a refusal.
+   */
   async #startLater(arrival: Arrival, wait: Wait, run: () => void | Promise<void>): Promise<void> {
     try {
       for (let waitMs = await wait; waitMs > 0; waitMs = await this.#take(arrival)) {
-        const isStranger = this.#connection.state === 'challenged'
-        if (isStranger || waitMs > limits.maxHoldMs) return this.#refuse(arrival, waitMs)
+        const isLoggedIn = this.#context.state !== 'challenged'
+        if (!isLoggedIn || waitMs > limits.maxHoldMs) return this.#refuse(arrival, waitMs)
         await this.#hold(Math.max(waitMs, limits.minHoldMs))
       }
-      if (!this.#connection.isClosed) await run()
+      if (!this.#context.isClosed) await run()
     } catch (error) {
       this.#failed(arrival, error)
     }
   }
 
-  /** What is too much for one recipient is refused: it holds up nothing for others. */
+  /** Refuses a message over the rate of its recipient, so that it does not delay messages for others. */
   async #startUnlessOver(arrival: Arrival, wait: Wait, run: () => void | Promise<void>): Promise<void> {
     try {
       const waitMs = await wait
-      if (this.#connection.isClosed) return
+      if (this.#context.isClosed) return
       await (waitMs > 0 ? this.#refuse(arrival, waitMs) : run())
     } catch (error) {
       this.#failed(arrival, error)
     }
   }
 
-  /** Ends early with the connection. */
+  /** Resolves after `ms`, or when the connection ends. */
   #hold(ms: number): Promise<void> {
     const { promise, resolve } = defer<void>()
-    const timer = this.#connection.node.clock.after(ms, resolve)
+    const timer = this.#context.node.clock.after(ms, resolve)
     this.#endHold = () => {
       timer.cancel()
       resolve()
@@ -101,21 +112,21 @@ export class FrameScheduler {
     return promise
   }
 
-  /** Who earns too many refusals does not listen to reason. */
+  /** Closes the connection of a user that causes refusals above their own rate: it ignores them. */
   #refuse({ frame, id }: Arrival, waitMs: number): void {
-    const connection = this.#connection
-    if (connection.isClosed) return
-    if (frame) blockStream(connection, frame)
+    const context = this.#context
+    if (context.isClosed) return
+    if (frame) blockStream(context, frame)
     const refusal = rateLimited('too many frames', waitMs)
-    connection.refuse(refusal, id)
-    if (this.#meter.takeRefusal(connection.username)) return
-    void connection.close('rateLimited', `come back in ${refusal.retryAfter} s`)
+    context.refuse(refusal, id)
+    if (this.#rate.takeRefusal(context.username)) return
+    void context.close('rateLimited', `come back in ${refusal.retryAfter} s`)
   }
 
   #failed({ frame, id }: Arrival, error: unknown): void {
-    const connection = this.#connection
-    connection.node.log.error({ err: error, connection: connection.id, frame: frame?.type }, 'a rate failed')
-    if (frame) blockStream(connection, frame)
-    connection.refuse(toProtocolError(error), id)
+    const context = this.#context
+    context.node.log.error({ err: error, connection: context.id, frame: frame?.type }, 'a rate failed')
+    if (frame) blockStream(context, frame)
+    context.refuse(toProtocolError(error), id)
   }
 }

@@ -8,9 +8,11 @@ t.test('an agent whose token ends while it is shown logs in with its key', async
   const store = openTestStore()
   let ending = 0
   const faulty = withFaults(store, {
-    findSession: async tokenHash => {
-      if (ending-- > 0) await store.revokeSession(tokenHash)
-      return store.findSession(tokenHash)
+    logins: {
+      find: async tokenHash => {
+        if (ending-- > 0) await store.logins.revoke(tokenHash)
+        return store.logins.find(tokenHash)
+      },
     },
   })
   const { wsUrl } = await startTestNode(t, {}, { store: faulty })

@@ -12,7 +12,7 @@ async function waitAfter(header: string): Promise<{ waitMs: number; error: Error
   const connector = new ReconnectingLink({
     dial: dialNode(),
     url: await startBusyServer(t, header),
-    login: async link => void (await link.challenge()),
+    logIn: async link => void (await link.challenge()),
     dropToken: async () => false,
     random: () => Uint8Array.of(0x80, 0, 0, 0), // Half of the range, for the jitter.
     events,

@@ -182,7 +182,7 @@ function quietMailbox(
   return new Mailbox({
     context: { store, closing: new AbortController().signal, loadPeer: (tx, name) => loadPeer(tx, name, 'localhost') },
     inbox: { arrived, ack: async () => {} },
-    attendance: { attend: async () => {} },
+    listenerLease: { keepListening: async () => {} },
   })
 }
 

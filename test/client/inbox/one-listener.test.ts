@@ -42,7 +42,7 @@ t.test(
     await first.ended
     t.ok(ends[0] instanceof ReplacedError)
     // What it does besides takes nothing back.
-    await one.heartbeat()
+    await one.access.writers()
     await delay(watchMs)
     t.equal(takeOvers, 1)
     t.equal(ends.length, 1)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Consequence } from '../../../src/client/inbox/effects.ts'
+import type { Effect } from '../../../src/client/inbox/effects.ts'
 import { OutboxRecord } from '../../../src/client/outbox/outbox-record.ts'
 import { keys } from '../../../src/client/records/keys.ts'
 import { cryptoLimits } from '../../../src/crypto/limits.ts'
@@ -19,7 +19,7 @@ import { seededRandom } from '../../fixtures/crash/crash-plan.ts'
 import { TakingAgent } from '../../fixtures/worlds/taking-agent.ts'
 
 const alice = parseUsername('alice')
-const kindsOf = (consequences: Consequence[]): string[] => consequences.map(({ kind }) => kind)
+const kindsOf = (effects: Effect[]): string[] => effects.map(({ kind }) => kind)
 
 async function outboxKinds(bob: TakingAgent): Promise<string[]> {
   return (await bob.outboxOf(alice)).map(([, bytes]) => OutboxRecord.decode(bytes).kind)
@@ -31,12 +31,12 @@ t.test('five hundred messages in any order, each twice, are five hundred message
   const bodies = Array.from({ length: 500 }, (_, at) => send(sender, `alice ${at}`))
   const random = seededRandom(500)
   const shuffled = [...bodies, ...bodies].map(body => ({ body, at: random() })).sort((a, b) => a.at - b.at)
-  const consequences = await bob.take('alice', ...shuffled.map(({ body }) => body))
+  const effects = await bob.take('alice', ...shuffled.map(({ body }) => body))
   const texts = await bob.texts()
   t.equal(texts.length, 500)
   t.equal(new Set(texts).size, 500)
-  t.equal(await bob.count(keys.asides()), 0)
-  t.notOk(kindsOf(consequences).includes('repair'))
+  t.equal(await bob.count(keys.undecryptables()), 0)
+  t.notOk(kindsOf(effects).includes('repair'))
 })
 
 t.test('a first message is accepted once, however often it is played', async t => {
@@ -53,7 +53,7 @@ t.test('a first message is accepted once, however often it is played', async t =
   })
   await bob.take('alice', body)
   t.same(await bob.texts(), ['hello'])
-  t.equal(await bob.count(keys.asides()), 1)
+  t.equal(await bob.count(keys.undecryptables()), 1)
 })
 
 t.test('fifty messages on one chain are answered once, so that the ratchet turns', async t => {
@@ -90,10 +90,10 @@ t.test('a full replay list asks for new prekeys at once, and what it refuses is 
 
   sender.peer = newPeer('bob@localhost')
   start(sender, serve(recipient, 0))
-  const consequences = kindsOf(await bob.take('alice', send(sender, 'one too many')))
-  t.ok(consequences.includes('rotate'))
-  t.ok(consequences.includes('repair'))
-  t.equal(await bob.count(keys.owing()), 1)
+  const effects = kindsOf(await bob.take('alice', send(sender, 'one too many')))
+  t.ok(effects.includes('rotate'))
+  t.ok(effects.includes('repair'))
+  t.equal(await bob.count(keys.pendingResets()), 1)
 })
 
 t.test('a body that nobody could have made costs a bounded look and leaves a bounded trace', async t => {
@@ -107,7 +107,7 @@ t.test('a body that nobody could have made costs a bounded look and leaves a bou
     return body
   })
   await bob.take('alice', ...forged)
-  t.ok((await bob.count(keys.asides())) <= 200)
+  t.ok((await bob.count(keys.undecryptables())) <= 200)
   await bob.take('alice', genuine)
   t.same(await bob.texts(), ['genuine'], 'nothing has moved')
   t.equal(receive(recipient, genuine).arrival.kind, 'known')

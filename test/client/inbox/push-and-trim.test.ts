@@ -26,8 +26,10 @@ t.test('N8: what a node pushed and did not trim before it died is pushed again, 
     {},
     {
       store: withFaults(inner, {
-        ack: async () => {
-          throw new StoreUnavailableError('it dies here')
+        inboxes: {
+          ack: async () => {
+            throw new StoreUnavailableError('it dies here')
+          },
         },
       }),
     },

@@ -6,7 +6,10 @@ t.test('what was refused until it expired does not hold up what comes after it',
   const store = openTestStore()
   let isAway = false
   const faulty = withFaults(store, {
-    append: async items => (isAway ? items.map(() => ({ status: 'unavailable' as const })) : store.append(items)),
+    inboxes: {
+      append: async items =>
+        isAway ? items.map(() => ({ status: 'unavailable' as const })) : store.inboxes.append(items),
+    },
   })
   const { wsUrl } = await startTestNode(t, {}, { store: faulty })
   const alice = await registerAgent(t, wsUrl, 'alice')

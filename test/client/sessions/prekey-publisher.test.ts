@@ -29,12 +29,12 @@ async function openTimed(t: Test, server: string, clock: { nowMs: number }, stor
 /** One alone gets few of them in a minute: it takes several. */
 async function drain({ store }: RunningNode): Promise<void> {
   for (let at = 0; at < 120; at += 1) {
-    await store.fetchKeys(bob, parseUsername(`mallory-${at % 10}`), `request-${at}`)
+    await store.keys.fetch(bob, parseUsername(`mallory-${at % 10}`), `request-${at}`)
   }
 }
 
 async function publishedBundle({ store }: RunningNode) {
-  const keys = await store.fetchKeys(bob, parseUsername('mallory'), `look-${Math.random()}`)
+  const keys = await store.keys.fetch(bob, parseUsername('mallory'), `look-${Math.random()}`)
   if (typeof keys === 'string') throw new Error(keys)
   return decodeBundle(decodeBase64Url(keys.bundle))
 }
@@ -46,7 +46,7 @@ t.test(
     const recipient = await registerAgent(t, node.wsUrl, 'bob')
     const alice = await registerAgent(t, node.wsUrl, 'alice')
     await drain(node)
-    t.same(await node.store.countKeys(bob), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
+    t.same(await node.store.keys.count(bob), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
     await alice.send('bob', 'without a one-time key')
     const [low, published] = [next(recipient, 'keys-low'), next(recipient, 'published')]
     t.same(textsOf(await receiveSome(recipient, 1)), ['without a one-time key'])

@@ -9,7 +9,7 @@ import { NodeLease } from '../../../src/server/node/node-lease.ts'
 import { type Store, StoreUnavailableError } from '../../../src/server/store/store.ts'
 import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
-import { openTestStore, withFaults } from '../../../tools/servers/running-node.ts'
+import { openTestStore, type StoreFaults, withFaults } from '../../../tools/servers/running-node.ts'
 
 /** A clock that a test moves: what is due by then runs late, as after a stall. */
 class MovedClock implements Clock {
@@ -44,7 +44,7 @@ class MovedClock implements Clock {
 type Renew = () => Promise<'kept' | 'lapsed'>
 
 /** A node lease with a clock of its own; `lost` counts how often claims were dropped. */
-async function startPresence(faults: (inner: Store) => Partial<Store> = () => ({})) {
+async function startPresence(faults: (inner: Store) => StoreFaults = () => ({})) {
   const clock = new MovedClock()
   const inner = openTestStore()
   const store = withFaults(inner, faults(inner))
@@ -69,7 +69,9 @@ t.test('a node that runs in time keeps its claims', async t => {
 t.test('a store that comes back for a moment keeps the lease: a renewal that failed is tried again soon', async t => {
   let isAway = false
   const { clock, lease, lost } = await startPresence(inner => ({
-    renewLease: () => (isAway ? Promise.reject(new StoreUnavailableError('gone')) : inner.renewLease()),
+    nodes: {
+      renewLease: () => (isAway ? Promise.reject(new StoreUnavailableError('gone')) : inner.nodes.renewLease()),
+    },
   }))
   for (let times = 0; times < 5; times += 1) {
     isAway = true
@@ -89,7 +91,7 @@ t.test(
     let isAway = false
     const waiting: Renew = () => new Promise(resolve => renewals.push(() => resolve('kept')))
     const { clock, lease, lost } = await startPresence(() => ({
-      renewLease: () => (isAway ? waiting() : Promise.resolve('kept')),
+      nodes: { renewLease: () => (isAway ? waiting() : Promise.resolve('kept')) },
     }))
     await clock.stall(limits.leaseMs / 2)
     t.equal(lost(), 0)
@@ -107,9 +109,11 @@ t.test(
 t.test('after a stall the store is in doubt until the lease is renewed', async t => {
   const answers: boolean[] = []
   const { clock, store, lease } = await startPresence(inner => ({
-    doubtLease: () => {
-      inner.doubtLease()
-      answers.push(inner.isReady())
+    nodes: {
+      doubtLease: () => {
+        inner.nodes.doubtLease()
+        answers.push(inner.isReady())
+      },
     },
   }))
   await clock.stall(limits.leaseMs)
@@ -121,9 +125,11 @@ t.test('after a stall the store is in doubt until the lease is renewed', async t
 t.test('a lease that the store cannot renew runs out, and the claims go once', async t => {
   let isAway = false
   const { clock, lease, lost } = await startPresence(() => ({
-    renewLease: async () => {
-      if (isAway) throw new StoreUnavailableError('away')
-      return 'kept'
+    nodes: {
+      renewLease: async () => {
+        if (isAway) throw new StoreUnavailableError('away')
+        return 'kept'
+      },
     },
   }))
   isAway = true
@@ -141,7 +147,7 @@ t.test('a lease that the store cannot renew runs out, and the claims go once', a
 
 t.test('a lease that lapsed by the clock of the store alone takes the claims along, too', async t => {
   let state: 'kept' | 'lapsed' = 'kept'
-  const { clock, lease, lost } = await startPresence(() => ({ renewLease: async () => state }))
+  const { clock, lease, lost } = await startPresence(() => ({ nodes: { renewLease: async () => state } }))
   state = 'lapsed'
   await clock.run(limits.renewMs)
   t.equal(lost(), 1)

@@ -2,16 +2,16 @@ import t, { type Test } from 'tap'
 import { type ErrorCode, errors, isErrorCode } from '../../../src/protocol/errors.ts'
 import type { ServerFrame } from '../../../src/protocol/frames.ts'
 import { limits } from '../../../src/protocol/limits.ts'
-import { type Store, StoreUnavailableError } from '../../../src/server/store/store.ts'
+import { StoreUnavailableError } from '../../../src/server/store/store.ts'
 import { type Answer, HttpClient } from '../../../tools/clients/http-client.ts'
 import { newPublisher } from '../../../tools/clients/published-bundles.ts'
 import { newIdentity, newName, newUser, RawClient } from '../../../tools/clients/raw-client.ts'
-import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
+import { openTestStore, type StoreFaults, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
 type Provocation = {
   /** Variables and faults of the node that it needs. */
   env?: Record<string, string>
-  faults?: Partial<Store>
+  faults?: StoreFaults
   /** `null` says that it cannot come this way. */
   socket: ((client: RawClient, username: string, dialled: { t: Test; wsUrl: string }) => Promise<ServerFrame>) | null
   http: ((client: HttpClient, username: string, dialled: { url: string }) => Promise<Answer>) | null
@@ -110,15 +110,17 @@ const provocations: Record<ErrorCode, Provocation> = {
   },
   internal: {
     faults: {
-      listUsers: () => {
-        throw new TypeError('a fault')
+      users: {
+        list: () => {
+          throw new TypeError('a fault')
+        },
       },
     },
     socket: client => client.request({ type: 'list_users' }),
     http: client => client.call('GET', '/v1/users'),
   },
   unavailable: {
-    faults: { listUsers: gone },
+    faults: { users: { list: gone } },
     socket: client => client.request({ type: 'list_users' }),
     http: client => client.call('GET', '/v1/users'),
   },

@@ -14,11 +14,15 @@ t.test('a fault of ours is internal: logged with the id, and the connection goes
   const lines: string[] = []
   const log = openLogger('error', { write: line => lines.push(line) })
   const store = withFaults(openTestStore(), {
-    listUsers: () => {
-      throw new TypeError('thrown at once')
+    users: {
+      list: () => {
+        throw new TypeError('thrown at once')
+      },
     },
-    fetchKeys: async () => {
-      throw new TypeError('rejected')
+    keys: {
+      fetch: async () => {
+        throw new TypeError('rejected')
+      },
     },
   })
   const { wsUrl, url } = await startTestNode(t, {}, { log, store })
@@ -50,8 +54,12 @@ t.test('a store out of reach is unavailable, and a send may be repeated', async 
   let isDown = false
   const inner = openTestStore()
   const store = withFaults(inner, {
-    append: items => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.append(items)),
-    listUsers: query => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.listUsers(query)),
+    inboxes: {
+      append: items => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.inboxes.append(items)),
+    },
+    users: {
+      list: query => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.users.list(query)),
+    },
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const alice = await RawClient.listening(t, wsUrl)
@@ -129,7 +137,7 @@ t.test('lost hints cost nothing but time: a resumed node reads every inbox', asy
 t.test('a client that reads nothing is closed with 4508, others are not held up, and its mail is kept', async t => {
   const store = openTestStore()
   for (let index = 0; index < 500; index += 1) {
-    await store.register(parseUsername(`crowd-${index}`), identityText(newUser().identity), { kind: 'open' })
+    await store.users.register(parseUsername(`crowd-${index}`), identityText(newUser().identity), { kind: 'open' })
   }
   const { wsUrl } = await startTestNode(t, {}, { store })
   const slow = await RawClient.listening(t, wsUrl)
@@ -138,7 +146,7 @@ t.test('a client that reads nothing is closed with 4508, others are not held up,
   await alice.request({ type: 'send', id: 'm', to: slow.user.username, body: 'AAAA' })
   for (let index = 0; index < 400; index += 1) slow.send({ type: 'list_users', id: `l${index}`, limit: 500 })
   t.equal(codeOf(await alice.request({ type: 'send', to: alice.user.username, body: 'AAAA' })), 'accepted')
-  const isOnline = async () => (await store.findUser(parseUsername(slow.user.username)))?.online
+  const isOnline = async () => (await store.users.find(parseUsername(slow.user.username)))?.online
   while (await isOnline()) await new Promise(resolve => setImmediate(resolve))
   slow.socket.resume()
   t.equal((await slow.closed).code, 4508)
@@ -184,10 +192,12 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
   const inner = openTestStore()
   const [asked, go] = [defer<void>(), defer<void>()]
   const store = withFaults(inner, {
-    append: async items => {
-      asked.resolve()
-      await go.promise
-      return inner.append(items)
+    inboxes: {
+      append: async items => {
+        asked.resolve()
+        await go.promise
+        return inner.inboxes.append(items)
+      },
     },
   })
   const { wsUrl, url, close } = await startTestNode(t, {}, { store })
@@ -206,7 +216,7 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
 // Evidence: L6
 t.test('a client that sends on to ever more users of a store out of reach is closed with 4503', async t => {
   const inner = openTestStore()
-  const store = withFaults(inner, { append: () => Promise.reject(new StoreUnavailableError('gone')) })
+  const store = withFaults(inner, { inboxes: { append: () => Promise.reject(new StoreUnavailableError('gone')) } })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.loggedIn(t, wsUrl)
   let sent = 0

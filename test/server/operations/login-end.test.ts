@@ -48,12 +48,14 @@ t.test('a user that is deleted while it logs in is not logged in', async t => {
   const [created, go] = [defer<void>(), defer<void>()]
   let hold = false
   const store = withFaults(inner, {
-    createSession: async (...session) => {
-      const answer = await inner.createSession(...session)
-      if (!hold) return answer
-      created.resolve()
-      await go.promise
-      return answer
+    logins: {
+      create: async (...login) => {
+        const answer = await inner.logins.create(...login)
+        if (!hold) return answer
+        created.resolve()
+        await go.promise
+        return answer
+      },
     },
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
@@ -63,7 +65,7 @@ t.test('a user that is deleted while it logs in is not logged in', async t => {
   const client = await RawClient.connect(t, wsUrl)
   const answer = client.authenticate(user)
   await created.promise
-  await inner.deleteUser(parseUsername(user.username))
+  await inner.users.delete(parseUsername(user.username))
   go.resolve()
   t.match(await answer, { type: 'error', code: 'unauthorized' })
   t.match(await client.request({ type: 'listen' }), { code: 'unauthorized' })
@@ -73,7 +75,9 @@ t.test('a logout that could not be done changes nothing', async t => {
   const inner = openTestStore()
   let isDown = true
   const store = withFaults(inner, {
-    revokeSession: token => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.revokeSession(token)),
+    logins: {
+      revoke: token => (isDown ? Promise.reject(new StoreUnavailableError('gone')) : inner.logins.revoke(token)),
+    },
   })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.listening(t, wsUrl)

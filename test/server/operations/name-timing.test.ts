@@ -37,7 +37,7 @@ t.test('A5: a login with a wrong proof answers and takes the same for known and 
   t.teardown(() => store.close())
   const node = createNode(config, store, openLogger('silent'), new AbortController().signal)
   const known = Array.from({ length: 50 }, () => newName())
-  for (const name of known) await store.register(parseUsername(name), identityText(newIdentity()), open)
+  for (const name of known) await store.users.register(parseUsername(name), identityText(newIdentity()), open)
   const stranger = newIdentity()
 
   /** How long the refusal took, µs, and how it reads. */

@@ -24,7 +24,7 @@ t.test('a coordinator that writes to 500 agents at once gets through, with the l
   const store = openTestStore()
   const { wsUrl } = await startTestNode(t, {}, { store })
   const peers = Array.from({ length: 500 }, () => newName('peer'))
-  for (const peer of peers) await store.register(parseUsername(peer), `key of ${peer}`, { kind: 'open' })
+  for (const peer of peers) await store.users.register(parseUsername(peer), `key of ${peer}`, { kind: 'open' })
   const coordinator = await RawClient.loggedIn(t, wsUrl)
   const body = 'A'.repeat(limits.maxBodyChars)
   for (const username of peers) coordinator.send({ type: 'fetch_keys', id: `f-${username}`, username })
@@ -158,7 +158,9 @@ t.test('registrations are counted by address, over sockets and HTTP', async t =>
 })
 
 t.test('while the store is away nobody registers', async t => {
-  const store = withFaults(openTestStore(), { leaseTokens: () => Promise.reject(new StoreUnavailableError('gone')) })
+  const store = withFaults(openTestStore(), {
+    buckets: { lease: () => Promise.reject(new StoreUnavailableError('gone')) },
+  })
   const { wsUrl } = await startTestNode(t, {}, { store })
   const client = await RawClient.connect(t, wsUrl)
   t.match(await client.register(newUser()), { type: 'error', code: 'unavailable' })

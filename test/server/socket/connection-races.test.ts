@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Store } from '../../../src/server/store/store.ts'
-import { ScheduledNodes, type TestConnection, until, withMethods } from '../../fixtures/worlds/scheduled-nodes.ts'
+import type { Inboxes, Store } from '../../../src/server/store/store.ts'
+import { withFaults } from '../../../tools/servers/running-node.ts'
+import { ScheduledNodes, type TestConnection, until } from '../../fixtures/worlds/scheduled-nodes.ts'
 import { turningScheduler } from '../../fixtures/worlds/scheduler.ts'
 
 /** Every run draws an order of everything that takes time; a failing seed is printed and can be run again. */
@@ -147,32 +148,36 @@ const unguarded: Record<string, { noticed: RegExp; open: () => Change }> = {
   'acknowledgements are not fenced': { noticed: /trimmed/, open: withoutFence },
   'reads begin anew with each call': {
     noticed: / after |pushed to the last one/,
-    open: () => store => withMethods(store, { read: (claim, _after, limit) => store.read(claim, 0, limit) }),
+    open: () => store =>
+      withFaults(store, { inboxes: { read: (claim, _after, limit) => store.inboxes.read(claim, 0, limit) } }),
   },
   'a stale claim reads on': {
     noticed: /the others are closed/,
     open: () => store =>
-      withMethods(store, {
-        read: async (...asked) => ((await store.read(...asked)) === 'stale' ? [] : store.read(...asked)),
+      withFaults(store, {
+        inboxes: {
+          read: async (...asked) =>
+            (await store.inboxes.read(...asked)) === 'stale' ? [] : store.inboxes.read(...asked),
+        },
         onNotice: handler => store.onNotice(notice => notice.kind === 'replaced' || handler(notice)),
       }),
   },
   'hints are lost and nothing reads': {
     noticed: /pushed to the last one/,
-    open: () => store => withMethods(store, { read: async () => [] }),
+    open: () => store => withFaults(store, { inboxes: { read: async () => [] } }),
   },
 }
 
 /** Every acknowledgement counts as one of the newest claim, whichever node that is at. */
 function withoutFence(): Change {
-  let newest: Parameters<Store['ack']>[0] | undefined
+  let newest: Parameters<Inboxes['ack']>[0] | undefined
   return store => {
-    const claim: Store['claim'] = async (username, owner) => {
-      const claimed = await store.claim(username, owner)
+    const claim: Inboxes['claim'] = async (username, owner) => {
+      const claimed = await store.inboxes.claim(username, owner)
       if (claimed !== 'conflict') newest = claimed.claim
       return claimed
     }
-    return withMethods(store, { claim, ack: (held, seq) => store.ack(newest ?? held, seq) })
+    return withFaults(store, { inboxes: { claim, ack: (held, seq) => store.inboxes.ack(newest ?? held, seq) } })
   }
 }
 

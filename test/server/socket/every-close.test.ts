@@ -56,7 +56,7 @@ const provocations: Record<CloseReason, (t: Test) => Promise<Closed>> = {
     return client.closed
   },
   slowConsumer: async t => {
-    const store = withFaults(openTestStore(), { listUsers: async () => bigPage })
+    const store = withFaults(openTestStore(), { users: { list: async () => bigPage } })
     const { wsUrl, metricsUrl } = await startTestNode(t, { METRICS_PORT: '0' }, { store })
     const client = await RawClient.loggedIn(t, wsUrl)
     client.socket.pause()

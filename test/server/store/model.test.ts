@@ -31,7 +31,7 @@ async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Pr
   const run = `r${runs++}`
   const model = new Player(openMemoryNodes(redisNodes.length), run)
   const real = new Player(redisNodes, run)
-  await Promise.all(redisNodes.map(node => node.renewLease()))
+  await Promise.all(redisNodes.map(node => node.nodes.renewLease()))
   for (const operation of sequence) {
     const expected = JSON.stringify((await model.play(operation)) ?? null)
     const found = JSON.stringify((await real.play(operation)) ?? null)

@@ -11,7 +11,7 @@ const bearerPattern = /^Bearer (\S{1,512})$/i
 const wrongTokenCost = 10
 
 /** Notes what a request is about, once that is known to be a name and no secret. */
-export type NoteTarget = (request: FastifyRequest, target: string) => void
+type NoteTarget = (request: FastifyRequest, target: string) => void
 
 /**
  * Lets whoever has `ADMIN_TOKEN` use the routes of this scope, and writes every call down: those that are refused, too. `acts` says

@@ -1,6 +1,6 @@
 import { parseUsername, type Username } from '../../../protocol/names.ts'
 import type { AccountView, Administration, Invite, NodeView } from '../administration.ts'
-import type { NodeId } from '../store.ts'
+import type { NodeId } from '../ids.ts'
 import type { MemoryBacking } from './backing.ts'
 
 export class MemoryAdministration implements Administration {
@@ -93,12 +93,12 @@ export class MemoryAdministration implements Administration {
 
   async drain(node: NodeId): Promise<boolean> {
     if (!this.#backing.nodes.has(node)) return false
-    this.#backing.hear(node, { kind: 'drain' })
+    this.#backing.notify(node, { kind: 'drain' })
     return true
   }
 }
 
-/** The name in who used an invite. */
+/** Returns the name in the user of an invite (`name identity`). */
 function nameOf(user: string | undefined): Username | null {
   const [name] = user?.split(' ') ?? []
   return name ? parseUsername(name) : null

@@ -1,7 +1,8 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
 import type { StoredCard } from '../cards.ts'
-import type { FetchedKeys, KeyCounts, NodeId, Notice, OneTimeKemKey, OneTimeKey, TokenHash, User } from '../store.ts'
+import type { NodeId, TokenHash } from '../ids.ts'
+import type { FetchedKeys, KeyCounts, Notice, OneTimeKemKey, OneTimeKey, User } from '../store.ts'
 import { MemoryAccess } from './access.ts'
 import { MemoryBuckets } from './buckets.ts'
 import { type Held, type InboxLimits, MemoryInbox } from './inbox.ts'
@@ -11,19 +12,19 @@ export type MemoryKeys = {
   bundle: { text: string; counter: number } | undefined
   oneTimeKeys: OneTimeKey[]
   oneTimeKemKeys: OneTimeKemKey[]
-  /** Answers of the last minute, by requester and id. */
+  /** Results of recent fetches, by `requester id`, kept for `fetchRepeatMs`. */
   served: Map<string, { at: number; keys: FetchedKeys }>
-  /** One-time keys handed out in the window that began at `since`. */
+  /** The number of one-time keys taken in the window that began at `since`. */
   window: { since: number; taken: number; by: Map<Username, number> }
 }
-type Node = { leaseEnd: number; hear: (notice: Notice) => void }
+type Node = { leaseEnd: number; notify: (notice: Notice) => void }
 
-/** What the nodes of one deployment share: Redis' part, in the memory of one process. */
+/** The state that the nodes of one deployment share: the model of what Redis stores, in the memory of one process. */
 export class MemoryBacking {
   readonly users = new Map<Username, MemoryUser>()
-  /** Names that were given up for any key. */
+  /** Names that an operator released: any key may register them. */
   readonly released = new Set<Username>()
-  readonly sessions = new Map<TokenHash, { username: Username; expiresAt: number }>()
+  readonly logins = new Map<TokenHash, { username: Username; expiresAt: number }>()
   readonly challenges = new Map<string, { username: Username; expiresAt: number }>()
   readonly invites = new Map<string, { expiresAt: number; user?: string }>()
   readonly nodes = new Map<NodeId, Node>()
@@ -76,29 +77,29 @@ export class MemoryBacking {
     return user?.deleted ? undefined : user
   }
 
-  /** Whether a claim still counts: its node has a lease, or its HTTP caller came lately. */
+  /** Returns true if a claim is valid: its node has a lease, or its HTTP claim has not expired. */
   isHeld(held: Held | undefined): held is Held {
     if (!held) return false
     if (held.owner.kind === 'http') return held.until > this.now()
     return (this.nodes.get(held.node)?.leaseEnd ?? 0) > this.now()
   }
 
-  /** Takes away what sockets of dead nodes claim. */
+  /** Releases the socket claims of dead nodes. */
   releaseDead(): void {
     for (const inbox of this.#inboxes.values()) {
       if (inbox.held?.owner.kind === 'socket' && !this.isHeld(inbox.held)) inbox.held = undefined
     }
   }
 
-  /** Forgets mail and sessions whose time is over. */
+  /** Removes expired mail and logins. */
   dropExpired(): void {
     const nowMs = this.now()
     for (const inbox of this.#inboxes.values()) inbox.dropExpired(nowMs)
-    for (const [token, { expiresAt }] of this.sessions) if (expiresAt <= nowMs) this.sessions.delete(token)
+    for (const [token, { expiresAt }] of this.logins) if (expiresAt <= nowMs) this.logins.delete(token)
     this.buckets.dropFull()
   }
 
-  /** Inboxes that sockets of a node hold. */
+  /** Returns the number of inboxes that sockets of a node have claimed. */
   countListening(node: NodeId): number {
     const held = [...this.#inboxes.values()].map(inbox => inbox.held)
     return held.filter(one => one?.node === node && one.owner.kind === 'socket').length
@@ -109,8 +110,8 @@ export class MemoryBacking {
     return this.isHeld(held) && held.owner.kind === 'socket'
   }
 
-  hear(node: NodeId, notice: Notice): void {
-    this.nodes.get(node)?.hear(notice)
+  notify(node: NodeId, notice: Notice): void {
+    this.nodes.get(node)?.notify(notice)
   }
 
   renew(node: NodeId): 'kept' | 'lapsed' {

@@ -1,9 +1,9 @@
-import type { Bucket, Lease, LeaseRequest, Rate } from '../store.ts'
+import type { Bucket, Buckets, Lease, LeaseRequest, Rate } from '../store.ts'
 
 type Level = { tokens: number; at: number; fullAt: number }
 
 /** The executable model of `lease-tokens.lua`. */
-export class MemoryBuckets {
+export class MemoryBuckets implements Buckets {
   readonly #now: () => number
   readonly #levels = new Map<string, Level>()
 
@@ -11,7 +11,7 @@ export class MemoryBuckets {
     this.#now = now
   }
 
-  lease(bucket: Bucket, { perSecond, burst }: Rate, { wanted, needed }: LeaseRequest): Lease {
+  async lease(bucket: Bucket, { perSecond, burst }: Rate, { wanted, needed }: LeaseRequest): Promise<Lease> {
     const nowMs = this.#now()
     const key = JSON.stringify(bucket)
     const level = this.#levels.get(key)
@@ -22,7 +22,7 @@ export class MemoryBuckets {
     return { granted, waitMs: Math.ceil((Math.max(0, needed - tokens) * 1_000) / perSecond) }
   }
 
-  /** Forgets what is full again. */
+  /** Removes buckets that are full again. */
   dropFull(): void {
     const nowMs = this.#now()
     for (const [key, { fullAt }] of this.#levels) if (fullAt <= nowMs) this.#levels.delete(key)

@@ -9,7 +9,7 @@ export class MemoryCards implements Cards {
     this.#backing = backing
   }
 
-  async publishCard(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'> {
+  async publish(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'> {
     const { cards } = this.#backing
     const before = cards.get(username)
     if (card && before && card.counter < before.counter) return 'conflict'
@@ -18,7 +18,7 @@ export class MemoryCards implements Cards {
     return 'published'
   }
 
-  async findCard(username: Username): Promise<string | null> {
+  async find(username: Username): Promise<string | null> {
     return this.#backing.cards.get(username)?.text ?? null
   }
 }

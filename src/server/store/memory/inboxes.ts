@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
+import type { NodeId } from '../ids.ts'
 import {
   type AppendItem,
   type AppendResult,
@@ -8,14 +9,13 @@ import {
   type Envelope,
   fullRetryS,
   type Inboxes,
-  type NodeId,
   type Owner,
   type ReadLimit,
 } from '../store.ts'
 import type { MemoryBacking } from './backing.ts'
 import type { Held } from './inbox.ts'
 
-/** Inboxes and who claims them, as one node uses them. */
+/** Inboxes and their claims, as one node uses them. */
 export class MemoryInboxes implements Inboxes {
   readonly #backing: MemoryBacking
   readonly #nodeId: NodeId
@@ -54,9 +54,9 @@ export class MemoryInboxes implements Inboxes {
   }
 
   #hint(username: Username, { node, epoch }: Held, stored: (Envelope & { expiresAt: number }) | undefined): void {
-    if (!stored) return this.#backing.hear(node, { kind: 'appended', username, epoch })
+    if (!stored) return this.#backing.notify(node, { kind: 'appended', username, epoch })
     const { expiresAt: _kept, ...envelope } = stored
-    this.#backing.hear(node, { kind: 'appended', username, epoch, envelope })
+    this.#backing.notify(node, { kind: 'appended', username, epoch, envelope })
   }
 
   async claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'> {
@@ -80,7 +80,7 @@ export class MemoryInboxes implements Inboxes {
   }
 
   #tellReplaced(username: Username, { node, owner }: Held, epoch: number, instance: string): void {
-    this.#backing.hear(node, { kind: 'replaced', username, connection: owner.connection, epoch, instance })
+    this.#backing.notify(node, { kind: 'replaced', username, connection: owner.connection, epoch, instance })
   }
 
   #touch(username: Username): void {

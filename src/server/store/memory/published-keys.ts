@@ -11,7 +11,7 @@ export class MemoryPublishedKeys implements Keys {
     this.#backing = backing
   }
 
-  async publishKeys(
+  async publish(
     username: Username,
     { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
   ): Promise<KeyCounts | 'conflict'> {
@@ -24,11 +24,11 @@ export class MemoryPublishedKeys implements Keys {
     return this.#backing.counts(username)
   }
 
-  async countKeys(username: Username): Promise<KeyCounts> {
+  async count(username: Username): Promise<KeyCounts> {
     return this.#backing.counts(username)
   }
 
-  async fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
+  async fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
     const nowMs = this.#backing.now()
     if (!this.#backing.liveUser(username)) return 'unknown_user'
     if (!this.#backing.access(username).mayWrite(requester)) return 'forbidden'
@@ -66,7 +66,7 @@ export class MemoryPublishedKeys implements Keys {
     const counts = this.#backing.counts(username)
     const { held } = this.#backing.inbox(username)
     const isLow = counts.oneTimeKeys < limits.lowOneTimeKeys || counts.oneTimeKemKeys < limits.lowOneTimeKemKeys
-    if (isLow && this.#backing.isHeld(held)) this.#backing.hear(held.node, { kind: 'keys-low', username, counts })
+    if (isLow && this.#backing.isHeld(held)) this.#backing.notify(held.node, { kind: 'keys-low', username, counts })
   }
 }
 

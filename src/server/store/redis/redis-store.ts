@@ -1,75 +1,51 @@
-import { parseUsername, type Username } from '../../../protocol/names.ts'
-import type { Administration } from '../administration.ts'
-import type { Cards } from '../cards.ts'
-import { ComposedStore } from '../composed-store.ts'
-import type { Privacy } from '../privacy.ts'
-import type {
-  AppendItem,
-  AppendResult,
-  Bucket,
-  FetchedKeys,
-  FetchRefusal,
-  InviteRule,
-  Lease,
-  LeaseRequest,
-  NodeId,
-  Notice,
-  Rate,
-  Registered,
-  RegisteredAfter,
-  Store,
-  StoredSession,
-  StoreOptions,
-  TokenHash,
-  User,
-  UserQuery,
-  UserStatus,
-} from '../store.ts'
+import { parseUsername } from '../../../protocol/names.ts'
+import type { NodeId } from '../ids.ts'
+import type { Notice, Store, StoreOptions } from '../store.ts'
 import { type AppendOnly, checkServer, type Durability } from './connection/check-server.ts'
 import { connectClient, connectSubscription } from './connection/connect.ts'
-import type { RedisContext } from './connection/context.ts'
 import { RedisGeneration } from './connection/generation.ts'
 import { isCluster, type RedisClient } from './connection/redis-client.ts'
-import { Keeper, keepOnPrimary } from './connection/replication.ts'
+import { onPrimaryOnly, Replication } from './connection/replication.ts'
 import { asNumber } from './connection/reply.ts'
 import { agreeOnSchema, ownSchema, type Schema } from './connection/schema-version.ts'
 import { withoutArguments } from './connection/store-error.ts'
 import type { Subscription } from './connection/subscription.ts'
 import { RedisExpiry } from './inbox/expiry.ts'
 import { RedisInboxes } from './inbox/inboxes.ts'
-import { type Announced, RedisAnnouncements } from './nodes/broadcast-stream.ts'
+import { type Broadcast, BroadcastStream } from './nodes/broadcast-stream.ts'
+import type { RedisContext } from './nodes/context.ts'
 import { Leases } from './nodes/leases.ts'
 import { type Acquire, Locks, redlockOf } from './nodes/locks.ts'
-import { Bus } from './nodes/node-channel.ts'
+import { NodeChannel } from './nodes/node-channel.ts'
 import { RedisNodes } from './nodes/nodes.ts'
 import { RedisAdministration } from './users/administration.ts'
 import { RedisCards } from './users/cards.ts'
 import { RedisContacts } from './users/contacts.ts'
+import { RedisLogins } from './users/logins.ts'
 import { RedisPrivacy } from './users/privacy.ts'
-import { RedisKeys } from './users/published-keys.ts'
+import { RedisPublishedKeys } from './users/published-keys.ts'
 import { RedisBuckets } from './users/rate-buckets.ts'
-import { RedisSessions } from './users/sessions.ts'
 import { RedisUsers } from './users/users.ts'
 
 export type RedisStoreOptions = {
-  /** As `parseRedisUrl` takes it. */
+  /** In a form that `parseRedisUrl` accepts. */
   url: string
-  /** `strict`: nothing is told before a replica has it, too. */
+  /** `strict`: a write is confirmed only when a replica has it, too. */
   durability?: Durability
-  /** `required`: a Redis that would lose mail when it ends is refused. */
+  /** `required`: a Redis without an append-only file is refused, because it loses mail when it ends. */
   appendOnly?: AppendOnly
-  /** What the operator should know: connection errors, unwise settings. Without arguments of commands. */
+  /** Receives connection errors and unwise settings for the operator's log. Texts contain no command arguments. */
   warn?: (message: string) => void
-  /** What grants locks; a test gives one that grants them wrongly. */
+  /** Creates the function that acquires locks. A test passes one that grants locks wrongly. */
   locksOf?: (redis: RedisClient) => Acquire
-  /** What another release reads and writes, for a test. */
+  /** The schema versions of this release. A test passes those of another release. */
   schema?: Schema
 }
 
 /**
- * Opens the Redis engine. It connects before it resolves, and reconnects by itself afterwards.
- * @throws {StoreUnavailableError} when Redis is out of reach
- * @throws {RedisSetupError} when it would lose mail
+ * Opens the Redis engine. Resolves when it is connected; later it reconnects by itself.
+ * @throws {StoreUnavailableError} if Redis is out of reach
+ * @throws {RedisSetupError} if its settings would lose mail, or this release cannot read its data
  */
 export async function openRedisStore(
   options: StoreOptions,
@@ -86,78 +62,76 @@ export async function openRedisStore(
   return store
 }
 
-type Parts = {
-  options: StoreOptions
+type Connections = {
   commands: RedisClient
   subscription: Subscription
-  keeping: RedisClient | null
+  replicated: RedisClient | null
   acquire: Acquire
 }
 
-/** In a Cluster a notice goes to the servers of the channel's slot alone. */
+/** In a Cluster a notice goes only to the servers of the channel's slot. */
 const publisherOf = (client: RedisClient) => async (channel: string, text: string) =>
   isCluster(client) ? asNumber(await client.spublish(channel, text)) : client.publish(channel, text)
 
-/** One node's view of what Redis holds. */
-class RedisStore extends ComposedStore implements Store {
+/** One node's view of the state in Redis. */
+class RedisStore implements Store {
   readonly kind = 'redis'
   readonly nodeId: NodeId
-  readonly privacy: Privacy
-  readonly cards: Cards
-  readonly admin: Administration
+  readonly users: RedisUsers
+  readonly logins: RedisLogins
+  readonly inboxes: RedisInboxes
+  readonly keys: RedisPublishedKeys
+  readonly buckets: RedisBuckets
+  readonly nodes: RedisNodes
+  readonly privacy: RedisPrivacy
+  readonly cards: RedisCards
+  readonly admin: RedisAdministration
   readonly #commands: RedisClient
-  readonly #keeping: RedisClient | null
-  readonly #leases: Leases
-  readonly #bus: Bus
-  protected readonly inboxes: RedisInboxes
-  readonly #users: RedisUsers
-  readonly #sessions: RedisSessions
-  readonly #announcements: RedisAnnouncements
-  readonly #contacts: RedisContacts
-  protected readonly keys: RedisKeys
-  readonly #buckets: RedisBuckets
-  readonly #nodes: RedisNodes
-  readonly #expiry: RedisExpiry
+  readonly #replicated: RedisClient | null
   readonly #generation: RedisGeneration
-  #hear: (notice: Notice) => void = () => {}
+  readonly #leases: Leases
+  readonly #channel: NodeChannel
+  readonly #broadcasts: BroadcastStream
+  readonly #contacts: RedisContacts
+  readonly #expiry: RedisExpiry
+  #handler: (notice: Notice) => void = () => {}
 
-  private constructor({ options, commands, subscription, keeping, acquire }: Parts) {
-    super()
-    const hear = (notice: Notice) => this.#hear(notice)
+  private constructor(options: StoreOptions, { commands, subscription, replicated, acquire }: Connections) {
+    const notifySelf = (notice: Notice) => this.#handler(notice)
     this.nodeId = options.nodeId
     this.#commands = commands
-    this.#keeping = keeping
-    // Agents that stay connected would not learn that they have to send again what has no receipt.
-    this.#generation = new RedisGeneration(commands, () => hear({ kind: 'lease-lost' }))
+    this.#replicated = replicated
+    // Agents that stay connected must learn that they have to send again what has no receipt.
+    this.#generation = new RedisGeneration(commands, () => notifySelf({ kind: 'lease-lost' }))
     this.#leases = new Leases(options.nodeId)
-    this.#bus = new Bus({
+    this.#channel = new NodeChannel({
       own: options.nodeId,
       publish: publisherOf(commands),
       subscription,
-      hear,
+      notifySelf,
       onDeaf: node => this.#leases.heardNothing(node),
     })
     const context: RedisContext = {
       redis: commands,
       options,
+      generation: this.#generation,
       leases: this.#leases,
       locks: new Locks(commands, acquire),
-      keep: keeping ? new Keeper(keeping).keep : keepOnPrimary(commands),
-      tell: (node, notices) => this.#bus.tell(node, notices),
+      withDurability: replicated ? new Replication(replicated).withDurability : onPrimaryOnly(commands),
+      notify: (node, notices) => this.#channel.notify(node, notices),
     }
-    this.#expiry = new RedisExpiry(context, username => this.#users.finishDeletion(username, this.#endToken))
-    this.#announcements = new RedisAnnouncements(commands, (what, which) => this.#announced(what, which))
+    this.#broadcasts = new BroadcastStream(commands, (what, which) => this.#onBroadcast(what, which))
     this.#contacts = new RedisContacts(context)
+    this.cards = new RedisCards(context)
+    this.logins = new RedisLogins(context, this.#broadcasts, notifySelf)
+    this.users = new RedisUsers(context, this.cards, this.logins)
+    this.#expiry = new RedisExpiry(context, username => this.users.finishDeletion(username))
     this.inboxes = new RedisInboxes(context, this.#expiry, this.#contacts)
-    const cards = new RedisCards(context)
-    this.cards = cards
-    this.#users = new RedisUsers(context, cards)
-    this.#sessions = new RedisSessions(context, this.#announcements, hear)
-    this.privacy = new RedisPrivacy(context, this.#announcements, this.#contacts)
-    this.admin = new RedisAdministration(context, this.#announcements, () => hear({ kind: 'drain' }))
-    this.keys = new RedisKeys(context)
-    this.#buckets = new RedisBuckets(context)
-    this.#nodes = new RedisNodes(context, this.inboxes)
+    this.keys = new RedisPublishedKeys(context)
+    this.buckets = new RedisBuckets(context)
+    this.nodes = new RedisNodes(context, this.inboxes)
+    this.privacy = new RedisPrivacy(context, this.#broadcasts, this.#contacts)
+    this.admin = new RedisAdministration(context, this.#broadcasts, () => notifySelf({ kind: 'drain' }))
   }
 
   static async open(
@@ -175,9 +149,9 @@ class RedisStore extends ComposedStore implements Store {
       const commands = await open('aimessage')
       for (const advice of await checkServer(commands, { durability, appendOnly })) warn(advice)
       await agreeOnSchema(commands, schema)
-      const keeping = durability === 'strict' ? await open('aimessage-keep') : null
+      const replicated = durability === 'strict' ? await open('aimessage-keep') : null
       const subscription = await connectSubscription(commands, url, 'aimessage-hints', onError)
-      const store = new RedisStore({ options, commands, subscription, keeping, acquire: locksOf(commands) })
+      const store = new RedisStore(options, { commands, subscription, replicated, acquire: locksOf(commands) })
       try {
         await store.#start()
         return store
@@ -192,16 +166,16 @@ class RedisStore extends ComposedStore implements Store {
   }
 
   async #start(): Promise<void> {
-    await this.#bus.start()
-    await this.#announcements.start()
+    await this.#channel.start()
+    await this.#broadcasts.start()
     await this.#generation.start()
-    await this.#nodes.renewLease()
+    await this.nodes.renewLease()
   }
 
-  #announced(what: Announced, which: string): void {
-    if (what === 'token') this.#hear({ kind: 'revoked', tokenHash: which })
+  #onBroadcast(what: Broadcast, which: string): void {
+    if (what === 'token') this.#handler({ kind: 'revoked', tokenHash: which })
     else if (what === 'writers') this.#contacts.forget(parseUsername(which))
-    else if (which === this.nodeId) this.#hear({ kind: 'drain' })
+    else if (which === this.nodeId) this.#handler({ kind: 'drain' })
   }
 
   generation(): string {
@@ -213,112 +187,28 @@ class RedisStore extends ComposedStore implements Store {
   }
 
   isReady(): boolean {
-    const isConnected = this.#commands.status === 'ready' && (this.#keeping?.status ?? 'ready') === 'ready'
+    const isConnected = this.#commands.status === 'ready' && (this.#replicated?.status ?? 'ready') === 'ready'
     return isConnected && this.#generation.isKnown() && this.#leases.isHeld()
   }
 
   onNotice(handler: (notice: Notice) => void): void {
-    this.#hear = handler
-  }
-
-  async close(): Promise<void> {
-    this.#bus.close()
-    this.#announcements.close()
-    this.#generation.close()
-    try {
-      await this.#nodes.forgetSelf()
-    } catch {
-      // Redis is away; the lease ends by itself.
-    }
-    this.#keeping?.disconnect()
-    this.#commands.disconnect()
-  }
-
-  register(
-    username: Username,
-    identity: string,
-    invite: InviteRule,
-    after: RegisteredAfter = 'deletion',
-  ): Promise<Registered> {
-    return this.#users.register(username, identity, { invite, after })
-  }
-
-  findUser(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null> {
-    return this.#users.findUser(username)
-  }
-
-  async deleteUser(username: Username): Promise<void> {
-    await this.#expiry.markLeaving(username)
-    await this.#users.deleteUser(username, this.#endToken)
-  }
-
-  #endToken = (tokenHash: TokenHash, username: Username): Promise<void> => this.#sessions.endOf(tokenHash, username)
-
-  listUsers(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }> {
-    return this.#users.listUsers(query)
-  }
-
-  addInvite(inviteHash: string, ttlMs: number): Promise<void> {
-    return this.#users.addInvite(inviteHash, ttlMs)
-  }
-
-  createSession(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }> {
-    return this.#sessions.createSession(tokenHash, username, ttlMs)
-  }
-
-  findSession(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null> {
-    return this.#sessions.findSession(tokenHash)
-  }
-
-  listSessions(username: Username): Promise<StoredSession[]> {
-    return this.#sessions.listSessions(username)
-  }
-
-  revokeSession(tokenHash: TokenHash): Promise<void> {
-    return this.#sessions.revokeSession(tokenHash)
-  }
-
-  putChallenge(nonce: string, username: Username, ttlMs: number): Promise<void> {
-    return this.#sessions.putChallenge(nonce, username, ttlMs)
-  }
-
-  takeChallenge(nonce: string, username: Username): Promise<boolean> {
-    return this.#sessions.takeChallenge(nonce, username)
-  }
-
-  override async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
-    const results = await super.append(items)
-    if (results.some(({ status }) => status === 'unknown_user')) await this.#generation.check()
-    return results
-  }
-
-  override async fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
-    const fetched = await super.fetchKeys(username, requester, id)
-    if (fetched === 'unknown_user') await this.#generation.check()
-    return fetched
-  }
-
-  leaseTokens(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease> {
-    return this.#buckets.leaseTokens(bucket, rate, request)
-  }
-
-  async renewLease(): Promise<'kept' | 'lapsed'> {
-    const state = await this.#nodes.renewLease()
-    // A Redis that was emptied knows this node no more, and no connection ended by it.
-    if (state === 'lapsed') await this.#generation.refresh()
-    void this.inboxes.settleClaims()
-    return state
-  }
-
-  doubtLease(): void {
-    this.#leases.doubt()
-  }
-
-  cleanUpDeadNodes(): Promise<void> {
-    return this.#nodes.cleanUpDeadNodes()
+    this.#handler = handler
   }
 
   sweep(): Promise<void> {
     return this.#expiry.sweep()
+  }
+
+  async close(): Promise<void> {
+    this.#channel.close()
+    this.#broadcasts.close()
+    this.#generation.close()
+    try {
+      await this.nodes.forgetSelf()
+    } catch {
+      // Redis cannot be reached; the lease expires.
+    }
+    this.#replicated?.disconnect()
+    this.#commands.disconnect()
   }
 }

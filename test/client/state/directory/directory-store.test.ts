@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import Database from 'libsql'
 import t from 'tap'
 import { openDirectoryStore } from '../../../../src/client/state/directory/directory-store.ts'
-import type { StateFormat } from '../../../../src/client/state/directory/state-format.ts'
 import { StateError } from '../../../../src/client/state/state-error.ts'
+import type { StateFormat } from '../../../../src/client/state/state-format.ts'
 import { bytes, contract, text } from '../store-contract.ts'
 
 const program = fileURLToPath(new URL('../../../fixtures/state/state-process.ts', import.meta.url))

@@ -20,10 +20,10 @@ const invited = (inviteHash: string) => ({ kind: 'invite', inviteHash }) as cons
 export function administrationContract(t: Test, openWorld: OpenWorld): void {
   t.test('invites are listed until they expire, the next to expire first, with who used them', async t => {
     const { a, b, pass } = await openWorld(t)
-    await a.addInvite('late', 120_000)
-    await a.addInvite('soon', 60_000)
-    await b.addInvite('over', 20)
-    await a.register(alice, 'one', invited('soon'))
+    await a.users.addInvite('late', 120_000)
+    await a.users.addInvite('soon', 60_000)
+    await b.users.addInvite('over', 20)
+    await a.users.register(alice, 'one', invited('soon'))
     await pass(40)
     const { invites, cursor } = await b.admin.listInvites({ limit: 10 })
     t.match(invites, [
@@ -37,7 +37,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
 
   t.test('invites are paged', async t => {
     const { a } = await openWorld(t)
-    for (let at = 0; at < 5; at += 1) await a.addInvite(`invite-${at}`, 60_000 + at * 1_000)
+    for (let at = 0; at < 5; at += 1) await a.users.addInvite(`invite-${at}`, 60_000 + at * 1_000)
     const first = await a.admin.listInvites({ limit: 3 })
     const second = await a.admin.listInvites({ limit: 3, cursor: first.cursor ?? '' })
     t.same(
@@ -49,10 +49,10 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
 
   t.test('a revoked invite lets nobody in', async t => {
     const { a, b } = await openWorld(t)
-    await a.addInvite('hash', 60_000)
+    await a.users.addInvite('hash', 60_000)
     t.equal(await b.admin.revokeInvite('hash'), true)
     t.equal(await b.admin.revokeInvite('hash'), false)
-    t.equal(await a.register(alice, 'one', invited('hash')), 'forbidden')
+    t.equal(await a.users.register(alice, 'one', invited('hash')), 'forbidden')
     t.same((await a.admin.listInvites({ limit: 10 })).invites, [])
   })
 
@@ -61,31 +61,31 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice, bob)
     await append(a, item('before'))
     t.equal(await a.admin.block(alice), true)
-    await b.createSession('token', alice, 60_000)
-    t.equal(await b.findSession('token'), null)
-    t.match(await b.findUser(alice), { blocked: true })
-    t.equal(await b.register(alice, identityOf(alice), open), 'blocked')
-    t.equal(await b.register(alice, 'another key', open), 'taken')
-    t.same(statuses(await b.append([item('meanwhile')])), ['forbidden'])
-    t.equal(await b.fetchKeys(alice, bob, 'r1'), 'forbidden')
-    t.equal(await b.countQueued(alice), 1, 'what was accepted stays')
+    await b.logins.create('token', alice, 60_000)
+    t.equal(await b.logins.find('token'), null)
+    t.match(await b.users.find(alice), { blocked: true })
+    t.equal(await b.users.register(alice, identityOf(alice), open), 'blocked')
+    t.equal(await b.users.register(alice, 'another key', open), 'taken')
+    t.same(statuses(await b.inboxes.append([item('meanwhile')])), ['forbidden'])
+    t.equal(await b.keys.fetch(alice, bob, 'r1'), 'forbidden')
+    t.equal(await b.inboxes.countQueued(alice), 1, 'what was accepted stays')
     t.equal(await b.admin.unblock(alice), true)
-    t.equal(await a.register(alice, identityOf(alice), open), 'same')
-    await a.createSession('token', alice, 60_000)
-    t.match(await a.findSession('token'), { username: alice })
-    t.same(statuses(await a.append([item('after')])), ['stored'])
+    t.equal(await a.users.register(alice, identityOf(alice), open), 'same')
+    await a.logins.create('token', alice, 60_000)
+    t.match(await a.logins.find('token'), { username: alice })
+    t.same(statuses(await a.inboxes.append([item('after')])), ['stored'])
   })
 
   t.test('a block holds for a user that deletes itself, or whose name is released', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     await a.admin.block(alice)
-    await a.deleteUser(alice)
-    t.equal(await a.register(alice, identityOf(alice), open), 'blocked')
+    await a.users.delete(alice)
+    t.equal(await a.users.register(alice, identityOf(alice), open), 'blocked')
     t.equal(await a.admin.releaseName(alice), 'released')
-    t.equal(await a.register(alice, 'another key', open), 'blocked')
+    t.equal(await a.users.register(alice, 'another key', open), 'blocked')
     t.equal(await a.admin.unblock(alice), true)
-    t.equal(await a.register(alice, 'another key', open), 'created')
+    t.equal(await a.users.register(alice, 'another key', open), 'created')
   })
 
   t.test('what a user had decided holds again after a block', async t => {
@@ -94,34 +94,34 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     await a.privacy.setWriters(alice, 'allowlist')
     await a.admin.block(alice)
     await a.privacy.setRule(alice, bob, 'allowed')
-    t.same(statuses(await a.append([item('one')])), ['forbidden'])
+    t.same(statuses(await a.inboxes.append([item('one')])), ['forbidden'])
     await a.admin.unblock(alice)
-    t.same(statuses(await a.append([item('one')])), ['stored'])
+    t.same(statuses(await a.inboxes.append([item('one')])), ['stored'])
     await a.privacy.setRule(alice, bob, null)
-    t.same(statuses(await a.append([item('two')])), ['forbidden'])
+    t.same(statuses(await a.inboxes.append([item('two')])), ['forbidden'])
   })
 
   t.test('nobody is blocked who never registered', async t => {
     const { a } = await openWorld(t)
     t.equal(await a.admin.block(alice), false)
     t.equal(await a.admin.unblock(alice), false)
-    t.equal(await a.register(alice, 'one', open), 'created')
+    t.equal(await a.users.register(alice, 'one', open), 'created')
   })
 
   t.test('a released name is free for any key, with none of what it had', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const [seq = 0] = await append(a, item('one'))
-    await a.reserve(alice, 7)
+    await a.inboxes.reserve(alice, 7)
     t.equal(await a.admin.releaseName(alice), 'live')
-    await a.deleteUser(alice)
-    t.equal(await b.register(alice, 'another key', open), 'taken')
+    await a.users.delete(alice)
+    t.equal(await b.users.register(alice, 'another key', open), 'taken')
     t.equal(await b.admin.releaseName(alice), 'released')
     t.equal(await b.admin.releaseName(alice), 'unknown')
     t.equal(await b.admin.findAccount(alice), null)
-    t.equal(await a.register(alice, 'another key', open), 'created')
-    t.equal(await a.reserve(alice, 0), 0)
-    t.equal(await a.countQueued(alice), 0)
+    t.equal(await a.users.register(alice, 'another key', open), 'created')
+    t.equal(await a.inboxes.reserve(alice, 0), 0)
+    t.equal(await a.inboxes.countQueued(alice), 0)
     const [next = 0] = await append(b, item('one'))
     t.ok(next > seq, 'no number is given twice')
   })
@@ -147,32 +147,32 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.ok(Math.abs((account?.queue.oldestAt ?? 0) - Date.now()) < 60_000)
     t.notMatch(JSON.stringify(account), /xxxx|yyyy/)
     await a.admin.block(alice)
-    await a.deleteUser(alice)
+    await a.users.delete(alice)
     t.match(await b.admin.findAccount(alice), { blocked: true, deleted: true, queue: { messages: 0 } })
   })
 
   t.test('sessions are listed in the order they were made, until they end', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice)
-    t.same(await a.listSessions(alice), [])
+    t.same(await a.logins.list(alice), [])
     for (const [token, ttlMs] of [
       ['one', 60_000],
       ['short', 30],
       ['two', 50_000],
     ] as const) {
-      await a.createSession(token, alice, ttlMs)
+      await a.logins.create(token, alice, ttlMs)
       await pass(2)
     }
     await pass(60)
-    const sessions = await b.listSessions(alice)
+    const sessions = await b.logins.list(alice)
     t.same(
       sessions.map(({ tokenHash }) => tokenHash),
       ['one', 'two'],
     )
     const [first] = sessions
     t.ok(Math.abs((first?.expiresAt ?? 0) - (first?.createdAt ?? 0) - 60_000) < 1_000, 'both in ms since 1970')
-    await b.revokeSession('one')
-    t.equal((await a.listSessions(alice)).length, 1)
+    await b.logins.revoke('one')
+    t.equal((await a.logins.list(alice)).length, 1)
   })
 
   t.test('nodes are listed with what they hold', async t => {

@@ -56,7 +56,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
       (await readAll(a, claim)).map(({ prev }) => prev),
       [0, one],
     )
-    await a.ack(claim, two)
+    await a.inboxes.ack(claim, two)
     await append(a, item('m3'))
     t.same(
       (await readAll(a, claim)).map(({ prev }) => prev),
@@ -92,18 +92,18 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
 
   t.test('an append of nothing is nothing', async t => {
     const { a } = await openWorld(t)
-    t.same(await a.append([]), [])
+    t.same(await a.inboxes.append([]), [])
   })
 
   // Evidence: D11
   t.test('nothing is stored for whom nobody knows, nor for a later user of the name', async t => {
     const { a } = await openWorld(t)
     await register(a, carol)
-    const results = await a.append([item('m1'), item('m2', { to: carol }), item('m3')])
+    const results = await a.inboxes.append([item('m1'), item('m2', { to: carol }), item('m3')])
     t.same(statuses(results), ['unknown_user', 'stored', 'unknown_user'])
     await register(a, alice)
-    t.equal(await a.countQueued(alice), 0)
-    t.same(statuses(await a.append([item('m1')])), ['stored'])
+    t.equal(await a.inboxes.countQueued(alice), 0)
+    t.same(statuses(await a.inboxes.append([item('m1')])), ['stored'])
   })
 
   t.test('a user may write to itself', async t => {
@@ -129,7 +129,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice)
     const sends = Array.from({ length: 200 }, (_, index) => {
       const [store, stream] = index % 2 ? [a, 'one'] : [b, 'two']
-      return store.append([item(`m${index}`, { stream })])
+      return store.inboxes.append([item(`m${index}`, { stream })])
     })
     const seqs = (await Promise.all(sends)).map(([result]) => seqOf(result))
     t.equal(new Set(seqs).size, 200)

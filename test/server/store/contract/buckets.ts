@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { limits } from '../../../../src/protocol/limits.ts'
 import type { Username } from '../../../../src/protocol/names.ts'
 import { LeasedBucket, toLeaseRule } from '../../../../src/server/rate-limits/leased-bucket.ts'
-import type { Bucket, Store } from '../../../../src/server/store/store.ts'
+import type { Bucket, Buckets } from '../../../../src/server/store/store.ts'
 import { alice, bob, carol, type OpenWorld } from './world.ts'
 
 const frames = (user: Username): Bucket => ({ kind: 'frames', user })
@@ -12,9 +12,9 @@ const slow = { perSecond: 0.001, burst: 100 }
 export function bucketsContract(t: Test, openWorld: OpenWorld): void {
   t.test('a bucket is shared by all nodes, and hands out what it has', async t => {
     const { a, b } = await openWorld(t)
-    t.same(await a.leaseTokens(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 60, waitMs: 0 })
-    t.same(await b.leaseTokens(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 40, waitMs: 0 })
-    t.match(await a.leaseTokens(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 0 })
+    t.same(await a.buckets.lease(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 60, waitMs: 0 })
+    t.same(await b.buckets.lease(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 40, waitMs: 0 })
+    t.match(await a.buckets.lease(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 0 })
   })
 
   t.test('each user, recipient and address has a bucket of its own for each kind', async t => {
@@ -30,27 +30,31 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
       { kind: 'registrations', address: '2001:db8:0:0::/64' },
     ]
     for (const bucket of buckets) {
-      t.match(await a.leaseTokens(bucket, slow, { wanted: 100, needed: 100 }), { granted: 100 }, JSON.stringify(bucket))
+      t.match(
+        await a.buckets.lease(bucket, slow, { wanted: 100, needed: 100 }),
+        { granted: 100 },
+        JSON.stringify(bucket),
+      )
     }
   })
 
   t.test('nothing is given where there is less than needed, and the wait is true', async t => {
     const { a, pass } = await openWorld(t)
     const rate = { perSecond: 100, burst: 10 }
-    await a.leaseTokens(frames(alice), rate, { wanted: 10, needed: 10 })
-    const refused = await a.leaseTokens(frames(alice), rate, { wanted: 10, needed: 10 })
+    await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 10 })
+    const refused = await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 10 })
     t.equal(refused.granted, 0)
     t.ok(refused.waitMs > 50 && refused.waitMs <= 100, `${refused.waitMs} ms`)
     await pass(refused.waitMs)
-    t.same(await a.leaseTokens(frames(alice), rate, { wanted: 10, needed: 10 }), { granted: 10, waitMs: 0 })
+    t.same(await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 10 }), { granted: 10, waitMs: 0 })
   })
 
   t.test('a bucket fills to its burst and no further', async t => {
     const { a, pass } = await openWorld(t)
     const rate = { perSecond: 1_000, burst: 10 }
-    await a.leaseTokens(frames(alice), rate, { wanted: 10, needed: 1 })
+    await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 1 })
     await pass(50)
-    t.match(await a.leaseTokens(frames(alice), rate, { wanted: 1_000, needed: 1 }), { granted: 10 })
+    t.match(await a.buckets.lease(frames(alice), rate, { wanted: 1_000, needed: 1 }), { granted: 10 })
   })
 
   // Evidence: L5
@@ -59,7 +63,7 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
     async t => {
       const { a, b } = await openWorld(t)
       const rate = { perSecond: 0.001, burst: 1_000 }
-      const passed = await Promise.all([a, b].map(store => spendAll(store, rate)))
+      const passed = await Promise.all([a, b].map(store => spendAll(store.buckets, rate)))
       const total = passed.reduce((sum, count) => sum + count, 0)
       const slack = 2 * rate.burst * (limits.uncountedShare + limits.leaseShare)
       t.ok(total >= rate.burst, `${total} passed of a burst of ${rate.burst}`)
@@ -70,10 +74,10 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
   t.test('what much asks for costs a call for a block of it', async t => {
     const { a } = await openWorld(t)
     let calls = 0
-    const counted: Pick<Store, 'leaseTokens'> = {
-      leaseTokens: (bucket, rate, request) => {
+    const counted: Buckets = {
+      lease: (bucket, rate, request) => {
         calls += 1
-        return a.leaseTokens(bucket, rate, request)
+        return a.buckets.lease(bucket, rate, request)
       },
     }
     const passed = await spendAll(counted, { perSecond: 0.001, burst: 1_000 })
@@ -83,10 +87,10 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
 }
 
 /** Takes one by one until there is nothing, and answers how many. */
-async function spendAll(store: Pick<Store, 'leaseTokens'>, rate: { perSecond: number; burst: number }) {
+async function spendAll(buckets: Buckets, rate: { perSecond: number; burst: number }) {
   const rule = toLeaseRule({ counting: 'blocks', away: 'open' }, rate)
   const clock = { elapsed: () => performance.now() }
-  const bucket = new LeasedBucket(rule, clock, (each, request) => store.leaseTokens(frames(alice), each, request))
+  const bucket = new LeasedBucket(rule, clock, (each, request) => buckets.lease(frames(alice), each, request))
   let passed = 0
   while ((await bucket.take(1)) === 0) passed += 1
   return passed

@@ -58,14 +58,14 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
     const old = await claimed(a, alice, socket('c1'))
     const now = await claimed(b, alice, socket('c2'))
-    t.equal(await a.read(old, 0, everything), 'stale')
-    t.equal(await a.peek(old, 0), 'stale')
-    t.equal(await a.ack(old, two), 'stale')
-    await a.release(old)
-    t.equal((await a.findUser(alice))?.online, true)
-    t.same((await a.listUsers({ limit: 9, online: true })).users.length, 1)
+    t.equal(await a.inboxes.read(old, 0, everything), 'stale')
+    t.equal(await a.inboxes.peek(old, 0), 'stale')
+    t.equal(await a.inboxes.ack(old, two), 'stale')
+    await a.inboxes.release(old)
+    t.equal((await a.users.find(alice))?.online, true)
+    t.same((await a.users.list({ limit: 9, online: true })).users.length, 1)
     t.same(idsOf(await readAll(b, now)), ['m1', 'm2'])
-    t.equal(await b.ack(now, one), 'acked')
+    t.equal(await b.inboxes.ack(now, one), 'acked')
   })
 
   t.test('epoch, connection and node must all be those of the claim', async t => {
@@ -79,15 +79,15 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
       { ...claim, owner: socket('c2') },
     ]
     for (const other of forged) {
-      t.equal(await a.read(other, 0, everything), 'stale')
-      t.equal(await a.peek(other, 0), 'stale')
-      t.equal(await a.ack(other, Number.MAX_SAFE_INTEGER), 'stale')
-      await a.release(other)
+      t.equal(await a.inboxes.read(other, 0, everything), 'stale')
+      t.equal(await a.inboxes.peek(other, 0), 'stale')
+      t.equal(await a.inboxes.ack(other, Number.MAX_SAFE_INTEGER), 'stale')
+      await a.inboxes.release(other)
     }
-    t.equal(await b.read(claim, 0, everything), 'stale', 'a connection belongs to its node')
-    t.equal(await b.peek(claim, 0), 'stale')
-    t.equal(await b.ack(claim, Number.MAX_SAFE_INTEGER), 'stale')
-    await b.release(claim)
+    t.equal(await b.inboxes.read(claim, 0, everything), 'stale', 'a connection belongs to its node')
+    t.equal(await b.inboxes.peek(claim, 0), 'stale')
+    t.equal(await b.inboxes.ack(claim, Number.MAX_SAFE_INTEGER), 'stale')
+    await b.inboxes.release(claim)
     t.same(idsOf(await readAll(a, claim)), ['m1'])
   })
 
@@ -95,14 +95,14 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const claim = await claimed(a, alice, socket('c1'))
-    await a.release(claim)
-    t.equal(await a.read(claim, 0, everything), 'stale')
-    t.equal(await a.peek(claim, 0), 'stale')
-    t.equal(await a.ack(claim, 1), 'stale')
-    t.match(await a.append([item('m1')]), [{ queued: true }])
+    await a.inboxes.release(claim)
+    t.equal(await a.inboxes.read(claim, 0, everything), 'stale')
+    t.equal(await a.inboxes.peek(claim, 0), 'stale')
+    t.equal(await a.inboxes.ack(claim, 1), 'stale')
+    t.match(await a.inboxes.append([item('m1')]), [{ queued: true }])
     const notices = new Notices(a)
     const next = await claimed(b, alice, socket('c2'))
-    await a.release(claim)
+    await a.inboxes.release(claim)
     t.same(idsOf(await readAll(b, next)), ['m1'])
     t.ok(next.epoch > claim.epoch)
     t.same(notices.of('replaced'), [], 'nobody lost it')
@@ -118,12 +118,12 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(new Set(claims.map(({ epoch }) => epoch)).size, 40)
     const highest = Math.max(...claims.map(({ epoch }) => epoch))
     for (const [index, claim] of claims.entries()) {
-      const read = await (index % 2 ? a : b).read(claim, 0, everything)
+      const read = await (index % 2 ? a : b).inboxes.read(claim, 0, everything)
       t.equal(read === 'stale', claim.epoch !== highest)
     }
-    await Promise.all(claims.map((claim, index) => (index % 2 ? a : b).release(claim)))
-    t.equal((await a.findUser(alice))?.online, false)
-    t.same((await b.listUsers({ limit: 9, online: true })).users, [])
+    await Promise.all(claims.map((claim, index) => (index % 2 ? a : b).inboxes.release(claim)))
+    t.equal((await a.users.find(alice))?.online, false)
+    t.same((await b.users.list({ limit: 9, online: true })).users, [])
   })
 
   t.test('claims and releases at once leave the listing as the claim is', async t => {
@@ -131,10 +131,10 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice)
     for (let round = 0; round < 25; round += 1) {
       const first = await claimed(a, alice, socket(`x${round}`))
-      const [, second] = await Promise.all([a.release(first), claimed(b, alice, socket(`y${round}`))])
-      t.equal((await a.listUsers({ limit: 9, online: true })).users.length, 1)
-      await b.release(second)
-      t.equal((await a.listUsers({ limit: 9, online: true })).users.length, 0)
+      const [, second] = await Promise.all([a.inboxes.release(first), claimed(b, alice, socket(`y${round}`))])
+      t.equal((await a.users.list({ limit: 9, online: true })).users.length, 1)
+      await b.inboxes.release(second)
+      t.equal((await a.users.list({ limit: 9, online: true })).users.length, 0)
     }
   })
 
@@ -142,10 +142,10 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     const { a, b } = await openWorld(t)
     await register(a, alice, carol)
     const [here, there] = [new Notices(a), new Notices(b)]
-    t.match(await a.append([item('m0')]), [{ queued: true }])
+    t.match(await a.inboxes.append([item('m0')]), [{ queued: true }])
     const claim = await claimed(a, alice, socket('c1'))
-    t.match(await a.append([item('m1')]), [{ queued: false }])
-    t.match(await b.append([item('m2'), item('m3'), item('m2', { to: carol })]), [
+    t.match(await a.inboxes.append([item('m1')]), [{ queued: false }])
+    t.match(await b.inboxes.append([item('m2'), item('m3'), item('m2', { to: carol })]), [
       { queued: false },
       { queued: false },
       { queued: true },

@@ -4,14 +4,14 @@ import type { Store, UserQuery } from '../../../../src/server/store/store.ts'
 import { alice, bob, carol, claimed, dave, http, type OpenWorld, register, socket } from './world.ts'
 
 const namesOf = async (store: Store, query: UserQuery): Promise<string[]> =>
-  (await store.listUsers(query)).users.map(({ username }) => username)
+  (await store.users.list(query)).users.map(({ username }) => username)
 
 /** All pages of a listing. */
 async function pagesOf(store: Store, query: UserQuery): Promise<string[][]> {
   const pages: string[][] = []
   let cursor: string | null | undefined
   do {
-    const page = await store.listUsers({ ...query, ...(cursor && { cursor }) })
+    const page = await store.users.list({ ...query, ...(cursor && { cursor }) })
     pages.push(page.users.map(({ username }) => username))
     cursor = page.cursor
   } while (cursor !== null)
@@ -35,8 +35,8 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
   t.test('the cursor is the last name of the page, and need not be a user', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob, carol)
-    t.equal((await a.listUsers({ limit: 2 })).cursor, 'bob')
-    t.same(await a.listUsers({ limit: 2, cursor: 'carol' }), { users: [], cursor: null })
+    t.equal((await a.users.list({ limit: 2 })).cursor, 'bob')
+    t.same(await a.users.list({ limit: 2, cursor: 'carol' }), { users: [], cursor: null })
     t.same(await namesOf(a, { limit: 9, cursor: 'azz' }), ['bob', 'carol'])
     t.same(await namesOf(a, { limit: 9, cursor: 'a', prefix: 'b' }), ['bob'])
     t.same(await namesOf(a, { limit: 9, cursor: 'zzz', prefix: 'b' }), [])
@@ -60,27 +60,27 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice, bob, carol)
     const claim = await claimed(a, bob, socket('c1'))
     await claimed(a, carol, http('t1'))
-    t.equal((await b.findUser(bob))?.online, true)
-    t.equal((await b.findUser(carol))?.online, false, 'an HTTP claim listens to nothing')
+    t.equal((await b.users.find(bob))?.online, true)
+    t.equal((await b.users.find(carol))?.online, false, 'an HTTP claim listens to nothing')
     t.same(await namesOf(b, { limit: 9, online: true }), ['bob'])
     t.same(await namesOf(b, { limit: 9, online: false }), ['alice', 'carol'])
-    t.match((await b.listUsers({ limit: 9 })).users, [{ online: false }, { online: true }, { online: false }])
-    await a.release(claim)
-    t.equal((await b.findUser(bob))?.online, false)
+    t.match((await b.users.list({ limit: 9 })).users, [{ online: false }, { online: true }, { online: false }])
+    await a.inboxes.release(claim)
+    t.equal((await b.users.find(bob))?.online, false)
     t.same(await namesOf(b, { limit: 9, online: true }), [])
   })
 
   t.test('who listened is seen last when it stopped', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice)
-    const seen = async () => (await b.findUser(alice))?.lastSeenAt ?? 0
+    const seen = async () => (await b.users.find(alice))?.lastSeenAt ?? 0
     const registered = await seen()
     await pass(20)
     const claim = await claimed(a, alice, socket('c1'))
     const listened = await seen()
     t.ok(listened > registered)
     await pass(20)
-    await a.release(claim)
+    await a.inboxes.release(claim)
     const stopped = await seen()
     t.ok(stopped > listened)
     await pass(20)
@@ -90,7 +90,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     await pass(20)
     await claimed(a, alice, http('t1'))
     t.ok((await seen()) > asked)
-    t.equal((await b.listUsers({ limit: 1 })).users[0]?.lastSeenAt, await seen())
+    t.equal((await b.users.list({ limit: 1 })).users[0]?.lastSeenAt, await seen())
   })
 
   t.test('a listing of many finds the few that are online', async t => {

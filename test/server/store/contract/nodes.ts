@@ -47,14 +47,14 @@ export function nodesContract(t: Test, openWorld: OpenWorld): void {
 
   t.test('a renewal says whether the lease had ended, and a node in doubt is ready again after it', async t => {
     const { a, pass } = await openWorld(t)
-    t.equal(await a.renewLease(), 'kept')
-    a.doubtLease()
+    t.equal(await a.nodes.renewLease(), 'kept')
+    a.nodes.doubtLease()
     t.equal(a.isReady(), false)
-    t.equal(await a.renewLease(), 'kept')
+    t.equal(await a.nodes.renewLease(), 'kept')
     t.equal(a.isReady(), true)
     await pass(limits.leaseMs + 100)
-    t.equal(await a.renewLease(), 'lapsed')
-    t.equal(await a.renewLease(), 'kept')
+    t.equal(await a.nodes.renewLease(), 'lapsed')
+    t.equal(await a.nodes.renewLease(), 'kept')
     t.equal(a.isReady(), true)
   })
 
@@ -69,45 +69,45 @@ export function nodesContract(t: Test, openWorld: OpenWorld): void {
       const alive = await claimed(third, bob, socket('c2'))
       await claimed(b, carol, http('t1', 60_000))
       await append(a, item('m1'))
-      t.match(await a.append([item('m2')]), [{ queued: false }])
+      t.match(await a.inboxes.append([item('m2')]), [{ queued: false }])
       // `b` renews no more. Those who judge it have renewed for a full lease themselves.
       for (let waitedMs = 0; waitedMs <= limits.leaseMs + 1_000; waitedMs += 1_000) {
         await pass(1_000)
-        await Promise.all([a.renewLease(), third.renewLease()])
+        await Promise.all([a.nodes.renewLease(), third.nodes.renewLease()])
       }
-      t.equal((await a.findUser(alice))?.online, false)
-      t.equal((await a.findUser(bob))?.online, true)
+      t.equal((await a.users.find(alice))?.online, false)
+      t.equal((await a.users.find(bob))?.online, true)
       t.same(
-        (await a.listUsers({ limit: 9, online: true })).users.map(({ username }) => username),
+        (await a.users.list({ limit: 9, online: true })).users.map(({ username }) => username),
         ['bob'],
       )
-      t.match(await a.append([item('m3')]), [{ queued: true }])
-      t.equal(await a.claim(carol, http('t2')), 'conflict', 'an HTTP claim is of no node')
+      t.match(await a.inboxes.append([item('m3')]), [{ queued: true }])
+      t.equal(await a.inboxes.claim(carol, http('t2')), 'conflict', 'an HTTP claim is of no node')
 
       const held = await claimed(a, alice, http('t1'))
       t.ok(held.epoch > dead.epoch, 'what a dead node holds is free')
-      t.equal(await b.read(dead, 0, everything), 'stale')
+      t.equal(await b.inboxes.read(dead, 0, everything), 'stale')
       t.same(idsOf(await readAll(a, held)), ['m1', 'm2', 'm3'])
-      await a.release(held)
+      await a.inboxes.release(held)
 
-      await Promise.all([a.cleanUpDeadNodes(), third.cleanUpDeadNodes(), a.cleanUpDeadNodes()])
-      t.same(await third.read(alive, 0, everything), [], 'the living lose nothing')
-      t.equal((await third.findUser(bob))?.online, true)
+      await Promise.all([a.nodes.cleanUpDead(), third.nodes.cleanUpDead(), a.nodes.cleanUpDead()])
+      t.same(await third.inboxes.read(alive, 0, everything), [], 'the living lose nothing')
+      t.equal((await third.users.find(bob))?.online, true)
       t.same(
-        (await third.listUsers({ limit: 9, online: true })).users.map(({ username }) => username),
+        (await third.users.list({ limit: 9, online: true })).users.map(({ username }) => username),
         ['bob'],
       )
-      t.equal(await b.read(untouched, 0, everything), 'stale', 'what was cleaned up is gone')
+      t.equal(await b.inboxes.read(untouched, 0, everything), 'stale', 'what was cleaned up is gone')
       t.ok((await claimed(a, dave, socket('c4'))).epoch > untouched.epoch)
-      t.equal(await b.ack(dead, Number.MAX_SAFE_INTEGER), 'stale')
-      t.equal(await a.countQueued(alice), 3)
+      t.equal(await b.inboxes.ack(dead, Number.MAX_SAFE_INTEGER), 'stale')
+      t.equal(await a.inboxes.countQueued(alice), 3)
 
-      await b.renewLease()
+      await b.nodes.renewLease()
       const back = await claimed(b, alice, socket('c3'))
       t.ok(back.epoch > held.epoch, 'a node that was only away may go on')
-      t.equal((await b.findUser(alice))?.online, true)
-      await a.renewLease()
-      t.equal((await a.findUser(alice))?.online, true)
+      t.equal((await b.users.find(alice))?.online, true)
+      await a.nodes.renewLease()
+      t.equal((await a.users.find(alice))?.online, true)
     },
   )
 }

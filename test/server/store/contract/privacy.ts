@@ -8,7 +8,7 @@ let ids = 0
 /** What becomes of a message from bob to alice. */
 async function tryBob(store: Store, changes: Partial<Parameters<typeof item>[1]> = {}): Promise<string | undefined> {
   ids += 1
-  return statuses(await store.append([item(`try-${ids}`, changes)]))[0]
+  return statuses(await store.inboxes.append([item(`try-${ids}`, changes)]))[0]
 }
 const fromAlice = { from: alice, to: bob }
 
@@ -107,31 +107,31 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
   t.test('what was stored before is delivered, and its repetition is answered as before', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
-    const first = await a.append([item('one')])
+    const first = await a.inboxes.append([item('one')])
     await a.privacy.setRule(alice, bob, 'blocked')
-    t.match(await a.append([item('one')]), [{ status: 'stored', repeated: true }])
+    t.match(await a.inboxes.append([item('one')]), [{ status: 'stored', repeated: true }])
     t.match(first, [{ status: 'stored', repeated: false }])
-    t.equal(await a.countQueued(alice), 1)
+    t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
   t.test('a refusal for one recipient of a batch is its alone', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob, carol)
     await a.privacy.setRule(alice, bob, 'blocked')
-    const results = await a.append([item('one'), item('two', { to: carol }), item('three')])
+    const results = await a.inboxes.append([item('one'), item('two', { to: carol }), item('three')])
     t.same(statuses(results), ['forbidden', 'stored', 'forbidden'])
-    t.equal(await a.countQueued(alice), 0)
+    t.equal(await a.inboxes.countQueued(alice), 0)
   })
 
   t.test('who may not write gets no keys', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
-    await a.publishKeys(alice, { bundle: { text: 'bundle', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'key' }] })
+    await a.keys.publish(alice, { bundle: { text: 'bundle', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'key' }] })
     await a.privacy.setWriters(alice, 'allowlist')
-    t.equal(await a.fetchKeys(alice, bob, 'r1'), 'forbidden')
-    t.match(await a.countKeys(alice), { oneTimeKeys: 1 })
+    t.equal(await a.keys.fetch(alice, bob, 'r1'), 'forbidden')
+    t.match(await a.keys.count(alice), { oneTimeKeys: 1 })
     await a.privacy.setRule(alice, bob, 'allowed')
-    t.match(await a.fetchKeys(alice, bob, 'r1'), { bundle: 'bundle', oneTimeKey: { id: 1 } })
+    t.match(await a.keys.fetch(alice, bob, 'r1'), { bundle: 'bundle', oneTimeKey: { id: 1 } })
   })
 
   t.test('rules are paged by name, and so many there are', async t => {
@@ -166,7 +166,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice, bob)
     await a.privacy.setWriters(alice, 'allowlist')
     await a.privacy.setRule(alice, bob, 'blocked')
-    await a.deleteUser(alice)
+    await a.users.delete(alice)
     t.equal(await tryBob(a), 'unknown_user')
     await register(a, alice)
     t.equal(await a.privacy.readWriters(alice), 'anyone')

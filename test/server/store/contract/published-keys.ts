@@ -19,37 +19,37 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const upload = { bundle: bundle(1), oneTimeKeys: oneTime(1, 2), oneTimeKemKeys: kem(7, 1) }
-    t.same(await a.publishKeys(alice, upload), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
-    t.same(await b.countKeys(alice), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
-    t.same(await b.fetchKeys(alice, bob, 'f1'), {
+    t.same(await a.keys.publish(alice, upload), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
+    t.same(await b.keys.count(alice), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
+    t.same(await b.keys.fetch(alice, bob, 'f1'), {
       bundle: 'bundle-1',
       oneTimeKey: { id: 1, key: 'key-1' },
       oneTimeKemKey: { id: 7, key: 'kem-7', signature: 'signature-7' },
     })
-    t.same(await a.fetchKeys(alice, bob, 'f2'), { bundle: 'bundle-1', oneTimeKey: { id: 2, key: 'key-2' } })
-    t.same(await b.fetchKeys(alice, bob, 'f3'), { bundle: 'bundle-1' })
-    t.same(await a.countKeys(alice), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
+    t.same(await a.keys.fetch(alice, bob, 'f2'), { bundle: 'bundle-1', oneTimeKey: { id: 2, key: 'key-2' } })
+    t.same(await b.keys.fetch(alice, bob, 'f3'), { bundle: 'bundle-1' })
+    t.same(await a.keys.count(alice), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
   })
 
   t.test('the same requester and id get the same answer for a minute', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
-    await a.publishKeys(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 5) })
-    const first = await a.fetchKeys(alice, bob, 'f1')
-    t.same(await b.fetchKeys(alice, bob, 'f1'), first)
-    await a.publishKeys(alice, { bundle: bundle(2) })
-    t.same(await b.fetchKeys(alice, bob, 'f1'), first)
-    t.same(await a.countKeys(alice), { oneTimeKeys: 4, oneTimeKemKeys: 0 })
-    t.match(await b.fetchKeys(alice, carol, 'f1'), { bundle: 'bundle-2', oneTimeKey: { id: 2 } })
+    await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 5) })
+    const first = await a.keys.fetch(alice, bob, 'f1')
+    t.same(await b.keys.fetch(alice, bob, 'f1'), first)
+    await a.keys.publish(alice, { bundle: bundle(2) })
+    t.same(await b.keys.fetch(alice, bob, 'f1'), first)
+    t.same(await a.keys.count(alice), { oneTimeKeys: 4, oneTimeKemKeys: 0 })
+    t.match(await b.keys.fetch(alice, carol, 'f1'), { bundle: 'bundle-2', oneTimeKey: { id: 2 } })
   })
 
   t.test('a key is given to one, though many fetch on both nodes at once', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
-    await a.publishKeys(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 60) })
+    await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 60) })
     const outcomes = await Promise.all(
       Array.from({ length: 80 }, (_, index) =>
-        (index % 2 ? a : b).fetchKeys(alice, parseUsername(`user-${index % 8}`), `f${index}`),
+        (index % 2 ? a : b).keys.fetch(alice, parseUsername(`user-${index % 8}`), `f${index}`),
       ),
     )
     const ids = outcomes.map(oneTimeOf).filter(id => id !== undefined)
@@ -60,25 +60,25 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
   t.test('an older bundle is a conflict, and nothing of its upload is taken', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
-    await a.publishKeys(alice, { bundle: bundle(5) })
-    t.equal(await b.publishKeys(alice, { bundle: bundle(4), oneTimeKeys: oneTime(1, 1) }), 'conflict')
-    t.same(await a.fetchKeys(alice, bob, 'f1'), { bundle: 'bundle-5' })
-    t.same(await a.publishKeys(alice, { bundle: bundle(5, 'same') }), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
-    t.same(await b.publishKeys(alice, { bundle: bundle(6) }), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
-    t.same(await b.fetchKeys(alice, bob, 'f2'), { bundle: 'bundle-6' })
+    await a.keys.publish(alice, { bundle: bundle(5) })
+    t.equal(await b.keys.publish(alice, { bundle: bundle(4), oneTimeKeys: oneTime(1, 1) }), 'conflict')
+    t.same(await a.keys.fetch(alice, bob, 'f1'), { bundle: 'bundle-5' })
+    t.same(await a.keys.publish(alice, { bundle: bundle(5, 'same') }), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
+    t.same(await b.keys.publish(alice, { bundle: bundle(6) }), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
+    t.same(await b.keys.fetch(alice, bob, 'f2'), { bundle: 'bundle-6' })
   })
 
   t.test('a full pool ignores the rest, and an id that it holds is not taken twice', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     const full = { oneTimeKeys: limits.maxOneTimeKeys, oneTimeKemKeys: limits.maxOneTimeKemKeys }
-    await a.publishKeys(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 90), oneTimeKemKeys: kem(1, 15) })
-    const again = await a.publishKeys(alice, { oneTimeKeys: oneTime(1, 90), oneTimeKemKeys: kem(1, 15) })
+    await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 90), oneTimeKemKeys: kem(1, 15) })
+    const again = await a.keys.publish(alice, { oneTimeKeys: oneTime(1, 90), oneTimeKemKeys: kem(1, 15) })
     t.same(again, { oneTimeKeys: 90, oneTimeKemKeys: 15 })
-    t.same(await a.publishKeys(alice, { oneTimeKeys: oneTime(85, 40), oneTimeKemKeys: kem(10, 40) }), full)
+    t.same(await a.keys.publish(alice, { oneTimeKeys: oneTime(85, 40), oneTimeKemKeys: kem(10, 40) }), full)
     const ids: (number | undefined)[] = []
     for (let index = 0; index <= full.oneTimeKeys; index += 1)
-      ids.push(oneTimeOf(await a.fetchKeys(alice, parseUsername(`user-${index}`), 'f')))
+      ids.push(oneTimeOf(await a.keys.fetch(alice, parseUsername(`user-${index}`), 'f')))
     t.same(ids, [...Array.from({ length: 100 }, (_, index) => index + 1), undefined])
   })
 
@@ -86,36 +86,36 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t)
     await register(a, alice)
     const twice = { oneTimeKeys: [...oneTime(1, 2), ...oneTime(1, 2)], oneTimeKemKeys: [...kem(1, 1), ...kem(1, 1)] }
-    t.same(await a.publishKeys(alice, twice), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
+    t.same(await a.keys.publish(alice, twice), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
   })
 
   t.test('a user without bundle has no keys, and an unknown one is unknown', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
-    t.equal(await a.fetchKeys(alice, bob, 'f1'), 'no_keys')
-    await a.publishKeys(alice, { oneTimeKeys: oneTime(1, 1) })
-    t.equal(await a.fetchKeys(alice, bob, 'f1'), 'no_keys')
-    t.equal(await a.fetchKeys(carol, bob, 'f1'), 'unknown_user')
-    t.same(await a.countKeys(alice), { oneTimeKeys: 1, oneTimeKemKeys: 0 }, 'and nothing is taken')
-    t.same(await a.publishKeys(carol, { bundle: bundle(1), oneTimeKeys: oneTime(1, 1) }), {
+    t.equal(await a.keys.fetch(alice, bob, 'f1'), 'no_keys')
+    await a.keys.publish(alice, { oneTimeKeys: oneTime(1, 1) })
+    t.equal(await a.keys.fetch(alice, bob, 'f1'), 'no_keys')
+    t.equal(await a.keys.fetch(carol, bob, 'f1'), 'unknown_user')
+    t.same(await a.keys.count(alice), { oneTimeKeys: 1, oneTimeKemKeys: 0 }, 'and nothing is taken')
+    t.same(await a.keys.publish(carol, { bundle: bundle(1), oneTimeKeys: oneTime(1, 1) }), {
       oneTimeKeys: 0,
       oneTimeKemKeys: 0,
     })
-    t.same(await a.countKeys(carol), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
+    t.same(await a.keys.count(carol), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
   })
 
   t.test('over the limit per target the one-time keys stay, and nobody is unreachable', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice, bob)
-    await a.publishKeys(alice, { bundle: bundle(1) })
+    await a.keys.publish(alice, { bundle: bundle(1) })
     const fetches = Array.from({ length: limits.maxOneTimeFetchesPerTarget }, (_, index) => `f${index}`)
-    await Promise.all(fetches.map(id => a.fetchKeys(alice, parseUsername(`user-${id}`), id)))
-    await a.publishKeys(alice, { oneTimeKeys: oneTime(1, 3), oneTimeKemKeys: kem(1, 3) })
-    t.same(await a.fetchKeys(alice, carol, 'over'), { bundle: 'bundle-1' })
-    t.same(await a.countKeys(alice), { oneTimeKeys: 3, oneTimeKemKeys: 3 })
+    await Promise.all(fetches.map(id => a.keys.fetch(alice, parseUsername(`user-${id}`), id)))
+    await a.keys.publish(alice, { oneTimeKeys: oneTime(1, 3), oneTimeKemKeys: kem(1, 3) })
+    t.same(await a.keys.fetch(alice, carol, 'over'), { bundle: 'bundle-1' })
+    t.same(await a.keys.count(alice), { oneTimeKeys: 3, oneTimeKemKeys: 3 })
     if (a.kind === 'redis') return t.comment('the window is a minute of Redis; the memory engine shows its end')
     await pass(limits.fetchWindowMs + 1)
-    t.match(await a.fetchKeys(alice, carol, 'later'), { oneTimeKey: { id: 1 } })
+    t.match(await a.keys.fetch(alice, carol, 'later'), { oneTimeKey: { id: 1 } })
   })
 
   // Evidence: L11
@@ -123,15 +123,15 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice, bob)
     const most = limits.maxOneTimeFetchesPerPair
-    await a.publishKeys(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, most + 5) })
+    await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, most + 5) })
     const fetches = Array.from({ length: most + 3 }, (_, index) => `f${index}`)
-    const outcomes = await Promise.all(fetches.map((id, index) => (index % 2 ? a : b).fetchKeys(alice, bob, id)))
+    const outcomes = await Promise.all(fetches.map((id, index) => (index % 2 ? a : b).keys.fetch(alice, bob, id)))
     t.equal(outcomes.map(oneTimeOf).filter(id => id !== undefined).length, most)
-    t.same(await a.fetchKeys(alice, bob, 'over'), { bundle: 'bundle-1' }, 'never an error')
-    t.match(await b.fetchKeys(alice, carol, 'other'), { oneTimeKey: { id: most + 1 } })
+    t.same(await a.keys.fetch(alice, bob, 'over'), { bundle: 'bundle-1' }, 'never an error')
+    t.match(await b.keys.fetch(alice, carol, 'other'), { oneTimeKey: { id: most + 1 } })
     if (a.kind === 'redis') return t.comment('the window is a minute of Redis; the memory engine shows its end')
     await pass(limits.fetchWindowMs + 1)
-    t.match(await a.fetchKeys(alice, bob, 'later'), { oneTimeKey: { id: most + 2 } })
+    t.match(await a.keys.fetch(alice, bob, 'later'), { oneTimeKey: { id: most + 2 } })
   })
 
   t.test('who runs low is told where it listens', async t => {
@@ -139,14 +139,14 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice, bob)
     const [here, there] = [new Notices(a), new Notices(b)]
     const { lowOneTimeKeys, lowOneTimeKemKeys } = limits
-    await a.publishKeys(alice, {
+    await a.keys.publish(alice, {
       bundle: bundle(1),
       oneTimeKeys: oneTime(1, lowOneTimeKeys + 1),
       oneTimeKemKeys: kem(1, lowOneTimeKemKeys + 5),
     })
     await claimed(a, alice, socket('c1'))
-    await b.fetchKeys(alice, bob, 'f1')
-    await b.fetchKeys(alice, bob, 'f2')
+    await b.keys.fetch(alice, bob, 'f1')
+    await b.keys.fetch(alice, bob, 'f2')
     t.same(await here.first('keys-low'), [
       {
         kind: 'keys-low',

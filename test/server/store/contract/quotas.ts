@@ -29,30 +29,30 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     const { a, b } = await openWorld(t, { inboxMaxMessages: 3 })
     await register(a, alice, carol)
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'), item('m3'))
-    const [refused] = await b.append([item('m4')])
+    const [refused] = await b.inboxes.append([item('m4')])
     t.equal(refused?.status, 'inbox_full')
     t.ok(refused?.status === 'inbox_full' && refused.retryAfter > 0)
-    t.same(statuses(await a.append([item('m1'), item('m5', { stream: 'other' })])), ['stored', 'inbox_full'])
+    t.same(statuses(await a.inboxes.append([item('m1'), item('m5', { stream: 'other' })])), ['stored', 'inbox_full'])
     const claim = await claimed(a, alice, socket('c1'))
     t.same(idsOf(await readAll(a, claim)), ['m1', 'm2', 'm3'], 'what was refused is not stored, and nothing made room')
-    await a.ack(claim, one)
-    t.same(statuses(await b.append([item('m4')])), ['stored'], 'the refusal was not remembered')
-    t.same(statuses(await b.append([item('m5')])), ['inbox_full'])
-    await a.ack(claim, two + 1)
-    t.same(statuses(await b.append([item('m5'), item('m6')])), ['stored', 'stored'])
+    await a.inboxes.ack(claim, one)
+    t.same(statuses(await b.inboxes.append([item('m4')])), ['stored'], 'the refusal was not remembered')
+    t.same(statuses(await b.inboxes.append([item('m5')])), ['inbox_full'])
+    await a.inboxes.ack(claim, two + 1)
+    t.same(statuses(await b.inboxes.append([item('m5'), item('m6')])), ['stored', 'stored'])
   })
 
   t.test('an inbox holds so many bytes', async t => {
     const { a } = await openWorld(t, { inboxMaxBytes: 1_000 })
     await register(a, alice)
-    t.same(new Set(statuses(await a.append(ofMany(9, { body: 'x'.repeat(100) })))), new Set(['stored']))
+    t.same(new Set(statuses(await a.inboxes.append(ofMany(9, { body: 'x'.repeat(100) })))), new Set(['stored']))
     const last = item('last', { from: carol, body: 'x'.repeat(100) })
-    t.same(statuses(await a.append([last])), ['stored'], 'up to the last byte')
-    t.same(statuses(await a.append([item('more', { from: dave, body: 'x' })])), ['inbox_full'])
+    t.same(statuses(await a.inboxes.append([last])), ['stored'], 'up to the last byte')
+    t.same(statuses(await a.inboxes.append([item('more', { from: dave, body: 'x' })])), ['inbox_full'])
     const claim = await claimed(a, alice, socket('c1'))
     const [first] = await readAll(a, claim)
-    await a.ack(claim, first?.seq ?? 0)
-    t.same(statuses(await a.append([item('more', { from: dave, body: 'x' })])), ['stored'])
+    await a.inboxes.ack(claim, first?.seq ?? 0)
+    t.same(statuses(await a.inboxes.append([item('more', { from: dave, body: 'x' })])), ['stored'])
   })
 
   // Evidence: D12
@@ -60,14 +60,17 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t, { inboxMaxBytes: 10_000 })
     await register(a, alice)
     const half = 'x'.repeat(500)
-    t.same(statuses(await a.append([item('m1', { body: half }), item('m2', { body: half })])), ['stored', 'stored'])
-    t.same(statuses(await a.append([item('m3', { body: 'x' })])), ['inbox_full'])
-    t.same(statuses(await a.append([item('m3', { body: half, from: carol })])), ['stored'], 'others still may')
+    t.same(statuses(await a.inboxes.append([item('m1', { body: half }), item('m2', { body: half })])), [
+      'stored',
+      'stored',
+    ])
+    t.same(statuses(await a.inboxes.append([item('m3', { body: 'x' })])), ['inbox_full'])
+    t.same(statuses(await a.inboxes.append([item('m3', { body: half, from: carol })])), ['stored'], 'others still may')
     const claim = await claimed(a, alice, socket('c1'))
     const [first] = await readAll(a, claim)
-    await a.ack(claim, first?.seq ?? 0)
-    t.same(statuses(await a.append([item('m3', { body: half })])), ['stored'])
-    t.same(statuses(await a.append([item('m4', { body: 'x' })])), ['inbox_full'])
+    await a.inboxes.ack(claim, first?.seq ?? 0)
+    t.same(statuses(await a.inboxes.append([item('m3', { body: half })])), ['stored'])
+    t.same(statuses(await a.inboxes.append([item('m4', { body: 'x' })])), ['inbox_full'])
   })
 
   // Evidence: X7
@@ -78,15 +81,15 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     for (let from = 0; from < most; from += 100) {
       await append(a, ...Array.from({ length: 100 }, (_, index) => item(`m${from + index}`, { body: 'x' })))
     }
-    t.same(statuses(await a.append([item('over')])), ['inbox_full'])
-    t.same(statuses(await a.append([item('m1', { from: carol })])), ['stored'])
+    t.same(statuses(await a.inboxes.append([item('over')])), ['inbox_full'])
+    t.same(statuses(await a.inboxes.append([item('m1', { from: carol })])), ['stored'])
     const claim = await claimed(a, alice, socket('c1'))
     const [, second] = await readAll(a, claim)
-    await a.ack(claim, second?.seq ?? 0)
-    t.same(statuses(await a.append([item('o1'), item('o2'), item('o3')])), ['stored', 'stored', 'inbox_full'])
-    await a.ack(claim, Number.MAX_SAFE_INTEGER)
-    t.equal(await a.countQueued(alice), 0)
-    t.same(statuses(await a.append([item('o3')])), ['stored'])
+    await a.inboxes.ack(claim, second?.seq ?? 0)
+    t.same(statuses(await a.inboxes.append([item('o1'), item('o2'), item('o3')])), ['stored', 'stored', 'inbox_full'])
+    await a.inboxes.ack(claim, Number.MAX_SAFE_INTEGER)
+    t.equal(await a.inboxes.countQueued(alice), 0)
+    t.same(statuses(await a.inboxes.append([item('o3')])), ['stored'])
   })
 
   t.test('what is past its ttl makes room, though nobody reads it', async t => {
@@ -94,7 +97,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice)
     await append(a, item('m1', { ttlMs: 20 }), item('m2'), item('m3', { ttlMs: 20 }))
     await pass(40)
-    t.same(statuses(await a.append([item('m4'), item('m5'), item('m6')])), ['stored', 'stored', 'inbox_full'])
+    t.same(statuses(await a.inboxes.append([item('m4'), item('m5'), item('m6')])), ['stored', 'stored', 'inbox_full'])
     t.same(idsOf(await readAll(a, await claimed(a, alice, socket('c1')))), ['m2', 'm4', 'm5'])
   })
 
@@ -103,7 +106,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t, { inboxMaxMessages: 1 })
     await register(a, alice, carol)
     await append(a, item('m0'))
-    const results = await a.append([item('m1'), item('m1', { to: carol }), item('m1', { to: dave })])
+    const results = await a.inboxes.append([item('m1'), item('m1', { to: carol }), item('m1', { to: dave })])
     t.same(statuses(results), ['inbox_full', 'stored', 'unknown_user'])
   })
 
@@ -113,7 +116,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
       const { a } = await openWorld(t, { inboxMaxBytes: 1_000 })
       await register(a, alice, carol)
       const large = 'x'.repeat(101)
-      const results = await a.append([
+      const results = await a.inboxes.append([
         item('m1'),
         item('m2', { body: large }),
         item('m3'),
@@ -124,8 +127,8 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
       ])
       t.same(statuses(results), ['stored', 'inbox_full', 'inbox_full', 'stored', 'stored', 'inbox_full', 'stored'])
       t.same(idsOf(await readAll(a, await claimed(a, alice, socket('c1')))), ['m1', 'm4', 'm5'])
-      t.same(statuses(await a.append([item('m3')])), ['stored'], 'another batch is another attempt')
-      t.equal(await a.countQueued(carol), 1)
+      t.same(statuses(await a.inboxes.append([item('m3')])), ['stored'], 'another batch is another attempt')
+      t.equal(await a.inboxes.countQueued(carol), 1)
     },
   )
 
@@ -133,7 +136,12 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t)
     await register(a, alice)
     await append(a, item('m1'))
-    const results = await a.append([item('m1', { body: 'other' }), item('m2'), item('m1', { to: carol }), item('m3')])
+    const results = await a.inboxes.append([
+      item('m1', { body: 'other' }),
+      item('m2'),
+      item('m1', { to: carol }),
+      item('m3'),
+    ])
     t.same(statuses(results), ['id_reused', 'stored', 'unknown_user', 'stored'])
     t.equal((await readAll(a, await claimed(a, alice, socket('c1'))))[0]?.from, bob)
   })

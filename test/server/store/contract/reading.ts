@@ -20,11 +20,11 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice)
     const seqs = await append(a, item('m1'), item('m2'), item('m3'))
     const claim = await claimed(a, alice, socket('c1'))
-    t.same(idsOf(await a.read(claim, 0, everything)), ['m1', 'm2', 'm3'])
-    t.same(idsOf(await a.read(claim, seqs[0] ?? 0, everything)), ['m2', 'm3'])
-    t.same(idsOf(await a.read(claim, (seqs[0] ?? 0) - 1, everything)), ['m1', 'm2', 'm3'])
-    t.same(idsOf(await a.read(claim, seqs[2] ?? 0, everything)), [])
-    t.equal(await a.countQueued(alice), 3)
+    t.same(idsOf(await a.inboxes.read(claim, 0, everything)), ['m1', 'm2', 'm3'])
+    t.same(idsOf(await a.inboxes.read(claim, seqs[0] ?? 0, everything)), ['m2', 'm3'])
+    t.same(idsOf(await a.inboxes.read(claim, (seqs[0] ?? 0) - 1, everything)), ['m1', 'm2', 'm3'])
+    t.same(idsOf(await a.inboxes.read(claim, seqs[2] ?? 0, everything)), [])
+    t.equal(await a.inboxes.countQueued(alice), 3)
   })
 
   t.test('a look says whether there is something to read above a number, for many at once, each its own', async t => {
@@ -32,12 +32,17 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice, bob)
     const ofAlice = await claimed(a, alice, socket('c1'))
     const ofBob = await claimed(a, bob, socket('c2'))
-    t.same(await Promise.all([a.peek(ofAlice, 0), a.peek(ofBob, 0)]), ['none', 'none'])
+    t.same(await Promise.all([a.inboxes.peek(ofAlice, 0), a.inboxes.peek(ofBob, 0)]), ['none', 'none'])
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
-    const looks = [a.peek(ofAlice, 0), a.peek(ofBob, 0), a.peek(ofAlice, one), a.peek(ofAlice, two)]
+    const looks = [
+      a.inboxes.peek(ofAlice, 0),
+      a.inboxes.peek(ofBob, 0),
+      a.inboxes.peek(ofAlice, one),
+      a.inboxes.peek(ofAlice, two),
+    ]
     t.same(await Promise.all(looks), ['some', 'none', 'some', 'none'])
-    await a.ack(ofAlice, two)
-    t.equal(await a.peek(ofAlice, 0), 'none')
+    await a.inboxes.ack(ofAlice, two)
+    t.equal(await a.inboxes.peek(ofAlice, 0), 'none')
   })
 
   t.test('a read is bounded by items and bytes, but never empty while there is one', async t => {
@@ -46,7 +51,8 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     const body = 'x'.repeat(100)
     await append(a, ...['m1', 'm2', 'm3', 'm4'].map(id => item(id, { body })))
     const claim = await claimed(a, alice, socket('c1'))
-    const read = async (maxItems: number, maxBytes: number) => idsOf(await a.read(claim, 0, { maxItems, maxBytes }))
+    const read = async (maxItems: number, maxBytes: number) =>
+      idsOf(await a.inboxes.read(claim, 0, { maxItems, maxBytes }))
     t.same(await read(2, 1_000), ['m1', 'm2'])
     t.same(await read(9, 300), ['m1', 'm2', 'm3'])
     t.same(await read(9, 299), ['m1', 'm2'])
@@ -69,15 +75,15 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.same(idsOf(envelopes), ids)
     const walked: string[] = []
     for (let after = 0; ; ) {
-      const page = await a.read(claim, after, { maxItems: 50, maxBytes: 1_000_000 })
+      const page = await a.inboxes.read(claim, after, { maxItems: 50, maxBytes: 1_000_000 })
       if (page === 'stale' || page.length === 0) break
       walked.push(...page.map(({ id }) => id))
       after = page.at(-1)?.seq ?? 0
     }
     t.same(walked, ids)
-    await a.ack(claim, envelopes[1_199]?.seq ?? 0)
+    await a.inboxes.ack(claim, envelopes[1_199]?.seq ?? 0)
     t.same(idsOf(await readAll(a, claim)), ids.slice(1_200))
-    t.equal(await a.countQueued(alice), 100)
+    t.equal(await a.inboxes.countQueued(alice), 100)
   })
 
   t.test('what is past its ttl is not read any more', async t => {
@@ -86,9 +92,9 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     await append(a, item('m1', { ttlMs: 20 }), item('m2'), item('m3', { ttlMs: 20 }), item('m4'))
     const claim = await claimed(a, alice, socket('c1'))
     await pass(40)
-    t.same(idsOf(await a.read(claim, 0, { maxItems: 1, maxBytes: 9_999 })), ['m2'])
+    t.same(idsOf(await a.inboxes.read(claim, 0, { maxItems: 1, maxBytes: 9_999 })), ['m2'])
     t.same(idsOf(await readAll(a, claim)), ['m2', 'm4'])
-    t.equal(await a.countQueued(alice), 2)
+    t.equal(await a.inboxes.countQueued(alice), 2)
   })
 
   t.test('no ttl is above what the deployment allows', async t => {
@@ -110,8 +116,8 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     await append(a, item('kept'))
     await pass(1_100)
     const claim = await claimed(a, alice, socket('c1'))
-    t.same(idsOf(await a.read(claim, 0, { maxItems: 10, maxBytes: 9_999 })), ['kept'])
-    t.equal(await a.countQueued(alice), 1)
+    t.same(idsOf(await a.inboxes.read(claim, 0, { maxItems: 10, maxBytes: 9_999 })), ['kept'])
+    t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
   t.test('an acknowledgement trims up to its number; again or an older one changes nothing', async t => {
@@ -119,19 +125,19 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     await register(a, alice)
     const [one = 0, two = 0, three = 0] = await append(a, item('m1'), item('m2'), item('m3'))
     const claim = await claimed(a, alice, socket('c1'))
-    t.equal(await a.ack(claim, two), 'acked')
+    t.equal(await a.inboxes.ack(claim, two), 'acked')
     t.same(idsOf(await readAll(a, claim)), ['m3'])
-    t.equal(await a.ack(claim, two), 'acked')
-    t.equal(await a.ack(claim, one), 'acked')
-    t.equal(await a.ack(claim, 0), 'acked')
+    t.equal(await a.inboxes.ack(claim, two), 'acked')
+    t.equal(await a.inboxes.ack(claim, one), 'acked')
+    t.equal(await a.inboxes.ack(claim, 0), 'acked')
     t.same(idsOf(await readAll(a, claim)), ['m3'])
-    t.equal(await a.ack(claim, three), 'acked')
+    t.equal(await a.inboxes.ack(claim, three), 'acked')
     t.same(await readAll(a, claim), [])
-    t.equal(await a.ack(claim, three), 'acked')
+    t.equal(await a.inboxes.ack(claim, three), 'acked')
     await append(a, item('m4'))
-    t.equal(await a.ack(claim, three), 'acked')
+    t.equal(await a.inboxes.ack(claim, three), 'acked')
     t.same(idsOf(await readAll(a, claim)), ['m4'])
-    t.equal(await a.countQueued(alice), 1)
+    t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
   t.test('acknowledgements of one turn have an outcome each', async t => {
@@ -142,41 +148,44 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     const old = await claimed(a, bob, socket('c2'))
     const [claim, newer] = [await claimed(a, alice, socket('c1')), await claimed(b, bob, socket('c3'))]
     const last = await claimed(a, carol, socket('c4'))
-    t.same(await Promise.all([a.ack(claim, one), a.ack(old, other), a.ack(last, third), a.ack(claim, one)]), [
-      'acked',
-      'stale',
-      'acked',
-      'acked',
-    ])
+    t.same(
+      await Promise.all([
+        a.inboxes.ack(claim, one),
+        a.inboxes.ack(old, other),
+        a.inboxes.ack(last, third),
+        a.inboxes.ack(claim, one),
+      ]),
+      ['acked', 'stale', 'acked', 'acked'],
+    )
     t.same(idsOf(await readAll(a, claim)), ['m2'])
     t.same(idsOf(await readAll(b, newer)), ['m1'])
-    t.equal(await a.countQueued(carol), 0)
+    t.equal(await a.inboxes.countQueued(carol), 0)
   })
 
   t.test('what waits is counted, for whoever asks', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
-    t.equal(await b.countQueued(alice), 0)
+    t.equal(await b.inboxes.countQueued(alice), 0)
     const [one = 0] = await append(a, item('m1'), item('m2'))
-    t.equal(await b.countQueued(alice), 2)
-    const outcome = await b.claim(alice, socket('c1'))
+    t.equal(await b.inboxes.countQueued(alice), 2)
+    const outcome = await b.inboxes.claim(alice, socket('c1'))
     t.match(outcome, { queued: 2 })
-    if (outcome !== 'conflict') await b.ack(outcome.claim, one)
-    t.equal(await a.countQueued(alice), 1)
+    if (outcome !== 'conflict') await b.inboxes.ack(outcome.claim, one)
+    t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
   t.test('a reserved number never goes down', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
-    t.equal(await a.reserve(alice, 0), 0)
-    t.equal(await a.reserve(alice, 100), 100)
-    t.equal(await b.reserve(alice, 50), 100)
-    t.equal(await b.reserve(alice, 0), 100)
+    t.equal(await a.inboxes.reserve(alice, 0), 0)
+    t.equal(await a.inboxes.reserve(alice, 100), 100)
+    t.equal(await b.inboxes.reserve(alice, 50), 100)
+    t.equal(await b.inboxes.reserve(alice, 0), 100)
     const large = Number.MAX_SAFE_INTEGER - 1
-    t.equal(await b.reserve(alice, large), large)
-    t.equal(await a.reserve(alice, 1), large)
-    const raced = await Promise.all([1, 2, 3, 4, 5].map(upTo => (upTo % 2 ? a : b).reserve(carol, upTo)))
+    t.equal(await b.inboxes.reserve(alice, large), large)
+    t.equal(await a.inboxes.reserve(alice, 1), large)
+    const raced = await Promise.all([1, 2, 3, 4, 5].map(upTo => (upTo % 2 ? a : b).inboxes.reserve(carol, upTo)))
     for (const [index, upTo] of raced.entries()) t.ok(upTo >= index + 1)
-    t.equal(await a.reserve(carol, 0), 5)
+    t.equal(await a.inboxes.reserve(carol, 0), 5)
   })
 }

@@ -10,81 +10,81 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     const { a, b } = await openWorld(t)
     const identities = Array.from({ length: 1_000 }, (_, index) => `identity-${index}`)
     const outcomes = await Promise.all(
-      identities.map((identity, index) => (index % 2 ? a : b).register(alice, identity, open)),
+      identities.map((identity, index) => (index % 2 ? a : b).users.register(alice, identity, open)),
     )
     const winners = identities.filter((_, index) => outcomes[index] === 'created')
     t.equal(winners.length, 1)
     t.equal(outcomes.filter(outcome => outcome === 'taken').length, 999)
-    t.equal((await a.findUser(alice))?.identity, winners[0])
-    t.equal((await b.findUser(alice))?.identity, winners[0])
+    t.equal((await a.users.find(alice))?.identity, winners[0])
+    t.equal((await b.users.find(alice))?.identity, winners[0])
   })
 
   t.test('the same key again is the same user, whatever the rule', async t => {
     const { a, b } = await openWorld(t)
-    t.equal(await a.register(alice, 'one', open), 'created')
-    const before = await a.findUser(alice)
-    t.equal(await b.register(alice, 'one', open), 'same')
-    t.equal(await b.register(alice, 'one', closed), 'same')
-    t.equal(await b.register(alice, 'one', invited()), 'same')
-    t.equal(await b.register(alice, 'two', open), 'taken')
-    t.equal(await b.register(alice, 'two', closed), 'taken')
-    t.same(await b.findUser(alice), before)
+    t.equal(await a.users.register(alice, 'one', open), 'created')
+    const before = await a.users.find(alice)
+    t.equal(await b.users.register(alice, 'one', open), 'same')
+    t.equal(await b.users.register(alice, 'one', closed), 'same')
+    t.equal(await b.users.register(alice, 'one', invited()), 'same')
+    t.equal(await b.users.register(alice, 'two', open), 'taken')
+    t.equal(await b.users.register(alice, 'two', closed), 'taken')
+    t.same(await b.users.find(alice), before)
   })
 
   t.test('a user is known on every node at once, with the time it came', async t => {
     const { a, b } = await openWorld(t)
-    t.equal(await b.findUser(alice), null)
-    await a.register(alice, 'one', open)
-    const user = await b.findUser(alice)
+    t.equal(await b.users.find(alice), null)
+    await a.users.register(alice, 'one', open)
+    const user = await b.users.find(alice)
     t.match(user, { username: alice, identity: 'one', online: false })
     t.equal(user?.lastSeenAt, user?.registeredAt)
     t.ok(Math.abs((user?.registeredAt ?? 0) - Date.now()) < 60_000, 'in ms since 1970')
-    t.equal(await b.findUser(bob), null)
+    t.equal(await b.users.find(bob), null)
   })
 
   t.test('a free name is forbidden where registration is closed', async t => {
     const { a } = await openWorld(t)
-    t.equal(await a.register(alice, 'one', closed), 'forbidden')
-    t.equal(await a.findUser(alice), null)
-    t.same(await a.listUsers({ limit: 10 }), { users: [], cursor: null })
+    t.equal(await a.users.register(alice, 'one', closed), 'forbidden')
+    t.equal(await a.users.find(alice), null)
+    t.same(await a.users.list({ limit: 10 }), { users: [], cursor: null })
   })
 
   // Evidence: L9, API6
   t.test('an invite lets one user in', async t => {
     const { a, b } = await openWorld(t)
-    await a.addInvite('hash', 60_000)
-    t.equal(await b.register(alice, 'one', invited('another')), 'forbidden')
-    t.equal(await b.register(alice, 'one', invited()), 'forbidden')
-    t.equal(await b.register(alice, 'one', invited('hash')), 'created')
-    t.equal(await a.register(bob, 'two', invited('hash')), 'forbidden')
-    t.equal(await a.findUser(bob), null)
+    await a.users.addInvite('hash', 60_000)
+    t.equal(await b.users.register(alice, 'one', invited('another')), 'forbidden')
+    t.equal(await b.users.register(alice, 'one', invited()), 'forbidden')
+    t.equal(await b.users.register(alice, 'one', invited('hash')), 'created')
+    t.equal(await a.users.register(bob, 'two', invited('hash')), 'forbidden')
+    t.equal(await a.users.find(bob), null)
   })
 
   t.test('of many that use one invite at once, one comes in', async t => {
     const { a, b } = await openWorld(t)
-    await a.addInvite('hash', 60_000)
+    await a.users.addInvite('hash', 60_000)
     const names = Array.from({ length: 50 }, (_, index) => parseUsername(`user-${index}`))
     const outcomes = await Promise.all(
-      names.map((name, index) => (index % 2 ? a : b).register(name, identityOf(name), invited('hash'))),
+      names.map((name, index) => (index % 2 ? a : b).users.register(name, identityOf(name), invited('hash'))),
     )
     t.equal(outcomes.filter(outcome => outcome === 'created').length, 1)
     t.equal(outcomes.filter(outcome => outcome === 'forbidden').length, 49)
-    t.equal((await a.listUsers({ limit: 100 })).users.length, 1)
+    t.equal((await a.users.list({ limit: 100 })).users.length, 1)
   })
 
   t.test('an invite is not used up by those who need none or get nothing for it', async t => {
     const { a } = await openWorld(t)
-    await a.register(alice, 'one', open)
-    await a.addInvite('hash', 60_000)
-    t.equal(await a.register(alice, 'one', invited('hash')), 'same')
-    t.equal(await a.register(alice, 'two', invited('hash')), 'taken')
-    t.equal(await a.register(bob, 'two', invited('hash')), 'created')
+    await a.users.register(alice, 'one', open)
+    await a.users.addInvite('hash', 60_000)
+    t.equal(await a.users.register(alice, 'one', invited('hash')), 'same')
+    t.equal(await a.users.register(alice, 'two', invited('hash')), 'taken')
+    t.equal(await a.users.register(bob, 'two', invited('hash')), 'created')
   })
 
   t.test('an invite ends by itself', async t => {
     const { a, pass } = await openWorld(t)
-    await a.addInvite('hash', 20)
+    await a.users.addInvite('hash', 20)
     await pass(40)
-    t.equal(await a.register(alice, 'one', invited('hash')), 'forbidden')
+    t.equal(await a.users.register(alice, 'one', invited('hash')), 'forbidden')
   })
 }

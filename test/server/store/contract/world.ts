@@ -41,7 +41,7 @@ export const open = { kind: 'open' } as const
 export const identityOf = (username: string): string => `key-of-${username}`
 
 export async function register(store: Store, ...usernames: Username[]): Promise<void> {
-  for (const username of usernames) await store.register(username, identityOf(username), open)
+  for (const username of usernames) await store.users.register(username, identityOf(username), open)
 }
 
 export const socket = (connection: string, instance = `instance-${connection}`): Owner => ({
@@ -52,7 +52,7 @@ export const socket = (connection: string, instance = `instance-${connection}`):
 export const http = (token: string, ttlMs = 60_000): Owner => ({ kind: 'http', connection: token, ttlMs })
 
 export async function claimed(store: Store, username: Username, owner: Owner): Promise<Claim> {
-  const outcome = await store.claim(username, owner)
+  const outcome = await store.inboxes.claim(username, owner)
   if (outcome === 'conflict') throw new Error(`the inbox of ${username} is claimed by another`)
   return outcome.claim
 }
@@ -78,14 +78,14 @@ export function seqOf(result: AppendResult | undefined): number {
 }
 
 export async function append(store: Store, ...items: AppendItem[]): Promise<number[]> {
-  return (await store.append(items)).map(seqOf)
+  return (await store.inboxes.append(items)).map(seqOf)
 }
 
 export const everything = { maxItems: 100_000, maxBytes: 1_000_000_000 }
 
 /** All that waits. @throws when the claim is stale */
 export async function readAll(store: Store, claim: Claim): Promise<Envelope[]> {
-  const envelopes = await store.read(claim, 0, everything)
+  const envelopes = await store.inboxes.read(claim, 0, everything)
   if (envelopes === 'stale') throw new Error('the claim is stale')
   return envelopes
 }

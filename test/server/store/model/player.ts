@@ -48,9 +48,9 @@ export class Player {
     const store = this.#store(operation.node)
     switch (operation.kind) {
       case 'register':
-        return store.register(this.#user(operation.user), `key-${operation.key}`, this.#rule(operation.rule))
+        return store.users.register(this.#user(operation.user), `key-${operation.key}`, this.#rule(operation.rule))
       case 'addInvite':
-        return store.addInvite(this.#text(operation.invite), 3_600_000)
+        return store.users.addInvite(this.#text(operation.invite), 3_600_000)
       case 'findUser':
         return this.#findUser(store, operation.user)
       case 'findAccount':
@@ -62,7 +62,7 @@ export class Player {
       case 'releaseName':
         return store.admin.releaseName(this.#user(operation.user))
       case 'listSessions':
-        return store.listSessions(this.#user(operation.user)).then(sessions => sessions.map(one => one.tokenHash))
+        return store.logins.list(this.#user(operation.user)).then(sessions => sessions.map(one => one.tokenHash))
       case 'listRules':
         return store.privacy.listRules(this.#user(operation.user), { limit: 3 })
       case 'setWriters':
@@ -72,23 +72,23 @@ export class Player {
       case 'revokeInvite':
         return store.admin.revokeInvite(this.#text(operation.invite))
       case 'deleteUser':
-        return store.deleteUser(this.#user(operation.user))
+        return store.users.delete(this.#user(operation.user))
       case 'countQueued':
-        return store.countQueued(this.#user(operation.user))
+        return store.inboxes.countQueued(this.#user(operation.user))
       case 'countKeys':
-        return store.countKeys(this.#user(operation.user))
+        return store.keys.count(this.#user(operation.user))
       case 'listUsers':
         return this.#list(store, operation)
       case 'createSession':
-        return store.createSession(this.#text(operation.text), this.#user(operation.text), 3_600_000).then(() => 'made')
+        return store.logins.create(this.#text(operation.text), this.#user(operation.text), 3_600_000).then(() => 'made')
       case 'findSession':
-        return store.findSession(this.#text(operation.text)).then(session => session && this.#short(session.username))
+        return store.logins.find(this.#text(operation.text)).then(session => session && this.#short(session.username))
       case 'revokeSession':
-        return store.revokeSession(this.#text(operation.text))
+        return store.logins.revoke(this.#text(operation.text))
       case 'putChallenge':
-        return store.putChallenge(this.#text(operation.text), this.#user(operation.user), 3_600_000)
+        return store.logins.putChallenge(this.#text(operation.text), this.#user(operation.user), 3_600_000)
       case 'takeChallenge':
-        return store.takeChallenge(this.#text(operation.text), this.#user(operation.user))
+        return store.logins.takeChallenge(this.#text(operation.text), this.#user(operation.user))
       case 'append':
         return this.#append(store, operation.items)
       case 'claim':
@@ -96,15 +96,17 @@ export class Player {
       case 'read':
         return this.#read(operation)
       case 'ack':
-        return this.#withClaim(operation, (at, claim) => at.ack(claim, this.#number(claim.username, operation.seq)))
+        return this.#withClaim(operation, (at, claim) =>
+          at.inboxes.ack(claim, this.#number(claim.username, operation.seq)),
+        )
       case 'release':
-        return this.#withClaim(operation, (at, claim) => at.release(claim))
+        return this.#withClaim(operation, (at, claim) => at.inboxes.release(claim))
       case 'reserve':
-        return store.reserve(this.#user(operation.user), operation.upTo)
+        return store.inboxes.reserve(this.#user(operation.user), operation.upTo)
       case 'publishKeys':
         return this.#publish(store, operation)
       case 'fetchKeys':
-        return store.fetchKeys(this.#user(operation.user), this.#user(operation.requester), this.#text(operation.text))
+        return store.keys.fetch(this.#user(operation.user), this.#user(operation.requester), this.#text(operation.text))
     }
   }
 
@@ -124,7 +126,7 @@ export class Player {
   }
 
   async #findUser(store: Store, choice: Choice): Promise<unknown> {
-    const user = await store.findUser(this.#user(choice))
+    const user = await store.users.find(this.#user(choice))
     return user && { identity: user.identity, online: user.online, blocked: user.blocked }
   }
 
@@ -136,7 +138,7 @@ export class Player {
   }
 
   async #list(store: Store, { online, limit, cursor, prefix }: Play<'listUsers'>): Promise<unknown> {
-    const page = await store.listUsers({
+    const page = await store.users.list({
       limit,
       prefix: prefix === undefined ? this.#run : this.#user(prefix),
       ...(online !== undefined && { online }),
@@ -148,7 +150,7 @@ export class Player {
 
   async #append(store: Store, choices: readonly ItemChoice[]): Promise<unknown> {
     const items = choices.map(choice => this.#item(choice))
-    const results = await store.append(items)
+    const results = await store.inboxes.append(items)
     return results.map((result, index) => this.#result(result, items[index]?.to))
   }
 
@@ -165,7 +167,7 @@ export class Player {
 
   async #claim(store: Store, { user, token, node }: Play<'claim'>): Promise<unknown> {
     const connection = token === undefined ? `c${this.#claims.length}` : `t${token}`
-    const outcome = await store.claim(
+    const outcome = await store.inboxes.claim(
       this.#user(user),
       token === undefined
         ? { kind: 'socket', connection, instance: `i${this.#claims.length}` }
@@ -180,7 +182,7 @@ export class Player {
   #read({ after, maxItems, maxBytes, ...operation }: Play<'read'>): Promise<unknown> {
     return this.#withClaim(operation, async (store, claim) => {
       const above = this.#number(claim.username, after)
-      const envelopes = await store.read(claim, above, { maxItems, maxBytes })
+      const envelopes = await store.inboxes.read(claim, above, { maxItems, maxBytes })
       return envelopes === 'stale' ? envelopes : envelopes.map(envelope => this.#envelope(claim.username, envelope))
     })
   }
@@ -196,7 +198,7 @@ export class Player {
   }
 
   #publish(store: Store, { user, counter, oneTime, kem }: Play<'publishKeys'>): Promise<unknown> {
-    return store.publishKeys(this.#user(user), {
+    return store.keys.publish(this.#user(user), {
       ...(counter !== undefined && { bundle: { text: `bundle-${counter}`, counter } }),
       oneTimeKeys: oneTime.map(id => ({ id, key: `key-${id}` })),
       oneTimeKemKeys: kem.map(id => ({ id, key: `kem-${id}`, signature: 'signature' })),

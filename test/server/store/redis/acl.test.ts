@@ -79,7 +79,7 @@ t.test('is told so when it lacks a right, without what it wanted to do', async t
   await redis.cli('ACL', ...nodeUser('secret', '-xadd', '-getdel'))
   const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: asUser })
   t.teardown(() => store.close())
-  const error = await store.takeChallenge('canary', Object('alice')).catch((error: unknown) => error)
+  const error = await store.logins.takeChallenge('canary', Object('alice')).catch((error: unknown) => error)
   t.match(error, { name: 'StoreUnavailableError' })
   t.notMatch(String(error), /canary/)
 })

@@ -13,9 +13,10 @@ t.test('the index of a capability is repaired by reading', async t => {
   const redis = new Redis(server.url)
   t.teardown(() => redis.disconnect())
   await register(a, alice, bob)
-  await a.cards.publishCard(alice, card)
+  await a.cards.publish(alice, card)
   const index = () => redis.zrange(capabilityKey('code'), '0', '-1')
-  const listed = async () => (await b.listUsers({ capability: 'code', limit: 9 })).users.map(({ username }) => username)
+  const listed = async () =>
+    (await b.users.list({ capability: 'code', limit: 9 })).users.map(({ username }) => username)
   t.same(await index(), [alice])
 
   // A node ended between the card and its index, one way and the other.
@@ -24,6 +25,6 @@ t.test('the index of a capability is repaired by reading', async t => {
   t.same(await index(), [alice], 'who does not belong there is taken out')
   await redis.del(capabilityKey('code'))
   t.same(await listed(), [])
-  t.equal(await b.cards.findCard(alice), 'card-1')
+  t.equal(await b.cards.find(alice), 'card-1')
   t.same(await listed(), [alice], 'whose card is read is entered again')
 })

@@ -49,13 +49,16 @@ async function openStore(t: Test, port: number, acquire: Acquire): Promise<Store
 
 /** Keeps the leases of these, every second, until the test ends. */
 function keepAlive(t: Test, ...stores: Store[]): void {
-  const timer = setInterval(() => void Promise.all(stores.map(store => store.renewLease())).catch(() => {}), 1_000)
+  const timer = setInterval(
+    () => void Promise.all(stores.map(store => store.nodes.renewLease())).catch(() => {}),
+    1_000,
+  )
   t.teardown(() => clearInterval(timer))
 }
 
 const keepers = 4
 const users = Array.from({ length: 8 }, (_, at) => parseUsername(`user-${at}`))
-const clean = (store: Store) => Promise.all([store.cleanUpDeadNodes(), store.sweep()])
+const clean = (store: Store) => Promise.all([store.nodes.cleanUpDead(), store.sweep()])
 
 /** One user's life, step by step: mail comes, some of it for a moment only; it listens here and there, and acknowledges. */
 class UserLife {
@@ -74,7 +77,7 @@ class UserLife {
   async step(stores: readonly Store[]): Promise<void> {
     await this.send(this.#random.pick(stores))
     const { store, claim } = await this.#listen(stores)
-    const envelopes = await store.read(claim, 0, everything)
+    const envelopes = await store.inboxes.read(claim, 0, everything)
     if (envelopes === 'stale') {
       this.lost += 1
       this.#claim = undefined
@@ -99,7 +102,7 @@ class UserLife {
   }
 
   async #ack(store: Store, claim: Claim, { seq, id }: { seq: number; id: string }): Promise<void> {
-    if ((await store.ack(claim, seq)) !== 'acked') throw new Error('what was just read may be acknowledged')
+    if ((await store.inboxes.ack(claim, seq)) !== 'acked') throw new Error('what was just read may be acknowledged')
     const number = (each: string) => Number(each.slice(each.lastIndexOf('-') + 1))
     this.kept.splice(0, this.kept.filter(each => number(each) <= number(id)).length)
   }
@@ -127,7 +130,7 @@ t.test(
     for (const [at, user] of users.entries()) await claimed(at % 2 ? returning : dead, user, socket(`dead-${at}`))
     keepAlive(t, ...stores)
     await delay(limits.leaseMs + 2_000)
-    await returning.renewLease()
+    await returning.nodes.renewLease()
     keepAlive(t, returning)
 
     const lives = users.map(username => new UserLife(username))
@@ -168,7 +171,7 @@ t.test('under a lock that is granted past its end nothing is done', async t => {
   await append(keeper, item('m1', { ttlMs: 100 }))
   keepAlive(t, keeper)
   await delay(limits.leaseMs + 2_000)
-  t.equal((await keeper.findUser(alice))?.online, false)
+  t.equal((await keeper.users.find(alice))?.online, false)
   await clean(keeper)
   t.match(await redis.cli('HGET', metaKey(alice), 'owner'), /c1$/)
   t.equal(await redis.cli('XLEN', inboxKey(alice)), 1)
@@ -196,18 +199,18 @@ t.test('a cleaner that was held up takes nothing from a node that came back mean
     if (/^\$16\r\n\d{16}\r\n$/.test(chunk)) numbers += 1
     if (numbers === 2) proxy.set({ kind: 'pause' })
   }
-  const cleaning = slow.cleanUpDeadNodes()
+  const cleaning = slow.nodes.cleanUpDead()
   await until(() => numbers === 2, 'the slow one saw that the node is dead')
   heard = () => {}
-  await fast.cleanUpDeadNodes()
+  await fast.nodes.cleanUpDead()
   t.equal(await redis.cli('HGET', metaKey(alice), 'owner'), null, 'the fast one has cleaned up')
-  await back.renewLease()
+  await back.nodes.renewLease()
   const claim = await claimed(back, alice, socket('c2'))
   proxy.set({ kind: 'pass' })
   await cleaning
-  t.same(await back.read(claim, 0, everything), [], 'the claim stands')
-  await fast.renewLease()
-  t.equal((await fast.findUser(alice))?.online, true)
+  t.same(await back.inboxes.read(claim, 0, everything), [], 'the claim stands')
+  await fast.nodes.renewLease()
+  t.equal((await fast.users.find(alice))?.online, true)
 })
 
 t.test('of two that believe that they hold the lock, the one with the lower fencing number loses', async t => {
@@ -222,7 +225,7 @@ t.test('of two that believe that they hold the lock, the one with the lower fenc
   t.equal(await release(2), 'released')
   const claim = await claimed(store, alice, socket('c2'))
   t.equal(await release(1), 'overtaken')
-  t.same(await store.read(claim, 0, everything), [])
+  t.same(await store.inboxes.read(claim, 0, everything), [])
   t.equal(await expire(2), '')
   t.equal(await expire(1), 'overtaken')
 })

@@ -62,17 +62,17 @@ t.test(
     const [store, other] = [await open(), await open()]
     await register(store, alice, bob)
     await fill(store)
-    t.equal(await store.countQueued(alice), total)
+    t.equal(await store.inboxes.countQueued(alice), total)
     const claim = await claimed(store, alice, socket('c1'))
     const drain = async (acknowledges: boolean) => {
       let [after, read] = [0, 0]
       for (;;) {
-        const envelopes = await store.read(claim, after, { maxItems: batch, maxBytes: 262_144 })
+        const envelopes = await store.inboxes.read(claim, after, { maxItems: batch, maxBytes: 262_144 })
         const last = envelopes === 'stale' ? undefined : envelopes.at(-1)
         if (!last) return { read, after }
         read += envelopes.length
         after = last.seq
-        if (acknowledges && read < total / 2) await store.ack(claim, after)
+        if (acknowledges && read < total / 2) await store.inboxes.ack(claim, after)
       }
     }
     const base = await beside(other, () => drain(false))
@@ -82,9 +82,9 @@ t.test(
     const drained = await beside(other, () => drain(true))
     t.equal(drained.result.read, total)
     // What is left is acknowledged at once, up to the last but one: the long way.
-    const acked = await beside(other, () => store.ack(claim, drained.result.after - 1))
+    const acked = await beside(other, () => store.inboxes.ack(claim, drained.result.after - 1))
     t.equal(acked.result, 'acked')
-    t.equal(await store.countQueued(alice), 1)
+    t.equal(await store.inboxes.countQueued(alice), 1)
 
     const slow = await redis.cli('SLOWLOG', 'GET', -1)
     const slowest = Array.isArray(slow) ? slow.map(([, , us]) => Number(us)).sort((a, b) => b - a) : []

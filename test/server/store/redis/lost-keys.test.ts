@@ -3,10 +3,10 @@ import t from 'tap'
 import {
   inboxKey,
   keysKey,
+  loginsKey,
   metaKey,
   oneTimeKeysKey,
   seenKeys,
-  sessionsKey,
   shareKey,
   userKey,
 } from '../../../../src/server/store/redis/connection/keys.ts'
@@ -23,7 +23,7 @@ const keys: Record<string, string> = {
   user: userKey(alice),
   keys: keysKey(alice),
   otk: oneTimeKeysKey(alice),
-  sessions: sessionsKey(alice),
+  sessions: loginsKey(alice),
 }
 
 for (const [name, key] of Object.entries(keys)) {
@@ -41,8 +41,8 @@ for (const [name, key] of Object.entries(keys)) {
     const claim = await claimed(store, alice, socket('c1'))
     const envelopes = await readAll(store, claim)
     t.equal(envelopes.at(-1)?.id, 'm4')
-    t.equal(await store.ack(claim, Math.max(...after)), 'acked')
+    t.equal(await store.inboxes.ack(claim, Math.max(...after)), 'acked')
     t.same(await readAll(store, claim), [])
-    t.ok((await store.countQueued(alice)) >= 0)
+    t.ok((await store.inboxes.countQueued(alice)) >= 0)
   })
 }

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { parseUsername } from '../../../../src/protocol/names.ts'
 import { connect } from '../../../../src/server/store/redis/connection/connect.ts'
 import { ServerSubscription } from '../../../../src/server/store/redis/connection/subscription.ts'
-import { Bus } from '../../../../src/server/store/redis/nodes/node-channel.ts'
+import { NodeChannel } from '../../../../src/server/store/redis/nodes/node-channel.ts'
 import type { Envelope, Notice } from '../../../../src/server/store/store.ts'
 import { type RedisProcess, startRedis } from '../../../../tools/servers/redis.ts'
 import { until } from '../contract/world.ts'
@@ -24,37 +24,37 @@ const hint = (seq: number, body = 'AAAA'): Notice => ({
   envelope: envelope(seq, body),
 })
 
-async function startBus(t: Test, redis: RedisProcess, own: string) {
+async function startChannel(t: Test, redis: RedisProcess, own: string) {
   const heard: Notice[] = []
   const deaf: string[] = []
   const [commands, subscriber] = await Promise.all([
     connect(redis.url, 'commands', () => {}),
     connect(redis.url, 'hints', () => {}),
   ])
-  const publish = (channel: string, text: string) => commands.publish(channel, text)
-  const hear = (notice: Notice) => void heard.push(notice)
-  const bus = new Bus({
+  const publish = (name: string, text: string) => commands.publish(name, text)
+  const notifySelf = (notice: Notice) => void heard.push(notice)
+  const channel = new NodeChannel({
     own,
     publish,
     subscription: new ServerSubscription(subscriber),
-    hear,
+    notifySelf,
     onDeaf: node => void deaf.push(node),
   })
-  await bus.start()
+  await channel.start()
   t.teardown(() => {
-    bus.close()
+    channel.close()
     commands.disconnect()
     subscriber.disconnect()
   })
-  return { bus, heard, deaf, subscriber }
+  return { channel, heard, deaf, subscriber }
 }
 
 t.test('notices go to their node as they are, in order; its own need no Redis', async t => {
   const redis = await startRedis(t)
-  const [a, b] = await Promise.all([startBus(t, redis, 'a'), startBus(t, redis, 'b')])
-  a.bus.tell('b', [hint(1), hint(2)])
-  a.bus.tell('b', [hint(3)])
-  a.bus.tell('a', [hint(4)])
+  const [a, b] = await Promise.all([startChannel(t, redis, 'a'), startChannel(t, redis, 'b')])
+  a.channel.notify('b', [hint(1), hint(2)])
+  a.channel.notify('b', [hint(3)])
+  a.channel.notify('a', [hint(4)])
   t.same(a.heard, [hint(4)])
   await until(() => b.heard.length === 3, 'three notices come')
   t.same(b.heard, [hint(1), hint(2), hint(3)])
@@ -62,8 +62,8 @@ t.test('notices go to their node as they are, in order; its own need no Redis', 
 
 t.test('a node without a subscription is noticed', async t => {
   const redis = await startRedis(t)
-  const a = await startBus(t, redis, 'a')
-  a.bus.tell('gone', [hint(1)])
+  const a = await startChannel(t, redis, 'a')
+  a.channel.notify('gone', [hint(1)])
   await until(() => a.deaf.length === 1, 'the publish reached nobody')
   t.same(a.deaf, ['gone'])
   t.same(a.heard, [{ kind: 'unheard', why: 'no subscriber' }])
@@ -71,10 +71,10 @@ t.test('a node without a subscription is noticed', async t => {
 
 t.test('a subscription that was cut begins anew, and says so', async t => {
   const redis = await startRedis(t)
-  const [a, b] = await Promise.all([startBus(t, redis, 'a'), startBus(t, redis, 'b')])
+  const [a, b] = await Promise.all([startChannel(t, redis, 'a'), startChannel(t, redis, 'b')])
   await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
   await until(() => b.heard.some(({ kind }) => kind === 'resumed'), 'the subscription is back')
-  a.bus.tell('b', [hint(1)])
+  a.channel.notify('b', [hint(1)])
   await until(() => b.heard.some(({ kind }) => kind === 'appended'), 'hints come again')
 })
 
@@ -82,16 +82,16 @@ t.test(
   'what waits for a slow Redis is bounded; once it is through, the other node is told that hints are missing',
   async t => {
     const redis = await startRedis(t)
-    const [a, b] = await Promise.all([startBus(t, redis, 'a'), startBus(t, redis, 'b')])
+    const [a, b] = await Promise.all([startChannel(t, redis, 'a'), startChannel(t, redis, 'b')])
     const body = 'A'.repeat(100_000)
     await redis.kill('SIGSTOP')
-    for (let seq = 1; seq <= 100; seq += 1) a.bus.tell('b', [hint(seq, body)])
+    for (let seq = 1; seq <= 100; seq += 1) a.channel.notify('b', [hint(seq, body)])
     await redis.kill('SIGCONT')
     const lost = a.heard.filter(({ kind }) => kind === 'unheard').length
     t.ok(lost > 50 && lost < 70, `${lost} of 100 were left out: 4 MiB wait`)
     await until(() => b.heard.some(({ kind }) => kind === 'resumed'), 'the node is told to look itself')
     t.equal(b.heard.filter(({ kind }) => kind === 'appended').length, 100 - lost)
-    a.bus.tell('b', [hint(101)])
+    a.channel.notify('b', [hint(101)])
     await until(() => b.heard.some(notice => notice.kind === 'appended' && notice.envelope?.seq === 101), 'it goes on')
   },
 )

@@ -31,7 +31,7 @@ async function acceptedFor(store: Store, ms: number, since: number): Promise<num
   const accepted: number[] = []
   while (performance.now() - since < ms) {
     const askedAt = performance.now() - since
-    const [result] = await store.append([item(randomUUID())]).catch(() => [])
+    const [result] = await store.inboxes.append([item(randomUUID())]).catch(() => [])
     if (result?.status === 'stored') accepted.push(askedAt)
     await delay(20)
   }

@@ -21,7 +21,7 @@ export async function sendAll(store: Store, ids: readonly string[]): Promise<num
 
 async function isAccepted(store: Store, id: string): Promise<boolean> {
   try {
-    const [result] = await store.append([item(id)])
+    const [result] = await store.inboxes.append([item(id)])
     if (result?.status === 'unavailable') return false
     if (result?.status === 'stored') return true
     throw new Error(`${id}: ${result?.status}`)
@@ -35,7 +35,7 @@ async function isAccepted(store: Store, id: string): Promise<boolean> {
 export const readyAgain = (store: Store): Promise<void> =>
   until(
     () =>
-      store.renewLease().then(
+      store.nodes.renewLease().then(
         () => store.isReady(),
         () => false,
       ),

@@ -18,9 +18,9 @@ t.test('a primary that falls silent without closing anything is noticed, and dia
   await register(store, alice)
   // What is open hears nothing any more; whoever dials anew is answered.
   for (const link of links.splice(0)) link.pause()
-  await t.rejects(store.countQueued(alice), StoreUnavailableError)
+  await t.rejects(store.inboxes.countQueued(alice), StoreUnavailableError)
   await readyAgain(store)
-  t.equal(await store.countQueued(alice), 0)
+  t.equal(await store.inboxes.countQueued(alice), 0)
   t.ok(links.length >= 1)
 })
 

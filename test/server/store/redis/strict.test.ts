@@ -39,15 +39,19 @@ async function openWorld(t: Test): Promise<World> {
 t.test('a strict node accepts nothing while its replica is away, and each message once when it is back', async t => {
   const { replica, a, b } = await openWorld(t)
   await register(a, alice, bob)
-  t.same(statuses(await a.append([item('first')])), ['stored'])
+  t.same(statuses(await a.inboxes.append([item('first')])), ['stored'])
 
   await replica.kill('SIGSTOP')
-  await t.rejects(a.append([item('second')]), StoreUnavailableError)
-  await t.rejects(a.append([item('second')]), StoreUnavailableError, 'nor as a repetition')
-  await t.rejects(b.append([item('second')]), StoreUnavailableError, 'nor by another node, which writes nothing')
+  await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError)
+  await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError, 'nor as a repetition')
+  await t.rejects(
+    b.inboxes.append([item('second')]),
+    StoreUnavailableError,
+    'nor by another node, which writes nothing',
+  )
 
   await replica.kill('SIGCONT')
-  t.match(await b.append([item('second')]), [{ status: 'stored', repeated: true }])
+  t.match(await b.inboxes.append([item('second')]), [{ status: 'stored', repeated: true }])
   const claim = await claimed(a, alice, socket('c1'))
   t.same(idsOf(await readAll(a, claim)), ['first', 'second'])
 })
@@ -63,16 +67,16 @@ t.test('what was accepted is on the replica when the primary is gone', async t =
 t.test('while the replica is away', async t => {
   const { replica, a } = await openWorld(t)
   await register(a, alice, bob)
-  await a.publishKeys(alice, { bundle: { text: 'bundle', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'key' }] })
-  await a.createSession('token', alice, 60_000)
+  await a.keys.publish(alice, { bundle: { text: 'bundle', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'key' }] })
+  await a.logins.create('token', alice, 60_000)
   await replica.kill('SIGSTOP')
 
   const refused: Record<string, () => Promise<unknown>> = {
-    'no name is given': () => a.register(bob, identityOf(bob), open),
-    'no keys are published': () => a.publishKeys(bob, { bundle: { text: 'bundle', counter: 1 } }),
-    'no one-time key is handed out': () => a.fetchKeys(alice, bob, 'fetch'),
-    'no token is said to have ended': () => a.revokeSession('token'),
-    'no user is said to be deleted': () => a.deleteUser(bob),
+    'no name is given': () => a.users.register(bob, identityOf(bob), open),
+    'no keys are published': () => a.keys.publish(bob, { bundle: { text: 'bundle', counter: 1 } }),
+    'no one-time key is handed out': () => a.keys.fetch(alice, bob, 'fetch'),
+    'no token is said to have ended': () => a.logins.revoke('token'),
+    'no user is said to be deleted': () => a.users.delete(bob),
   }
   for (const [what, attempt] of Object.entries(refused)) {
     t.test(what, async t => {
@@ -80,10 +84,10 @@ t.test('while the replica is away', async t => {
     })
   }
   t.test('mail is read and leases are renewed all the same', async t => {
-    const waiting = a.append([item('waits')]).catch(() => 'unavailable')
+    const waiting = a.inboxes.append([item('waits')]).catch(() => 'unavailable')
     const claim = await claimed(a, alice, socket('c1'))
-    await a.renewLease()
-    t.same(await a.ack(claim, 0), 'acked')
+    await a.nodes.renewLease()
+    t.same(await a.inboxes.ack(claim, 0), 'acked')
     t.equal(await waiting, 'unavailable')
   })
 })
@@ -93,7 +97,7 @@ t.test('many appends at once share their waits, and all are told when the replic
   await register(a, alice, bob)
   await replica.kill('SIGSTOP')
   const start = performance.now()
-  const results = await Promise.allSettled(Array.from({ length: 40 }, (_, at) => a.append([item(`m${at}`)])))
+  const results = await Promise.allSettled(Array.from({ length: 40 }, (_, at) => a.inboxes.append([item(`m${at}`)])))
   t.ok(results.every(({ status }) => status === 'rejected'))
   t.ok(performance.now() - start < 15_000, 'no wait for each')
 })

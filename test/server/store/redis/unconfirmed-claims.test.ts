@@ -38,7 +38,7 @@ async function startWorld(t: Test): Promise<World> {
   const world = { redis, proxy, store: await open(proxy.port), other: await open(redis.port) }
   await register(world.other, alice)
   // Redis knows the scripts.
-  await world.other.release(await claimed(world.other, alice, socket('c0')))
+  await world.other.inboxes.release(await claimed(world.other, alice, socket('c0')))
   const afterMark = (mode: ProxyMode) => {
     heard = chunk => {
       if (!/^:\d+\r\n$/.test(String(chunk))) return
@@ -50,9 +50,9 @@ async function startWorld(t: Test): Promise<World> {
 }
 
 const holderOf = ({ redis }: World) => redis.cli('HGET', metaKey(alice), 'owner')
-const isOnline = async ({ other }: World) => (await other.findUser(alice))?.online
+const isOnline = async ({ other }: World) => (await other.users.find(alice))?.online
 const answers = (store: Store) => () =>
-  store.renewLease().then(
+  store.nodes.renewLease().then(
     () => true,
     () => false,
   )
@@ -62,7 +62,7 @@ t.test('what a claim got whose answer was lost is given up once Redis answers', 
   const world = await startWorld(t)
   const { proxy, store, other, afterMark } = world
   afterMark({ kind: 'swallow', direction: 'down' })
-  await t.rejects(store.claim(alice, socket('c1')), StoreUnavailableError)
+  await t.rejects(store.inboxes.claim(alice, socket('c1')), StoreUnavailableError)
   t.match(await holderOf(world), /c1$/, 'it was granted')
   t.equal(await isOnline(world), true)
   proxy.set({ kind: 'rst' })
@@ -70,19 +70,19 @@ t.test('what a claim got whose answer was lost is given up once Redis answers', 
   await until(answers(store), 'Redis answers')
   await until(async () => (await holderOf(world)) === null, 'the claim is given up')
   await until(async () => (await isOnline(world)) === false, 'alice is offline')
-  await until(async () => (await other.listUsers({ limit: 9, online: true })).users.length === 0, 'nobody is listed')
+  await until(async () => (await other.users.list({ limit: 9, online: true })).users.length === 0, 'nobody is listed')
 })
 
 t.test('giving up what is in doubt takes nothing from a later claim of the same node', async t => {
   const world = await startWorld(t)
   const { proxy, store, afterMark } = world
   afterMark({ kind: 'swallow', direction: 'down' })
-  await t.rejects(store.claim(alice, socket('c1')), StoreUnavailableError)
+  await t.rejects(store.inboxes.claim(alice, socket('c1')), StoreUnavailableError)
   proxy.set({ kind: 'rst' })
   proxy.set({ kind: 'pass' })
   await until(
     () =>
-      store.claim(alice, socket('c2')).then(
+      store.inboxes.claim(alice, socket('c2')).then(
         () => true,
         () => false,
       ),
@@ -101,7 +101,7 @@ t.test('a claim that reaches Redis after its time is not granted', async t => {
   const { redis, proxy, store, afterMark } = world
   const epoch = await redis.cli('HGET', metaKey(alice), 'epoch')
   afterMark({ kind: 'pause' })
-  await t.rejects(store.claim(alice, socket('c1')), StoreUnavailableError)
+  await t.rejects(store.inboxes.claim(alice, socket('c1')), StoreUnavailableError)
   // A silent Redis is given up before the claim's time has passed.
   await delay(commandTimeoutMs)
   proxy.set({ kind: 'pass' })

@@ -1,39 +1,39 @@
 import { hash } from 'node:crypto'
 import { limits } from '../../../../protocol/limits.ts'
 import type { Username } from '../../../../protocol/names.ts'
+import type { NodeId } from '../../ids.ts'
 import {
   type AppendItem,
   type AppendResult,
   type Envelope,
   fullRetryS,
-  type NodeId,
   type Notice,
   StoreUnavailableError,
 } from '../../store.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, metaKey, rulesKey, seenKeys, shareKey } from '../connection/keys.ts'
 import { isCluster, type RedisClient } from '../connection/redis-client.ts'
 import { asArray, asNumber, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import type { RedisExpiry } from './expiry.ts'
 
-/** 132 bits: enough to tell one body of a sender from another of its own. */
+/** 132 bits: enough to distinguish two bodies that one sender sends under the same id. */
 const fingerprintChars = 22
 
 type Listening = { node: NodeId; epoch: number } | null
 type Appended = { result: AppendResult; notice?: Notice }
 
-/** Appends as one script call, and tells the nodes that listen: one publish each. */
+/** Appends with one script call, and sends hints to the listening nodes with one publish per node. */
 export async function appendBatch(
   context: RedisContext,
   expiry: Pick<RedisExpiry, 'mark'>,
   items: readonly AppendItem[],
 ): Promise<AppendResult[]> {
   if (items.length === 0) return []
-  return context.keep(redis => (isCluster(redis) ? appendEach : append)(redis, context, expiry, items))
+  return context.withDurability(redis => (isCluster(redis) ? appendEach : append)(redis, context, expiry, items))
 }
 
-/** A script serves one slot of a Cluster, and so one recipient. What fails for one holds for that one only. */
+/** In a Cluster a script serves one slot, and so one recipient. A failure affects that recipient only. */
 async function appendEach(
   redis: RedisClient,
   context: RedisContext,
@@ -64,12 +64,12 @@ async function append(
   const groups = groupsOf(items)
   const reply = asArray(await scripts.append.run(redis, keysOf(groups.keys()), argsOf(context, groups, items)))
   const { appended, hints, due } = decodeReply(context, groups, items, reply)
-  for (const [node, notices] of hints) context.tell(node, notices)
+  for (const [node, notices] of hints) context.notify(node, notices)
   const unmarked = await markAll(expiry, due)
   return appended.map((result, at) => (unmarked.has(items[at]?.to ?? '') ? afterFailedMark(result) : result))
 }
 
-/** For each recipient the places of its items, which the script answers one recipient after the other. */
+/** For each recipient, the indexes of its items. The script returns results recipient by recipient. */
 type Groups = ReadonlyMap<Username, readonly number[]>
 
 function groupsOf(items: readonly AppendItem[]): Groups {
@@ -120,14 +120,14 @@ function addTo(hints: Map<NodeId, Notice[]>, node: NodeId, notices: readonly Not
   else hints.set(node, [...notices])
 }
 
-/** Once in the life of a message for each recipient: before anybody hears `accepted`, so that what is accepted also goes. */
+/** Marks recipients in the index of due times, before their sends are confirmed: accepted mail must also expire. */
 async function markAll(expiry: Pick<RedisExpiry, 'mark'>, due: Map<Username, number>): Promise<Set<string>> {
   const unmarked = new Set<string>()
   await Promise.all([...due].map(([name, at]) => expiry.mark(name, at).catch(() => unmarked.add(name))))
   return unmarked
 }
 
-/** Stored, but the sender shall send it again, so that the mark is made. */
+/** The envelope is stored, but the mark failed: the sender must repeat the send, which repeats the mark. */
 const afterFailedMark = (result: AppendResult): AppendResult =>
   result.status === 'stored' ? { status: 'unavailable' } : result
 
@@ -167,7 +167,7 @@ function decodeListening(text: string): Listening {
 
 type Facts = { nowMs: number; epoch: number; queued: boolean }
 
-/** The strings of `append.lua`. */
+/** Decodes one result string of `append.lua`. */
 function decodeResult(text: string, item: AppendItem, { nowMs, epoch, queued }: Facts): Appended {
   const [code, number, before] = text.split(' ')
   const seq = Number(number)

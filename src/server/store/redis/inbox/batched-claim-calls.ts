@@ -1,31 +1,34 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { Claim } from '../../store.ts'
 import { encodeOwner } from '../connection/claim-owner.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, metaKey, shareKey } from '../connection/keys.ts'
 import { isCluster } from '../connection/redis-client.ts'
 import { asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
-import { TurnBatch } from './microtask-batch.ts'
+import type { RedisContext } from '../nodes/context.ts'
+import { MicrotaskBatch } from './microtask-batch.ts'
 
-/** Envelopes that one call removes of one inbox: a long script stops everybody else's. */
+/** Most envelopes that one call removes from one inbox: a long script blocks all other commands. */
 const maxTrim = 200
 
 export type AckOutcome = 'acked' | 'stale' | 'bad_ack'
 export type PeekOutcome = 'some' | 'none' | 'stale'
 
-/** A number in the inbox of a claim. */
+/** A sequence number in the inbox of a claim. */
 type Place = { claim: Claim; seq: number }
 
-/** What every listener does again and again, all of a turn as one script call; in Cluster, where a script serves one slot, one each. */
-export class ClaimCalls {
-  readonly #acks: TurnBatch<Place, string>
-  readonly #peeks: TurnBatch<Place, string>
+/**
+ * The calls that every listener makes often. Calls of one microtask batch share one script call; in a Cluster, where a
+ * script serves one slot, each has its own.
+ */
+export class BatchedClaimCalls {
+  readonly #acks: MicrotaskBatch<Place, string>
+  readonly #peeks: MicrotaskBatch<Place, string>
 
   constructor({ redis, options }: Pick<RedisContext, 'redis' | 'options'>) {
     const most = isCluster(redis) ? 1 : limits.maxBatchItems
     const toArgs = ({ claim, seq }: Place) => [claim.epoch, encodeOwner(claim.owner, options.nodeId), seq]
-    this.#acks = new TurnBatch(most, async places => {
+    this.#acks = new MicrotaskBatch(most, async places => {
       const keys = places.flatMap(({ claim: { username } }) => [
         metaKey(username),
         inboxKey(username),
@@ -33,7 +36,7 @@ export class ClaimCalls {
       ])
       return asStrings(await scripts.ack.run(redis, keys, [maxTrim, ...places.flatMap(toArgs)]))
     })
-    this.#peeks = new TurnBatch(most, async places => {
+    this.#peeks = new MicrotaskBatch(most, async places => {
       const keys = places.map(({ claim }) => metaKey(claim.username))
       return asStrings(await scripts.peek.run(redis, keys, places.flatMap(toArgs)))
     })
@@ -44,7 +47,7 @@ export class ClaimCalls {
     for (;;) {
       const outcome = await this.#acks.ask({ claim, seq })
       if (outcome === 'acked' || outcome === 'stale' || outcome === 'bad_ack') return outcome
-      if (outcome !== 'more') throw notWhatItShouldBe('trimmed')
+      if (outcome !== 'more') throw wrongKeyType('trimmed')
     }
   }
 
@@ -52,9 +55,9 @@ export class ClaimCalls {
   async peek(claim: Claim, after: number): Promise<PeekOutcome> {
     const outcome = await this.#peeks.ask({ claim, seq: after })
     if (outcome === 'some' || outcome === 'none' || outcome === 'stale') return outcome
-    throw notWhatItShouldBe('looked at')
+    throw wrongKeyType('checked')
   }
 }
 
-const notWhatItShouldBe = (what: string): TypeError =>
-  new TypeError(`an inbox could not be ${what}: one of its keys is not what it should be`)
+const wrongKeyType = (what: string): TypeError =>
+  new TypeError(`an inbox could not be ${what}: one of its keys has a wrong type`)

@@ -1,54 +1,59 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
+import type { NodeId } from '../../ids.ts'
 import {
   type AppendItem,
   type AppendResult,
   type Claim,
   type Envelope,
   type Inboxes,
-  type NodeId,
   type Owner,
   type ReadLimit,
   StoreUnavailableError,
 } from '../../store.ts'
 import { connectionOf, encodeOwner, isSocketOwner } from '../connection/claim-owner.ts'
 import { commandTimeoutMs } from '../connection/connect.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, metaKey, nodeUsersKey, onlineKey, shareKey, userKey } from '../connection/keys.ts'
 import { asArray, asNumber, asString, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import type { RedisContacts } from '../users/contacts.ts'
 import { appendBatch } from './append-batch.ts'
-import { type AckOutcome, ClaimCalls, type PeekOutcome } from './batched-claim-calls.ts'
+import { type AckOutcome, BatchedClaimCalls, type PeekOutcome } from './batched-claim-calls.ts'
 import type { RedisExpiry } from './expiry.ts'
-import { DoubtfulClaims } from './unconfirmed-claims.ts'
+import { UnconfirmedClaims } from './unconfirmed-claims.ts'
 
-/** Users that one step of mending puts into the indexes. */
+/** Users that one step of `mend` adds to the indexes. */
 const mendUsers = 200
 
 type Taken = { epoch: number; queued: number; before: string; beforeNode: NodeId }
 
-/** Inboxes and who claims them. Every step of one inbox is one script; the indexes around it are repaired by reading. */
+/**
+ * Inboxes and their claims. Every change of one inbox is one script; the indexes are updated separately, and repaired
+ * on reads.
+ */
 export class RedisInboxes implements Inboxes {
   readonly #context: RedisContext
   readonly #expiry: Pick<RedisExpiry, 'mark'>
   readonly #contacts: RedisContacts
-  readonly #calls: ClaimCalls
-  /** Who listens here, to mend the indexes by. */
+  readonly #calls: BatchedClaimCalls
+  /** Users that listen on this node, so that `mend` can restore their index entries. */
   readonly #listening = new Set<Username>()
-  readonly #doubtful: DoubtfulClaims
+  readonly #unconfirmed: UnconfirmedClaims
 
   constructor(context: RedisContext, expiry: Pick<RedisExpiry, 'mark'>, contacts: RedisContacts) {
     this.#context = context
     this.#expiry = expiry
-    this.#doubtful = new DoubtfulClaims({ redis: context.redis, onGivenUp: username => this.#leave(username) })
+    this.#unconfirmed = new UnconfirmedClaims({ redis: context.redis, onReleased: username => this.#leave(username) })
     this.#contacts = contacts
-    this.#calls = new ClaimCalls(context)
+    this.#calls = new BatchedClaimCalls(context)
   }
 
   async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
     await this.#contacts.note(items)
-    return appendBatch(this.#context, this.#expiry, items)
+    const results = await appendBatch(this.#context, this.#expiry, items)
+    if (results.some(({ status }) => status === 'unknown_user')) await this.#context.generation.check()
+    return results
   }
 
   async claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'> {
@@ -59,33 +64,36 @@ export class RedisInboxes implements Inboxes {
     const { epoch, queued, before, beforeNode } = taken
     if (before !== '') {
       const instance = owner.kind === 'socket' ? owner.instance : ''
-      this.#context.tell(beforeNode, [
+      this.#context.notify(beforeNode, [
         { kind: 'replaced', username, connection: connectionOf(before), epoch, instance },
       ])
     }
     return { claim: { username, epoch, owner }, queued }
   }
 
-  /** The node's set names it before the claim does, so that whoever cleans up after this node finds it; and after, since a release may have removed it. */
+  /**
+   * The node's set is written before the claim, so that a cleanup after this node's death finds it, and again after the
+   * claim, because a concurrent release may have removed the entry.
+   */
   async #claimSocket(username: Username, owner: Owner): Promise<Taken> {
     const { leases, options } = this.#context
     await this.#mark(options.nodeId, username)
     const until = leases.latestRedisNow() + commandTimeoutMs
     try {
       const taken = decodeTaken(asArray(await this.#runClaim(username, owner, { until })))
-      if (taken === 'conflict') throw new TypeError('a socket takes an inbox from anybody')
+      if (taken === 'conflict') throw new TypeError('the script claim refused a socket')
       this.#listening.add(username)
       await this.#index(options.nodeId, username)
       return taken
     } catch (error) {
-      this.#doubtful.add({ username, owner: encodeOwner(owner, options.nodeId), until })
+      this.#unconfirmed.add({ username, owner: encodeOwner(owner, options.nodeId), until })
       throw error
     }
   }
 
-  /** Gives up what claims got that nobody was told of; called when Redis answers. Never rejects. */
+  /** Releases claims that may have been granted without an answer. Called when Redis answers again. Never rejects. */
   settleClaims(): Promise<void> {
-    return this.#doubtful.settle()
+    return this.#unconfirmed.settle()
   }
 
   async #claimHttp(username: Username, owner: Owner): Promise<Taken | 'conflict'> {
@@ -133,7 +141,7 @@ export class RedisInboxes implements Inboxes {
     if (owner.kind === 'socket') await this.#leave(username)
   }
 
-  /** Also where another node has the inbox now: the set of this one still named it. */
+  /** Removes the index entry of this node, also if another node has claimed the inbox since. */
   async #leave(username: Username): Promise<void> {
     const { nodeId } = this.#context.options
     const node = await this.unindex(username, nodeId)
@@ -148,13 +156,16 @@ export class RedisInboxes implements Inboxes {
     return asNumber(await scripts.reserve.run(this.#context.redis, [metaKey(username)], [upTo]))
   }
 
-  /** Notes in the indexes that users listen at a node. */
+  /** Adds users to the indexes of a node's listeners and of online users. */
   async #index(node: NodeId, ...usernames: Username[]): Promise<void> {
     const { redis } = this.#context
     await Promise.all([this.#mark(node, ...usernames), scripts.mark.run(redis, [onlineKey], ['index', ...usernames])])
   }
 
-  /** Takes a user out of the indexes, and looks again: it may have come back meanwhile, or listen at the node that is returned. */
+  /**
+   * Removes a user from the indexes, then reads the claim and adds the user again if a socket holds it. Returns the
+   * node of that socket.
+   */
   async unindex(username: Username, node: NodeId): Promise<NodeId | null> {
     const { redis } = this.#context
     await settled(Promise.all([redis.zrem(onlineKey, username), redis.srem(nodeUsersKey(node), username)]))
@@ -164,7 +175,7 @@ export class RedisInboxes implements Inboxes {
     return owningNode
   }
 
-  /** Whoever listens here, in the indexes once more: a release elsewhere may have stopped half way. */
+  /** Adds all users that listen here to the indexes again: a release on another node may have stopped half way. */
   async mend(): Promise<void> {
     const all = [...this.#listening]
     for (let at = 0; at < all.length; at += mendUsers) {
@@ -177,7 +188,7 @@ export class RedisInboxes implements Inboxes {
     await scripts.mark.run(this.#context.redis, [nodeUsersKey(node)], ['set', ...usernames])
   }
 
-  /** What the script holds against the claim. */
+  /** Epoch and owner, which the scripts compare with the current claim. */
   #proofOf({ epoch, owner }: Claim): [number, string] {
     return [epoch, encodeOwner(owner, this.#context.options.nodeId)]
   }
@@ -195,7 +206,7 @@ function decodeTaken(reply: unknown[]): Taken | 'conflict' {
   }
 }
 
-/** Three strings an envelope: stream id, what the node knows of it, body. */
+/** Decodes three strings per envelope: stream id, metadata (`id from kind prev sentAt …`), body. */
 function decodeEnvelopes(flat: string[]): Envelope[] {
   const envelopes: Envelope[] = []
   for (let at = 0; at + 2 < flat.length; at += 3) {

@@ -1,37 +1,41 @@
 import { parse } from 'secure-json-parse'
-import type { NodeId, Notice } from '../../store.ts'
+import type { NodeId } from '../../ids.ts'
+import type { Notice } from '../../store.ts'
 import { nodeChannel } from '../connection/keys.ts'
 import type { Subscription } from '../connection/subscription.ts'
 
-type BusOptions = {
+type NodeChannelOptions = {
   own: NodeId
-  /** How many heard it. */
+  /** Returns the number of subscribers that received it. */
   publish: (channel: string, text: string) => Promise<number>
   subscription: Subscription
   /** Never throws. */
-  hear: (notice: Notice) => void
-  /** A publish to this node reached nobody. */
+  notifySelf: (notice: Notice) => void
+  /** Called when a publish to this node reached no subscriber. */
   onDeaf: (node: NodeId) => void
 }
 
-/** What waits to be sent to one node, characters. More is worth less than one look at every inbox. */
+/** Most notices waiting to be sent to one node, characters. Above it, one check of every inbox is cheaper. */
 const maxWaiting = 4_194_304
 
-/** `hasLost`: hints were left out, and the node is to be told so once there is room. */
+/** `hasLost`: hints were dropped, and the node gets `resumed` once the queue is empty. */
 type Outbox = { waiting: number; hasLost: boolean }
 
-/** Notices between nodes: Redis' pub/sub, one channel a node. They may be lost; a subscription that begins anew says `resumed`. */
-export class Bus {
-  readonly #options: BusOptions
+/**
+ * Notices between nodes: Redis pub/sub with one channel per node. They may be lost; after a reconnect the node gets
+ * `resumed`.
+ */
+export class NodeChannel {
+  readonly #options: NodeChannelOptions
   readonly #outboxes = new Map<NodeId, Outbox>()
 
-  constructor(options: BusOptions) {
+  constructor(options: NodeChannelOptions) {
     this.#options = options
   }
 
   async start(): Promise<void> {
-    const { subscription, own, hear } = this.#options
-    const resumed = () => hear({ kind: 'resumed' })
+    const { subscription, own, notifySelf } = this.#options
+    const resumed = () => notifySelf({ kind: 'resumed' })
     await subscription.start(nodeChannel(own), text => this.#heard(text), resumed)
   }
 
@@ -39,11 +43,14 @@ export class Bus {
     this.#options.subscription.close()
   }
 
-  /** Tells a node, as one publish; this one directly. Never throws and never waits: what is lost is found by reading. */
-  tell(node: NodeId, notices: readonly Notice[]): void {
-    const { own, hear } = this.#options
+  /**
+   * Sends notices to a node in one publish, or to this one directly. Never throws or waits: lost notices are found by
+   * reading.
+   */
+  notify(node: NodeId, notices: readonly Notice[]): void {
+    const { own, notifySelf } = this.#options
     if (node === own) {
-      for (const notice of notices) hear(notice)
+      for (const notice of notices) notifySelf(notice)
       return
     }
     const outbox = this.#outboxes.get(node) ?? { waiting: 0, hasLost: false }
@@ -51,12 +58,15 @@ export class Bus {
     const text = JSON.stringify(notices)
     if (outbox.waiting + text.length <= maxWaiting) return this.#publish(node, outbox, text)
     outbox.hasLost = true
-    hear({ kind: 'unheard', why: 'queue full' })
+    notifySelf({ kind: 'unheard', why: 'queue full' })
   }
 
-  /** While Redis is slow publishes wait in this process, bounded. Once they are through, the node hears whether some are missing. */
+  /**
+   * Publishes wait in this process while Redis is slow, up to a bound. Once they are sent, the node learns if some are
+   * missing.
+   */
   #publish(node: NodeId, outbox: Outbox, text: string): void {
-    const { publish, hear, onDeaf } = this.#options
+    const { publish, notifySelf, onDeaf } = this.#options
     outbox.waiting += text.length
     const done = () => {
       outbox.waiting -= text.length
@@ -68,7 +78,7 @@ export class Bus {
       heardBy => {
         if (heardBy === 0) {
           onDeaf(node)
-          hear({ kind: 'unheard', why: 'no subscriber' })
+          notifySelf({ kind: 'unheard', why: 'no subscriber' })
         }
         done()
       },
@@ -85,7 +95,7 @@ export class Bus {
   #heard(text: string): void {
     const notices: unknown = parse(text, null, { protoAction: 'remove', constructorAction: 'remove' })
     if (!Array.isArray(notices)) return
-    for (const notice of notices) if (isNotice(notice)) this.#options.hear(notice)
+    for (const notice of notices) if (isNotice(notice)) this.#options.notifySelf(notice)
   }
 }
 
@@ -98,6 +108,6 @@ const kinds: ReadonlySet<unknown> = new Set<Notice['kind']>([
   'resumed',
 ])
 
-/** Only nodes write to these channels; a kind that a newer one sends is passed over. */
+/** Only nodes write to these channels. A node ignores kinds that only newer nodes know. */
 const isNotice = (value: unknown): value is Notice =>
   typeof value === 'object' && value !== null && 'kind' in value && kinds.has(value.kind)

@@ -1,46 +1,66 @@
 import { limits } from '../../../../protocol/limits.ts'
-import { parseUsername } from '../../../../protocol/names.ts'
-import type { NodeId, Nodes } from '../../store.ts'
-import type { RedisContext } from '../connection/context.ts'
+import { parseUsername, type Username } from '../../../../protocol/names.ts'
+import type { NodeId } from '../../ids.ts'
+import type { Nodes } from '../../store.ts'
 import { cleanUpLock, metaKey, nodesKey, nodeUsersKey } from '../connection/keys.ts'
 import { asNumber, asString, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
-import type { RedisInboxes } from '../inbox/inboxes.ts'
+import type { RedisContext } from './context.ts'
 
-/** Users that one step takes away from a dead node. */
+/** Users that one step releases from a dead node. */
 const stepUsers = 200
 
-export class RedisNodes implements Pick<Nodes, 'renewLease' | 'cleanUpDeadNodes'> {
-  readonly #context: RedisContext
-  readonly #inboxes: RedisInboxes
+/** The part of `RedisInboxes` that changes with the leases of nodes. */
+type NodeClaims = {
+  /** Releases claims of this node that were granted without an answer. Never rejects. */
+  settleClaims(): Promise<void>
+  /** Restores the index entries of the users that listen at this node. */
+  mend(): Promise<void>
+  /** Removes a user from the indexes of a node. */
+  unindex(username: Username, node: NodeId): Promise<unknown>
+}
 
-  constructor(context: RedisContext, inboxes: RedisInboxes) {
+export class RedisNodes implements Nodes {
+  readonly #context: RedisContext
+  readonly #claims: NodeClaims
+
+  constructor(context: RedisContext, claims: NodeClaims) {
     this.#context = context
-    this.#inboxes = inboxes
+    this.#claims = claims
   }
 
   async renewLease(): Promise<'kept' | 'lapsed'> {
-    const { redis, options, leases } = this.#context
+    const { redis, options, leases, generation } = this.#context
     const askedAt = performance.now()
     const reply = asStrings(await scripts.renew.run(redis, [nodesKey], [options.nodeId, limits.leaseMs]))
     const [now, state, ...entries] = reply
     const isFirst = !leases.wasHeld
     leases.renewed(askedAt, asNumber(now), decodeLeases(entries))
-    return state === 'lapsed' && !isFirst ? 'lapsed' : 'kept'
+    const isLapsed = state === 'lapsed' && !isFirst
+    // A Redis that was emptied does not know this node any more, though no connection ended.
+    if (isLapsed) await generation.refresh()
+    void this.#claims.settleClaims()
+    return isLapsed ? 'lapsed' : 'kept'
+  }
+
+  doubtLease(): void {
+    this.#context.leases.doubt()
   }
 
   /**
-   * One node at a time cleans up after a dead one, and what it does is right even when two do: every step names the dead node, whose id is
-   * never used again, and carries a fencing number.
+   * One node at a time cleans up after a dead node. It stays correct if two do so at once: every step names the dead
+   * node, whose id is never used again, and carries a fencing number.
    */
-  async cleanUpDeadNodes(): Promise<void> {
-    await this.#inboxes.mend()
+  async cleanUpDead(): Promise<void> {
+    await this.#claims.mend()
     const { leases, locks } = this.#context
     for (const node of leases.dead()) await locks.hold(cleanUpLock(node), fence => this.#cleanUp(node, fence))
   }
 
-  /** Ends this node's lease: what it still held is taken away by the others. */
+  /**
+   * Removes this node's lease if it has no claims; otherwise the other nodes release them when the lease has expired.
+   */
   async forgetSelf(): Promise<void> {
     const { redis, options } = this.#context
     const held = await settled(redis.scard(nodeUsersKey(options.nodeId)))
@@ -62,7 +82,7 @@ export class RedisNodes implements Pick<Nodes, 'renewLease' | 'cleanUpDeadNodes'
 
   async #takeAway(name: string, proof: readonly [NodeId, number, string]): Promise<string> {
     const outcome = asString(await scripts.releaseDead.run(this.#context.redis, [metaKey(name)], proof))
-    if (outcome === 'released') await this.#inboxes.unindex(parseUsername(name), proof[0])
+    if (outcome === 'released') await this.#claims.unindex(parseUsername(name), proof[0])
     return outcome
   }
 }

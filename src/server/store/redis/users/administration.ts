@@ -1,24 +1,24 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
 import type { AccountView, Administration, Invite, NodeView } from '../../administration.ts'
-import type { NodeId } from '../../store.ts'
+import type { NodeId } from '../../ids.ts'
+import { asWriters } from '../../privacy.ts'
 import { isSocketOwner } from '../connection/claim-owner.ts'
-import type { RedisContext } from '../connection/context.ts'
 import { inboxKey, inviteKey, invitesKey, metaKey, nodesKey, nodeUsersKey, userKey } from '../connection/keys.ts'
 import { asNumber, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
-import type { RedisAnnouncements } from '../nodes/broadcast-stream.ts'
-import { asWriters } from './privacy.ts'
+import type { BroadcastStream } from '../nodes/broadcast-stream.ts'
+import type { RedisContext } from '../nodes/context.ts'
 
-/** What operators do. Rare: several commands each, and no care for speed. */
+/** Operations for operators. They are rare, so several commands each are fast enough. */
 export class RedisAdministration implements Administration {
   readonly #context: RedisContext
-  readonly #announcements: RedisAnnouncements
+  readonly #broadcasts: BroadcastStream
   readonly #drainSelf: () => void
 
-  constructor(context: RedisContext, announcements: RedisAnnouncements, drainSelf: () => void) {
+  constructor(context: RedisContext, broadcasts: BroadcastStream, drainSelf: () => void) {
     this.#context = context
-    this.#announcements = announcements
+    this.#broadcasts = broadcasts
     this.#drainSelf = drainSelf
   }
 
@@ -38,7 +38,7 @@ export class RedisAdministration implements Administration {
     }
   }
 
-  /** `null`: the invite is gone, its place in the index not yet. */
+  /** Returns `null` if the invite no longer exists but its index entry does. */
   async #invite(entry: string): Promise<Invite | null> {
     const [expiresAt = '', id = ''] = entry.split(' ')
     const user = await settled(this.#context.redis.get(inviteKey(id)))
@@ -48,7 +48,7 @@ export class RedisAdministration implements Administration {
   }
 
   async revokeInvite(inviteHash: string): Promise<boolean> {
-    return this.#context.keep(async redis => {
+    return this.#context.withDurability(async redis => {
       const key = inviteKey(inviteHash)
       const expiresAt = await settled(redis.pexpiretime(key))
       if (expiresAt < 0) return false
@@ -92,12 +92,12 @@ export class RedisAdministration implements Administration {
 
   async #close(username: Username, closed: '1' | ''): Promise<boolean> {
     const keys = [userKey(username), metaKey(username)]
-    return asNumber(await this.#context.keep(redis => scripts.block.run(redis, keys, [closed]))) === 1
+    return asNumber(await this.#context.withDurability(redis => scripts.block.run(redis, keys, [closed]))) === 1
   }
 
   async releaseName(username: Username): Promise<'released' | 'live' | 'unknown'> {
     const keys = [userKey(username), metaKey(username)]
-    const outcome = await this.#context.keep(redis => scripts.releaseName.run(redis, keys, []))
+    const outcome = await this.#context.withDurability(redis => scripts.releaseName.run(redis, keys, []))
     return outcome === 'live' || outcome === 'unknown' ? outcome : 'released'
   }
 
@@ -113,14 +113,14 @@ export class RedisAdministration implements Administration {
     const { redis, options } = this.#context
     if ((await settled(redis.zscore(nodesKey, node))) === null) return false
     if (node === options.nodeId) this.#drainSelf()
-    else await this.#announcements.announce(redis, 'drain', node)
+    else await this.#broadcasts.broadcast(redis, 'drain', node)
     return true
   }
 }
 
-/** Where an invite stands in the index: sorted by when it expires. */
+/** The entry of an invite in the index, which is sorted by expiry. */
 export const inviteEntry = (inviteHash: string, expiresAt: number): string =>
   `${String(expiresAt).padStart(16, '0')} ${inviteHash}`
 
-/** `id from kind prev sentAt …` of an envelope's first field. */
+/** Reads `sentAt` from an envelope's first field: `id from kind prev sentAt …`. */
 const sentAtOf = ([, envelope = '']: string[]): number => Number(envelope.split(' ')[4])

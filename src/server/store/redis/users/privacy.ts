@@ -1,28 +1,36 @@
 import { limits } from '../../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
-import { type PeerRule, type Privacy, type Rule, type RulePage, toRulePage, type Writers } from '../../privacy.ts'
-import type { RedisContext } from '../connection/context.ts'
+import {
+  asWriters,
+  type PeerRule,
+  type Privacy,
+  type Rule,
+  type RulePage,
+  toRulePage,
+  type Writers,
+} from '../../privacy.ts'
 import { metaKey, rulesKey } from '../connection/keys.ts'
 import type { RedisClient } from '../connection/redis-client.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
-import type { RedisAnnouncements } from '../nodes/broadcast-stream.ts'
+import type { BroadcastStream } from '../nodes/broadcast-stream.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import type { RedisContacts } from './contacts.ts'
 
-/** What users decide. Appends look at what follows from it in `meta`, where it stands beside all else that they need. */
+/** The users' settings. Appends read the field `access` of `meta`, which is derived from these settings. */
 export class RedisPrivacy implements Privacy {
   readonly #context: RedisContext
-  readonly #announcements: RedisAnnouncements
+  readonly #broadcasts: BroadcastStream
   readonly #contacts: RedisContacts
 
-  constructor(context: RedisContext, announcements: RedisAnnouncements, contacts: RedisContacts) {
+  constructor(context: RedisContext, broadcasts: BroadcastStream, contacts: RedisContacts) {
     this.#context = context
-    this.#announcements = announcements
+    this.#broadcasts = broadcasts
     this.#contacts = contacts
   }
 
   async readWriters(username: Username): Promise<Writers> {
-    return readWriters(this.#context.redis, username)
+    return asWriters(await settled(this.#context.redis.hget(metaKey(username), 'writers')))
   }
 
   async setWriters(username: Username, writers: Writers): Promise<void> {
@@ -41,11 +49,11 @@ export class RedisPrivacy implements Privacy {
     return toRulePage(known, page)
   }
 
-  /** Every node forgets what it knew of the user's contacts; this one at once. */
+  /** Runs a change, then clears the user's cached contacts: here at once, on other nodes through a broadcast. */
   async #change(username: Username, work: (redis: RedisClient) => Promise<unknown>): Promise<unknown> {
-    const outcome = await this.#context.keep(async redis => {
+    const outcome = await this.#context.withDurability(async redis => {
       const done = await work(redis)
-      await this.#announcements.announce(redis, 'writers', username)
+      await this.#broadcasts.broadcast(redis, 'writers', username)
       return done
     })
     this.#contacts.forget(username)
@@ -56,11 +64,3 @@ export class RedisPrivacy implements Privacy {
 const keysOf = (username: Username): string[] => [metaKey(username), rulesKey(username)]
 
 const asRule = (text: string): Rule => (text === 'allowed' || text === 'blocked' ? text : 'contact')
-
-export async function readWriters(redis: RedisClient, username: Username): Promise<Writers> {
-  return asWriters(await settled(redis.hget(metaKey(username), 'writers')))
-}
-
-/** As `meta` holds it. */
-export const asWriters = (text: string | null | undefined): Writers =>
-  text === 'contacts' || text === 'allowlist' ? text : 'anyone'

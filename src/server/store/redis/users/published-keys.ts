@@ -1,7 +1,6 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { Username } from '../../../../protocol/names.ts'
 import type { FetchedKeys, FetchRefusal, KeyCounts, Keys, KeyUpload, OneTimeKemKey, OneTimeKey } from '../../store.ts'
-import type { RedisContext } from '../connection/context.ts'
 import {
   fetchedKey,
   keysKey,
@@ -14,16 +13,17 @@ import {
 import { asArray, asNumber, asString } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
+import type { RedisContext } from '../nodes/context.ts'
 
-/** Bundles and one-time keys, which wait as text: `id key`, `id key signature`. */
-export class RedisKeys implements Keys {
+/** Bundles and one-time keys. One-time keys are stored as text: `id key`, or `id key signature` for KEM keys. */
+export class RedisPublishedKeys implements Keys {
   readonly #context: RedisContext
 
   constructor(context: RedisContext) {
     this.#context = context
   }
 
-  async publishKeys(
+  async publish(
     username: Username,
     { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
   ): Promise<KeyCounts | 'conflict'> {
@@ -36,17 +36,17 @@ export class RedisKeys implements Keys {
       ...oneTimeKeys.map(({ id, key }) => `${id} ${key}`),
       ...oneTimeKemKeys.map(({ id, key, signature }) => `${id} ${key} ${signature}`),
     ]
-    const reply = await this.#context.keep(redis => scripts.publishKeys.run(redis, keysOf(username), args))
+    const reply = await this.#context.withDurability(redis => scripts.publishKeys.run(redis, keysOf(username), args))
     return reply === null ? 'conflict' : decodeCounts(asArray(reply))
   }
 
-  async countKeys(username: Username): Promise<KeyCounts> {
+  async count(username: Username): Promise<KeyCounts> {
     const { redis } = this.#context
     const counts = [redis.llen(oneTimeKeysKey(username)), redis.llen(oneTimeKemKeysKey(username))]
     return decodeCounts(await settled(Promise.all(counts)))
   }
 
-  async fetchKeys(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
+  async fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
     const keys = [...keysOf(username), fetchedKey(username, requester, id), rulesKey(username), takersKey(username)]
     const args = [
       limits.fetchRepeatMs,
@@ -55,8 +55,9 @@ export class RedisKeys implements Keys {
       requester,
       limits.maxOneTimeFetchesPerPair,
     ]
-    const reply = asArray(await this.#context.keep(kept => scripts.fetchKeys.run(kept, keys, args)))
+    const reply = asArray(await this.#context.withDurability(kept => scripts.fetchKeys.run(kept, keys, args)))
     const [outcome] = reply
+    if (outcome === 'unknown_user') await this.#context.generation.check()
     if (outcome === 'unknown_user' || outcome === 'forbidden' || outcome === 'no_keys') return outcome
     if (reply.length > 4) this.#tellLow(username, decodeCounts(reply.slice(4)), asString(reply[6]))
     return decodeFetched(reply)
@@ -64,7 +65,7 @@ export class RedisKeys implements Keys {
 
   #tellLow(username: Username, counts: KeyCounts, node: string): void {
     const isLow = counts.oneTimeKeys < limits.lowOneTimeKeys || counts.oneTimeKemKeys < limits.lowOneTimeKemKeys
-    if (isLow && node !== '') this.#context.tell(node, [{ kind: 'keys-low', username, counts }])
+    if (isLow && node !== '') this.#context.notify(node, [{ kind: 'keys-low', username, counts }])
   }
 }
 

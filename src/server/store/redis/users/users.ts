@@ -1,22 +1,22 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
-import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus } from '../../store.ts'
+import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus, Users } from '../../store.ts'
 import { isSocketOwner } from '../connection/claim-owner.ts'
-import type { RedisContext } from '../connection/context.ts'
 import {
   capabilityKey,
   cardKey,
+  dueKey,
   endedKey,
   inboxKey,
   inviteKey,
   invitesKey,
   keysKey,
+  loginsKey,
   metaKey,
   oneTimeKemKeysKey,
   oneTimeKeysKey,
   onlineKey,
   rulesKey,
   seenKeys,
-  sessionsKey,
   shareKey,
   userKey,
   usersKey,
@@ -25,38 +25,47 @@ import type { RedisClient } from '../connection/redis-client.ts'
 import { asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
+import type { RedisContext } from '../nodes/context.ts'
 import { inviteEntry } from './administration.ts'
 import { type RedisCards, split } from './cards.ts'
+import type { RedisLogins } from './logins.ts'
 
 type Registration = Exclude<Registered, 'forbidden'> | 'free'
 type Rule = { invite: InviteRule; after: RegisteredAfter }
 type Found = User & { online: boolean; blocked: boolean }
-type EndToken = (tokenHash: string, username: Username) => Promise<void>
 
-/** Where to look: for a capability there are fewest names. */
+/** Returns the index with the fewest names for a query. */
 const indexFor = (capability: string | undefined, online: boolean | undefined): string => {
   if (capability !== undefined) return capabilityKey(capability)
   return online === true ? onlineKey : usersKey
 }
 
-/** Names of an index that one look at it brings. */
+/** When a sweep completes a deletion that is still in progress, ms: by then the call has completed or failed. */
+const leavingMs = 60_000
+/** Names that one read of an index returns. */
 const lookahead = 100
 
-export class RedisUsers {
+export class RedisUsers implements Users {
   readonly #context: RedisContext
-
   readonly #cards: RedisCards
+  readonly #logins: RedisLogins
 
-  constructor(context: RedisContext, cards: RedisCards) {
+  constructor(context: RedisContext, cards: RedisCards, logins: RedisLogins) {
     this.#context = context
     this.#cards = cards
+    this.#logins = logins
   }
 
-  async register(username: Username, identity: string, rule: Rule): Promise<Registered> {
-    return this.#context.keep(async redis => {
-      const outcome = await this.#claimName(redis, username, identity, rule)
+  async register(
+    username: Username,
+    identity: string,
+    invite: InviteRule,
+    after: RegisteredAfter = 'deletion',
+  ): Promise<Registered> {
+    return this.#context.withDurability(async redis => {
+      const outcome = await this.#claimName(redis, username, identity, { invite, after })
       if (outcome === 'free') return 'forbidden'
-      // Repeated for one that is known, since the first time may have stopped before it.
+      // Also for a known user, because the first registration may have failed before this step.
       if (outcome === 'created' || outcome === 'same') await scripts.mark.run(redis, [usersKey], ['index', username])
       return outcome
     })
@@ -72,7 +81,7 @@ export class RedisUsers {
       const keys = [userKey(username), metaKey(username)]
       const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after])
       if (isRegistration(outcome)) return outcome
-      throw new TypeError('an unknown outcome of register')
+      throw new TypeError('the script register returned an unknown outcome')
     }
     if (invite.kind === 'open') return run('1')
     const known = await run('0')
@@ -90,18 +99,18 @@ export class RedisUsers {
     await scripts.mark.run(redis, [invitesKey], ['index', inviteEntry(inviteHash, expiresAt)])
   }
 
-  async findUser(username: Username): Promise<Found | null> {
+  async find(username: Username): Promise<Found | null> {
     const [found] = await this.#find([username])
     return found ?? null
   }
 
-  /** Those of these names that are users, in the same order. */
+  /** Returns the users among these names, in the same order. */
   async #find(usernames: readonly Username[]): Promise<Found[]> {
     const rows = await settled(Promise.all(usernames.map(name => this.#row(name))))
     return rows.filter(row => row !== null)
   }
 
-  /** Not awaited in between, so that the commands for many names leave together. */
+  /** Sends both commands without a wait in between, so that the commands for many names go out together. */
   async #row(username: Username): Promise<Found | null> {
     const { redis, leases } = this.#context
     const [[identity, registeredAt, lastSeenAt, deleted], [owner, node, closed]] = await Promise.all([
@@ -114,7 +123,7 @@ export class RedisUsers {
     return { username, identity, ...times, online, blocked: !!closed }
   }
 
-  async listUsers({
+  async list({
     online,
     prefix = '',
     capability,
@@ -139,7 +148,7 @@ export class RedisUsers {
     }
   }
 
-  /** Those of these names whose card names the capability; the others do not belong into its index. */
+  /** Returns the names whose card lists the capability, and removes the others from its index. */
   async #withCapability(names: readonly Username[], capability: string): Promise<Set<Username>> {
     const { redis } = this.#context
     const tags = await settled(Promise.all(names.map(name => redis.hget(cardKey(name), 'capabilities'))))
@@ -154,7 +163,7 @@ export class RedisUsers {
     return users.map((user, at) => ({ ...user, ...(cards[at] && { card: cards[at] }) }))
   }
 
-  /** The next names of an index after `last`. */
+  /** Returns the next names of an index after `last`. */
   async #names(index: string, prefix: string, last: string): Promise<Username[]> {
     const from = last !== '' && last >= prefix ? `(${last}` : `[${prefix}`
     const to = prefix === '' ? '+' : `(${prefix}\x7f`
@@ -162,31 +171,32 @@ export class RedisUsers {
     return names.map(parseUsername)
   }
 
-  /** One step for what the user owns. What comes after it is found again and done by whoever looks at the user next. */
-  async deleteUser(username: Username, end: EndToken): Promise<void> {
-    const { keep, tell } = this.#context
+  /** Deletes the user's data in one atomic step. If a later step fails, the next sweep repeats it. */
+  async delete(username: Username): Promise<void> {
+    const { redis, withDurability, notify } = this.#context
+    await scripts.markDue.run(redis, [dueKey], [username, '', leavingMs])
     const owned = [inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, rulesKey, cardKey].map(key =>
       key(username),
     )
-    const ofSessions = [sessionsKey(username), endedKey(username)]
-    const keys = [userKey(username), metaKey(username), ...ofSessions, ...owned, ...seenKeys(username)]
+    const ofLogins = [loginsKey(username), endedKey(username)]
+    const keys = [userKey(username), metaKey(username), ...ofLogins, ...owned, ...seenKeys(username)]
     const capabilities = await this.#cards.capabilitiesOf(username)
-    const reply = orNull(await keep(redis => scripts.deleteUser.run(redis, keys, [])), asStrings)
+    const reply = orNull(await withDurability(kept => scripts.deleteUser.run(kept, keys, [])), asStrings)
     if (!reply) return
     await this.#cards.leave(username, capabilities)
     const [owner = '', node = ''] = reply
-    if (owner !== '') tell(node, [{ kind: 'deleted', username }])
-    await this.finishDeletion(username, end)
+    if (owner !== '') notify(node, [{ kind: 'deleted', username }])
+    await this.finishDeletion(username)
   }
 
-  /** Ends the tokens and leaves the listings, of a user that is deleted: also if it was half done before. */
-  async finishDeletion(username: Username, end: EndToken): Promise<void> {
+  /** Revokes the tokens of a deleted user and removes it from the listings. May be repeated after a partial failure. */
+  async finishDeletion(username: Username): Promise<void> {
     const { redis } = this.#context
     for (;;) {
       const tokens = await settled(redis.zrange(endedKey(username), '0', String(lookahead - 1)))
       if (tokens.length === 0) break
       for (const token of tokens) {
-        await end(token, username)
+        await this.#logins.end(token, username)
         await settled(redis.zrem(endedKey(username), token))
       }
     }
@@ -194,7 +204,7 @@ export class RedisUsers {
     await settled(redis.hdel(metaKey(username), 'leaving'))
   }
 
-  /** Out of the listings; and in again, if its key took it back meanwhile. */
+  /** Removes the user from the listings, and adds it again if its key has registered the name again meanwhile. */
   async #unlist(username: Username): Promise<void> {
     const { redis } = this.#context
     await settled(Promise.all([redis.zrem(usersKey, username), redis.zrem(onlineKey, username)]))

@@ -1,5 +1,5 @@
-import { StateError } from '../state-error.ts'
-import type { StateTransaction } from '../state-store.ts'
+import { StateError } from './state-error.ts'
+import type { StateTransaction } from './state-store.ts'
 
 /** The layout of what a client keeps under its keys. */
 export interface StateFormat {

@@ -1,0 +1,51 @@
+import { CryptoError } from '../../crypto/errors.ts'
+import type { ServerFrameOf } from '../../protocol/frames.ts'
+import { parseUsername } from '../../protocol/names.ts'
+import { eachPage } from '../../util/pages.ts'
+import { IdentityChangedError } from '../base/errors.ts'
+import { type ClientContext, openLink } from '../connection/client-context.ts'
+import type { AgentCard, Cards } from './cards.ts'
+
+export type UserQuery = {
+  online?: boolean
+  prefix?: string
+  /** Only agents whose card names this capability. */
+  capability?: string
+  /** Adds the users' cards. */
+  cards?: boolean
+}
+
+type Listed = ServerFrameOf<'user_list'>['users'][number]
+export type ListedUser = Omit<Listed, 'card'> & {
+  card?: AgentCard
+  /** Why the card that the node returned is not shown. */
+  cardError?: string
+}
+
+/** Yields users, sorted by name. Fetches each page when the loop needs it. */
+export async function* listUsers(
+  context: ClientContext,
+  cards: Cards,
+  query: UserQuery,
+): AsyncGenerator<ListedUser, void, undefined> {
+  const pages = eachPage(async next => {
+    const link = await openLink(context)
+    return link.request({ type: 'list_users', ...query, ...next })
+  })
+  for await (const { users } of pages)
+    for (const { card, ...user } of users)
+      yield { ...user, ...(card !== undefined && (await readCard(cards, user.username, card))) }
+}
+
+async function readCard(
+  cards: Cards,
+  username: string,
+  signed: string,
+): Promise<Pick<ListedUser, 'card' | 'cardError'>> {
+  try {
+    return { card: await cards.read(parseUsername(username), signed) }
+  } catch (error) {
+    if (error instanceof CryptoError || error instanceof IdentityChangedError) return { cardError: error.message }
+    throw error
+  }
+}
