@@ -16,7 +16,7 @@ import {
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { startAgentProcess } from '../../fixtures/processes/agent-process.ts'
 
-/** A process that sends one message, says what it hears of it, and does not listen. */
+/** Starts a process that sends one message, prints each confirmation, and does not listen. */
 function startFollower(t: Test, options: { server: string; directory: string; to: string; text: string }) {
   const script = fileURLToPath(new URL('../../fixtures/processes/following-main.ts', import.meta.url))
   const child = spawn(process.execPath, ['--import=tsx', script, JSON.stringify(options)], {
@@ -28,7 +28,7 @@ function startFollower(t: Test, options: { server: string; directory: string; to
   return { heard, ended: once(child, 'close') }
 }
 
-t.test('a process that does not listen follows its message, by what another process of its agent takes in', async t => {
+t.test('a process that does not listen sees the receipts that another process of its agent receives', async t => {
   const node = await startTestNode(t)
   const server = node.wsUrl
   const directory = join(await temporaryDirectory(t), 'alice')
@@ -48,7 +48,7 @@ t.test('a process that does not listen follows its message, by what another proc
   await messages.return()
 })
 
-t.test('who asks later is told at once, and who asks about the message of another is not', async t => {
+t.test('a late caller gets a stored confirmation at once, and a caller with an unknown id gets none', async t => {
   const node = await startTestNode(t)
   const disk = new MemoryDisk()
   const alice = await registerAgent(t, node.wsUrl, 'alice', openMemoryStore(disk))
@@ -66,7 +66,7 @@ t.test('who asks later is told at once, and who asks about the message of anothe
   await ears
 })
 
-t.test('a message that is given up is told to every process that waits for it', async t => {
+t.test('every process that waits for a confirmation gets an error when the message is given up', async t => {
   const node = await startTestNode(t)
   const disk = new MemoryDisk()
   const alice = await registerAgent(t, node.wsUrl, 'alice', openMemoryStore(disk))
