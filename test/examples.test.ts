@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { temporaryDirectory } from '../tools/clients/agents.ts'
+import { nodeEndingWithParent } from '../tools/processes.ts'
 import { startTestNode } from '../tools/servers/running-node.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -16,7 +17,7 @@ t.test('the library in the README is the example, and the example runs', async t
   t.ok(readme.includes(`\`\`\`js\n${example}\`\`\``))
   const { wsUrl } = await startTestNode(t)
   const env = { ...process.env, AIMESSAGE_SERVER: wsUrl, AIMESSAGE_HOME: await temporaryDirectory(t) }
-  const { stdout } = await promisify(execFile)(process.execPath, ['examples/conversation.js'], { cwd: root, env })
+  const { stdout } = await promisify(execFile)(...nodeEndingWithParent('examples/conversation.js'), { cwd: root, env })
   t.equal(stdout, 'bob is away: the node keeps it\nalice (first-use): The build on main is broken. Can you look?\n')
 })
 

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { type IdentityKeyPair, identityFromSeed } from '../../crypto/keys/identity.ts'
 import { type Address, formatAddress, parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
