@@ -9,10 +9,20 @@ import { growth } from './workloads/growth.ts'
 import { idle } from './workloads/idle.ts'
 import { logins } from './workloads/logins.ts'
 import { redisMemory } from './workloads/redis-memory.ts'
+import { start as commandStart } from './workloads/start.ts'
 import { trafficWorkloads } from './workloads/traffic.ts'
 import { fullScale, quickScale, type Result, type Workload } from './workloads/workload.ts'
 
-const workloads: readonly Workload[] = [...trafficWorkloads, drain, logins, idle, redisMemory, ...growth, clients]
+const workloads: readonly Workload[] = [
+  ...trafficWorkloads,
+  drain,
+  logins,
+  idle,
+  redisMemory,
+  ...growth,
+  clients,
+  commandStart,
+]
 
 const { values: options } = parseArgs({
   options: {

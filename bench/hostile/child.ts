@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 import type { Owner } from '../systems/system.ts'
 
 /** A program of this directory in its own process, so that its cost is not measured as the node's. */
@@ -13,7 +14,7 @@ export type Child = {
 
 export function startChild(owner: Owner, file: string, ...args: string[]): Child {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const child = spawn(process.execPath, ['--import=tsx', path, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(...nodeEndingWithParent('--import=tsx', path, ...args), { stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const end = async () => {

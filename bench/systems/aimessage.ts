@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { limits } from '../../src/protocol/limits.ts'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 import { commandOf, readDockerfile, textsOf } from '../../tools/servers/dockerfile.ts'
 import { type RedisProcess, startRedis } from '../../tools/servers/redis.ts'
 import { type Credentials, newCredentials, RawAgent } from './raw-agent.ts'
@@ -72,7 +73,7 @@ async function startNode(
   env: Record<string, string>,
   { directory, args }: { directory: string; args: readonly string[] },
 ): Promise<{ url: string; pid: number }> {
-  const child = spawn(process.execPath, args, {
+  const child = spawn(...nodeEndingWithParent(...args), {
     cwd: directory,
     env: {
       PATH: process.env.PATH,

@@ -2,13 +2,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 import type { Owner } from './system.ts'
 
 const peers = fileURLToPath(new URL('../peers/', import.meta.url))
 
 /** Starts a server of `bench/peers`, which prints its port. Its owner ends it. */
 export async function startPeer(owner: Owner, file: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(...nodeEndingWithParent(file), {
     cwd: peers,
     env: { PATH: process.env.PATH, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { temporaryDirectory } from '../clients/agents.ts'
+import { endingWithParent } from '../processes.ts'
 import { freePort } from './redis.ts'
 
 type Owner = { teardown(end: () => Promise<unknown> | unknown): unknown }
@@ -38,7 +39,7 @@ export async function startHaproxy(
       '',
     ].join('\n'),
   )
-  const child = spawn(program, ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(...endingWithParent(program, ['-db', '-f', file]), { stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   let log = ''
   child.stderr.on('data', data => {
