@@ -15,7 +15,7 @@ const maxSockets = 16
 
 type Reply = { status: number; contentType: string; body: string }
 /** Why there was no answer: no request was made, which is correct, or an error. */
-type Silence = { silence: 'nothing asked' } | { silence: 'fault'; why: string }
+type Silence = { silence: 'no request' } | { silence: 'fault'; why: string }
 
 /** The target of requests, and its operator token. */
 export type CallTarget = Pick<World, 'adminToken' | 'nextAddress'> & { node: Pick<World['node'], 'url'> }
@@ -114,7 +114,7 @@ export class HttpCaller {
     const status = Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1] ?? 0)
     const contentType = /content-type: (\S+)/i.exec(head)?.[1] ?? ''
     if (status !== 0) return { status, contentType, body: rest.join('\r\n\r\n') }
-    return asksNothing(text) && failure !== 'hang' ? { silence: 'nothing asked' } : fault(failure)
+    return asksNothing(text) && failure !== 'hang' ? { silence: 'no request' } : fault(failure)
   }
 }
 

@@ -16,7 +16,7 @@ Exit code 0: all checks hold. 1: a check fails. 2: wrong usage.
 /** Memory growth of a warm process that counts as noise: heap that is not yet collected. */
 const maxGrowth = 1.25
 const maxGrowthBytes = 64 * 1_048_576
-const tellEvery = 50
+const printEvery = 50
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -64,10 +64,10 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void owner.run().then(() => process.exit(130)))
   print(`seed ${options.seed}`)
-  let told = 0
+  let progressCalls = 0
   try {
     const report = await fuzz(owner, options, (frames, requests, bytes) => {
-      if (told++ % tellEvery === 0) print(`${frames} frames, ${requests} requests, ${mib(bytes)}`)
+      if (progressCalls++ % printEvery === 0) print(`${frames} frames, ${requests} requests, ${mib(bytes)}`)
     })
     print(describe(report))
     return report.faultCount === 0 && isFlat(report) ? 0 : 1

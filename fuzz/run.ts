@@ -45,7 +45,7 @@ export async function fuzz(owner: Owner, options: FuzzOptions, progress: Progres
   memory.note(1)
   for (const line of unforeseen(world.node.logs())) findings.fault('the node logged', line)
   const live = await fetch(`${world.node.url}/health/ready`).catch(() => undefined)
-  if (!live?.ok) findings.fault('the node is not there any more', world.node.logs().slice(-20))
+  if (!live?.ok) findings.fault('the node has ended', world.node.logs().slice(-20))
   const { answers, faults, faultCount } = findings
   return { frames, requests, answers, faults, faultCount, warmBytes: memory.warmBytes, endBytes: memory.endBytes }
 }
@@ -71,7 +71,7 @@ async function sendFrames(
   world: World,
   findings: Findings,
   { frames, seed }: FuzzOptions,
-  told: (done: number) => void,
+  onProgress: (done: number) => void,
 ) {
   const arbitrary = conversation(world.known)
   let done = 0
@@ -83,7 +83,7 @@ async function sendFrames(
       const sent = await talk(world, findings, user, input)
       done += sent
     })
-    told(done)
+    onProgress(done)
   }
   return done
 }
@@ -92,7 +92,7 @@ async function sendRequests(
   world: World,
   findings: Findings,
   { requests, seed }: FuzzOptions,
-  told: (done: number) => void,
+  onProgress: (done: number) => void,
 ) {
   const caller = new HttpCaller(world, findings)
   const arbitrary = request(world.known, world.operatorKnown)
@@ -103,7 +103,7 @@ async function sendRequests(
     const tokens = await Promise.all([...world.users, ...world.wards].map(user => tokenOf(world.node.url, user)))
     await inParallel(inputs, (input, at) => caller.call(input, tokens[at % tokens.length] ?? ''))
     done += inputs.length
-    told(done)
+    onProgress(done)
   }
   caller.close()
   return done

@@ -52,7 +52,7 @@ export const halfOpen: Workload = {
         {
           system: 'aimessage',
           values: {
-            'sockets gone s': sockets,
+            'sockets closed s': sockets,
             'shown offline s': presence,
             'got both messages, once, in order': got,
             'online before, and back': Math.min(onlineAtFirst, online),
@@ -60,7 +60,7 @@ export const halfOpen: Workload = {
         },
       ],
       bars: [
-        atMost('sockets gone, s', sockets, bar),
+        atMost('sockets closed, s', sockets, bar),
         atMost('shown offline, s', presence, bar + 1),
         atLeast('got both messages', got, clients),
         atLeast('online before, and back', Math.min(onlineAtFirst, online), clients),

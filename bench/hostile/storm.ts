@@ -36,14 +36,14 @@ export const storm: Workload = {
     // The first call starts a new measurement.
     await readLag()
     pace.take()
-    let told: string[] = []
+    let lines: string[] = []
     const back = await commandsDuring(node.redis, async () => {
       process.kill(node.pids[1] ?? 0, 'SIGKILL')
-      told = await Promise.all(children.map(child => child.line()))
+      lines = await Promise.all(children.map(child => child.line()))
     })
     const during = pace.take()
     const lag = await readLag()
-    const outcomes: { seconds: number; attempts: number }[] = told.map(line => JSON.parse(line))
+    const outcomes: { seconds: number; attempts: number }[] = lines.map(line => JSON.parse(line))
     const seconds = Math.max(...outcomes.map(outcome => outcome.seconds))
     const attempts = Math.max(...outcomes.map(outcome => outcome.attempts))
     const more = (count: (of: Commands) => number) =>
@@ -63,7 +63,7 @@ export const storm: Workload = {
         },
         { system: 'steady users, before', values: { p50: before.p50, p99: before.p99, messages: before.messages } },
         {
-          system: 'steady users, meanwhile',
+          system: 'steady users, during it',
           values: { p50: during.p50, p99: during.p99, messages: during.messages, refused: during.refused },
         },
         { system: 'the node', values: { 'loop lag p99 ms': lag } },

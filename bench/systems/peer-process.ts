@@ -20,7 +20,7 @@ export async function startPeer(owner: Owner, file: string, env: Record<string, 
     await exited
   })
   const [line] = await Promise.race([once(createInterface(child.stdout), 'line'), exited])
-  const told: unknown = JSON.parse(String(line))
-  if (typeof told !== 'object' || told === null || !('port' in told)) throw new Error(`${file} did not start`)
-  return { port: Number(told.port), pid: child.pid ?? 0 }
+  const ready: unknown = JSON.parse(String(line))
+  if (typeof ready !== 'object' || ready === null || !('port' in ready)) throw new Error(`${file} did not start`)
+  return { port: Number(ready.port), pid: child.pid ?? 0 }
 }

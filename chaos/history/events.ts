@@ -17,7 +17,7 @@ export type AppEvent =
   | { ev: 'recv'; by: number; cid: string; sender: string; h: string; repeated: boolean }
   | { ev: 'acked'; by: number; cid: string; sender: string }
   /** An event of the library. */
-  | { ev: 'told'; name: string; detail: string }
+  | { ev: 'client-event'; name: string; detail: string }
   /** An unhandled rejection or an uncaught exception. */
   | { ev: 'unhandled'; error: string }
 

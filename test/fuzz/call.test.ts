@@ -55,7 +55,7 @@ t.test('empty input and line ends alone are no request, and are counted separate
   for (const text of ['', '\r\n\r\n']) {
     const { faults, answers } = await findAt(t, '', { kind: 'bytes', text })
     t.same(faults, [])
-    t.same([...answers], [['no answer, nothing asked', 1]])
+    t.same([...answers], [['no answer, no request', 1]])
   }
 })
 

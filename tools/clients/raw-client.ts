@@ -86,7 +86,7 @@ export class RawClient {
         this.#taken += 1
         if (frame && (type === undefined || frame.type === type)) return frame
       }
-      await this.#more(`no ${type ?? 'frame'} came`)
+      await this.#more(`no ${type ?? 'frame'} arrived`)
     }
   }
 
@@ -103,7 +103,7 @@ export class RawClient {
     for (;;) {
       const found = this.received.slice(from).find(fits)
       if (found) return found
-      await this.#more('the answer did not come')
+      await this.#more('the answer did not arrive')
     }
   }
 
@@ -112,7 +112,7 @@ export class RawClient {
     for (;;) {
       const pushed = this.received.filter(isPush)
       if (pushed.length >= count) return pushed
-      await this.#more(`${pushed.length} of ${count} pushes came`)
+      await this.#more(`${pushed.length} of ${count} pushes arrived`)
     }
   }
 
