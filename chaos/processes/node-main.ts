@@ -18,7 +18,7 @@ const audit = new LineWriter<AuditEvent>(process.env.CHAOS_AUDIT ?? '/dev/null')
 const store = auditStore(await openStore(config, log), event => audit.write(event))
 const node = await startNode(config, { log, store })
 closeWithGrace({ delay: closeMs, logger: log }, async ({ err }) => {
-  if (err) log.fatal({ err }, 'a fault of ours; the node ends')
+  if (err) log.fatal({ err }, 'unexpected error: the node shuts down')
   await node.close()
 })
 

@@ -61,7 +61,7 @@ export class ConnectionRegistry {
     const [oldest] = this.#strangers
     if (!oldest) return
     this.#strangers.delete(oldest)
-    void oldest.close('loginTimeout', 'too many wait to log in')
+    void oldest.close('loginTimeout', 'too many connections wait to log in')
   }
 
   /** Called when a socket has logged in. @throws {ProtocolError} `rate_limited` if the user has too many sockets. */
@@ -99,14 +99,14 @@ export class ConnectionRegistry {
   /** Closes every holder of a token that has ended. */
   revoked(token: TokenHash): void {
     for (const holder of [...(this.#byToken.get(token) ?? [])]) {
-      void holder.close('unauthorized', 'the session has ended')
+      void holder.close('unauthorized', 'the login has ended')
     }
   }
 
   /** Closes connections whose peers do not know that the store may have lost mail, so that they log in again. */
   closeOutdated(): void {
     for (const connection of [...this.#open.keys()]) {
-      if (connection.isOutdated) void connection.close('draining', 'what was accepted may be lost: log in again')
+      if (connection.isOutdated) void connection.close('draining', 'accepted messages may be lost: log in again')
     }
   }
 

@@ -13,7 +13,7 @@ type InboxPage = { messages: Envelope[]; cursor: number; queued: number; epoch: 
 /** `wait` is in seconds. */
 type InboxQuery = { limit?: number | undefined; wait?: number | undefined; after?: number | undefined }
 
-const takenOver = () => new ProtocolError('conflict', 'the inbox is claimed by another')
+const takenOver = () => new ProtocolError('conflict', 'the inbox is claimed by another connection')
 const ownerOf = ({ tokenHash }: Login) => ({ kind: 'http', connection: tokenHash, ttlMs: limits.httpClaimMs }) as const
 /** The most that one call returns: the push window of a socket. */
 const maxPageBytes = limits.maxUnackedBytes
@@ -48,7 +48,7 @@ class InboxWatch implements NoticeSubscriber, TokenHolder {
 
   /** @throws {ProtocolError} `unauthorized` once the login has ended, `conflict` once another took the inbox over. */
   check({ epoch }: Claim): void {
-    if (this.#loginEnded) throw new ProtocolError('unauthorized', 'the session has ended')
+    if (this.#loginEnded) throw new ProtocolError('unauthorized', 'the login has ended')
     if (this.#replacedBy > epoch) throw takenOver()
   }
 }
