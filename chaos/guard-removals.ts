@@ -1,13 +1,16 @@
 import type { FaultName } from './faults/names.ts'
 
-/** One guard taken out: a text of a source file that must be there once, what stands there instead, and the faults that show that it is missing. */
+/**
+ * The removal of one guard: a text that occurs once in a source file, its replacement, and the faults that reveal the
+ * missing guard.
+ */
 export type GuardRemoval = { file: string; find: string; put: string; shownBy: readonly FaultName[] }
 
 const scripts = 'src/server/store/redis/scripts/inbox'
 
 /**
- * The guards that can be taken out, to see that a run without them goes red. They are patches of what is bundled for a run; the product
- * knows nothing of them.
+ * The guards that can be removed, to show that a run without them fails. They are patches of the code that is bundled
+ * for a run; the product does not contain them.
  */
 export const guardRemovals = {
   dedupe: {
@@ -26,7 +29,8 @@ export const guardRemovals = {
     file: 'src/server/delivery/send-batch.ts',
     find: '    const results = await this.#appendAll(',
     put: `    const seq = Date.now() * 1024
-    for (const [at, { answer }] of batch.entries()) answer.resolve({ status: 'stored', seq: seq + at, queued: false, repeated: false })
+    for (const [at, { answer }] of batch.entries())
+      answer.resolve({ status: 'stored', seq: seq + at, queued: false, repeated: false })
     const results = await this.#appendAll(`,
     shownBy: ['partition-node'],
   },
@@ -58,10 +62,10 @@ export const guardRemovals = {
 export type Guard = keyof typeof guardRemovals
 export const guards = Object.keys(guardRemovals) as Guard[]
 
-/** @throws {Error} when the text is not there, or more than once: the guard has moved, and the table must follow. */
+/** @throws {Error} unless the text occurs exactly once: then the guard has moved, and the table must be changed. */
 export function removeGuard({ file, find, put }: GuardRemoval, text: string): string {
   const parts = text.split(find)
   if (parts.length !== 2)
-    throw new Error(`${file}: the guard is there ${parts.length - 1} times; mend chaos/guard-removals.ts`)
+    throw new Error(`${file}: the guard occurs ${parts.length - 1} times; change chaos/guard-removals.ts`)
   return parts.join(put)
 }

@@ -11,7 +11,7 @@ const exitCodes: Readonly<Record<Verdict, number>> = { pass: 0, broken: 1, unkno
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
-/** Runs once, prints what came of it, and answers the exit code. */
+/** Runs once, prints the result, and returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help')) {
     print(usage)
@@ -42,7 +42,7 @@ async function judgeRun(owner: Teardown, directory: string, options: ChaosOption
   return verdict
 }
 
-/** Histories and logs; not the agents' states. */
+/** Keeps histories and logs, but not the agents' states. */
 async function keep(directory: string, to: string): Promise<void> {
   await cp(directory, to, { recursive: true, filter: path => !/\/(?:bundle|state)$/.test(path) })
   print(`histories and logs are in ${to}`)
@@ -50,12 +50,13 @@ async function keep(directory: string, to: string): Promise<void> {
 
 function showProgress({ phase, sent, shown, missing, faults }: Progress): void {
   const now = faults.filter(({ to }) => to === Number.POSITIVE_INFINITY).map(({ name }) => name)
-  const line = `${phase}: ${sent} sent, ${shown} shown, ${missing} on their way${now.length > 0 ? `; ${now.join(', ')}` : ''}`
+  const during = now.length > 0 ? `; ${now.join(', ')}` : ''
+  const line = `${phase}: ${sent} sent, ${shown} shown, ${missing} in transit${during}`
   if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${line}`)
   else print(line)
 }
 
-/** Ends here whatever still holds the event loop: what was started is over. */
+/** Exits explicitly, because open handles may keep the event loop alive after everything has ended. */
 async function exit(args: readonly string[]): Promise<never> {
   try {
     return process.exit(await main(args))

@@ -4,14 +4,14 @@ import { type Guard, guardRemovals, guards } from './guard-removals.ts'
 
 export type ChaosOptions = {
   faults: readonly FaultName[]
-  /** How long faults happen, ms. */
+  /** How long faults happen, in ms. */
   stormMs: number
   seed: number
   agents: number
-  /** Messages a second of one agent. */
+  /** Messages per second of one agent. */
   rate: number
   guard: Guard | undefined
-  /** Where what a run left behind is kept when it went wrong. */
+  /** The directory for histories and logs of a failed run. */
   keep: string
 }
 
@@ -21,16 +21,18 @@ export class UsageError extends Error {
 
 export const usage = `Usage: npm run chaos -- [options]
 
-Runs three nodes, Redis, a fault proxy before and behind each node, and agents that write to each other; makes faults happen, lets everything
-heal and drain, and checks 17 invariants. Exit code 0: they hold. 1: one is broken. 2: wrong usage. 3: not known, since too little happened.
+Runs three nodes, Redis, fault proxies on both sides of the nodes, and agents that write to each other; injects faults,
+lets everything heal and drain, and checks 17 invariants.
+Exit code 0: they hold. 1: one is broken. 2: wrong usage. 3: unknown, because too little happened.
 
-  --faults LIST   comma-separated, or "all" (default, but for --break: those that show it): ${faultNames.join(', ')}
+  --faults LIST   comma-separated, or "all" (default; with --break, the faults that reveal the missing guard):
+                  ${faultNames.join(', ')}
   --minutes N     how long faults happen (default 1)
-  --seed N        repeats the same choice of faults and load (default: a new one, printed)
+  --seed N        repeats the same choice of faults and load (default: a new seed, printed)
   --agents N      agents that write to each other (default 20)
-  --rate N        messages a second of each (default 2)
-  --break GUARD   takes a guard out, to see the run go red: ${guards.join(', ')}
-  --keep DIR      where histories and logs are kept on failure (default: chaos-failures)`
+  --rate N        messages per second of each agent (default 2)
+  --break GUARD   removes a guard, to show that the run then fails: ${guards.join(', ')}
+  --keep DIR      the directory for histories and logs of a failed run (default: chaos-failures)`
 
 /** @throws {UsageError} */
 export function readOptions(args: readonly string[]): ChaosOptions {

@@ -1,9 +1,9 @@
-/** Choices that a seed repeats. */
+/** Random choices that are reproducible from a seed. */
 export type Random = {
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   next(): number
   between(from: number, to: number): number
-  /** @throws {RangeError} when there is nothing to choose from. */
+  /** @throws {RangeError} if `items` is empty. */
   pick<Item>(items: readonly Item[]): Item
 }
 

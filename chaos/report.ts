@@ -3,16 +3,16 @@ import type { ReportInput } from './checker/report-input.ts'
 import type { FaultRecord } from './faults/run-faults.ts'
 import { type EventOf, ofKind } from './history/events.ts'
 
-/** Below this share of operations that overlap a fault a run says nothing. */
+/** If a smaller share of operations overlaps a fault, the verdict is unknown. */
 const minOverlap = 0.2
-/** Faults of an invariant that are printed. */
+/** The number of violations printed per invariant. */
 const maxPrinted = 5
-/** A time without any acceptance that counts as an outage, ms. */
+/** A time without any acceptance counts as an outage from this length on, in ms. */
 const outageMs = 1_000
 
 export type Verdict = 'pass' | 'broken' | 'unknown'
 
-/** What happened in a run, in numbers. */
+/** A run in numbers. */
 export type Summary = {
   sent: number
   accepted: number
@@ -21,13 +21,13 @@ export type Summary = {
   shown: number
   faults: number
   landed: number
-  /** Of the operations, how many overlap a fault that landed. */
+  /** The share of operations that overlap a fault that took effect. */
   overlap: number
-  /** Pushes of an envelope beyond the first, for each first. */
+  /** Repeated pushes per envelope. */
   repeatedPushes: number
-  /** From `send` to `accepted`, and to the recipient's application, ms, by phase. */
+  /** From `send` to `accepted`, and to the recipient's application, in ms, by phase. */
   latencies: Latency[]
-  /** From a frame on the wire to its answer, or to the end of its connection, ms, while faults happened. */
+  /** From a frame on the wire to its answer, or to the end of its connection, in ms, during the faults. */
   answers: { count: number; p50: number; p99: number; longest: number }
   outages: number[]
   stale: number
@@ -66,7 +66,7 @@ export function summarize(input: ReportInput): Summary {
   }
 }
 
-/** A send from its call to its acceptance; one without end is open for ever. */
+/** A send from its call to its acceptance; `to` is Infinity without an end. */
 type Operation = { cid: string; from: number; to: number; shown: number }
 
 function operationsOf({ history }: ReportInput): Operation[] {
@@ -126,7 +126,10 @@ function answersOf({ history, phases: { storm, healed } }: ReportInput): Summary
   return { count: ms.length, p50: quantile(ms, 0.5), p99: quantile(ms, 0.99), longest: Math.max(0, ...ms) }
 }
 
-/** From the end of a fault until everything that was sent while it lasted, and ever came, was shown, ms; null: nothing was. */
+/**
+ * Returns the time from the end of a fault until every message that was sent during it, and arrived, was shown, in ms;
+ * null if none was shown.
+ */
 export function recoveryOf(input: ReportInput, fault: FaultRecord): number | null {
   const sent = operationsOf(input).filter(({ from }) => from >= fault.from && from <= fault.to)
   const shown = sent.map(operation => operation.shown).filter(Number.isFinite)
@@ -138,7 +141,7 @@ function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 }
 
-/** The longest times in which nothing was accepted, longest first. */
+/** The outages, longest first, in ms. */
 function outagesOf(accepted: readonly EventOf<'ok'>[]): number[] {
   const gaps = accepted.map(({ tm }, at) => tm - (accepted[at - 1]?.tm ?? tm))
   return gaps.filter(gap => gap > outageMs).sort((a, b) => b - a)
@@ -148,7 +151,7 @@ const ms = (value: number): string => `${Math.round(value)} ms`
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`
 const percent = (share: number): string => `${(share * 100).toFixed(1)}%`
 
-/** The report of a run, for people. */
+/** Returns the report of a run as text. */
 export function describeRun(input: ReportInput, summary: Summary, broken: readonly Broken[]): string {
   const { sent, accepted, refused, unknown, shown, landed, faults, overlap, repeatedPushes, outages, stale } = summary
   const { answers } = summary
@@ -162,8 +165,10 @@ export function describeRun(input: ReportInput, summary: Summary, broken: readon
       ({ phase, what, count, p50, p99, p999 }) =>
         `${phase}: ${what} after p50 ${ms(p50)}, p99 ${ms(p99)}, p999 ${ms(p999)} (${count})`,
     ),
-    `faults: frames answered, or their connection ended, after p50 ${ms(answers.p50)}, p99 ${ms(answers.p99)}, at most ${ms(answers.longest)} (${answers.count})`,
-    `the largest node held ${mebibytes(Math.max(...before))} before the faults, at most ${mebibytes(Math.max(...peak))} during them`,
+    'faults: frames answered, or their connection ended, ' +
+      `after p50 ${ms(answers.p50)}, p99 ${ms(answers.p99)}, at most ${ms(answers.longest)} (${answers.count})`,
+    `the largest node held ${mebibytes(Math.max(...before))} before the faults, ` +
+      `at most ${mebibytes(Math.max(...peak))} during them`,
     outages.length === 0
       ? 'never a second without an acceptance'
       : `${outages.length} times nothing was accepted for a second or more: ${outages.slice(0, 5).map(ms).join(', ')}`,
@@ -179,6 +184,6 @@ const describeFaults = (input: ReportInput): string[] =>
     const { name, from, to, landed, error } = fault
     const since = (tm: number) => ((tm - input.phases.load) / 1_000).toFixed(1)
     const recovery = recoveryOf(input, fault)
-    const after = recovery === null ? '' : `; what was sent meanwhile was shown ${ms(recovery)} after it`
+    const after = recovery === null ? '' : `; messages sent during it were all shown ${ms(recovery)} after its end`
     return `  ${since(from)}–${since(to)} s ${name}: ${landed ?? error ?? 'did not land'}${after}`
   })

@@ -9,14 +9,14 @@ import { HistoryReader } from './history/history-reader.ts'
 import type { ChaosOptions } from './options.ts'
 import { startWorld, type World } from './world.ts'
 
-/** Load without faults, at the beginning and after the last fault. */
+/** The time of load without faults, before the first and after the last fault, in ms. */
 const calmMs = 5_000
-/** Longer than the invariant allows, so that a late drain is told from none. */
+/** Longer than the invariant allows, to distinguish a late drain from no drain, in ms. */
 const drainTimeoutMs = 90_000
-const lookEveryMs = 3_000
-const lookMs = 200
+const sampleEveryMs = 3_000
+const pollMs = 200
 
-/** What a run tells while it goes on. */
+/** The progress of a run. */
 export type Progress = {
   phase: 'starting' | 'calm' | 'faults' | 'draining' | 'checking'
   sent: number
@@ -25,7 +25,7 @@ export type Progress = {
   faults: readonly FaultRecord[]
 }
 
-/** Runs everything once: load, faults, healing, drain. What it started is ended by `owner`. */
+/** Runs once: load, faults, healing, drain. `owner` ends everything that the run starts. */
 export async function run(
   owner: Owner,
   directory: string,
@@ -43,9 +43,9 @@ class Run {
   readonly #reader: HistoryReader
   readonly #dumps: InboxDump[] = []
   readonly #faults: FaultRecord[] = []
-  /** Of each node while faults happen, bytes. */
+  /** The peak memory of each node during the faults, in bytes. */
   #peak: number[] = []
-  readonly #over = new AbortController()
+  readonly #faultsOver = new AbortController()
 
   constructor(world: World, options: ChaosOptions, tell: (progress: Progress) => void) {
     this.#world = world
@@ -60,17 +60,17 @@ class Run {
     await Promise.all(loads.map(load => load.start(AbortSignal.timeout(120_000))))
     const load = monotonicMs()
     for (const each of loads) each.go()
-    await this.#during('calm', sleep(calmMs))
+    await this.#reportDuring('calm', sleep(calmMs))
     const before = this.#memory()
     this.#peak = before
     const storm = monotonicMs()
-    const looking = this.#lookNowAndThen()
-    await this.#during('faults', this.#runFaults())
+    const sampling = this.#sampleRegularly()
+    await this.#reportDuring('faults', this.#runFaults())
     await this.#heal()
     const healed = monotonicMs()
-    await this.#during('calm', sleep(calmMs))
-    this.#over.abort()
-    await looking
+    await this.#reportDuring('calm', sleep(calmMs))
+    this.#faultsOver.abort()
+    await sampling
     const { at: drained, dump: final } = await this.#drain()
     const after = this.#memory()
     await this.#end()
@@ -96,7 +96,7 @@ class Run {
     return runFaults({ world: this.#world, names, seed, durationMs, records: this.#faults })
   }
 
-  /** Whatever a fault has left. */
+  /** Heals what faults have left behind. */
   async #heal(): Promise<void> {
     const { front, places, redis } = this.#world
     front.set({ kind: 'pass' })
@@ -108,12 +108,15 @@ class Run {
     await Promise.all(places.map(({ node }) => (node.isRunning ? undefined : node.start())))
   }
 
-  /** When everything that was accepted is acknowledged and no inbox holds anything (null: not in time), and what Redis held then. */
+  /**
+   * Waits until every accepted message is acknowledged and all inboxes are empty. Returns that time, or null if it was
+   * too late, and a dump of Redis.
+   */
   async #drain(): Promise<{ at: number | null; dump: Dump }> {
     const { loads, redis, users } = this.#world
     const late = AbortSignal.timeout(drainTimeoutMs)
     const stopped = Promise.all(loads.map(load => load.stop(late))).catch(() => {})
-    const empty = await this.#during(
+    const empty = await this.#reportDuring(
       'draining',
       stopped.then(() => this.#untilEmpty(late)),
     )
@@ -126,7 +129,7 @@ class Run {
       this.#reader.update()
       const dump = this.#reader.counts.missing === 0 ? await this.#dump() : undefined
       if (dump?.inboxes.every(({ entries }) => entries.length === 0)) return dump
-      await sleep(lookMs)
+      await sleep(pollMs)
     }
     return undefined
   }
@@ -136,16 +139,16 @@ class Run {
     return dumpInboxes(redis.process.url, users).catch(() => undefined)
   }
 
-  async #lookNowAndThen(): Promise<void> {
-    while (!this.#over.signal.aborted) {
+  async #sampleRegularly(): Promise<void> {
+    while (!this.#faultsOver.signal.aborted) {
       this.#peak = this.#memory().map((bytes, at) => Math.max(bytes, this.#peak[at] ?? 0))
       const dump = this.#world.redis.isUp ? await this.#dump() : undefined
       this.#dumps.push(...(dump?.inboxes ?? []))
-      await sleep(lookEveryMs, undefined, { signal: this.#over.signal }).catch(() => {})
+      await sleep(sampleEveryMs, undefined, { signal: this.#faultsOver.signal }).catch(() => {})
     }
   }
 
-  /** Ends agents and nodes as an operator would. */
+  /** Ends agents and nodes in the regular way. */
   async #end(): Promise<void> {
     const { loads, places } = this.#world
     await Promise.all(loads.map(load => load.quit()))
@@ -156,7 +159,7 @@ class Run {
     return this.#world.places.map(({ node }) => node.memoryBytes)
   }
 
-  async #during<Result>(phase: Progress['phase'], work: Promise<Result>): Promise<Result> {
+  async #reportDuring<Result>(phase: Progress['phase'], work: Promise<Result>): Promise<Result> {
     const timer = setInterval(() => this.#report(phase), 1_000)
     try {
       return await work

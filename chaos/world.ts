@@ -15,21 +15,21 @@ import { type Random, seededRandom } from './random.ts'
 
 const nodeCount = 3
 const loadCount = 2
-/** Correspondents of one agent. */
+/** The number of peers of one agent. */
 const peerCount = 4
-/** Longer than a node's lease. */
+/** Longer than a node's lease, in ms. */
 const stallMs = 13_000
 
 /** A node and the proxy between it and Redis. */
 export type Place = { readonly node: NodeProcess; readonly redisProxy: FaultProxy }
 
-/** Everything that runs, and may be made to fail. */
+/** Everything that runs and can be made to fail. */
 export type World = {
   readonly directory: string
   readonly redis: RedisServer
   readonly places: readonly Place[]
   readonly balancer: Balancer
-  /** Between clients and nodes. */
+  /** The proxy between clients and nodes. */
   readonly front: FaultProxy
   readonly loads: readonly LoadProcess[]
   readonly users: readonly string[]
@@ -57,7 +57,8 @@ export async function startWorld(owner: Owner, directory: string, options: Chaos
   owner.teardown(() => front.close())
   await balancer.probe()
   const random = seededRandom(options.seed)
-  const canary = `canary-${Math.floor(random.next() * 2 ** 32).toString(36)}-${Math.floor(random.next() * 2 ** 32).toString(36)}`
+  const part = () => Math.floor(random.next() * 2 ** 32).toString(36)
+  const canary = `canary-${part()}-${part()}`
   const agents = planAgents(options.agents, random)
   const loads = Array.from({ length: loadCount }, (_, at) => {
     const history = join(directory, `load-${at}.history.jsonl`)
@@ -93,7 +94,7 @@ async function startPlace(owner: Owner, { script, redisPort, audit, log }: Place
   return { node, redisProxy }
 }
 
-/** Each agent writes to some others, so that sessions are few and pairs are many. */
+/** Each agent writes to a few others, which keeps the number of sessions low and the number of pairs high. */
 function planAgents(count: number, random: Random): AgentPlan[] {
   const names = Array.from({ length: count }, (_, at) => `agent-${at}`)
   return names.map(name => {

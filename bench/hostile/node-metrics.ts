@@ -1,6 +1,6 @@
 import { freePort } from '../../tools/servers/redis.ts'
 
-/** Metrics of one node: `env` is for the node. */
+/** Reads the metrics of one node that was started with `env`. */
 export type NodeMetrics = { env: Record<string, string>; read(name: string): Promise<number> }
 
 export async function chooseMetrics(): Promise<NodeMetrics> {

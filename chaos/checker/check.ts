@@ -8,7 +8,7 @@ import { storageInvariants } from './storage.ts'
 
 const numberOf = ({ name }: Invariant): number => Number(name.slice(1))
 
-/** I1 to I17. */
+/** The invariants I1 to I17, in this order. */
 export const invariants: readonly Invariant[] = [
   ...deliveryInvariants,
   ...positionInvariants,
@@ -20,6 +20,6 @@ export const invariants: readonly Invariant[] = [
 
 export type Broken = { invariant: Invariant; faults: string[] }
 
-/** The invariants that do not hold, and how they were broken. */
+/** Returns the invariants that do not hold, with their violations. */
 export const check = (input: ReportInput): Broken[] =>
   invariants.map(invariant => ({ invariant, faults: invariant.check(input) })).filter(({ faults }) => faults.length > 0)

@@ -1,17 +1,17 @@
 import { type EventOf, ofKind } from '../history/events.ts'
 import { groupBy, type Invariant, type ReportInput } from './report-input.ts'
 
-/** Two clients of one agent may both hold a message when one of them acknowledges it, ms. */
+/** How long another client of the agent may still hold a message after it was acknowledged, in ms. */
 const inHandMs = 1_000
 
 const messageOf = ({ client, sender, cid }: { client: string; sender: string; cid: string }): string =>
   `${sender} -> ${client} ${cid}`
 
-/** What applications were promised and shown. */
+/** Invariants about the messages that applications send and see. */
 export const deliveryInvariants: readonly Invariant[] = [
   {
     name: 'I1',
-    title: 'nothing that was accepted is lost',
+    title: 'no accepted message is lost',
     check: ({ history }) => {
       const shown = new Set(ofKind(history, 'recv').map(messageOf))
       return ofKind(history, 'ok')
@@ -22,7 +22,7 @@ export const deliveryInvariants: readonly Invariant[] = [
   },
   {
     name: 'I2',
-    title: 'nothing is shown that was not sent',
+    title: 'every shown message was sent',
     check: ({ history }) => {
       const sent = new Set(ofKind(history, 'invoke').map(({ client, rcpt, cid, h }) => `${client} ${rcpt} ${cid} ${h}`))
       return ofKind(history, 'recv')
@@ -32,7 +32,7 @@ export const deliveryInvariants: readonly Invariant[] = [
   },
   {
     name: 'I3',
-    title: 'nothing is shown whose send was refused',
+    title: 'no message is shown whose send was refused',
     check: ({ history }) => {
       const refused = new Set(ofKind(history, 'fail').map(({ cid }) => cid))
       return ofKind(history, 'recv')
@@ -42,7 +42,7 @@ export const deliveryInvariants: readonly Invariant[] = [
   },
   {
     name: 'I4',
-    title: 'nothing is shown again once the application has acknowledged it',
+    title: 'no message is shown again after the application has acknowledged it',
     check: ({ history }) => {
       const done = new Map<string, EventOf<'acked'>>()
       const faults: string[] = []
@@ -56,7 +56,7 @@ export const deliveryInvariants: readonly Invariant[] = [
   },
   {
     name: 'I7',
-    title: 'what a sender sent after the acceptance of another message is shown after it',
+    title: 'a message sent after the acceptance of another one is shown after it',
     check: input => [...checkShownOrder(input), ...checkStoredOrder(input)],
   },
 ]
@@ -66,7 +66,7 @@ const isInHand = (shown: EventOf<'recv'>, acked: EventOf<'acked'>): boolean =>
 
 const pairOf = ({ client, rcpt }: { client: string; rcpt: string }): string => `${client} -> ${rcpt}`
 
-/** Each message against the latest beginning of those that were shown before it. */
+/** Compares each shown message with the latest start of the sends shown before it. */
 function checkShownOrder({ history }: ReportInput): string[] {
   const sends = sendsByCid(history)
   const firsts = new Map(
@@ -76,11 +76,11 @@ function checkShownOrder({ history }: ReportInput): string[] {
   )
   const shown = [...firsts.values()].sort((a, b) => a.tm - b.tm)
   return overtakings(shown.flatMap(({ cid }) => sends.get(cid) ?? [])).map(
-    ({ late, early }) => `${late.cid} was shown after ${early.cid}, which was sent when it was accepted already`,
+    ({ late, early }) => `${late.cid} was shown after ${early.cid}, which was sent after its acceptance`,
   )
 }
 
-/** The same with the numbers that the inbox gave. */
+/** The same check by the `seq` of the inbox. */
 function checkStoredOrder({ history }: ReportInput): string[] {
   const sends = [...sendsByCid(history).values()].filter(({ seq }) => seq > 0).sort((a, b) => a.seq - b.seq)
   return overtakings(sends).map(({ late, early }) => `${late.cid} has a higher seq than ${early.cid}, sent after it`)
@@ -105,7 +105,7 @@ function sendsByCid(history: ReportInput['history']): Map<string, Send> {
   return sends
 }
 
-/** Sends, in the order that they took effect in, whose place is after one that began when they had ended. */
+/** Returns the sends that come after one that began when they had already ended. `sends` is in order of effect. */
 function overtakings(sends: readonly Send[]): { late: Send; early: Send }[] {
   return [...groupBy(sends, ({ pair }) => pair).values()].flatMap(ofPair => {
     const found: { late: Send; early: Send }[] = []

@@ -5,7 +5,10 @@ import { monotonicMs } from '../clock.ts'
 
 export type DumpedEntry = { seq: number; sender: string; frame: string; bytes: number }
 
-/** One inbox as Redis held it at one moment between `tm` and `end`. `count`, `bytes` and `shares` are its own accounts; shares are kept for large inboxes only. */
+/**
+ * One inbox as Redis held it at one moment between `tm` and `end`. `count`, `bytes` and `shares` are the counters that
+ * Redis keeps; shares exist for large inboxes only.
+ */
 export type InboxDump = {
   tm: number
   end: number
@@ -24,7 +27,7 @@ export type Dump = { inboxes: InboxDump[]; liveNodes: string[] }
 
 const timeoutMs = 3_000
 
-/** Reads every inbox, each in one step. @throws when Redis is out of reach. */
+/** Reads every inbox, each atomically. @throws if Redis is out of reach. */
 export async function dumpInboxes(url: string, users: readonly string[]): Promise<Dump> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, commandTimeout: timeoutMs })
   redis.on('error', () => {})
@@ -40,7 +43,7 @@ export async function dumpInboxes(url: string, users: readonly string[]): Promis
   }
 }
 
-/** KEYS: inbox, meta, share, user. An empty list comes as an object: Lua does not tell them apart. */
+/** KEYS: inbox, meta, share, user. Lua encodes an empty list as an object. */
 const script = `
 local function map(key)
   local flat, fields = redis.call('HGETALL', key), {}

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The files below these places in which a text stands, as it is, in hex or in base64. */
+/** Returns the files below these paths that contain a text in plain, hex or base64 form. */
 export function findLeaks(places: readonly string[], canary: string): string[] {
   const bytes = Buffer.from(canary)
   const spellings = [canary, bytes.toString('hex'), ...base64Cores(bytes)]
@@ -11,7 +11,7 @@ export function findLeaks(places: readonly string[], canary: string): string[] {
   })
 }
 
-/** What of it is the same in base64 wherever it begins, in both alphabets. */
+/** Returns the part of its base64 form that is independent of the text before it, for each alignment and alphabet. */
 function base64Cores(bytes: Buffer): string[] {
   return [0, 1, 2].flatMap(before => {
     const text = Buffer.concat([Buffer.alloc(before), bytes])

@@ -2,11 +2,11 @@ import { type EventOf, ofKind } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
 import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
-/** Who may do what to an inbox. */
+/** Invariants about claims on inboxes. */
 export const ownershipInvariants: readonly Invariant[] = [
   {
     name: 'I10',
-    title: 'an older claim has no effect once a newer one is granted, and what it still pushes is pushed again',
+    title: 'an older claim has no effect after a newer one is granted; its late pushes are repeated',
     check: input => [...checkEffects(input), ...checkStalePushes(input)],
   },
   {
@@ -27,7 +27,7 @@ export const ownershipInvariants: readonly Invariant[] = [
   },
 ]
 
-/** Calls that overlap may take effect in either order; one that began when the newer claim was granted may not. */
+/** Overlapping calls may take effect in either order; a call that began after a newer claim was granted may not. */
 function checkEffects({ audit, losses }: ReportInput): string[] {
   const claims = groupBy(
     audit.filter(step => step.op === 'claim'),
@@ -63,7 +63,7 @@ function checkStalePushes({ history, losses }: ReportInput): string[] {
   })
 }
 
-/** At each event, the highest epoch that the agent listens under. */
+/** Returns, for each event, the highest epoch under which the agent listens. */
 function newestEpochs(events: readonly (EventOf<'listening'> | EventOf<'push'>)[]): number[] {
   let newest = 0
   return events.map(({ ev, connEpoch }) => {
@@ -72,7 +72,7 @@ function newestEpochs(events: readonly (EventOf<'listening'> | EventOf<'push'>)[
   })
 }
 
-/** Epochs of connections that listen and have not ended; those of a process that was killed have. */
+/** Returns the epochs of listening connections. Connections of a killed process have ended. */
 function listeningAtEnd(history: ReportInput['history']): Map<string, number[]> {
   const open = new Map<string, Map<string, { inc: number; connEpoch: number }>>()
   for (const event of ofKind(history, 'listening', 'close')) {

@@ -1,10 +1,10 @@
 import { ofKind } from '../history/events.ts'
 import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
-/** An envelope that somebody saw at a place in an inbox. */
+/** An observation of an envelope at a position in an inbox. */
 type Placed = { rcpt: string; seq: number; sender: string; frame: string; h?: string }
 
-/** Everybody who saw one: senders, nodes, recipients, and Redis itself. */
+/** Collects the observations of senders, nodes, recipients and Redis. */
 function placed({ history, audit, dumps, final }: ReportInput): Placed[] {
   const accepted = ofKind(history, 'accepted').map(({ client: sender, rcpt, frame, h, seq }) => ({
     rcpt,
@@ -33,11 +33,11 @@ const placeOf = ({ rcpt, seq }: Placed): string => `${rcpt} ${seq}`
 const envelopeOf = ({ rcpt, sender, frame }: Placed): string => `${sender} -> ${rcpt} ${frame}`
 const distinct = <Value>(values: Iterable<Value>): Value[] => [...new Set(values)]
 
-/** Where envelopes stand in inboxes, and in which order they come. */
+/** Invariants about positions in inboxes and the order of pushes. */
 export const positionInvariants: readonly Invariant[] = [
   {
     name: 'I5',
-    title: 'a place in an inbox holds one envelope, and an envelope has one place',
+    title: 'a position in an inbox holds one envelope, and an envelope has one position',
     check: input => [...checkPlaces(placed(input)), ...checkEnvelopes(placed(input), input)],
   },
   {
@@ -73,7 +73,7 @@ const checkPlaces = (all: readonly Placed[]): string[] =>
     return envelopes.length > 1 || bodies.length > 1 ? [`${place} is ${envelopes.join(' and ')}`] : []
   })
 
-/** What Redis lost may have come again at another place. */
+/** An envelope that Redis lost may have been stored again at another position. */
 const checkEnvelopes = (all: readonly Placed[], { losses }: ReportInput): string[] =>
   [...groupBy(all, envelopeOf)].flatMap(([envelope, seen]) => {
     const seqs = distinct(seen.map(({ seq }) => seq)).filter(seq => !isLost(losses, seq))

@@ -2,25 +2,28 @@ import { type EventOf, ofKind } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
 import { groupBy, type Invariant, isLost, type ReportInput } from './report-input.ts'
 
-/** From the end of the last fault, ms. */
+/** Limits from the end of the last fault, in ms. */
 const firstOkMs = 5_000
 const drainMs = 30_000
-/** How long a message that was pushed before Redis lost it may be on its way to its recipient, ms: its receipt may be there before it is sent again. */
+/**
+ * How long a message that was pushed before Redis lost it may be in transit, in ms: its receipt may arrive before the
+ * sender repeats it.
+ */
 const inFlightMs = 5_000
-/** Nodes may grow by a fifth, and by what a young process needs to get warm, bytes. */
+/** Nodes may grow by a fifth, or by the warm-up memory of a new process, in bytes. */
 const growth = 1.2
 const warmUpBytes = 64 * 1_048_576
 
-/** That service comes back, and that what was lost is known. */
+/** Invariants about recovery and about known losses. */
 export const recoveryInvariants: readonly Invariant[] = [
   {
     name: 'I15',
-    title: 'service comes back: sends, the drain, empty inboxes, no failed process, no lost memory',
+    title: 'service recovers: sends, the drain, empty inboxes, no failed process, no memory leak',
     check: input => [
       ...checkService(input),
       ...input.final.inboxes
         .filter(({ entries }) => entries.length > 0)
-        .map(({ user, entries }) => `${entries.length} envelopes wait for ${user}, who is online`),
+        .map(({ user, entries }) => `${entries.length} envelopes wait for ${user}, which is online`),
       ...ofKind(input.history, 'unhandled').map(({ client, error }) => `${client}: unhandled: ${error}`),
       ...input.crashes,
       ...checkMemory(input),
@@ -28,7 +31,7 @@ export const recoveryInvariants: readonly Invariant[] = [
   },
   {
     name: 'I16',
-    title: 'loss is loud: whoever sent what Redis lost learns it and sends it again',
+    title: 'loss is reported: the sender of a message that Redis lost learns it and sends it again',
     check: input => input.losses.flatMap(loss => checkLoss(input, loss)),
   },
 ]
@@ -57,7 +60,7 @@ function checkMemory({ memory }: ReportInput): string[] {
 
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`
 
-/** Messages that were accepted, lost, and not at their recipients before. */
+/** Checks the messages that were accepted, lost, and not shown before. */
 function checkLoss({ history }: ReportInput, loss: Loss): string[] {
   const { tm } = loss.to
   const shownBy = (end: number) =>
@@ -67,8 +70,8 @@ function checkLoss({ history }: ReportInput, loss: Loss): string[] {
   const affected = ofKind(history, 'ok').filter(
     event => event.tm <= tm && isLost([loss], event.seq) && !shown.has(event.cid),
   )
-  const told = groupBy(
-    ofKind(history, 'told').filter(event => event.name === 'generation' && event.tm > loss.from.tm),
+  const informed = groupBy(
+    ofKind(history, 'client-event').filter(event => event.name === 'generation' && event.tm > loss.from.tm),
     ({ client }) => client,
   )
   const frames = new Map(
@@ -80,7 +83,7 @@ function checkLoss({ history }: ReportInput, loss: Loss): string[] {
   const isSentAgain = ({ client, rcpt, seq }: EventOf<'ok'>) =>
     again.has(`${client} ${rcpt} ${frames.get(`${client} ${rcpt} ${seq}`)}`)
   return affected.flatMap(event => {
-    if (!told.has(event.client)) return [`${event.client} was not told that ${event.cid} may be lost`]
+    if (!informed.has(event.client)) return [`${event.client} was not informed that ${event.cid} may be lost`]
     return isSentAgain(event) || shownSoon.has(event.cid) ? [] : [`${event.cid} was lost and not sent again`]
   })
 }

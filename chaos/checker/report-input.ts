@@ -3,40 +3,40 @@ import type { AuditEvent, HistoryEvent } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
 import type { Dump, InboxDump } from './dump.ts'
 
-/** Everything that a run left behind. Times are monotonic ms. */
+/** The data of a finished run, for the checks and the report. Times are monotonic, in ms. */
 export type ReportInput = {
-  /** In the order of time. */
+  /** Sorted by time. */
   history: readonly HistoryEvent[]
   audit: readonly AuditEvent[]
-  /** Of the time of faults. */
+  /** Taken during the faults. */
   dumps: readonly InboxDump[]
-  /** At the end, when everything has drained. */
+  /** Taken at the end, after the drain. */
   final: Dump
   losses: readonly Loss[]
   faults: readonly FaultRecord[]
   phases: Phases
-  /** Resident memory of the nodes, bytes. */
+  /** Resident memory of the nodes, in bytes. */
   memory: { before: readonly number[]; peak: readonly number[]; after: readonly number[] }
-  /** Processes that ended though nobody asked, or not as they should. */
+  /** Processes that ended unexpectedly, or with an error. */
   crashes: readonly string[]
-  /** Where the canary was found. */
+  /** The files that contain the canary. */
   leaks: readonly string[]
 }
 
-/** When the load began, the first fault, the end of all faults, the end of the drain (null: never), and of the run. */
+/** The start of the load and of the faults, the end of the faults, of the drain (null: never) and of the run. */
 export type Phases = { load: number; storm: number; healed: number; drained: number | null; end: number }
 
-/** What must hold, and how it was broken: nothing where it was not. */
+/** A statement that must hold. `check` returns its violations. */
 export type Invariant = { name: string; title: string; check(input: ReportInput): string[] }
 
-/** A number that was made of Redis' clock: `seq` and epochs are its milliseconds times 1024. */
+/** Returns the time of a `seq` or epoch: they are the milliseconds of the clock of Redis times 1024. */
 const wallOf = (number: number): number => number / 1_024
 
-/** Whether a number belongs to a write that Redis lost. */
+/** Returns true if a `seq` or epoch belongs to a write that Redis lost. */
 export const isLost = (losses: readonly Loss[], number: number): boolean =>
   losses.some(({ from, to }) => wallOf(number) >= from.wall && wallOf(number) <= to.wall + 1)
 
-/** Groups in the order of their first member. */
+/** Groups items by key, in the order of each group's first item. */
 export function groupBy<Item>(items: Iterable<Item>, keyOf: (item: Item) => string): Map<string, Item[]> {
   const groups = new Map<string, Item[]>()
   for (const item of items) {

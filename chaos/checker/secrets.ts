@@ -2,25 +2,25 @@ import { type AuditEvent, type AuditedStep, ofKind } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
 import { groupBy, type Invariant, type ReportInput } from './report-input.ts'
 
-/** How long nodes may take to learn that a token ended, ms. */
+/** How long nodes may take to learn that a token ended, in ms. */
 const revokedMs = 1_000
 
-/** What may be used once, or not any more, or not be seen. */
+/** Invariants about one-time secrets, ended tokens and plaintext. */
 export const secretInvariants: readonly Invariant[] = [
   {
     name: 'I12',
-    title: 'a challenge and a one-time key serve once; a name has one key for ever',
+    title: 'a challenge and a one-time key are used once; a name always has the same key',
     check: input => [...checkOneTimeKeys(input), ...checkChallenges(input), ...checkNames(input)],
   },
   {
     name: 'I13',
-    title: 'nothing is accepted with a token that ended more than 1 s ago',
+    title: 'no send is accepted with a token that ended more than 1 s ago',
     check: ({ history }) => {
       const ended = new Map(ofKind(history, 'revoked').map(({ client, conn, tm }) => [`${client} ${conn}`, tm]))
       const accepted = new Set(
         ofKind(history, 'accepted').map(({ client, conn, frame }) => `${client} ${conn} ${frame}`),
       )
-      // By when it was sent: how late an answer is seen says nothing of when it was given.
+      // The time of sending counts: a late answer may have been given early.
       return ofKind(history, 'sent').flatMap(({ client, conn, frame, tm }) => {
         const late = tm - (ended.get(`${client} ${conn}`) ?? tm)
         if (late <= revokedMs || !accepted.has(`${client} ${conn} ${frame}`)) return []
@@ -30,7 +30,7 @@ export const secretInvariants: readonly Invariant[] = [
   },
   {
     name: 'I14',
-    title: 'no plaintext is found outside of clients, and no message key encrypts two messages',
+    title: 'no plaintext is found outside clients, and no message key encrypts two messages',
     check: ({ history, leaks }) => [...leaks.map(place => `plaintext is in ${place}`), ...checkKeys(history)],
   },
 ]
@@ -40,7 +40,7 @@ type StepOf<Op extends AuditedStep['op']> = Extract<AuditEvent, { op: Op }>
 const stepsOf = <Op extends AuditedStep['op']>(audit: readonly AuditEvent[], op: Op): StepOf<Op>[] =>
   audit.filter((step): step is StepOf<Op> => step.op === op)
 
-/** A use that Redis forgot may come again: the recipient refuses it then. */
+/** Redis may hand out a key again after it lost the first use; the recipient refuses the second use. */
 const wasUndone = (losses: readonly Loss[], { tm, end }: AuditEvent): boolean =>
   losses.some(({ from, to }) => end >= from.tm && tm <= to.tm)
 

@@ -4,18 +4,18 @@ import { groupBy, type Invariant, isLost, type ReportInput } from './report-inpu
 
 type Stored = { seq: number; tm: number }
 
-/** What is known to be stored in each inbox, and since when at the latest. */
+/** Returns the envelopes known to be stored in each inbox, with the latest time of storing. */
 function storedByUser({ history, audit }: ReportInput): Map<string, Stored[]> {
   const accepted = ofKind(history, 'accepted').map(({ rcpt: user, seq, tm }) => ({ user, seq, tm }))
   const appended = audit.flatMap(step => (step.op === 'append' ? [{ user: step.to, seq: step.seq, tm: step.end }] : []))
   return groupBy([...accepted, ...appended], ({ user }) => user)
 }
 
-/** What Redis holds against what was said of it. */
+/** Invariants that compare Redis with the histories. */
 export const storageInvariants: readonly Invariant[] = [
   {
     name: 'I9',
-    title: 'nothing is trimmed that its recipient has not on disk',
+    title: 'no envelope is removed before its recipient has stored it',
     check: input => {
       const stored = storedByUser(input)
       const trims = groupBy(ofKind(input.history, 'trim'), ({ client }) => client)
@@ -35,7 +35,7 @@ export const storageInvariants: readonly Invariant[] = [
   },
   {
     name: 'I17',
-    title: 'the books balance: what was stored was pushed, waits, or was lost by Redis; and Redis counts right',
+    title: 'every stored envelope was pushed, waits, or was lost by Redis, and the counters of Redis are right',
     check: input => [...checkBooks(input), ...[...input.dumps, ...input.final.inboxes].flatMap(checkAccounts)],
   },
 ]
@@ -52,13 +52,13 @@ function checkBooks(input: ReportInput): string[] {
     )
     const strays = [...pushed, ...entries].filter(({ sender, frame }) => !sent.has(`${sender} ${user} ${frame}`))
     return [
-      ...new Set(gone.map(({ seq }) => `${user}: ${seq} was stored, and neither pushed nor waits`)),
-      ...strays.map(({ seq }) => `${user}: ${seq} came from nowhere`),
+      ...new Set(gone.map(({ seq }) => `${user}: ${seq} was stored, was not pushed, and is not waiting`)),
+      ...strays.map(({ seq }) => `${user}: ${seq} has no sender`),
     ]
   })
 }
 
-/** An inbox's own accounts against what it holds. */
+/** Compares the counters of an inbox with its entries. */
 function checkAccounts({ user, entries, count, bytes, shares }: InboxDump): string[] {
   const faults: string[] = []
   const sum = entries.reduce((total, entry) => total + entry.bytes, 0)

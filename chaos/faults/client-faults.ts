@@ -4,7 +4,7 @@ export const clientFaults = {
   'kill-client': {
     lane: 'client',
     row: 'E4',
-    about: 'agents are killed and start again from their state',
+    about: 'agents are killed and start again from their stored state',
     run: async scene => {
       const load = scene.random.pick(scene.world.loads)
       await load.kill()
@@ -16,7 +16,7 @@ export const clientFaults = {
   takeover: {
     lane: 'client',
     row: 'N5',
-    about: 'a second process of some agents listens for a while, then the first again',
+    about: 'a second client of some agents listens for a while, then the first one again',
     run: async scene => {
       const { world, random } = scene
       await Promise.all(

@@ -7,7 +7,7 @@ export const linkFaults = {
   'partition-node': {
     lane: 'link',
     row: 'C1',
-    about: 'a node does not reach Redis, and nobody is told',
+    about: 'a node cannot reach Redis, and no connection is closed',
     run: async scene => {
       const proxy = anyRedisProxy(scene)
       if (!proxy) return null
@@ -21,7 +21,7 @@ export const linkFaults = {
   'cut-redis': {
     lane: 'link',
     row: 'C1',
-    about: "a node's connections to Redis are cut in mid-answer",
+    about: "a node's connections to Redis are cut in the middle of an answer",
     run: async scene => {
       const proxy = anyRedisProxy(scene)
       if (!proxy) return null
@@ -35,7 +35,7 @@ export const linkFaults = {
   'delay-redis': {
     lane: 'link',
     row: 'C12',
-    about: 'everything between a node and Redis comes late, hints among it',
+    about: 'all data between a node and Redis is delayed, including notices',
     run: async scene => {
       const proxy = anyRedisProxy(scene)
       if (!proxy) return null
@@ -62,7 +62,7 @@ export const linkFaults = {
   'half-open': {
     lane: 'link',
     row: 'C4',
-    about: 'clients and nodes hear nothing of each other, and nobody is told',
+    about: 'no data passes between clients and nodes, and no connection is closed',
     run: async scene => {
       const { front } = scene.world
       const held = front.connections
@@ -75,7 +75,7 @@ export const linkFaults = {
   storm: {
     lane: 'link',
     row: 'C6',
-    about: 'every client is dropped at once',
+    about: 'all client connections are reset at once',
     run: async ({ world }) => {
       const dropped = world.front.reset()
       await sleep(2_000)
@@ -85,18 +85,18 @@ export const linkFaults = {
   'lost-client-acks': {
     lane: 'link',
     row: 'C7',
-    about: 'what clients say is lost, then they are dropped',
+    about: 'data from clients is lost, then their connections are reset',
     run: scene => swallow(scene, 'up'),
   },
   'lost-acks': {
     lane: 'link',
     row: 'C8',
-    about: 'what nodes answer is lost, then clients are dropped and send again elsewhere',
+    about: 'answers of nodes are lost, then clients reconnect and send again',
     run: scene => swallow(scene, 'down'),
   },
 } as const satisfies Record<string, Fault>
 
-/** Redis may be on its way down. */
+/** Returns 0 if Redis is not reachable. */
 const killSubscriptions = ({ redis }: World): Promise<number> =>
   redis.process.cli('CLIENT', 'KILL', 'TYPE', 'pubsub').then(asNumber, () => 0)
 

@@ -1,13 +1,13 @@
 import { anyPlace, type Fault, last } from './fault.ts'
 
-/** Longer than the lease of 12 s. */
+/** Longer than the lease of 12 s, in ms. */
 const beyondLeaseMs = [13_000, 15_000] as const
 
 export const nodeFaults = {
   'kill-node': {
     lane: 'node',
     row: 'N1',
-    about: 'a node is killed and comes back after 3 s',
+    about: 'a node is killed and starts again after 3 s',
     run: async scene => {
       const node = anyPlace(scene)?.node
       if (!node) return null
@@ -21,7 +21,7 @@ export const nodeFaults = {
   roll: {
     lane: 'node',
     row: 'N2',
-    about: 'the nodes are restarted in turn, with SIGTERM',
+    about: 'the nodes are restarted one after the other with SIGTERM',
     run: async ({ world }) => {
       const endings: string[] = []
       for (const { node } of world.places) {
@@ -49,7 +49,7 @@ export const nodeFaults = {
   'stall-node': {
     lane: 'node',
     row: 'N4',
-    about: "a node's event loop stands still for longer than its lease",
+    about: "a node's event loop is blocked for longer than its lease",
     run: async scene => {
       const node = anyPlace(scene)?.node
       if (!node) return null

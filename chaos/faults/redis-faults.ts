@@ -7,7 +7,7 @@ export const redisFaults = {
   'restart-redis': {
     lane: 'redis',
     row: 'R1',
-    about: 'Redis is shut down cleanly and comes back after 5 s',
+    about: 'Redis is shut down cleanly and starts again after 5 s',
     run: async ({ world }) => {
       await world.redis.kill('SIGTERM')
       await sleep(5_000)
@@ -18,7 +18,7 @@ export const redisFaults = {
   'kill-redis': {
     lane: 'redis',
     row: 'R2',
-    about: 'Redis is killed and comes back',
+    about: 'Redis is killed and starts again',
     run: async scene => {
       await scene.world.redis.kill('SIGKILL')
       await last(scene, 500, 3_000)
@@ -29,7 +29,7 @@ export const redisFaults = {
   rollback: {
     lane: 'redis',
     row: 'R3',
-    about: 'Redis loses its last writes, as in a power loss',
+    about: 'Redis loses its last writes, as after a power failure',
     run: async scene => {
       const { redis } = scene.world
       await redis.rollBack(() => last(scene, 2_000, 5_000))
@@ -40,7 +40,7 @@ export const redisFaults = {
   'full-redis': {
     lane: 'redis',
     row: 'R6',
-    about: 'Redis has no memory left for appends',
+    about: 'Redis has no memory left for new envelopes',
     run: async scene => {
       const { world } = scene
       const before = await oomErrors(world)
@@ -65,7 +65,7 @@ export const redisFaults = {
   'flush-scripts': {
     lane: 'redis',
     row: 'R10',
-    about: 'Redis forgets its scripts every second',
+    about: 'the scripts of Redis are flushed every second',
     run: async ({ world }) => {
       for (let times = 0; times < 8; times += 1) {
         await world.redis.process.cli('SCRIPT', 'FLUSH')

@@ -6,10 +6,10 @@ import type { Fault, Lane } from './fault.ts'
 import type { FaultName } from './names.ts'
 import { faults } from './table.ts'
 
-/** A fault that was made to happen. `landed` says what shows that it did; null: nothing. `to` is Infinity while it lasts. */
+/** An injected fault. `landed` is evidence that it took effect, or null. `to` is Infinity while the fault lasts. */
 export type FaultRecord = { name: FaultName; from: number; to: number; landed: string | null; error?: string }
 
-/** Between two faults of a lane. */
+/** The pause between two faults of a lane, in ms. */
 const calmMs = [1_000, 4_000] as const
 
 export type RunFaultsOptions = {
@@ -17,11 +17,14 @@ export type RunFaultsOptions = {
   names: readonly FaultName[]
   seed: number
   durationMs: number
-  /** Filled as it goes. */
+  /** Receives a record for each fault. */
   records: FaultRecord[]
 }
 
-/** Makes the named faults happen, each lane by its own seed: the choice in one does not depend on how long another takes. Resolves when all are healed. */
+/**
+ * Injects the named faults. Each lane has its own seed, so that its choices do not depend on the duration of faults in
+ * other lanes. Resolves when all faults are healed.
+ */
 export async function runFaults({ world, names, seed, durationMs, records }: RunFaultsOptions): Promise<void> {
   const until = monotonicMs() + durationMs
   const lanes = new Map<Lane, FaultName[]>()
@@ -31,7 +34,7 @@ export async function runFaults({ world, names, seed, durationMs, records }: Run
       const scene = { world, random: seededRandom(seed + 1_000_003 * (at + 1) + lane.length) }
       let rest: FaultName[] = []
       while (monotonicMs() < until) {
-        // Each once before any comes again, so that a short run leaves out as little as it can.
+        // Choose each fault once before repeating one, so that a short run covers as many as possible.
         if (rest.length === 0) rest = [...choice]
         const name = scene.random.pick(rest)
         rest = rest.filter(each => each !== name)

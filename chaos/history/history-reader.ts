@@ -1,14 +1,14 @@
 import { type AuditEvent, type HistoryEvent, ofKind } from './events.ts'
 import { LineReader } from './json-lines.ts'
 
-/** The histories of a run while they grow, and what is still open in them. */
+/** Reads the histories of a run while they grow, and counts the messages that are not shown yet. */
 export class HistoryReader {
   readonly #histories: LineReader<HistoryEvent>[]
   readonly #audits: LineReader<AuditEvent>[]
   readonly #history: HistoryEvent[] = []
   readonly #audit: AuditEvent[] = []
   readonly #shown = new Set<string>()
-  /** Accepted, and not shown to its recipient's application. */
+  /** The accepted messages that the recipient's application has not seen. */
   readonly #missing = new Set<string>()
   #sent = 0
 
@@ -17,7 +17,7 @@ export class HistoryReader {
     this.#audits = audits.map(path => new LineReader(path))
   }
 
-  /** Reads what was written since. */
+  /** Reads the events written since the last call. */
   update(): void {
     for (const reader of this.#histories) {
       const events = reader.next()
@@ -36,7 +36,7 @@ export class HistoryReader {
     return { sent: this.#sent, shown: this.#shown.size, missing: this.#missing.size }
   }
 
-  /** In the order of time. */
+  /** The events, sorted by time. */
   get history(): HistoryEvent[] {
     return this.#history.sort((a, b) => a.tm - b.tm)
   }

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 
-/** A file of JSON lines that outlives the kill of its writer: each line is the kernel's before `write` returns. */
+/** Writes a file of JSON lines that survives a kill of the process: `write` returns after the system call. */
 export class LineWriter<Line> {
   readonly #file: number
 
@@ -19,7 +19,7 @@ export class LineWriter<Line> {
 
 const chunkBytes = 1_048_576
 
-/** Reads such a file while it grows. Half a line waits for its other half, and is left out if its writer was killed. */
+/** Reads such a file while it grows. An incomplete last line is kept back until it is complete. */
 export class LineReader<Line> {
   readonly #path: string
   #offset = 0
@@ -29,7 +29,7 @@ export class LineReader<Line> {
     this.#path = path
   }
 
-  /** The lines since the last call. */
+  /** Returns the lines written since the last call. */
   next(): Line[] {
     const lines: Line[] = []
     for (const text of this.#texts()) lines.push(JSON.parse(text))

@@ -11,13 +11,13 @@ import { messageText, parseMessage } from './message.ts'
 import { recordDial } from './recorded-dial.ts'
 import type { Recorder } from './recorder.ts'
 
-/** Sends without an answer that an agent has at once; in a long outage it waits. */
+/** The maximum number of unanswered sends of an agent; in a long outage it waits. */
 const maxOpen = 200
-/** How long an agent whose inbox was taken lets the other one be, ms. */
+/** How long a replaced agent waits before it claims its inbox again, in ms. */
 const replacedPauseMs = 1_500
 const retryMs = 500
 
-const toldEvents = [
+const recordedEvents = [
   'connected',
   'disconnected',
   'replaced',
@@ -40,7 +40,7 @@ export type LoadAgentOptions = {
   canary: string
 }
 
-/** One agent: sends at random to its peers, shows what it receives, and notes both. */
+/** One agent: sends at random to its peers, receives messages, and records both. */
 export class LoadAgent {
   readonly #options: LoadAgentOptions
   readonly #client: Client
@@ -53,14 +53,14 @@ export class LoadAgent {
   private constructor(options: LoadAgentOptions, client: Client) {
     this.#options = options
     this.#client = client
-    for (const name of toldEvents) {
+    for (const name of recordedEvents) {
       client.on(name, (event: ClientEvents[typeof name]) =>
-        options.recorder.note({ ev: 'told', name, detail: describe(event) }),
+        options.recorder.note({ ev: 'client-event', name, detail: describe(event) }),
       )
     }
   }
 
-  /** Opens its state, and registers where that is new, for as long as it takes. */
+  /** Opens the agent's state, and registers a new agent, with retries until it succeeds. */
   static async open(options: LoadAgentOptions): Promise<LoadAgent> {
     const client = await openRecorded(options)
     while (!client.account) await client.register(options.name).catch(() => pause(retryMs))
@@ -69,7 +69,7 @@ export class LoadAgent {
     return agent
   }
 
-  /** Sends so many messages a second until it is stopped; resolves when each has its answer. */
+  /** Sends `rate` messages per second until `stop`; resolves when each has its answer. */
   async run(rate: number): Promise<void> {
     const { random } = this.#options
     while (!this.#stop.signal.aborted) {
@@ -83,14 +83,14 @@ export class LoadAgent {
     this.#stop.abort()
   }
 
-  /** A second client of this agent, as another process of it would be, listens for a while. */
+  /** Lets a second client of this agent listen for a while, like another process of the agent. */
   async takeOver(ms: number): Promise<void> {
     const rival = await openRecorded(this.#options)
     this.#rivals += 1
     try {
       await this.#show(rival, this.#rivals, AbortSignal.timeout(ms))
     } catch (error) {
-      this.#options.recorder.note({ ev: 'told', name: 'takeover ended', detail: String(error) })
+      this.#options.recorder.note({ ev: 'client-event', name: 'takeover ended', detail: String(error) })
     } finally {
       await rival.close()
     }
@@ -123,7 +123,7 @@ export class LoadAgent {
     }
   }
 
-  /** Listens for ever: an agent that was replaced asks for its inbox again after a while. */
+  /** Listens until the end: a replaced agent claims its inbox again after a pause. */
   async #receive(): Promise<void> {
     const { signal } = this.#closing
     while (!signal.aborted) {

@@ -9,7 +9,7 @@ import type { AgentPlan, LoadCommand, LoadOptions, LoadReport } from './load-opt
 import { probe } from './prober.ts'
 import { Recorder } from './recorder.ts'
 
-/** Agents in a process of their own, which may be killed at any time. */
+/** A process of agents that may be killed at any time. */
 const options: LoadOptions = JSON.parse(process.argv[2] ?? '{}')
 const writer = new LineWriter<HistoryEvent>(options.history)
 const recorderOf = (client: string) => new Recorder(writer, client, options.inc)
@@ -34,7 +34,7 @@ function openAgent({ name, peers }: AgentPlan): Promise<LoadAgent> {
   })
 }
 
-/** Something else that goes on beside the agents, until they stop. */
+/** Ends the prober, which runs beside the agents. */
 const probing = new AbortController()
 
 async function obey(command: LoadCommand): Promise<void> {
@@ -60,7 +60,7 @@ function report(line: LoadReport): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
-/** A text as letters and digits that make a number. */
+/** Hashes a text to characters that form a base-36 number. */
 function toSeed(text: string): string {
   return hashOf(text)
     .replace(/[^0-9a-z]/g, '')

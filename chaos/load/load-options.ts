@@ -1,30 +1,30 @@
-/** What a load process is started with. */
+/** The argument of a load process. */
 export type LoadOptions = {
   server: string
-  /** One directory of state for each agent below it. */
+  /** Contains one state directory per agent. */
   directory: string
   history: string
   inc: number
   agents: readonly AgentPlan[]
-  /** Messages a second of one agent. */
+  /** Messages per second of one agent. */
   rate: number
   seed: number
-  /** Stands in every message, to be looked for where it must not be. */
+  /** A text in every message. Found outside of clients, it shows a leak of plaintext. */
   canary: string
 }
 
 export type AgentPlan = { name: string; peers: readonly string[] }
 
-/** One line each on standard input. */
+/** The commands on standard input, one per line. */
 export type LoadCommand =
   | { do: 'go' }
-  /** Sends no more. */
+  /** Stops sending. */
   | { do: 'stop' }
-  /** A second client of the agent listens for so long. */
+  /** A second client of the agent listens for `ms`. */
   | { do: 'take-over'; agent: string; ms: number }
   | { do: 'quit' }
 
-/** One line each on standard output. */
+/** The reports on standard output, one per line. */
 export type LoadReport =
   | { is: 'ready' }
   /** Stopped, and every send has its answer. */

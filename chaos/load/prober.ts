@@ -14,14 +14,17 @@ import type { Recorder } from './recorder.ts'
 const domain = 'localhost'
 const roundMs = 3_000
 const requestMs = 5_000
-/** Sends after the token ended: 30 times, every 100 ms. */
+/** Sends after the end of the token: 30 times, every 100 ms. */
 const lateSends = 30
 const lateEveryMs = 100
 
-/** Notes for a name. */
+/** Returns the recorder for a name. */
 type RecorderOf = (client: string) => Recorder
 
-/** Tries what must not work: a challenge that is used twice, and sends with a token that has ended. What comes of it is in the histories. */
+/**
+ * Tries two forbidden operations: the second use of a challenge, and sends with an ended token. The histories contain
+ * the outcomes.
+ */
 export async function probe(server: string, recorderOf: RecorderOf, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     // Under faults any step may fail; the next round tries again.
@@ -57,7 +60,7 @@ function newSelf(): Self {
   return { username, domain, address: formatAddress(username, domain), identity }
 }
 
-/** A body that nobody reads, and that does not last. */
+/** Sends a random body with a short ttl, which no client reads. */
 const sendToSelf = (link: Link, { username }: Self) =>
   link.request({ type: 'send', to: username, body: encodeBase64Url(randomBytes(64)), ttl: 1 })
 
@@ -75,7 +78,7 @@ async function endToken(http: string, token: string): Promise<void> {
     headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.timeout(requestMs),
   })
-  if (status !== 204) throw new Error(`the token may still be good: ${status}`)
+  if (status !== 204) throw new Error(`the token may still be valid: ${status}`)
 }
 
 const post = (url: string, body: object): Promise<Response> =>

@@ -6,7 +6,7 @@ import { decodeBase64Url, toHex } from '../../src/util/bytes.ts'
 import { hashOf } from '../history/hash.ts'
 import type { Recorder } from './recorder.ts'
 
-/** Sockets of which everything that matters is noted: what leaves before it leaves, what comes before it is looked at. */
+/** Returns a dial whose sockets record their frames: outgoing ones before sending, incoming ones before handling. */
 export const recordDial =
   (dial: Dial, recorder: Recorder): Dial =>
   (url, handlers) => {
@@ -89,7 +89,10 @@ class WireRecorder {
   }
 }
 
-/** A message key is named by session, ratchet key and number, which stand in the clear: docs/E2E.md section 6. Probes are no messages. */
+/**
+ * A message key is named by session, ratchet key and number, which are not encrypted: docs/E2E.md section 6. The frames
+ * of the prober contain no message.
+ */
 function cipherOf(body: string): { place?: string; digest?: string } {
   const message = decodeOrNull(body)
   if (!message) return {}

@@ -2,7 +2,7 @@ import { monotonicMs } from '../clock.ts'
 import type { AppEvent, HistoryEvent, WireEvent } from '../history/events.ts'
 import type { LineWriter } from '../history/json-lines.ts'
 
-/** Notes what one agent does and sees. Its names of connections are unique in the life of the process. */
+/** Records the events of one agent. Its connection names are unique within the process. */
 export class Recorder {
   readonly #writer: LineWriter<HistoryEvent>
   readonly #client: string

@@ -5,7 +5,7 @@ import type { AuditEvent, AuditedStep } from '../history/events.ts'
 
 type Note = (event: AuditEvent) => void
 /**
- * A store that records what its node does to inboxes, names and keys, with the outcome. A call that fails is not recorded:
+ * A store that records its node's calls on inboxes, names and keys with their outcomes. A failed call is not recorded:
  * whether it took effect is unknown.
  */
 export function auditStore(store: Store, note: Note): Store {

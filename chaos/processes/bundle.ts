@@ -10,9 +10,9 @@ const scripts = 'src/server/store/redis/scripts'
 /** The programs of a run. */
 export type Bundle = { node: string; load: string }
 
-/** Bundles both programs into a directory, so that a process starts fast; with a guard taken out, if one is named. */
+/** Bundles both programs into a directory, so that processes start fast, and removes a guard if one is named. */
 export async function bundle(directory: string, removal?: GuardRemoval): Promise<Bundle> {
-  // Scripts are read from `../scripts`, as in `dist`.
+  // The bundle reads scripts from `../scripts`, as `dist` does.
   const programs = join(directory, 'programs')
   await mkdir(programs, { recursive: true })
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
@@ -42,7 +42,7 @@ async function copyScripts(to: string, removal: GuardRemoval | undefined): Promi
 }
 
 const patch = (removal: GuardRemoval): Plugin => ({
-  name: 'take-out-a-guard',
+  name: 'remove-a-guard',
   setup: ({ onLoad }) => {
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       if (relative(root, path) !== removal.file) return undefined

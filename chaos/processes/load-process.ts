@@ -6,7 +6,7 @@ import { Program } from './program.ts'
 
 export type LoadProcessOptions = Omit<LoadOptions, 'inc'> & { script: string; log: string }
 
-/** Some agents, over one process after the other. */
+/** A group of agents and its process, which is replaced after a kill. */
 export class LoadProcess {
   readonly #options: LoadProcessOptions
   readonly #changed = new Signal()
@@ -24,7 +24,7 @@ export class LoadProcess {
     return this.#options.agents.map(({ name }) => name)
   }
 
-  /** Starts the next process, and lets it go on where the last one was. Resolves when all its agents are registered. */
+  /** Starts the next process in the phase of the previous one. Resolves when all its agents are registered. */
   async start(signal?: AbortSignal): Promise<void> {
     const { script, log, ...load } = this.#options
     this.#inc += 1
@@ -51,14 +51,14 @@ export class LoadProcess {
     this.#tell({ do: 'go' })
   }
 
-  /** Sends no more; resolves when each send has its answer. */
+  /** Stops sending; resolves when each send has its answer. */
   async stop(signal: AbortSignal): Promise<void> {
     this.#isStopped = true
     this.#tell({ do: 'stop' })
     await this.#until('idle', signal)
   }
 
-  /** A second client of one of its agents listens for so long. */
+  /** Lets a second client of one of its agents listen for `ms`. */
   async takeOver(agent: string, ms: number): Promise<void> {
     this.#tell({ do: 'take-over', agent, ms })
     await this.#until('taken-over', AbortSignal.timeout(ms + 30_000)).catch(() => {})
@@ -69,7 +69,7 @@ export class LoadProcess {
     await this.#program?.kill()
   }
 
-  /** Ends it, politely at first. */
+  /** Asks the process to end, and kills it after 10 s. */
   async quit(): Promise<void> {
     const program = this.#program
     if (!program) return

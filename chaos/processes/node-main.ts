@@ -8,7 +8,7 @@ import type { AuditEvent } from '../history/events.ts'
 import { LineWriter } from '../history/json-lines.ts'
 import { auditStore } from './audited-store.ts'
 
-/** One node as `run-node` runs it, whose store is watched, and which stands still when it is told to. */
+/** A node like that of `run-node`, with a recording store. SIGWINCH blocks its event loop. */
 const closeMs = 10_000
 const stallMs = Number(process.env.CHAOS_STALL_MS ?? 5_000)
 
@@ -18,11 +18,11 @@ const audit = new LineWriter<AuditEvent>(process.env.CHAOS_AUDIT ?? '/dev/null')
 const store = auditStore(await openStore(config, log), event => audit.write(event))
 const node = await startNode(config, { log, store })
 closeWithGrace({ delay: closeMs, logger: log }, async ({ err }) => {
-  if (err) log.fatal({ err }, 'unexpected error: the node shuts down')
+  if (err) log.fatal({ err }, 'unexpected error; the node ends')
   await node.close()
 })
 
-/** A signal that close-with-grace leaves alone. */
+/** SIGWINCH: a signal that close-with-grace does not handle. */
 process.on('SIGWINCH', () => {
   const until = monotonicMs() + stallMs
   while (monotonicMs() < until);

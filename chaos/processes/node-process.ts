@@ -6,23 +6,23 @@ import { type Ending, Program } from './program.ts'
 export type NodeProcessOptions = {
   script: string
   port: number
-  /** Through its own proxy. */
+  /** The address of the node's own proxy. */
   redisUrl: string
   log: string
   audit: string
   stallMs: number
 }
 
-/** For a node that must come up while Redis may be away, ms. */
+/** Time for a node to start while Redis may be out of reach, in ms. */
 const startTimeoutMs = 120_000
 const probeMs = 100
 
-/** One place of a node: its port, and one process after the other. */
+/** A node with a fixed port and a process that is replaced after each end. */
 export class NodeProcess {
   readonly port: number
   readonly #options: NodeProcessOptions
   #program: Program | undefined
-  /** Ends that nobody asked for. */
+  /** Unexpected ends of the process. */
   readonly crashes: string[] = []
   #isExpected = false
 
@@ -31,7 +31,7 @@ export class NodeProcess {
     this.#options = options
   }
 
-  /** Starts it, again and again while it cannot, and waits until it answers. @throws {Error} after two minutes */
+  /** Starts the node, with retries, and waits until it answers. @throws {Error} after two minutes. */
   async start(): Promise<void> {
     const deadline = Date.now() + startTimeoutMs
     while (Date.now() < deadline) {
@@ -60,7 +60,7 @@ export class NodeProcess {
     await this.#program?.kill()
   }
 
-  /** SIGTERM, and how it ended after how many ms. Anything but a clean end counts as a crash. */
+  /** Sends SIGTERM and returns how the process ended and after how many ms. An exit code other than 0 is a crash. */
   async stop(): Promise<Ending & { ms: number }> {
     this.#isExpected = true
     const since = Date.now()
@@ -68,11 +68,11 @@ export class NodeProcess {
     const ending = (await this.#program?.ended) ?? { code: null, signal: null }
     const ms = Date.now() - since
     if (ending.code !== 0)
-      this.crashes.push(`a node told to go ended with ${ending.code ?? ending.signal} after ${ms} ms`)
+      this.crashes.push(`a node ended after SIGTERM with ${ending.code ?? ending.signal} after ${ms} ms`)
     return { ...ending, ms }
   }
 
-  /** Resident memory, bytes; 0 where there is no process. */
+  /** Resident memory, in bytes; 0 if there is no process. */
   get memoryBytes(): number {
     return this.isRunning ? residentBytes(this.pid) : 0
   }

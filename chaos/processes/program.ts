@@ -1,26 +1,27 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 
 export type ProgramOptions = {
   script: string
   args?: readonly string[]
   env?: Readonly<Record<string, string>>
-  /** File descriptors, or `pipe`. */
+  /** File descriptors or `pipe`. */
   stdin?: 'pipe' | 'ignore'
   stdout: 'pipe' | number
   stderr: number
 }
 
-/** How one ended: by itself with a code, or by a signal. */
+/** How a process ended: with an exit code or by a signal. */
 export type Ending = { code: number | null; signal: NodeJS.Signals | null }
 
-/** A Node program in a process of its own. Nothing of this process's environment configures it but the path. */
+/** A Node program in its own process. It inherits only PATH and HOME from the environment. */
 export class Program {
   readonly child: ChildProcess
   readonly ended: Promise<Ending>
 
   constructor({ script, args = [], env = {}, stdin = 'ignore', stdout, stderr }: ProgramOptions) {
-    this.child = spawn(process.execPath, [script, ...args], {
+    this.child = spawn(...nodeEndingWithParent(script, ...args), {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
       stdio: [stdin, stdout, stderr],
     })
@@ -40,7 +41,7 @@ export class Program {
     this.child.kill(signal)
   }
 
-  /** Ends it whatever it does; a stopped process takes no other signal. */
+  /** Kills the process. SIGCONT comes first, because a stopped process handles no other signal. */
   async kill(): Promise<Ending> {
     if (this.isRunning) {
       this.child.kill('SIGCONT')

@@ -4,13 +4,13 @@ import { type RedisProcess, startRedis } from '../../tools/servers/redis.ts'
 import type { Owner } from '../../tools/teardown.ts'
 import { monotonicMs } from '../clock.ts'
 
-/** Writes between these two moments were undone. Both clocks, since `seq` is made of the one and histories of the other. */
+/** Writes between these two moments were undone. `seq` uses the wall clock, histories the monotonic clock. */
 export type Loss = { from: Moment; to: Moment }
 export type Moment = { tm: number; wall: number }
 
 const now = (): Moment => ({ tm: monotonicMs(), wall: Date.now() })
 
-/** The Redis of a run, and what was done to it. */
+/** The Redis of a run, and its losses. */
 export class RedisServer {
   readonly process: RedisProcess
   readonly losses: Loss[] = []
@@ -24,7 +24,7 @@ export class RedisServer {
     return new RedisServer(await startRedis(owner))
   }
 
-  /** Whether nobody has stopped it. */
+  /** False while Redis is stopped, paused or killed. */
   get isUp(): boolean {
     return this.#isUp
   }
@@ -49,7 +49,7 @@ export class RedisServer {
     this.#isUp = true
   }
 
-  /** As a power loss does: what `meanwhile` was written is gone. */
+  /** Simulates a power failure: all writes made during `meanwhile` are lost. */
   async rollBack(meanwhile: () => Promise<void>): Promise<void> {
     const files = join(this.process.dir, 'appendonlydir')
     const copy = join(this.process.dir, 'snapshot')

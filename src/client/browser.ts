@@ -6,18 +6,18 @@ import type { StateStore } from './state/state-store.ts'
 export type BrowserClientOptions = {
   /** `ws://host:port` or `wss://host`. */
   server: string
-  /** From `openIndexedDbStore` or `openMemoryStore`. The client closes it. */
+  /** A store from `openIndexedDbStore` or `openMemoryStore`. The client closes it. */
   store: StateStore
-  /** The deployment's domain, where it is not the host of `server`. */
+  /** The deployment's domain, if it differs from the host of `server`. */
   domain?: string
-  /** Default: every suite that there is. */
+  /** Default: all suites. */
   policy?: SuitePolicy
 }
 
 /**
- * Opens an agent over its state. Nothing is dialled yet.
- * @throws {StateError} when the state cannot be read.
- * @throws {ServerUrlError} when `server` or `domain` cannot be meant.
+ * Opens an agent with its state, without connecting.
+ * @throws {StateError} if the state cannot be read.
+ * @throws {ServerUrlError} if `server` or `domain` is not valid.
  */
 export const openClient = (options: BrowserClientOptions): Promise<BaseClient> =>
   BaseClient.open({ ...options, dial: dialBrowser })

@@ -7,20 +7,20 @@ import type { StateStore } from './state/state-store.ts'
 export type NodeClientOptions = {
   /** `ws://host:port` or `wss://host`. */
   server: string
-  /** From `openDirectoryStore` or `openMemoryStore`. The client closes it. */
+  /** A store from `openDirectoryStore` or `openMemoryStore`. The client closes it. */
   store: StateStore
-  /** The deployment's domain, where it is not the host of `server`. */
+  /** The deployment's domain, if it differs from the host of `server`. */
   domain?: string
-  /** Default: every suite that there is. */
+  /** Default: all suites. */
   policy?: SuitePolicy
-  /** A file of certificates (PEM) to trust besides the system's. */
+  /** A file of certificates (PEM) to trust in addition to the system's. */
   caFile?: string
 }
 
 /**
- * Opens an agent over its state. Nothing is dialled yet.
- * @throws {StateError} when the state cannot be read.
- * @throws {ServerUrlError} when `server` or `domain` cannot be meant.
+ * Opens an agent with its state, without connecting.
+ * @throws {StateError} if the state cannot be read.
+ * @throws {ServerUrlError} if `server` or `domain` is not valid.
  */
 export async function openClient({ caFile, ...options }: NodeClientOptions): Promise<BaseClient> {
   const tls = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }

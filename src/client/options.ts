@@ -4,8 +4,8 @@ import type { MessageView } from './messages/message.ts'
 import type { StateStore } from './state/state-store.ts'
 
 /**
- * The lowest and the highest suite (docs/E2E.md section 2) that an agent speaks. With `minSuite: 2` nothing goes without ML-KEM, and who
- * offers only suite 1 cannot be written to.
+ * The lowest and the highest suite (docs/E2E.md section 2) that an agent supports. With `minSuite: 2` every session uses
+ * ML-KEM, and the agent cannot exchange messages with peers that offer only suite 1.
  */
 export type SuitePolicy = Partial<Pick<Policy, 'minSuite' | 'maxSuite'>>
 
@@ -14,21 +14,21 @@ export type ClientOptions = {
   server: string
   store: StateStore
   dial: Dial
-  /** The deployment's domain, where it is not the host of `server`. */
+  /** The deployment's domain, if it differs from the host of `server`. */
   domain?: string
-  /** Default: every suite that there is. */
+  /** Default: all suites. */
   policy?: SuitePolicy
-  /** Cryptographically secure bytes. */
+  /** Returns cryptographically secure bytes. */
   random?: (bytes: number) => Uint8Array
-  /** Milliseconds since 1970. */
+  /** Returns the time, ms since 1970. */
   now?: () => number
 }
 
 export type SendOptions = {
-  /** How long a node keeps the message for an absent recipient, seconds. */
+  /** How long a node keeps the message for an absent recipient, s. */
   ttlS?: number
-  /** The message that this one answers: `re` names it at the other end, and it carries the count of hops on. */
+  /** The message that this one answers. The recipient sees its id as `re`; the hop count continues. */
   inReplyTo?: Pick<MessageView, 'id' | 'hops'>
-  /** Stops waiting for `accepted`; the message stays on its way. */
+  /** Stops the wait for `accepted`. The message is sent all the same. */
   signal?: AbortSignal
 }

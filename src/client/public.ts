@@ -1,4 +1,4 @@
-/** What both entry points offer. */
+/** The exports that the Node and the browser entry point share. */
 export { CryptoError } from '../crypto/errors.ts'
 export type { CardContent } from '../protocol/card.ts'
 export { type ErrorCode, ProtocolError } from '../protocol/errors.ts'

@@ -10,7 +10,7 @@ const bob = parseUsername('bob')
 const owner = (connection: string) => ({ kind: 'socket', connection, instance: '' }) as const
 const item = { stream: 's', from: alice, to: bob, id: 'one', kind: 'message', body: 'AAAA', ttlMs: 60_000 } as const
 
-t.test('what a node does to inboxes, names and challenges is noted with its outcome', async t => {
+t.test('calls on inboxes, names and challenges are recorded with their outcomes', async t => {
   const events: AuditEvent[] = []
   const store = auditStore(openTestStore(), event => events.push(event))
   t.teardown(() => store.close())
@@ -19,7 +19,8 @@ t.test('what a node does to inboxes, names and challenges is noted with its outc
   await store.inboxes.append([item, { ...item, to: parseUsername('nobody') }])
   const first = await store.inboxes.claim(bob, owner('1'))
   const second = await store.inboxes.claim(bob, owner('2'))
-  if (first === 'conflict' || second === 'conflict' || stored?.status !== 'stored') throw new Error('not as told')
+  if (first === 'conflict' || second === 'conflict' || stored?.status !== 'stored')
+    throw new Error('unexpected outcome')
   await store.inboxes.ack(first.claim, stored.seq)
   await store.inboxes.read(second.claim, 0, { maxItems: 1, maxBytes: 1 })
   await store.logins.putChallenge('nonce', bob, 60_000)
@@ -40,7 +41,7 @@ t.test('what a node does to inboxes, names and challenges is noted with its outc
   t.ok(events.every(({ tm, end, node }) => tm <= end && node === store.nodeId))
 })
 
-t.test('a call whose outcome is not known is not noted, and fails as before', async t => {
+t.test('a call without a known outcome is not recorded, and still fails', async t => {
   const events: AuditEvent[] = []
   const broken = withFaults(openTestStore(), {
     inboxes: { append: () => Promise.reject(new StoreUnavailableError('away')) },

@@ -35,7 +35,7 @@ t.test('the document lists every guard', async t => {
 
 const rowsOf = (letter: string, count: number) => Array.from({ length: count }, (_, at) => `${letter}${at + 1}`)
 
-t.test('each row names a fault of chaos or links to its tests', async t => {
+t.test('each row names a fault of the chaos run or links to its tests', async t => {
   const listed = tableUnder(document, 'Every row')
   const wanted = [rowsOf('N', 9), rowsOf('R', 14), rowsOf('C', 15), rowsOf('T', 3), rowsOf('A', 6)].flat()
   t.same(

@@ -5,7 +5,7 @@ import { dialPort } from '../../tools/net/balancer.ts'
 import { FaultProxy } from '../../tools/net/fault-proxy.ts'
 import { listenOnLoopback } from '../../tools/net/listen.ts'
 
-/** A server that says back what it hears, a proxy before it, and a client behind that. */
+/** An echo server, a proxy in front of it, and a client of the proxy. */
 async function start(t: Test) {
   const accepted: Socket[] = []
   const server = createServer(socket => {
@@ -43,13 +43,13 @@ async function say(client: Socket, text: string): Promise<string> {
   return String(answer)
 }
 
-t.test('bytes pass', async t => {
+t.test('bytes pass through', async t => {
   const { client, proxy } = await start(t)
   t.equal(await say(client, 'one'), 'one')
   t.equal(proxy.connections, 1)
 })
 
-t.test('in a pause nothing moves, and afterwards everything goes on', async t => {
+t.test('during a pause no data passes, and afterwards all of it does', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   proxy.set({ kind: 'pause' })
@@ -58,7 +58,7 @@ t.test('in a pause nothing moves, and afterwards everything goes on', async t =>
   client.on('data', data => {
     heard += data
   })
-  // What passes at once would be there by then.
+  // Data that is not paused would have arrived by then.
   await new Promise(resolve => setTimeout(resolve, 100))
   t.equal(heard, '')
   const answer = once(client, 'data')
@@ -67,7 +67,7 @@ t.test('in a pause nothing moves, and afterwards everything goes on', async t =>
   t.equal(heard, 'two')
 })
 
-t.test('a direction is swallowed, counted, and the other one passes', async t => {
+t.test('one direction is swallowed and counted, and the other one passes', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   proxy.set({ kind: 'swallow', direction: 'up' })
@@ -78,7 +78,7 @@ t.test('a direction is swallowed, counted, and the other one passes', async t =>
   t.equal(await say(client, 'three'), 'three')
 })
 
-t.test('connections are reset, those that are there and those that come', async t => {
+t.test('open and new connections are reset', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   const end = ended(client)
@@ -89,7 +89,7 @@ t.test('connections are reset, those that are there and those that come', async 
   t.equal(await say(await dial(t, proxy), 'two'), 'two')
 })
 
-t.test('a connection is cut in the middle of what goes over it', async t => {
+t.test('a connection is cut in the middle of its data', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   let heard = ''
@@ -100,11 +100,11 @@ t.test('a connection is cut in the middle of what goes over it', async t => {
   proxy.set({ kind: 'cut', afterBytes: 0 })
   client.write('0123456789')
   t.equal(await end, 'ECONNRESET')
-  t.ok(heard.length < 10, 'not all of it came')
+  t.ok(heard.length < 10, 'a part is missing')
   t.ok(proxy.lost > 0)
 })
 
-t.test('bytes come late, and in order', async t => {
+t.test('bytes are delayed and stay in order', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   proxy.set({ kind: 'delay', ms: 50 })
@@ -113,7 +113,7 @@ t.test('bytes come late, and in order', async t => {
   t.ok(performance.now() - since >= 95, 'both ways are late')
 })
 
-t.test('what comes after late bytes does not overtake them', async t => {
+t.test('bytes sent after delayed bytes do not overtake them', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   let heard = ''
@@ -129,7 +129,7 @@ t.test('what comes after late bytes does not overtake them', async t => {
   t.equal(heard, 'firstsecond')
 })
 
-t.test('the end of one side ends the other', async t => {
+t.test('the end of one side of a connection ends the other', async t => {
   const { client, proxy } = await start(t)
   await say(client, 'one')
   const end = ended(client)

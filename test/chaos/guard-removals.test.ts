@@ -5,7 +5,7 @@ import { guardRemovals, removeGuard } from '../../chaos/guard-removals.ts'
 
 const source = (file: string): string => readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8')
 
-t.test('every guard stands where the table says, once, and a fault is named that shows it', async t => {
+t.test('every guard occurs once in its file, and its entry names a fault that reveals its removal', async t => {
   for (const [guard, each] of Object.entries(guardRemovals)) {
     const text = source(each.file)
     const broken = removeGuard(each, text)
@@ -15,8 +15,8 @@ t.test('every guard stands where the table says, once, and a fault is named that
   }
 })
 
-t.test('a guard that has moved is not taken for one that was taken out', async t => {
+t.test('a guard that has moved is an error, not a removal', async t => {
   const guard = { ...guardRemovals.dedupe, find: 'no such text' }
-  t.throws(() => removeGuard(guard, source(guard.file)), /0 times; mend chaos\/guard-removals.ts/)
+  t.throws(() => removeGuard(guard, source(guard.file)), /0 times; change chaos\/guard-removals.ts/)
   t.throws(() => removeGuard({ ...guard, find: 'local' }, source(guard.file)), /times/)
 })

@@ -4,7 +4,7 @@ import t from 'tap'
 import { LineReader, LineWriter } from '../../chaos/history/json-lines.ts'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
 
-t.test('lines are read while they are written, and half a line waits for its other half', async t => {
+t.test('lines are read while they are written, and an incomplete line is kept back', async t => {
   const path = join(await temporaryDirectory(t), 'lines.jsonl')
   const writer = new LineWriter<{ text: string }>(path)
   const reader = new LineReader<{ text: string }>(path)

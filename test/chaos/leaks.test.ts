@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../tools/clients/agents.ts'
 
 const canary = 'canary-1k2j3h4-zz9x8y7'
 
-t.test('a canary is found as it is, in hex, and in base64 wherever it begins', async t => {
+t.test('a canary is found in plain form, in hex, and in base64 at any alignment', async t => {
   const directory = await temporaryDirectory(t)
   const path = join(directory, 'file')
   const inside = (before: string) => Buffer.from(`${before}${canary} and more`)

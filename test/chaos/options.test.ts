@@ -2,7 +2,7 @@ import t from 'tap'
 import { faultNames } from '../../chaos/faults/names.ts'
 import { readOptions, UsageError } from '../../chaos/options.ts'
 
-t.test('without options everything fails for a minute, by a new seed', async t => {
+t.test('without options all faults happen for a minute, with a new seed', async t => {
   const options = readOptions([])
   t.same(options.faults, faultNames)
   t.equal(options.stormMs, 60_000)
@@ -22,7 +22,7 @@ t.test('options are read', async t => {
   })
 })
 
-t.test('what cannot be meant is refused with what can', async t => {
+t.test('invalid values are refused with a list of valid ones', async t => {
   const wrong: [string, RegExp][] = [
     ['--faults nonsense', /there is no "nonsense"; there are kill-node/],
     ['--break nothing', /there is no guard "nothing"; there are dedupe/],

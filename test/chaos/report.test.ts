@@ -5,7 +5,7 @@ import { alice, at, bob, exchange, message, numberAt, reportInput, sentAt } from
 
 const fault = (from: number, to: number, landed: string | null) => ({ name: 'kill-node', from, to, landed }) as const
 
-t.test('a run in which no fault landed, or few sends met one, says nothing', async t => {
+t.test('without an effective fault, or with few overlapping sends, the verdict is unknown', async t => {
   const verdictOf = (...faults: ReturnType<typeof fault>[]) => {
     const input = reportInput({ faults })
     return judge(check(input), summarize(input))
@@ -16,13 +16,13 @@ t.test('a run in which no fault landed, or few sends met one, says nothing', asy
   t.equal(verdictOf(fault(sentAt, sentAt + 50, 'killed')), 'pass')
 })
 
-t.test('what is broken is broken, whatever landed', async t => {
+t.test('a broken invariant gives the verdict broken, with or without effective faults', async t => {
   const input = reportInput({ leaks: ['a log'] })
   t.equal(judge(check(input), summarize(input)), 'broken')
   t.match(describeRun(input, summarize(input), check(input)), /BROKEN I14.*: 1 times\n {2}plaintext is in a log/)
 })
 
-t.test('sends are counted, and timed from call to acceptance and to showing', async t => {
+t.test("sends are counted and timed from the call to the acceptance and to the recipient's application", async t => {
   const open = at(4_000, alice, { ev: 'invoke', cid: 'alice/1/9', rcpt: bob, h: 'h' })
   const repeated = at(3_500, bob, {
     ev: 'push',
@@ -42,7 +42,7 @@ t.test('sends are counted, and timed from call to acceptance and to showing', as
   t.same(summary.outages, [1_900])
 })
 
-t.test('frames are timed from the wire to their answer, or to the end of their connection', async t => {
+t.test('frames are timed until their answer or the end of their connection', async t => {
   const frame = { conn: '1.1', rcpt: bob, frame: 'frame 9', h: 'h' }
   const history = [
     ...exchange(),
@@ -56,7 +56,7 @@ t.test('frames are timed from the wire to their answer, or to the end of their c
   t.match(summarize(reportInput({ history, phases })).answers, { count: 3, p50: 30, longest: 60 })
 })
 
-t.test('after a fault what was sent meanwhile is waited for', async t => {
+t.test('the recovery time of a fault covers the messages sent during it', async t => {
   const input = reportInput({ history: [...exchange(), ...message(2_000, 2)] })
   t.equal(recoveryOf(input, fault(1_900, 2_001, 'killed')), 2_007 - 2_001)
   t.equal(recoveryOf(input, fault(50, 2_500, 'killed')), 0)

@@ -86,7 +86,7 @@ t.test('trust --keep stays with the old key, without a server', async t => {
 t.test('trust is decided without a server, too, and says so', async t => {
   const { run, other } = await changedKey(t)
   const accepted = await run('alice', ['trust', 'bob'], offline)
-  t.match(accepted, { code: 0, stdout: /known by its new key/, stderr: /out of reach.*the decision is kept here/ })
+  t.match(accepted, { code: 0, stdout: /known by its new key/, stderr: /unreachable.*the decision is kept here/ })
   t.match(jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout), [
     { trust: 'first-use', identity: other.account?.identity },
   ])

@@ -40,8 +40,8 @@ const wrong: [args: string[], says: RegExp][] = [
   [['encrypt', 'it'], /too many arguments for 'encrypt'[\s\S]*usage: aimessage encrypt/],
   [['decrypt', 'it'], /too many arguments for 'decrypt'[\s\S]*usage: aimessage decrypt/],
   [['demo', '--fast'], /unknown option '--fast'[\s\S]*usage: aimessage demo/],
-  [['whoami', '--server', 'localhost'], /"localhost" is no server: write ws:/],
-  [['whoami', '--domain', 'NOT A DOMAIN'], /is no domain/],
+  [['whoami', '--server', 'localhost'], /"localhost" is not a server URL: write ws:/],
+  [['whoami', '--domain', 'NOT A DOMAIN'], /is not a domain/],
   [['whoami', '--agent', '../alice'], /--agent "..\/alice" is no name: use 1 to 64 of/],
 ]
 

@@ -7,7 +7,7 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
 const importsOf = (file: string): string[] =>
   [...readFileSync(new URL(file, folder), 'utf8').matchAll(/(?:from|import) '([^']+)'/g)].map(([, name]) => name ?? '')
 
-/** All files that importing `file` loads, by way of value or of type. */
+/** All files that `file` imports, directly and indirectly, by value or by type. */
 function reach(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen
   seen.add(file)
@@ -35,7 +35,7 @@ t.test('nothing in crypto/ reads a clock, a source of randomness or the environm
   }
 })
 
-t.test('what a node needs for signatures loads nothing that could decrypt', async t => {
+t.test('the signature code of a node loads no code that could decrypt', async t => {
   const reached = new Set(
     ['keys/bundle.ts', 'keys/identity.ts', 'keys/relay-auth.ts', 'labels.ts'].flatMap(file => [...reach(file)]),
   )

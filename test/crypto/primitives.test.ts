@@ -32,7 +32,7 @@ const badKey = new CryptoError('bad_key')
 const nine = fromHex('09'.padEnd(64, '0'))
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 
-t.test('hashes, HMAC and AES-CBC give what the runtime gives', async () => {
+t.test("hashes, HMAC and AES-CBC give the same results as Node's crypto", async () => {
   fc.assert(
     fc.property(bytes(32), bytes(16), fc.uint8Array({ maxLength: 200 }), (key, iv, message) => {
       const cipher = createCipheriv('aes-256-cbc', key, iv)
@@ -48,13 +48,13 @@ t.test('hashes, HMAC and AES-CBC give what the runtime gives', async () => {
   )
 })
 
-t.test('HKDF gives test case 1 of RFC 5869', async t => {
+t.test('HKDF reproduces test case 1 of RFC 5869', async t => {
   const secret = new Uint8Array(22).fill(0x0b)
   const okm = hkdfSha256(fromHex('000102030405060708090a0b0c'), secret, fromHex('f0f1f2f3f4f5f6f7f8f9'), 42)
   t.equal(toHex(okm), '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865')
 })
 
-t.test('X25519 gives the vectors of RFC 7748 section 5.2', async t => {
+t.test('X25519 reproduces the vectors of RFC 7748 section 5.2', async t => {
   const scalar = fromHex('a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4')
   const u = fromHex('e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c')
   t.equal(toHex(x25519SharedSecret(scalar, u)), 'c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552')
@@ -78,12 +78,12 @@ const nonCanonical = [
 ]
 
 for (const u of [...lowOrder, ...nonCanonical]) {
-  t.test(`X25519 refuses the low-order or non-canonical ${u}`, async t => {
+  t.test(`X25519 refuses the low-order or non-canonical key ${u}`, async t => {
     t.throws(() => x25519SharedSecret(nine, fromHex(u)), badKey)
   })
 }
 
-t.test('Ed25519 gives tests 1 and 2 of RFC 8032 section 7.1', async t => {
+t.test('Ed25519 reproduces tests 1 and 2 of RFC 8032 section 7.1', async t => {
   const cases = [
     {
       seed: '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60',
@@ -118,17 +118,17 @@ type EdgeCase = {
 const edgeCases: EdgeCase[] = JSON.parse(readFileSync(new URL('./ed25519-edge.json', import.meta.url), 'utf8'))
 
 for (const { name, publicKey, message, signature, identity, valid } of edgeCases) {
-  t.test(`both Ed25519 engines judge alike: ${name}`, async t => {
+  t.test(`both Ed25519 engines give the same verdict: ${name}`, async t => {
     const [key, text, sig] = [fromHex(publicKey), fromHex(message), fromHex(signature)] as const
     const native = verifyNative(key, text, sig)
     t.equal(isPrimeOrderPoint(key), identity, 'as an identity key')
     t.equal(verifyEd25519(key, text, sig), valid, 'as a signature')
-    // What the identity check refuses never reaches a verification; there Node's is laxer, and ours never.
+    // A key that the identity check refuses never reaches verification. For such keys Node's engine may accept more.
     t.ok(identity ? native === valid : native || !valid, "and Node's verdict fits")
   })
 }
 
-t.test('both Ed25519 engines judge damaged signatures alike', async () => {
+t.test('both Ed25519 engines give the same verdict on damaged signatures', async () => {
   const seed = seededRandom('ed25519')(32)
   const key = ed25519PublicKey(seed)
   fc.assert(
@@ -141,7 +141,7 @@ t.test('both Ed25519 engines judge damaged signatures alike', async () => {
   )
 })
 
-t.test('a signature or key of another length is refused', async t => {
+t.test('a signature or key of a wrong length is refused', async t => {
   const seed = seededRandom('lengths')(32)
   const signature = signEd25519(seed, nine)
   t.notOk(verifyEd25519(ed25519PublicKey(seed), nine, signature.subarray(1)))
@@ -154,7 +154,7 @@ t.test('an Ed25519 key pair converts to an X25519 key pair', async t => {
   t.equal(toHex(x25519PublicKey(toX25519PrivateKey(seed))), toHex(converted))
 })
 
-t.test('ML-KEM gives both sides one secret, and another one for a damaged ciphertext', async t => {
+t.test('ML-KEM gives both sides the same secret, and a different one for a damaged ciphertext', async t => {
   const random = seededRandom('kem')
   const { publicKey, secretKey } = kemKeyPair(random(64))
   const { ciphertext, secret } = encapsulateKem(publicKey, random(32))
@@ -179,7 +179,7 @@ t.test('an ML-KEM key with a coefficient at or above q is refused', async t => {
   t.notOk(isKemKey(publicKey.subarray(1)))
 })
 
-t.test('the constant-time comparison is a comparison', async t => {
+t.test('the constant-time comparison returns true only for equal bytes', async t => {
   t.ok(constantTimeEqual(Uint8Array.of(1, 2), Uint8Array.of(1, 2)))
   t.notOk(constantTimeEqual(Uint8Array.of(1, 2), Uint8Array.of(1, 3)))
   t.notOk(constantTimeEqual(Uint8Array.of(1, 2), Uint8Array.of(1)))

@@ -44,7 +44,7 @@ type Case = {
 const load = (suite: number): Case[] =>
   JSON.parse(readFileSync(new URL(`../vectors/aim1-suite${suite}.json`, import.meta.url), 'utf8'))
 
-/** Gives the listed keys in order, and fails when a step wants more. */
+/** Returns the listed keys in order, and fails if a step needs more. */
 function listed(keys: readonly string[]): Random {
   const left = keys.map(fromHex)
   return () => {
@@ -125,7 +125,7 @@ function replay(t: Test, vector: Case): void {
 for (const suite of [1, 2]) {
   for (const [index, vector] of load(suite).entries()) {
     // Evidence: K1
-    t.test(`every step of conversation ${index} of suite ${suite} comes out byte for byte`, async t => {
+    t.test(`conversation ${index} of suite ${suite} is reproduced byte for byte`, async t => {
       replay(t, vector)
     })
     t.test(

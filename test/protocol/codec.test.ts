@@ -12,7 +12,7 @@ import {
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import { limits } from '../../src/protocol/limits.ts'
 
-/** The error that a call throws. */
+/** Returns the error that a call throws. */
 function thrownBy(run: () => unknown): FrameError | ProtocolError {
   try {
     run()
@@ -25,7 +25,7 @@ function thrownBy(run: () => unknown): FrameError | ProtocolError {
 
 const nested = (open: string, close: string, depth: number) => open.repeat(depth) + close.repeat(depth)
 
-t.test('what is not one JSON object ends the connection', async t => {
+t.test('a frame that is not one JSON object ends the connection', async t => {
   const texts = [
     '',
     ' ',
@@ -47,7 +47,7 @@ t.test('what is not one JSON object ends the connection', async t => {
 })
 
 // Evidence: W14
-t.test('depth is bounded before anything is parsed', async t => {
+t.test('the nesting depth is checked before parsing', async t => {
   const inObject = (value: string) => `{"type":"heartbeat","x":${value}}`
   t.equal(decodeClientFrame(inObject(nested('[', ']', limits.maxDepth - 1))).type, 'heartbeat')
   for (const depth of [limits.maxDepth, 1_000, 60_000]) {
@@ -61,19 +61,19 @@ t.test('depth is bounded before anything is parsed', async t => {
   }
 })
 
-t.test('brackets inside of strings are no depth', async t => {
+t.test('brackets inside strings do not count as nesting', async t => {
   const texts = ['[[[[[[[[[[[[', '\\"[[[[[[[[[[[[', '\\\\', '{{{{{{{{{{\\u0022{{{{{']
   for (const text of texts)
     t.equal(decodeClientFrame(`{"type":"heartbeat","x":"${text}","y":[1]}`).type, 'heartbeat', text)
 })
 
-t.test('a string that ends in a backslash hides no depth behind it', async t => {
+t.test('a string that ends in a backslash does not hide nesting after it', async t => {
   const refusal = thrownBy(() => decodeClientFrame(`{"type":"heartbeat","x":"\\\\","y":${nested('[', ']', 9)}}`))
   t.match(refusal.message, /levels/)
 })
 
 // Evidence: W14
-t.test('prototype tricks are refused at every level', async t => {
+t.test('__proto__ and constructor.prototype are refused at every level', async t => {
   const tricks = [
     '{"type":"heartbeat","__proto__":{"admin":true}}',
     '{"type":"heartbeat","x":{"__proto__":{"admin":true}}}',
@@ -86,7 +86,7 @@ t.test('prototype tricks are refused at every level', async t => {
   t.equal(innocent.admin, undefined)
 })
 
-t.test('names of Object.prototype are no types', async t => {
+t.test('names of Object.prototype are not frame types', async t => {
   for (const type of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
     const { code, close } = thrownBy(() => decodeClientFrame(JSON.stringify({ type, id: '1' })))
     t.same({ code, close }, { code: 'bad_frame', close: undefined }, type)
@@ -99,14 +99,14 @@ t.test('bytes that are not UTF-8 end the connection', async t => {
   }
 })
 
-t.test('a lone surrogate gets into no field', async t => {
+t.test('no field accepts a lone surrogate', async t => {
   for (const text of ['{"type":"stop","id":"\\ud800"}', '{"type":"send","id":"1","to":"bob","body":"\\udfff"}']) {
     t.equal(thrownBy(() => decodeClientFrame(text)).code, 'bad_frame', text)
   }
 })
 
 // Evidence: W13
-t.test('a wrong field is named, leaves the connection open and keeps the id', async t => {
+t.test('a wrong field is named in the error, leaves the connection open and keeps the id', async t => {
   const wrong: [Record<string, unknown>, RegExp][] = [
     [{ type: 'ack', seq: -1 }, /seq/],
     [{ type: 'ack', seq: 1.5 }, /seq/],
@@ -137,7 +137,7 @@ t.test('a wrong field is named, leaves the connection open and keeps the id', as
   }
 })
 
-t.test('an id that is none is not repeated', async t => {
+t.test('an invalid id is not repeated in the error', async t => {
   for (const id of ['', 'a b', 'x'.repeat(65), '\n', 5, null, { a: 1 }]) {
     const refusal = thrownBy(() => decodeClientFrame(JSON.stringify({ type: 'stop', id })))
     t.equal(refusal instanceof FrameError && refusal.id, undefined, JSON.stringify(id))
@@ -149,17 +149,17 @@ t.test('unknown fields are ignored', async t => {
   t.equal(decodeClientFrame('{"type":"stop","id":"1","later":{"version":2}}').type, 'stop')
 })
 
-t.test('of repeated keys the last one counts, for the check as for the use', async t => {
+t.test('of repeated keys the last one counts, both for the check and for later use', async t => {
   t.equal(thrownBy(() => decodeClientFrame('{"type":"stop","id":"1","type":"nonsense"}')).message, 'unknown type')
 })
 
-t.test('a body is as long as it may be and no longer', async t => {
+t.test('a body of the maximum length is accepted and a longer one refused', async t => {
   t.doesNotThrow(() => checkBody('A'.repeat(limits.maxBodyChars)))
   t.equal(thrownBy(() => checkBody('A'.repeat(limits.maxBodyChars + 1))).code, 'message_too_large')
   t.equal(thrownBy(() => checkBody('A+/A')).code, 'bad_frame')
 })
 
-t.test('a push is what JSON would make of it', async t => {
+t.test('a push is encoded as JSON.stringify would encode it', async t => {
   const push = {
     type: 'message',
     seq: 3,
@@ -174,13 +174,13 @@ t.test('a push is what JSON would make of it', async t => {
 })
 
 // Evidence: API10
-t.test('a client trusts no node: its frames are checked the same way', async t => {
+t.test('a client checks the frames of a node in the same way', async t => {
   t.equal(thrownBy(() => decodeServerFrame('{"type":"accepted","id":"1","seq":"9","queued":true}')).code, 'bad_frame')
   t.equal(thrownBy(() => decodeServerFrame('{"type":"surprise"}')).code, 'bad_frame')
 })
 
 // Evidence: L12, W5
-t.test('no text whatever makes the decoder throw anything but a refusal', async t => {
+t.test('for any text the decoder throws nothing but a refusal', async t => {
   const texts = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.json({ maxDepth: 12 }),
@@ -203,7 +203,7 @@ t.test('no text whatever makes the decoder throw anything but a refusal', async 
   t.pass()
 })
 
-t.test('whatever parses is as deep as it may be at most', async t => {
+t.test('no accepted frame is deeper than the limit', async t => {
   const depthOf = (value: unknown): number =>
     typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0
   fc.assert(

@@ -39,7 +39,7 @@ const schemaFields = (schema: { properties: object; required?: readonly string[]
     .filter(name => !without.includes(name))
     .map(name => (schema.required?.includes(name) ? name : `${name}?`))
 
-t.test('section 3 names every frame of a client, with its answer and state', async t => {
+t.test('section 3 lists every frame of a client with its answer and state', async t => {
   const table = rows(3)
   t.same(sorted(table.flatMap(([type]) => names(type))), sorted(Object.keys(clientFrames)))
   for (const [type, , answer, state] of table) {
@@ -50,7 +50,7 @@ t.test('section 3 names every frame of a client, with its answer and state', asy
   }
 })
 
-t.test('section 3 names every field of a frame of a client', async t => {
+t.test("section 3 lists every field of a client's frames", async t => {
   for (const [type, fields = ''] of rows(3)) {
     const [name = ''] = names(type)
     const entry = Object.entries(clientFrames).find(([key]) => key === name)?.[1]
@@ -63,7 +63,7 @@ t.test('section 3 names every field of a frame of a client', async t => {
   }
 })
 
-t.test('section 4 names every frame of a node and its fields', async t => {
+t.test('section 4 lists every frame of a node with its fields', async t => {
   const table = rows(4)
   t.same(sorted(table.flatMap(([type]) => names(type))), sorted(Object.keys(serverFrames)))
   for (const [types, fields = ''] of table) {
@@ -74,12 +74,12 @@ t.test('section 4 names every frame of a node and its fields', async t => {
   }
 })
 
-t.test('section 9 and the table of errors say the same', async t => {
+t.test('section 9 lists the errors of the code', async t => {
   const listed = rows(9).map(([code, http, , retry]) => [names(code)[0], { http: Number(http), retry }])
   t.same(Object.fromEntries(listed), errors)
 })
 
-t.test('section 9 and the table of close codes say the same', async t => {
+t.test('section 9 lists the close codes of the code', async t => {
   const reconnects = (cell: string): Reconnect => {
     if (cell === 'no') return 'no'
     if (cell.includes('signature')) return 'signature'
@@ -96,7 +96,7 @@ t.test('section 9 and the table of close codes say the same', async t => {
 })
 
 // Evidence: API9
-t.test('section 10 and the table of HTTP routes name the same', async t => {
+t.test('section 10 lists the HTTP routes of the code', async t => {
   const listed = rows(10)
     .flatMap(([cell = '']) => cell.split(',').map(part => [cell.split(' ')[0], ...names(part)]))
     .map(([method, path]) => `${method} ${path}`)
@@ -105,7 +105,7 @@ t.test('section 10 and the table of HTTP routes name the same', async t => {
   t.same(sorted(listed), sorted(known))
 })
 
-t.test("section 11 and the table of an operator's routes name the same", async t => {
+t.test("section 11 lists the operator's routes of the code", async t => {
   const listed = rows(11).map(([cell = '']) => `${cell.split(' ')[0]} ${names(cell)[0]}`)
   const known = Object.values(adminRoutes).map(({ method, path }) => `${method} ${path.replace(/:(\w+)/, '{$1}')}`)
   t.same(sorted(listed), sorted(known))
@@ -119,7 +119,7 @@ t.test('all but the first three routes of section 10 need a token', async t => {
   )
 })
 
-t.test('the page states the limits that the table holds', async t => {
+t.test('the page states the limits of the code', async t => {
   const stated: [keyof typeof limits, string][] = [
     ['maxFrameBytes', 'at most 131072 bytes and 8 levels deep'],
     ['maxDepth', 'at most 131072 bytes and 8 levels deep'],

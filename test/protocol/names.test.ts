@@ -11,12 +11,12 @@ const codeOf = (run: () => unknown): string => {
   }
 }
 
-t.test('usernames are 3 to 32 of a few characters, with letters or digits at both ends', async t => {
+t.test('usernames have 3 to 32 allowed characters, with a letter or digit at both ends', async t => {
   for (const name of ['bob', 'a.b', '0-9', 'a'.repeat(32), 'planner_7.eu-west']) t.equal(parseUsername(name), name)
 })
 
 // Evidence: D13, A6
-t.test('a name that could be another key, path, pattern or look-alike is invalid', async t => {
+t.test('a name that could pass for another Redis key, path, pattern or name is invalid', async t => {
   const names = [
     '',
     'ab',
@@ -48,7 +48,7 @@ t.test('a name that could be another key, path, pattern or look-alike is invalid
     )
 })
 
-t.test('a recipient may carry the domain of this deployment and no other', async t => {
+t.test('a recipient may include the domain of this deployment and no other', async t => {
   t.equal(parseRecipient('bob', 'example.com'), 'bob')
   t.equal(parseRecipient('bob@example.com', 'example.com'), 'bob')
   t.equal(
@@ -69,14 +69,14 @@ t.test('a recipient may carry the domain of this deployment and no other', async
   )
 })
 
-t.test('the longest name of the longest domain is an address', async t => {
+t.test('the longest name with the longest domain is a valid address', async t => {
   const domain = `${'a'.repeat(60)}.${'b'.repeat(60)}.${'c'.repeat(60)}.${'d'.repeat(37)}`
   t.equal(domain.length, 220)
   t.ok(isDomain(domain))
   t.ok(formatAddress(parseUsername('a'.repeat(32)), domain).length <= 255)
 })
 
-t.test('domains are host names in lower case, with a port if need be', async t => {
+t.test('domains are host names in lower case with an optional port', async t => {
   for (const domain of ['localhost', 'example.com', 'a.b-c.example', 'localhost:8080', '10.0.0.1'])
     t.ok(isDomain(domain), domain)
   for (const domain of [
@@ -96,7 +96,7 @@ t.test('domains are host names in lower case, with a port if need be', async t =
   }
 })
 
-t.test('only hosts that dial this machine are loopback', async t => {
+t.test('only host names of this machine are loopback', async t => {
   for (const host of ['localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]']) t.ok(isLoopback(host), host)
   for (const host of ['0.0.0.0', '::', 'localhost.evil.example', '127.0.0.1.evil.example', '128.0.0.1', '10.0.0.1'])
     t.notOk(isLoopback(host), host)

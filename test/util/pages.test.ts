@@ -1,7 +1,7 @@
 import t from 'tap'
 import { eachPage } from '../../src/util/pages.ts'
 
-t.test('pages come one after the other, each asked for with the cursor of the one before', async t => {
+t.test('each page is fetched with the cursor of the previous page', async t => {
   const asked: object[] = []
   const pages = eachPage(async next => {
     asked.push(next)
@@ -13,7 +13,7 @@ t.test('pages come one after the other, each asked for with the cursor of the on
   t.same(asked, [{}, { cursor: 'c1' }, { cursor: 'c2' }])
 })
 
-t.test('who stops asks for nothing more', async t => {
+t.test('a consumer that stops causes no further fetch', async t => {
   let asked = 0
   const pages = eachPage(async () => {
     asked += 1

@@ -3,7 +3,7 @@ import { RecentMap } from '../../src/util/recent-map.ts'
 
 const made = (key: number) => ({ key })
 
-t.test('a value is made once and remembered', async t => {
+t.test('a value is made once and kept', async t => {
   const map = new RecentMap<number, { key: number }>(2)
   t.equal(map.take(1, made), map.take(1, made))
 })
@@ -16,7 +16,7 @@ t.test('it never holds more than twice its size', async t => {
   }
 })
 
-t.test('what is asked for now and then stays, what nobody asks for goes', async t => {
+t.test('an entry in use stays, and an unused entry is dropped', async t => {
   const map = new RecentMap<number, { key: number }>(10)
   const [kept, forgotten] = [map.take(-1, made), map.take(-2, made)]
   for (let key = 0; key < 100; key += 1) {

@@ -4,7 +4,7 @@ import { raceAbort, Signal, sleep } from '../../src/util/signal.ts'
 
 const never = new Promise<never>(() => {})
 
-t.test('many who wait for one signal are one listener, and each hears of it', async t => {
+t.test('many waiters on one signal share one event listener, and each is called', async t => {
   const abort = new AbortController()
   const waiting = Array.from({ length: 100 }, () => raceAbort(never, abort.signal))
   t.equal(getEventListeners(abort.signal, 'abort').length, 1)
@@ -13,21 +13,21 @@ t.test('many who wait for one signal are one listener, and each hears of it', as
     t.match(each, { status: 'rejected', reason: { message: 'enough' } })
 })
 
-t.test('what was in time is not disturbed by an abort after it', async t => {
+t.test('an abort after the promise has settled has no effect', async t => {
   const abort = new AbortController()
   t.equal(await raceAbort(Promise.resolve('done'), abort.signal), 'done')
   abort.abort()
   await t.rejects(raceAbort(Promise.resolve('done'), abort.signal), { name: 'AbortError' })
 })
 
-t.test('a wait ends early with the reason', async t => {
+t.test('an aborted wait ends early with the reason', async t => {
   const abort = new AbortController()
   const waiting = sleep(60_000, abort.signal)
   abort.abort(new Error('enough'))
   await t.rejects(waiting, { message: 'enough' })
 })
 
-t.test('what is over leaves nothing with the signal', async t => {
+t.test('a finished wait leaves no listener on the signal', async t => {
   const abort = new AbortController()
   const composed = AbortSignal.any([abort.signal])
   await raceAbort(Promise.resolve(), composed)
@@ -39,15 +39,18 @@ t.test('what is over leaves nothing with the signal', async t => {
   t.equal(getEventListeners(composed, 'abort').length, 0)
 })
 
-t.test('a wait that is longer than a timer can be does not end at once', async t => {
+t.test('a wait longer than the maximum of setTimeout does not end at once', async t => {
   const abort = new AbortController()
   const waiting = sleep(2 ** 31, abort.signal).then(() => 'over')
-  t.equal(await Promise.race([waiting, sleep(50, new AbortController().signal).then(() => 'goes on')]), 'goes on')
+  t.equal(
+    await Promise.race([waiting, sleep(50, new AbortController().signal).then(() => 'still waiting')]),
+    'still waiting',
+  )
   abort.abort()
   await t.rejects(waiting, { name: 'AbortError' })
 })
 
-t.test('a notification between looking and waiting is not missed', async () => {
+t.test('a notification between the check and the wait is not missed', async () => {
   const signal = new Signal()
   const { version } = signal
   signal.notify()

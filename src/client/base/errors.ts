@@ -1,11 +1,17 @@
-/** What a client throws besides `ProtocolError` (a node's refusal), `CryptoError` and `StateError`. Each says what to do about it. */
+/**
+ * Base class of the errors that a client throws, besides `ProtocolError` (a node's refusal), `CryptoError` and
+ * `StateError`. Each text says what the caller can do.
+ */
 export abstract class ClientError extends Error {
   abstract readonly code: string
-  /** Whether the same call may succeed later without anybody changing anything. */
+  /** True if the same call may succeed later although nobody changes anything. */
   abstract readonly retry: boolean
 }
 
-/** The server did not answer, or broke off. What was asked of it may have happened. `retryAfter` is in seconds, where it said so. */
+/**
+ * The server did not answer, or the connection ended first. The server may have carried out the request. `retryAfter` is
+ * in seconds, if the server gave it.
+ */
 export class UnreachableError extends ClientError {
   override readonly name = 'UnreachableError'
   readonly code = 'unreachable'
@@ -18,14 +24,14 @@ export class UnreachableError extends ClientError {
   }
 }
 
-/** The server speaks something else, or broke the protocol. */
+/** The server does not speak this protocol, or violated it. */
 export class ServerFaultError extends ClientError {
   override readonly name = 'ServerFaultError'
   readonly code = 'server_fault'
   readonly retry = false
 }
 
-/** The server names a domain that this agent does not expect; nothing was signed. docs/PROTOCOL.md section 5. */
+/** The server's domain is not the one that this agent expects. Nothing was signed: docs/PROTOCOL.md section 5. */
 export class DomainMismatchError extends ClientError {
   override readonly name = 'DomainMismatchError'
   readonly code = 'domain_mismatch'
@@ -33,7 +39,7 @@ export class DomainMismatchError extends ClientError {
 
   constructor(expected: string, told: string) {
     super(
-      `expected the domain ${expected}, and the server says ${told}; name the right one, or do not trust this server`,
+      `expected the domain ${expected}, but the server's is ${told}; set the right domain, or do not trust this server`,
     )
   }
 }
@@ -48,18 +54,18 @@ export class NotRegisteredError extends ClientError {
   }
 }
 
-/** The agent has a name already; another one needs a state of its own. */
+/** The agent has a name already. Another name needs its own state. */
 export class AlreadyRegisteredError extends ClientError {
   override readonly name = 'AlreadyRegisteredError'
   readonly code = 'already_registered'
   readonly retry = false
 
   constructor(address: string) {
-    super(`this agent is ${address} already; another name needs another agent`)
+    super(`this agent is registered as ${address} already; use another state for another name`)
   }
 }
 
-/** Another connection listens for this user now. Listening again takes the inbox back, and ends the other one. */
+/** Another connection listens for this user now. Listening again takes the inbox back and ends the other listener. */
 export class ReplacedError extends ClientError {
   override readonly name = 'ReplacedError'
   readonly code = 'replaced'
@@ -72,7 +78,10 @@ export class ReplacedError extends ClientError {
   }
 }
 
-/** The peer's identity key is not the one met first. Nothing is sent and nothing shown until somebody decides. */
+/**
+ * The peer's identity key differs from the pinned one. Nothing is sent to the peer and no message of it is shown until
+ * the user decides.
+ */
 export class IdentityChangedError extends ClientError {
   override readonly name = 'IdentityChangedError'
   readonly code = 'identity_changed'
@@ -85,7 +94,7 @@ export class IdentityChangedError extends ClientError {
   }
 }
 
-/** A live key exchange did not come about. Nothing weaker was used in its place. */
+/** A live key exchange failed. Nothing weaker was used instead. */
 export class KeyExchangeError extends ClientError {
   override readonly name = 'KeyExchangeError'
   readonly code: 'key_exchange_timeout' | 'key_exchange_declined'
@@ -97,29 +106,31 @@ export class KeyExchangeError extends ClientError {
   }
 }
 
-/** Over what one message may hold; nothing was sent. */
+/** The message is larger than the limit. Nothing was sent. */
 export class TooLargeError extends ClientError {
   override readonly name = 'TooLargeError'
   readonly code = 'message_too_large'
   readonly retry = false
 
   constructor(bytes: number, limit: number) {
-    super(`the message has ${bytes} bytes, and one holds at most ${limit}`)
+    super(`the message has ${bytes} bytes; the limit is ${limit}`)
   }
 }
 
-/** What was named as a media type is none; nothing was sent. */
+/** The media type is not valid. Nothing was sent. */
 export class MediaTypeError extends ClientError {
   override readonly name = 'MediaTypeError'
   readonly code = 'media_type'
   readonly retry = false
 
   constructor(mediaType: string) {
-    super(`${JSON.stringify(mediaType)} is no media type; use one like text/markdown or application/pdf, in lower case`)
+    super(
+      `${JSON.stringify(mediaType)} is not a media type; use one like text/markdown or application/pdf, in lower case`,
+    )
   }
 }
 
-/** A recipient that makes no sense: oneself. */
+/** The recipient is the agent itself. */
 export class SelfError extends ClientError {
   override readonly name = 'SelfError'
   readonly code = 'self'
@@ -130,42 +141,42 @@ export class SelfError extends ClientError {
   }
 }
 
-/** Nothing was exchanged with this peer yet, so there is no key to compare. */
+/** No message was exchanged with this peer yet, so there is no key to compare. */
 export class UnknownPeerError extends ClientError {
   override readonly name = 'UnknownPeerError'
   readonly code = 'unknown_peer'
   readonly retry = false
 
   constructor(peer: string) {
-    super(`nothing was exchanged with ${peer} yet, so its key is not known here; send it a message first`)
+    super(`no message was exchanged with ${peer} yet, so its key is unknown; send it a message first`)
   }
 }
 
-/** What the peer's side shows is not what is known here. Somebody may stand between the two. */
+/** The peer's side shows another key than the one known here. An attacker may be between the two agents. */
 export class NotComparedError extends ClientError {
   override readonly name = 'NotComparedError'
   readonly code = 'not_verified'
   readonly retry = false
 
   constructor(peer: string) {
-    super(`this is not the safety number or the key of ${peer} as it is known here; nothing was changed`)
+    super(`this is neither the safety number nor the key that is known here for ${peer}; nothing was changed`)
   }
 }
 
-/** Nobody answered in time. The peer may have done what was asked all the same; an answer that comes late is an ordinary message. */
+/** The peer did not reply in time. It may have done what was asked; a late reply arrives as an ordinary message. */
 export class RequestTimeoutError extends ClientError {
   override readonly name = 'RequestTimeoutError'
   readonly code = 'request_timeout'
   readonly retry = true
 
   constructor(peer: string, timeoutMs: number) {
-    super(`${peer} did not answer within ${timeoutMs / 1_000} s; an answer that comes later is shown as a message`)
+    super(`${peer} did not reply within ${timeoutMs / 1_000} s; a later reply arrives as a message`)
   }
 }
 
 /**
- * A request was refused: by the peer, with a code of its own, or before it was sent. Thrown in a handler of requests it is what the asker
- * is told; of anything else that a handler throws the asker learns only that it failed.
+ * A request was refused: by the peer, with the peer's own code, or locally before it was sent. A request handler throws it
+ * to choose code and text of the refusal. After any other error of a handler, the peer learns only that the request failed.
  */
 export class RequestRefusedError extends ClientError {
   override readonly name = 'RequestRefusedError'
@@ -179,18 +190,18 @@ export class RequestRefusedError extends ClientError {
   }
 }
 
-/** There is nothing to answer: the request was answered, withdrawn, or is not known here. */
+/** The request cannot be answered: it was answered before, its sender withdrew it, or it is unknown. */
 export class NotOpenError extends ClientError {
   override readonly name = 'NotOpenError'
   readonly code = 'not_open'
   readonly retry = false
 
   constructor(id: string) {
-    super(`request ${id} is not open: it was answered, its sender gave it up, or it never was one`)
+    super(`request ${id} is not open: it was answered, its sender withdrew it, or it is not a request`)
   }
 }
 
-/** The message was not confirmed within its ttl. */
+/** The recipient did not confirm the message within its ttl. */
 export class ExpiredError extends ClientError {
   override readonly name = 'ExpiredError'
   readonly code = 'expired'

@@ -6,64 +6,68 @@ import type { Username } from '../../protocol/names.ts'
  */
 export type Remedy = 'reset' | 'retry' | 'none'
 
-/** What an operator would want to know. None of these needs an answer. */
+/** Events of a client, for operators and user interfaces. No event requires a reaction. */
 export type ClientEvents = {
   /** Logged in. */
   connected: Record<string, never>
   disconnected: { code: number; reason: string }
-  /** An attempt failed; the next one comes after `waitMs`. */
+  /** An attempt to connect failed. The next one follows after `waitMs`. */
   reconnecting: { attempt: number; waitMs: number; error: Error }
-  /** This client's inbox is claimed, under `epoch`; `queued` envelopes wait. */
+  /** This connection claimed the inbox, with the number `epoch`. `queued` envelopes wait at the node. */
   listening: { epoch: number; queued: number }
   /** Another connection listens for this user now. */
   replaced: { instance: string }
-  /** The node skipped or repeated an envelope; the inbox is read again from its start. */
+  /** The node skipped or repeated an envelope. The client reads the inbox again from its start. */
   gap: { expected: number; prev: number }
-  /** After a `gap`: everything that waited at the node has arrived, in order. */
+  /** After a `gap`: all envelopes that waited at the node have arrived, in order. */
   'gap-healed': Record<string, never>
   /**
-   * A message of `from` came after one that `from` encrypted later, and is shown after it. A node keeps the order of a sender, and senders
-   * send in order: the node lies, it has lost and got back what it stored, or this side had set the message aside (then it is `recovered`, too).
+   * A message of `from` arrived after a message that `from` encrypted later, and is shown after it. Senders send in order
+   * and a node keeps that order, so either the node is dishonest, or it lost and regained stored data, or this client had
+   * quarantined the message (in that case it also emits `recovered`).
    */
   reordered: { from: Username; id: string }
-  /** The recipient's client has it on disk, or its application has acknowledged it. */
+  /** The recipient's client has the message on disk (`delivered`), or its application has acknowledged it (`read`). */
   delivered: { id: string; to: Username }
   read: { id: string; to: Username }
-  /** A peer no longer waits for the answer to its request. */
+  /** A peer no longer waits for the reply to its request. */
   withdrawn: { from: Username; id: string }
-  /** A message will never be sent, and why. */
+  /** A message will never be sent, for the reason `error`. */
   refused: { id: string; to: Username; error: Error }
-  /** A message is held up for a reason that may pass. */
+  /** A message is delayed by a temporary problem. */
   delayed: { id: string; to: Username; error: Error }
-  /** A peer's identity key is not the one met first. Both directions stop until somebody decides. */
+  /** A peer's identity key differs from the pinned one. Both directions stop until the user decides. */
   'key-changed': { peer: Username }
-  /** A new session, started here or by the peer. */
+  /** A new session: this agent started it (`initiated`), or the peer did. */
   session: { peer: Username; initiated: boolean }
-  /** The peer started anew and asks for what it could not read. */
+  /** The peer started a new session and asked for the messages that it could not read. `resent` messages are sent again. */
   'peer-reset': { peer: Username; reason: string; resent: number }
   /**
-   * A body could not be read and was set aside, under the name `aside` (where there was anything to keep). What comes next: `reset`, the peer is
-   * asked to start anew and to send again what was not confirmed, at most once an hour; `retry`, the same bytes are tried
-   * again; `none`, nothing can be done here.
+   * A body could not be decrypted. It is quarantined under the name `aside`, if there was a body to keep. `remedy` says
+   * what follows: `reset`, the peer is asked, at most once an hour, to start a new session and to send unconfirmed messages
+   * again; `retry`, the client tries the same bytes again; `none`, this client can do nothing.
    */
   undecryptable: { from: string; aside?: string; reason: string; remedy: Remedy }
-  /** A body that was set aside could be read after all; its content is where it belongs. */
+  /** A quarantined body could be decrypted after all. Its content was processed like any other. */
   recovered: { from: Username; aside: string }
   /**
-   * The peer has answered a reset of ours: it sends again everything that was not confirmed to it. Whether what was set aside was among that
-   * cannot be known, and is not claimed.
+   * The peer has answered this agent's reset and sends again every message that was not confirmed. Whether the quarantined
+   * bodies are among them cannot be known.
    */
   repaired: { peer: Username }
-  /** Something of this client's own went wrong; what it was about is tried again. */
+  /** An internal step of the client failed. The client tries it again. */
   failed: { error: Error }
-  /** This state was an older copy of one that went on: its sessions were dropped, and so many peers are told. */
+  /** This state was an older copy of one that continued elsewhere. Its sessions were dropped; `peers` peers get a reset. */
   restored: { peers: number }
-  /** The node has few one-time keys left for those who want to write; new ones are made. */
+  /** The node has few of this agent's one-time keys left. The client makes new ones. */
   'keys-low': { oneTimeKeys: number; oneTimeKemKeys: number }
   /** One-time keys were refilled. */
   published: { oneTimeKeys: number; oneTimeKemKeys: number }
-  /** The server did not know this agent any more, and has its name for the same key again. Who may write, and whom it blocked, is to be said anew. */
+  /**
+   * The server had lost this agent; the agent has claimed its name again with the same key. The application must set
+   * writers and rules again.
+   */
   'registered-again': Record<string, never>
-  /** Redis may have lost writes: what has no receipt is sent again. */
+  /** Redis may have lost writes. The client sends messages without a receipt again. */
   generation: { from: string; to: string }
 }

@@ -1,6 +1,6 @@
 import { type Dial, subprotocol } from './socket.ts'
 
-/** WebSockets in browsers. A browser does not say why an upgrade was refused. */
+/** Opens WebSockets in browsers. A browser does not report why an upgrade was refused. */
 export const dialBrowser: Dial = (url, handlers) => {
   const socket = new WebSocket(url, subprotocol)
   let ended = false
@@ -21,8 +21,8 @@ export const dialBrowser: Dial = (url, handlers) => {
     close: () => socket.close(1000),
     terminate: () => {
       socket.close()
-      // A half-open link answers no closing handshake, and a browser waits long for one.
-      queueMicrotask(() => end(1006, 'given up'))
+      // A half-open connection never completes the closing handshake, and a browser waits long for it.
+      queueMicrotask(() => end(1006, 'terminated'))
     },
   }
 }

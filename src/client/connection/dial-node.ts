@@ -2,13 +2,13 @@ import { WebSocket } from 'ws'
 import { limits } from '../../protocol/limits.ts'
 import { type Dial, type SocketEnd, subprotocol } from './socket.ts'
 
-/** TLS of `wss:`, besides what the system trusts. */
-export type TlsOptions = { ca?: string | Buffer }
+/** TLS options for `wss:`. `ca` is trusted in addition to the system's authorities. */
+type TlsOptions = { ca?: string | Buffer }
 
-/** For the opening handshake, ms. */
+/** Limit for the opening handshake, ms. */
 const handshakeTimeoutMs = 10_000
 
-/** Codes of a certificate whose authority is not known here. */
+/** Error codes for a certificate of an unknown authority. */
 const unknownAuthority = [
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'UNABLE_TO_GET_ISSUER_CERT',
@@ -19,10 +19,10 @@ const unknownAuthority = [
 
 function reasonOf(error: Error & { code?: unknown }): string {
   if (!unknownAuthority.some(code => code === error.code)) return error.message
-  return `its certificate is of an authority that is not trusted here (${error.message}); if that is yours, name its file with --ca-file or NODE_EXTRA_CA_CERTS`
+  return `its certificate is signed by an unknown authority (${error.message}); to trust it, pass its file with --ca-file or NODE_EXTRA_CA_CERTS`
 }
 
-/** WebSockets in Node, through `ws`. */
+/** Opens WebSockets in Node, with the package `ws`. */
 export const dialNode =
   (tls: TlsOptions = {}): Dial =>
   (url, handlers) => {

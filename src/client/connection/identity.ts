@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { type IdentityKeyPair, identityFromSeed } from '../../crypto/keys/identity.ts'
 import { type Address, formatAddress, parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
@@ -13,17 +14,17 @@ const IdentityRecord = recordCodec(
     username: Type.String(),
     domain: Type.String(),
     seed: Type.String(),
-    /** Whether a server has confirmed the name. The key is on disk before any server sees it. */
+    /** True once a server has confirmed the name. The key is on disk before a server sees it. */
     registered: Type.Boolean(),
     token: Type.Optional(Type.String()),
     generation: Type.Optional(Type.String()),
-    /** A server said that the user was deleted there. Only a registration by hand takes the name again. */
+    /** True if a server reported that this user was deleted. Then only an explicit `register` claims the name again. */
     deleted: Type.Optional(Type.Boolean()),
   }),
 )
 type IdentityRecord = Static<typeof IdentityRecord.schema>
 
-/** What is public of an agent's own identity. */
+/** The public part of an agent's own identity. */
 export type Account = {
   username: Username
   domain: string
@@ -59,7 +60,7 @@ async function load(tx: StateReader): Promise<IdentityRecord | undefined> {
 
 const save = (tx: StateTransaction, record: IdentityRecord) => tx.put(keys.account(), IdentityRecord.encode(record))
 
-/** The one identity in a state, and what servers said of it. */
+/** The identity in a state, with the token, the generation and the deletion that a server reported for it. */
 export class Identity {
   readonly #store: StateStore
   #self: Self | undefined
@@ -77,7 +78,7 @@ export class Identity {
     return identity
   }
 
-  /** Reads again what another process may have written. */
+  /** Reads the record again: another process may have changed it. */
   async reload(): Promise<void> {
     const record = await this.#store.read(load)
     this.#take(record)
@@ -97,14 +98,15 @@ export class Identity {
     return this.#token
   }
 
-  /** Whether the user was deleted on purpose. */
+  /** True if an operator deleted the user. */
   get isDeleted(): boolean {
     return this.#isDeleted
   }
 
   /**
-   * The key for a registration: the one of an attempt whose outcome never arrived, or a new one, on disk before it is used.
-   * @throws {AlreadyRegisteredError} when this state belongs to another name.
+   * Returns the identity for a registration. Reuses the key of an earlier attempt whose answer never arrived; otherwise
+   * stores a new key made from `seed`.
+   * @throws {AlreadyRegisteredError} if this state is registered under another name.
    */
   async prepare(username: Username, domain: string, seed: Uint8Array): Promise<Self> {
     return this.#store.transaction(async tx => {
@@ -120,19 +122,19 @@ export class Identity {
     })
   }
 
-  /** The generation that was confirmed last, where it is another one than this. */
+  /** Returns the last confirmed generation if it differs from `generation`. */
   generationBefore(generation: string): string | undefined {
     return this.#generation === generation ? undefined : this.#generation
   }
 
-  /** A server confirmed the login: the name is ours, the token is kept for the next one. */
+  /** Stores a login that a server confirmed: the name is registered, and the next login uses the token. */
   async confirm({ token, generation }: { token: string; generation: string }): Promise<void> {
     if (this.#self === undefined || token !== this.#token || generation !== this.#generation) {
       await this.#update(({ deleted: _over, ...record }) => ({ ...record, registered: true, token, generation }))
     }
   }
 
-  /** The token was refused or ended; whether there was one. What another process got meanwhile is kept. */
+  /** Removes the token, unless another process has replaced it. @returns true if there was one */
   async forgetToken(): Promise<boolean> {
     const ended = this.#token
     if (ended === undefined) return false
@@ -142,6 +144,7 @@ export class Identity {
     return true
   }
 
+  /** Stores that an operator deleted the user. */
   async recordDeletion(): Promise<void> {
     await this.#update(record => ({ ...record, deleted: true }))
   }

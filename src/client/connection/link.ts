@@ -14,9 +14,10 @@ import { ServerFaultError, UnreachableError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
 import type { Dial, Socket, SocketEnd } from './socket.ts'
 
-/** How long one request may go unanswered, ms; the link is given up then, for its outcome is unknown. */
+/** Limit for the answer to one request, ms. Later the link is closed, because the outcome is unknown. */
 const requestTimeoutMs = 10_000
-const sweepMs = 1_000
+/** Interval of the check for missing answers and for silence, ms. */
+const checkMs = 1_000
 
 type Reply<T extends ClientFrameType> = (typeof clientFrames)[T]['reply'] extends infer R extends ServerFrame['type']
   ? ServerFrameOf<R>
@@ -33,20 +34,20 @@ export type Request = {
 export type LinkOptions = { dial: Dial; url: string; random: Random }
 
 /**
- * One connection for its whole life: requests are matched to answers by `id`, pushes go to one handler in their order.
- * Everything pending ends with the connection, as `UnreachableError`: whether it happened is not known.
+ * One connection, from dialling to its end. Matches answers to requests by `id`, and passes pushes in order to one handler.
+ * When the connection ends, pending requests fail with `UnreachableError`: their outcome is unknown.
  */
 export class Link {
-  /** Resolves when the connection is gone. */
+  /** Resolves when the connection has ended. */
   readonly closed: Promise<SocketEnd>
-  /** Gets what the node pushes. Set it before `listen` is sent. */
+  /** Handles the frames that the node pushes. Set it before sending `listen`. */
   onPush: (push: Push) => void = () => {}
 
   readonly #random: Random
   readonly #socket: Socket
   readonly #pending = new Map<string, Pending>()
   readonly #ended = defer<SocketEnd>()
-  readonly #sweep: ReturnType<typeof setInterval>
+  readonly #check: ReturnType<typeof setInterval>
   #challenge = defer<ServerFrameOf<'challenge'>>()
   #end: SocketEnd | undefined
   #fault: ServerFaultError | undefined
@@ -62,14 +63,14 @@ export class Link {
       frame: raw => this.#receive(raw),
       closed: end => this.#finish(end),
     })
-    this.#sweep = setInterval(() => this.#watch(), sweepMs)
+    this.#check = setInterval(() => this.#watch(), checkMs)
   }
 
   get isOpen(): boolean {
     return this.#end === undefined
   }
 
-  /** The nonce to sign next; a failed attempt is followed by another. */
+  /** Returns the challenge to sign next. The node sends a new one after each failed login. */
   async challenge(): Promise<ServerFrameOf<'challenge'>> {
     const challenge = await this.#challenge.promise
     this.#challenge = defer()
@@ -79,9 +80,9 @@ export class Link {
   }
 
   /**
-   * Sends a frame and waits for its answer.
-   * @throws {ProtocolError} what the node refused it with.
-   * @throws {UnreachableError} when the connection ended first: the outcome is unknown.
+   * Sends a frame and waits for its answer. Adds an id unless the frame has one.
+   * @throws {ProtocolError} the node's refusal
+   * @throws {UnreachableError} if the connection ended first: the outcome is unknown.
    */
   request<T extends Request['type']>(frame: Extract<Request, { type: T }>): Promise<Reply<T>> {
     if (this.#end) return Promise.reject(this.#unreachable())
@@ -90,21 +91,21 @@ export class Link {
     const id = frame.id ?? newId(this.#random)
     this.#pending.set(id, { reply, answer, sentAt: performance.now() })
     this.#socket.send(encodeFrame({ ...frame, id }))
-    // #answer lets only the frame through that `reply` names.
+    // #answer resolves only with a frame of type `reply`.
     return answer.promise as Promise<Reply<T>>
   }
 
-  /** Everything up to `seq` is on disk. */
+  /** Tells the node that all envelopes up to `seq` are on disk. */
   ack(seq: number): void {
     if (!this.#end) this.#socket.send(encodeFrame({ type: 'ack', seq }))
   }
 
-  /** Ends the connection, politely. */
+  /** Starts the closing handshake. */
   close(): void {
     if (!this.#end) this.#socket.close()
   }
 
-  /** Ends the connection at once. */
+  /** Ends the connection without a handshake. */
   terminate(): void {
     if (!this.#end) this.#socket.terminate()
   }
@@ -115,14 +116,14 @@ export class Link {
     try {
       this.#take(decodeServerFrame(raw))
     } catch (error) {
-      this.#fail(error instanceof Error ? error.message : 'a frame that cannot be read')
+      this.#fail(error instanceof Error ? error.message : 'a frame is not readable')
     }
   }
 
   #take(frame: ServerFrame): void {
     switch (frame.type) {
       case 'challenge':
-        this.#heartbeatMs = Math.max(sweepMs, Math.min(frame.limits.heartbeatMs, limits.heartbeatMs))
+        this.#heartbeatMs = Math.max(checkMs, Math.min(frame.limits.heartbeatMs, limits.heartbeatMs))
         return this.#challenge.resolve(frame)
       case 'message':
       case 'key_exchange':
@@ -139,7 +140,7 @@ export class Link {
     const pending = this.#settle(frame.id)
     if (!pending) return
     if (pending.reply === frame.type) return pending.answer.resolve(frame)
-    pending.answer.reject(new ServerFaultError(`the server answered ${frame.type} where ${pending.reply} belongs`))
+    pending.answer.reject(new ServerFaultError(`the server answered ${frame.type} instead of ${pending.reply}`))
   }
 
   #refuse(frame: ServerFrameOf<'error'>): void {
@@ -155,11 +156,14 @@ export class Link {
     return pending
   }
 
-  /** Gives a silent connection up: with the oldest request, for answers come in order or not at all. */
+  /**
+   * Terminates a silent connection. The oldest request decides: a node answers in order. A connection that is busy with
+   * other frames gets three times the limit. Without pending requests, sends a heartbeat after a silence.
+   */
   #watch(): void {
     const now = performance.now()
     const [oldest] = this.#pending.values()
-    if (oldest && now - oldest.sentAt > requestTimeoutMs && now - this.#heardAt > sweepMs) return this.terminate()
+    if (oldest && now - oldest.sentAt > requestTimeoutMs && now - this.#heardAt > checkMs) return this.terminate()
     if (oldest && now - oldest.sentAt > 3 * requestTimeoutMs) return this.terminate()
     if (!oldest && now - this.#heardAt > this.#heartbeatMs) {
       this.request({ type: 'heartbeat', id: 'alive' }).catch(() => {})
@@ -167,7 +171,7 @@ export class Link {
   }
 
   #fail(why: string): void {
-    this.#fault = new ServerFaultError(`the server broke the protocol: ${why}`)
+    this.#fault = new ServerFaultError(`the server violated the protocol: ${why}`)
     this.terminate()
   }
 
@@ -180,7 +184,7 @@ export class Link {
   #finish(end: SocketEnd): void {
     if (this.#end) return
     this.#end = end
-    clearInterval(this.#sweep)
+    clearInterval(this.#check)
     const error = this.#unreachable()
     this.#challenge.reject(error)
     for (const { answer } of this.#pending.values()) answer.reject(error)

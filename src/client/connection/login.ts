@@ -9,7 +9,11 @@ import type { Link } from './link.ts'
 export type Authenticated = ServerFrameOf<'authenticated'>
 export type Proof = { link: Link; self: Self }
 
-/** The server's challenge, if the server is who we expect: docs/PROTOCOL.md section 5. Neither proof nor token goes to another. */
+/**
+ * Waits for the server's challenge and returns its nonce. Neither a signature nor a token is sent to a server of another
+ * domain: docs/PROTOCOL.md section 5.
+ * @throws {DomainMismatchError}
+ */
 async function challenge({ link, self }: Proof): Promise<Uint8Array> {
   const { nonce, domain } = await link.challenge()
   if (domain !== self.domain) throw new DomainMismatchError(self.domain, domain)
@@ -28,8 +32,9 @@ function checkName(answer: Authenticated, self: Self): Authenticated {
 }
 
 /**
- * Claims the name for the key; with the same key again it is a login. With `again` a name that was deleted stays so.
- * @throws {ProtocolError} `unknown_user` for that
+ * Claims the name for the key. A repeated registration with the same key is a login.
+ * @param options with `again`, a deleted name is not claimed: the server answers `unknown_user`.
+ * @throws {ProtocolError}
  */
 export async function register(proof: Proof, options: { invite?: string; again?: true } = {}): Promise<Authenticated> {
   const { link, self } = proof
@@ -39,7 +44,7 @@ export async function register(proof: Proof, options: { invite?: string; again?:
   return checkName(await link.request(request), self)
 }
 
-/** Logs in with the token kept from last time; `null` when it has ended, and a signature is asked for. */
+/** Logs in with the token of the last login. @returns null if the token has ended and a signature is needed */
 export async function resume(proof: Proof, token: string): Promise<Authenticated | null> {
   const { link, self } = proof
   await challenge(proof)

@@ -11,22 +11,25 @@ import type { SocketEnd } from './socket.ts'
 type Options = LinkOptions & {
   /** Logs in on a new link. */
   logIn: (link: Link) => Promise<void>
-  /** Gives up the token that the next login would use; whether there was one, without which it may succeed. */
+  /** Removes the token that the next login would use. @returns true if there was one: a login without it may succeed */
   dropToken: () => Promise<boolean>
   events: Emitter<ClientEvents>
 }
 
-/** Back-off, ms: full jitter below a bound that doubles from the second failure on, so that a thousand clients of a dead node do not come back as one. */
+/**
+ * Back-off, ms: full jitter below a bound that doubles from the second failure on, so that a thousand clients of a dead
+ * node do not reconnect at the same moment.
+ */
 const firstBackoffMs = 1_000
 const maxBackoffMs = 5_000
-/** A server that asks for more is asked again after it, s. */
+/** Upper bound for the server's `retryAfter`, s. */
 const maxRetryAfterS = 60
-/** Between dialling and being logged in, ms. */
+/** Limit from dialling to the end of the login, ms. */
 const loginTimeoutMs = 15_000
-/** A connection that lasted so long starts the back-off anew, ms. */
+/** A connection that lasted longer than this resets the back-off, ms. */
 const settledMs = 2_000
 
-/** What ends trying, because trying again cannot help. */
+/** Errors after which another attempt cannot succeed. */
 const finalCodes: readonly ErrorCode[] = [
   'unauthorized',
   'forbidden',
@@ -39,8 +42,8 @@ const isFinal = (error: unknown): boolean =>
   error instanceof ProtocolError ? finalCodes.includes(error.code) : !(error instanceof ClientError && error.retry)
 
 /**
- * Keeps one logged-in link, over as many connections as it takes. It dials when somebody first asks, comes back by
- * itself while anybody may need it, and stops where coming back cannot help or must be asked for (4409).
+ * Keeps one logged-in link over a series of connections. Dials when a caller first asks for the link, and reconnects
+ * until it is closed. Does not reconnect if that cannot help, or if only the user may decide it (close code 4409).
  */
 export class ReconnectingLink {
   readonly #options: Options
@@ -48,7 +51,7 @@ export class ReconnectingLink {
   #current: Link | undefined
   #next: Deferred<Link> | undefined
   #running: Promise<void> | undefined
-  /** Connections in a row that did not last. */
+  /** Number of consecutive connections that ended early. */
   #flaps = 0
 
   constructor(options: Options) {
@@ -56,8 +59,8 @@ export class ReconnectingLink {
   }
 
   /**
-   * The link, now or when there is one again.
-   * @throws what made trying pointless, `ClosedError`, or the reason of `signal`.
+   * Returns the link, and waits until there is one.
+   * @throws the error that made further attempts pointless, `ClosedError`, or the reason of `signal`.
    */
   link(signal?: AbortSignal): Promise<Link> {
     if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
@@ -68,8 +71,8 @@ export class ReconnectingLink {
   }
 
   /**
-   * One attempt, for a caller who wants to know now whether the server is there.
-   * @throws {UnreachableError} and whatever login throws.
+   * Makes one attempt, for a caller that needs to know now if the server is reachable.
+   * @throws {UnreachableError} and the errors of the login
    */
   connect(): Promise<Link> {
     if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
@@ -77,14 +80,14 @@ export class ReconnectingLink {
     return this.#running ? this.link() : this.#attempt(this.#logIn())
   }
 
-  /** The same with another way to log in: a registration. The link becomes the current one. */
+  /** Like `connect`, with another way to log in: a registration. The link becomes the current one. */
   async connectWith(logIn: (link: Link) => Promise<void>): Promise<Link> {
     if (this.#closing.signal.aborted) throw new ClosedError()
     await this.#running
     return this.#attempt(this.#dial(logIn))
   }
 
-  /** Dials once. Its failure is its caller's alone: who waits in `link` waits for the attempts that follow. */
+  /** Makes one attempt. Its failure reaches only its caller: callers of `link` wait for the attempts that follow. */
   #attempt(dialled: Promise<Link>): Promise<Link> {
     const attempt = dialled.then(link => this.#adopt(link))
     this.#running = attempt.then(
@@ -98,19 +101,19 @@ export class ReconnectingLink {
     return attempt
   }
 
-  /** Whether there is a logged-in link at this moment. */
+  /** True while there is a logged-in link. */
   get isOnline(): boolean {
     return this.#current?.isOpen ?? false
   }
 
-  /** Ends the link, and for good. */
+  /** Ends the link permanently. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#closing.abort(new ClosedError())
     this.#fail(new ClosedError())
     const link = this.#current
     link?.close()
-    // A peer that never answers the closing handshake holds nobody up.
+    // A node that does not answer the closing handshake must not delay the caller.
     const timer = setTimeout(() => link?.terminate(), 1_000)
     await link?.closed
     clearTimeout(timer)
@@ -130,7 +133,7 @@ export class ReconnectingLink {
     this.#next = undefined
   }
 
-  /** One loop at a time dials; whoever asks meanwhile waits for what it finds. */
+  /** Starts the loop that dials, unless it is running. */
   #start(waitMs: number): void {
     this.#running ??= this.#run(waitMs).finally(() => {
       this.#running = undefined
@@ -154,7 +157,7 @@ export class ReconnectingLink {
     }
   }
 
-  /** What the server asked for, and up to a second more: thousands may have been told the same. */
+  /** Returns the server's `retryAfter` plus up to 1 s, because many clients may have received the same value. */
   #pause(error: unknown, attempt: number): number {
     const retryAfter = retryAfterOf(error)
     if (retryAfter === undefined) return this.#jitter(attempt)
@@ -171,7 +174,7 @@ export class ReconnectingLink {
     return this.#fraction() * Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.max(0, attempt - 1))
   }
 
-  /** A token that ends while it is shown closes the connection, and the key is tried on another one. */
+  /** If the token ends during the login, the server closes the connection: tries again with the key on a new one. */
   async #logIn(): Promise<Link> {
     const { logIn, dropToken } = this.#options
     try {
@@ -231,12 +234,12 @@ export class ReconnectingLink {
 const retryAfterOf = (error: unknown): number | undefined =>
   error instanceof ProtocolError || error instanceof UnreachableError ? error.retryAfter : undefined
 
-/** Why a connection ended before it was logged in. */
+/** Returns the error for a connection that ended before it was logged in. */
 function refusal({ code, reason, status, retryAfter }: SocketEnd): Error {
   if (status !== undefined && status >= 400 && status < 500 && status !== 429) {
-    return new ServerFaultError(`this is no aimessage server: ${reason}`)
+    return new ServerFaultError(`this is not an aimessage server: ${reason}`)
   }
   if (code === closeCodes.unauthorized.code) return new ProtocolError('unauthorized', reason || 'login failed')
   if (code === closeCodes.notTheProtocol.code) return new ServerFaultError(reason || 'the server refused the protocol')
-  return new UnreachableError(`the server is out of reach${reason ? `: ${reason}` : ` (${code})`}`, { retryAfter })
+  return new UnreachableError(`the server is unreachable${reason ? `: ${reason}` : ` (${code})`}`, { retryAfter })
 }

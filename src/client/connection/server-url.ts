@@ -1,7 +1,7 @@
 import { isDomain, isLoopback } from '../../protocol/names.ts'
 import { ClientError } from '../base/errors.ts'
 
-/** A server or domain that cannot be meant. */
+/** The given server or domain is not valid. */
 export class ServerUrlError extends ClientError {
   override readonly name = 'ServerUrlError'
   readonly code = 'server_url'
@@ -10,26 +10,27 @@ export class ServerUrlError extends ClientError {
 
 const schemes: Record<string, string> = { 'ws:': 'ws:', 'wss:': 'wss:', 'http:': 'ws:', 'https:': 'wss:' }
 
-/** Hosts of a network of one's own: a single label, as containers have, or a private address (RFC 1918, RFC 4193). */
+/** Hosts of a private network: a single label, as container names are, or a private address (RFC 1918, RFC 4193). */
 const privateHost =
   /^(?:[a-z0-9_-]+|10(?:\.\d+){3}|192\.168(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|\[f[cd][0-9a-f:]+\])$/
 
-/** Tokens and who writes to whom go over the line; without TLS, everybody on the way has them. */
+/** Without TLS, everybody on the network path can read tokens and the names of senders and recipients. */
 const mayBePlain = (host: string): boolean => isLoopback(host) || privateHost.test(host)
 
 /**
- * Where to dial for a server as a user writes it: `ws://host:port`, `wss://host`, or the same with http. Without TLS only this machine
- * and a network of one's own can be meant.
+ * Parses a server as a user writes it: `ws://host:port`, `wss://host`, or the same with http. Accepts a URL without TLS
+ * only for this machine and for private networks.
+ * @returns the URL to dial, and the domain that follows from it
  * @throws {ServerUrlError}
  */
 export function parseServerUrl(text: string): { url: string; domain: string } {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   const scheme = parsed && schemes[parsed.protocol]
   if (!parsed || !scheme || parsed.username || parsed.password) {
-    throw new ServerUrlError(`"${text}" is no server: write ws://host:port or wss://host`)
+    throw new ServerUrlError(`"${text}" is not a server URL: write ws://host:port or wss://host`)
   }
   if (scheme === 'ws:' && !mayBePlain(parsed.hostname)) {
-    throw new ServerUrlError(`"${text}" would send the login in clear: write wss://${parsed.host}`)
+    throw new ServerUrlError(`"${text}" would send the login unencrypted: write wss://${parsed.host}`)
   }
   const path = parsed.pathname.replace(/\/+$/, '')
   return {
@@ -41,5 +42,5 @@ export function parseServerUrl(text: string): { url: string; domain: string } {
 /** @throws {ServerUrlError} */
 export function checkDomain(domain: string): string {
   if (isDomain(domain)) return domain
-  throw new ServerUrlError(`"${domain}" is no domain: write a host name in lower case`)
+  throw new ServerUrlError(`"${domain}" is not a domain: write a host name in lower case`)
 }

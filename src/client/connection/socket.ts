@@ -1,25 +1,25 @@
 import type { RawFrame } from '../../protocol/codec.ts'
 
-/** What a link needs of a WebSocket, whichever implementation it is. */
+/** The part of a WebSocket that a link uses, independent of the implementation. */
 export type Socket = {
   send(text: string): void
   /** Starts the closing handshake. */
   close(): void
-  /** Drops the connection at once, where the platform can; `closed` follows in any case. */
+  /** Drops the connection at once, if the platform can. `closed` is called in any case. */
   terminate(): void
 }
 
 export type SocketHandlers = {
   opened(): void
   frame(raw: RawFrame): void
-  /** Once, whatever happened. */
+  /** Called exactly once, whatever the reason. */
   closed(end: SocketEnd): void
 }
 
-/** `status` and `retryAfter` (s) are of the HTTP answer to an upgrade that was refused, where the platform tells. */
+/** `status` and `retryAfter` (s) come from the HTTP answer to a refused upgrade, if the platform reports it. */
 export type SocketEnd = { code: number; reason: string; status?: number; retryAfter?: number }
 
-/** Opens a WebSocket with the subprotocol `aimessage.v1`. Handlers are never called before it returns. */
+/** Opens a WebSocket with the subprotocol `aimessage.v1`. Calls no handler before it returns. */
 export type Dial = (url: string, handlers: SocketHandlers) => Socket
 
 export const subprotocol = 'aimessage.v1'

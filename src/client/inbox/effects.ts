@@ -4,7 +4,7 @@ import type { ClientEvents } from '../base/events.ts'
 
 /** What the client does after the transaction that stored an envelope has committed. */
 export type Effect =
-  /** `isNew` is false for a repeat, and for a message that did not go into the inbox. */
+  /** `isNew` is true if the message went into the inbox, and false for a repeat, a reply or a withdrawal. */
   | { kind: 'arrived'; from: Username; isNew: boolean }
   /** A reply, or a part of one, was stored for its waiting `request`. */
   | { kind: 'answered' }
@@ -13,7 +13,7 @@ export type Effect =
   | { kind: 'flush'; to: Username }
   | { kind: 'offer-answered'; offerId: Uint8Array }
   | { kind: 'offer-declined'; offerId: Uint8Array; from: Username }
-  /** A body was quarantined, and the state records what may help. */
+  /** A body was quarantined. The state records whether a retry or a reset may help. */
   | { kind: 'repair' }
   /** The published prekeys are used up: no more sessions can start with them. */
   | { kind: 'rotate' }

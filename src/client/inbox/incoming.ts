@@ -19,7 +19,9 @@ type IncomingContext = {
   apply: (effect: Effect) => void
 }
 
-/** Processes pushed envelopes, one connection at a time: checks their order, decrypts and saves them, then acknowledges. */
+/**
+ * Processes pushed envelopes, one connection at a time: checks their order, decrypts and saves them, then acknowledges.
+ */
 export class IncomingQueue {
   readonly #parts: IncomingContext
   #current: ConnectionIntake | undefined

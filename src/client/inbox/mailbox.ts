@@ -7,7 +7,10 @@ import { keys, orderIn } from '../records/keys.ts'
 import type { Inbox } from './inbox.ts'
 import type { ListenerLease } from './listener-lease.ts'
 
-/** A page of unacknowledged messages. `cursor` is the position of the last message read; `more` is true if others follow. */
+/**
+ * A page of unacknowledged messages. `cursor` is the position of the last message read; `more` is true if others
+ * follow.
+ */
 export type MailboxPage = { messages: MessageView[]; cursor: number; more: boolean }
 export type MailboxQuery = { after?: number | undefined; limit?: number; from?: string | undefined }
 export type WaitOptions = MailboxQuery & {
@@ -28,8 +31,8 @@ type MailboxContext = {
 type Entry = { key: string; order: number; record: InboxRecord; trust: Trust }
 
 /**
- * The unacknowledged messages, for an application that polls. Reading does not take messages from `receive`, and only `ack`
- * acknowledges them.
+ * The unacknowledged messages, for an application that polls. Reading does not take messages from `receive`, and only
+ * `ack` acknowledges them.
  */
 export class Mailbox {
   readonly #parts: MailboxContext

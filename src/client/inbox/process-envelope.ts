@@ -31,8 +31,8 @@ import { fileRequestMessage } from './request-records.ts'
 import { quarantine, retriable } from './undecryptable.ts'
 
 /**
- * Decrypts one envelope and stores its content, inside the caller's transaction. Never throws because of what the envelope
- * contains: such a body is quarantined and reported, and the rest of the inbox is processed.
+ * Decrypts one envelope and stores its content, inside the caller's transaction. Never throws because of what the
+ * envelope contains: such a body is quarantined and reported, and the rest of the inbox is processed.
  */
 export async function processEnvelope(tx: StateTransaction, context: ClientContext, frame: Push): Promise<Effect[]> {
   const envelope = open(context, frame)
@@ -86,7 +86,9 @@ function open(context: ClientContext, frame: Push): Envelope | undefined {
   }
 }
 
-/** docs/E2E.md section 12: `key_exchange` frames carry offers and their answers, `message` frames all other contents. */
+/**
+ * docs/E2E.md section 12: `key_exchange` frames carry offers and their answers, `message` frames all other contents.
+ */
 function dispatch(tx: StateTransaction, context: ClientContext, envelope: Envelope): Promise<Effect[]> {
   const message = decodeMessage(envelope.body)
   if (message.type === 'ratchet' || message.type === 'prekey') return decrypt(tx, context, envelope)
@@ -195,9 +197,9 @@ async function applyReset(tx: StateTransaction, from: Username, body: Uint8Array
 }
 
 /**
- * Sends an empty content if the ratchet must turn (docs/E2E.md section 7, rule 8), or if a peer's new session has no answer
- * yet: until then each of the peer's messages carries the handshake. An application message needs none, because its
- * receipt is an answer too.
+ * Sends an empty content if the ratchet must turn (docs/E2E.md section 7, rule 8), or if a peer's new session has no
+ * answer yet: until then each of the peer's messages carries the handshake. An application message needs none, because
+ * its receipt is an answer too.
  */
 async function answer(
   tx: StateTransaction,

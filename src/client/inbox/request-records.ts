@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
 import { newId } from '../base/new-id.ts'
@@ -15,10 +16,13 @@ import type { Effect } from './effects.ts'
 
 /**
  * Requests and replies in the state: docs/E2E.md section 6. The record of an own request makes exactly one reply count,
- * whichever process receives it. A peer's request is open until it is answered or withdrawn, or its deadline has passed.
+ * whichever process receives it. A peer's request is open until it is answered or withdrawn, or its deadline has
+ * passed.
  */
 
-/** An own request. Kept for a while after its reply, so that a second reply is recognised. `deadline`: ms since 1970. */
+/**
+ * An own request. Kept for a while after its reply, so that a second reply is recognised. `deadline`: ms since 1970.
+ */
 export const AskedRecord = recordCodec(
   'asked',
   Type.Object({ deadline: Type.Integer(), state: Type.Union([Type.Literal('open'), Type.Literal('answered')]) }),
@@ -34,7 +38,9 @@ export type OpenRecord = Static<typeof OpenRecord.schema>
 
 type Arrived = { from: Username; record: InboxRecord }
 
-/** Stores a request, part, reply or withdrawal. Returns undefined for any other message, which belongs into the inbox. */
+/**
+ * Stores a request, part, reply or withdrawal. Returns undefined for any other message, which belongs into the inbox.
+ */
 export async function fileRequestMessage(
   tx: StateTransaction,
   context: ClientContext,
@@ -79,7 +85,9 @@ const tooManyHops = {
   message: `the chain of answers is longer than ${maxHops}; a person should check it`,
 }
 
-/** Of two crossing requests the one with the smaller id is answered and the other refused: both sides decide the same. */
+/**
+ * Of two crossing requests the one with the smaller id is answered and the other refused: both sides decide the same.
+ */
 async function crosses(tx: StateReader, context: ClientContext, peer: Username, id: string): Promise<boolean> {
   const asked = await tx.list(keys.askedOf(peer))
   return asked.some(([key, bytes]) => isOpen(AskedRecord.decode(bytes), context.now()) && keys.asked(peer, id) > key)
@@ -132,7 +140,9 @@ async function withdraw(tx: StateTransaction, from: Username, re = ''): Promise<
   return removed ? [{ kind: 'withdrawn', from, id: re, removed: removed.inboxKey }] : []
 }
 
-/** Closes an open request. Returns its inbox key (undefined if the application has acknowledged it) and its deadline. */
+/**
+ * Closes an open request. Returns its inbox key (undefined if the application has acknowledged it) and its deadline.
+ */
 export async function closeRequest(
   tx: StateTransaction,
   from: Username,

@@ -15,8 +15,8 @@ const retryMs = cryptoLimits.minuteMs
 const resetRetryMs = cryptoLimits.resetIntervalMs / 4
 
 /**
- * Retries quarantined bodies whose reason may have passed, and sends the pending resets. The state records both, so that
- * they survive the process that found them.
+ * Retries quarantined bodies whose reason may have passed, and sends the pending resets. The state records both, so
+ * that they survive the process that found them.
  */
 export class UndecryptableRetries {
   readonly #context: ClientContext

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { type CryptoError, type CryptoErrorCode, IdentityChangedError } from '../../crypto/errors.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { decodeMessage } from '../../crypto/messages/message.ts'
@@ -47,7 +48,9 @@ const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
 
 const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([known]) => known === code)?.[1] ?? 'none'
 
-/** Keeps and reports a body that cannot be decrypted, and records in the state what may help. No body is lost silently. */
+/**
+ * Keeps and reports a body that cannot be decrypted, and records in the state what may help. No body is lost silently.
+ */
 export async function quarantine(
   tx: StateTransaction,
   context: ClientContext,
@@ -76,16 +79,16 @@ export async function quarantine(
 }
 
 /**
- * The number of resets per hour for peers of unknown trust, all together. Each costs a bundle and a handshake, and anyone
- * can cause one.
+ * The number of resets per hour for peers of unknown trust, all together. Each costs a bundle and a handshake, and
+ * anyone can cause one.
  */
 const maxUnknownResets = 10
 
 const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
 
 /**
- * A first message may name a one-time key that is already used, through no fault of its sender: a Redis that has lost its
- * last writes serves keys a second time. No other message of an unknown peer makes this client start a session.
+ * A first message may name a one-time key that is already used, through no fault of its sender: a Redis that has lost
+ * its last writes serves keys a second time. No other message of an unknown peer makes this client start a session.
  */
 async function remedyForUnknownPeer(
   tx: StateTransaction,

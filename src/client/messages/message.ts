@@ -1,5 +1,7 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Trust } from '../../crypto/session/peer.ts'
+
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
@@ -23,8 +25,8 @@ export const InboxRecord = recordCodec(
 export type InboxRecord = Static<typeof InboxRecord.schema>
 
 /**
- * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind of a
- * later version under its own name.
+ * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind
+ * of a later version under its own name.
  */
 export type MessageKind = 'application' | 'request' | 'reply' | `unknown:${string}`
 

@@ -9,8 +9,8 @@ import { toError } from './send-result.ts'
 type Waiter = { id: string; state: ReceiptState; done: Deferred<void> }
 
 /**
- * The callers that wait until a recipient has confirmed a message. The process that listens stores receipts in the state,
- * where every process of the agent sees them.
+ * The callers that wait until a recipient has confirmed a message. The process that listens stores receipts in the
+ * state, where every process of the agent sees them.
  */
 export class Confirmations {
   readonly #context: Pick<ClientContext, 'store'>

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { keys } from '../records/keys.ts'
@@ -8,14 +8,14 @@ import type { StateTransaction } from '../state/state-store.ts'
 const Lease = recordCodec('pump lease', Type.Object({ instance: Type.String(), until: Type.Integer() }))
 
 /**
- * The lifetime of a lease, ms. Two processes that send at once cost only repeats, which the node recognises by their ids;
- * the lease of a process that has died delays the peer's mail for this long.
+ * The lifetime of a lease, ms. Two processes that send at once cost only repeats, which the node recognises by their
+ * ids; the lease of a process that has died delays the peer's mail for this long.
  */
 const leaseMs = 1_000
 
 /**
- * Acquires or renews the lease on a peer's outbox, so that several processes do not send the same messages. Releases the
- * lease if the outbox is empty.
+ * Acquires or renews the lease on a peer's outbox, so that several processes do not send the same messages. Releases
+ * the lease if the outbox is empty.
  * @returns the expiry (ms since 1970) if another process holds the lease, otherwise undefined
  */
 export async function acquireOutbox(

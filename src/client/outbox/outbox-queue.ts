@@ -21,7 +21,8 @@ export type Draft = { id: string; kind: OutboxRecord['kind']; body: Uint8Array; 
 /**
  * Puts a message into the outbox. Encrypts it at once if no message before it is still plaintext; ratchet state,
  * plaintext and ciphertext are then one commit (docs/E2E.md section 9).
- * @throws {IdentityChangedError} if the peer's key has changed and nobody has decided yet. Nothing is enqueued then.
+ * @throws {IdentityChangedError} if the peer's key has changed and the user has not decided about it. Nothing is
+ *   enqueued then.
  */
 export async function enqueue(tx: StateTransaction, context: ClientContext, to: Username, draft: Draft): Promise<void> {
   const peer = await context.loadPeer(tx, to)
@@ -59,8 +60,9 @@ function encrypt(context: ClientContext, peer: Peer, record: OutboxRecord): [Pee
 }
 
 /**
- * Puts an encrypted content into the outbox, in the transaction that saves its session. It goes before the messages that
- * are not encrypted yet: they will follow it in the ratchet, and the peer reports messages that arrive out of order.
+ * Puts an encrypted content into the outbox, in the transaction that saves its session. It goes before the messages
+ * that are not encrypted yet: they will follow it in the ratchet, and the peer reports messages that arrive out of
+ * order.
  */
 export async function enqueueSealed(
   tx: StateTransaction,

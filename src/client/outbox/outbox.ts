@@ -9,8 +9,9 @@ import { SendWaiters } from './send-waiters.ts'
 import { StuckFrames } from './stuck-frames.ts'
 
 /**
- * Sends the messages in the state's outbox until a node has accepted them: the same bytes, in the order of commits, over
- * as many connections and processes as it takes. Each peer has its own flush, so a full inbox delays no other peer.
+ * Sends the messages in the state's outbox until a node has accepted them: the same bytes, in the order of commits,
+ * over as many connections and processes as it takes. Each peer has its own flush, so a full inbox delays no other
+ * peer.
  */
 export class Outbox {
   readonly #context: ClientContext
@@ -32,8 +33,8 @@ export class Outbox {
   }
 
   /**
-   * Commits a message to the state. `accepted` resolves when a node has stored the message, and rejects when no node ever
-   * will.
+   * Commits a message to the state. `accepted` resolves when a node has stored the message, and rejects when no node
+   * ever will.
    * @throws {IdentityChangedError}
    */
   async send(to: Username, draft: Draft): Promise<{ accepted: Promise<Accepted> }> {
@@ -61,8 +62,8 @@ export class Outbox {
   }
 
   /**
-   * Moves every message without a receipt back into the outbox, with the same bytes and ids: the nodes may have lost the
-   * messages that they accepted.
+   * Moves every message without a receipt back into the outbox, with the same bytes and ids: the nodes may have lost
+   * the messages that they accepted.
    */
   async resendUnconfirmed(): Promise<void> {
     for (const flush of this.#flushes.values()) flush.rewind()
@@ -74,7 +75,7 @@ export class Outbox {
     })
   }
 
-  /** Sends what is in the outbox for one peer. A call during a flush of that peer is served by it or by one more flush. */
+  /** Sends the outbox of one peer. A call during a flush of that peer leads to at most one more flush. */
   flush(peer: Username): void {
     if (this.#context.closing.aborted) return
     const flush = this.#flushes.get(peer) ?? new PeerFlush(this.#flushContext, peer)

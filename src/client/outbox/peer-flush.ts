@@ -44,7 +44,7 @@ export type FlushContext = {
 
 /** Frames in flight to one peer: enough to fill a connection, few enough to send again. */
 const windowSize = 64
-/** The delay between attempts where the node names none, ms. */
+/** The first and the longest delay between attempts, ms, unless the node names one. */
 const firstRetryMs = 500
 const maxRetryMs = 60_000
 
@@ -70,7 +70,7 @@ export class PeerFlush {
     this.#peer = peer
   }
 
-  /** Flushes now, or once more after the current flush unless that has yet to read the outbox. */
+  /** Starts a flush. During a flush it makes that flush read the outbox again, or one more flush follow. */
   request(): void {
     const { running } = this.#flushContext
     this.#requested.notify()
@@ -134,8 +134,8 @@ export class PeerFlush {
   }
 
   /**
-   * Gets the session that encryption waits for, started by this side or by the peer. After a refusal the records without
-   * ciphertext are given up, because no weaker encryption may replace the session.
+   * Gets the session that encryption waits for, started by this side or by the peer. After a refusal the records
+   * without ciphertext are given up, because no weaker encryption may replace the session.
    */
   async #startSession(id: string, version: number): Promise<Error | undefined> {
     const { sessions } = this.#flushContext

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import { ClientError } from '../base/errors.ts'
 import { recordCodec } from '../state/record-codec.ts'
@@ -15,10 +16,10 @@ const SendResult = Type.Union([
 ])
 export type SendResult = Static<typeof SendResult>
 
-/** The result of a send, for the process that queued the message when another process sent it. `at`: ms since 1970. */
+/** The result of a send, for the process that enqueued the message if another process sent it. `at`: ms since 1970. */
 export const SendResultRecord = recordCodec('outcome', Type.Object({ at: Type.Integer(), outcome: SendResult }))
 
-/** A refusal with a code that is none of the protocol's, read back from the state. */
+/** A refusal that was stored in the state, with a code that is not one of the protocol's. */
 class RefusedError extends ClientError {
   override readonly name = 'RefusedError'
   readonly code: string

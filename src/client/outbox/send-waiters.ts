@@ -11,7 +11,7 @@ export class SendWaiters {
 
   add(id: string, to: Username): Promise<Accepted> {
     const waiter = defer<Accepted>()
-    // The caller may not look at it: a rejection without a handler would end a Node process.
+    // The caller may ignore the promise: an unhandled rejection would end a Node process.
     waiter.promise.catch(() => {})
     this.#waiters.set(id, { ...waiter, to })
     return waiter.promise

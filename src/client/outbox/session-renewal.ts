@@ -8,14 +8,14 @@ import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
 /**
- * How often a peer's bundle is checked for a better suite, ms. Each check uses up one-time keys of the peer, as a renewal
- * does (docs/E2E.md section 7, rule 7).
+ * How often a peer's bundle is checked for a better suite, ms. Each check uses up one-time keys of the peer, as a
+ * renewal does (docs/E2E.md section 7, rule 7).
  */
 const checkIntervalMs = cryptoLimits.resetIntervalMs
 
 /**
- * Returns true if the session should be renewed: it is old, or we support a better suite and have not checked the peer's
- * bundle in the last hour. In that second case the bundle decides. A session on our best suite costs no check.
+ * Returns true if the session should be renewed: it is old, or we support a better suite and have not checked the
+ * peer's bundle in the last hour. In that second case the bundle decides. A session on our best suite costs no check.
  */
 export async function isRenewalDue(
   tx: StateTransaction,

@@ -17,8 +17,8 @@ export class StuckFrames {
   }
 
   /**
-   * Returns true if the node waits for a frame that will not be sent again: the message has expired, was encrypted again
-   * after a reset, or was accepted from another process. Only a new connection ends that wait.
+   * Returns true if the node waits for a frame that will not be sent again: the message has expired, was encrypted
+   * again after a reset, or was accepted from another process. Only a new connection ends that wait.
    */
   isStuck(link: Link, peer: Username, isToBeSent: (frameId: string) => boolean): boolean {
     const refused = this.#refused.get(peer)

@@ -10,15 +10,15 @@ import type { Requests } from './requests.ts'
 
 /** A request as its handler gets it. */
 export type IncomingRequest = MessageView & {
-  /** Aborts when the peer withdraws the request or its deadline has passed: nobody waits for the reply then. */
+  /** Aborts when the peer withdraws the request or its deadline has passed: a reply would come too late. */
   signal: AbortSignal
   /** Sends a part of the answer before the reply. */
   part(content: Content): Promise<void>
 }
 
 /**
- * Returns the reply. The peer gets the code and text of a thrown `RequestRefusedError`, and of any other error only that
- * the handler failed.
+ * Returns the reply. The peer gets the code and text of a thrown `RequestRefusedError`, and of any other error only
+ * that the handler failed.
  */
 export type RequestHandler = (request: IncomingRequest) => Content | Promise<Content>
 
@@ -32,8 +32,8 @@ type HandlerContext = { context: ClientContext; inbox: Inbox; requests: Requests
 const defaultConcurrency = 16
 
 /**
- * Passes requests to a handler until `signal` aborts. If the process ends before it has replied, the next process gets the
- * request, marked `repeated`.
+ * Passes requests to a handler until `signal` aborts. If the process ends before it has replied, the next process gets
+ * the request, marked `repeated`.
  * @throws the error that ended listening for good
  */
 export async function handleRequests(

@@ -43,7 +43,7 @@ const defaultTimeoutMs = 30_000
 const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
-export type RequestsContext = {
+type RequestsContext = {
   context: ClientContext
   outbox: Outbox
   inbox: Inbox
@@ -51,7 +51,9 @@ export type RequestsContext = {
   listenerLease: ListenerLease
 }
 
-/** Sends requests and replies. Both are in the state before a frame is sent, so that a process that ends loses neither. */
+/**
+ * Sends requests and replies. Both are in the state before a frame is sent, so that a process that ends loses neither.
+ */
 export class Requests {
   readonly #parts: RequestsContext
   readonly #waiting = new Map<string, Waiter>()

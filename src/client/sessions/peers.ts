@@ -73,7 +73,8 @@ export class Peers {
       if (peer.trust !== 'changed') return
       savePeer(tx, username, trustPeer(peer))
       await requeue(tx, username)
-      // Messages under the new key were quarantined, and some may have been evicted: a reset makes the peer resend them.
+      // Messages under the new key were quarantined, and some may have been evicted: a reset makes the peer resend
+      // them.
       await requestReset(tx, username, 'undecryptable')
     })
   }

@@ -5,7 +5,7 @@ import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 
 /** Why a peer must get a reset: one of its messages could not be decrypted, or this state was an older copy. */
-export type PendingReset = 'undecryptable' | 'rollback'
+type PendingReset = 'undecryptable' | 'rollback'
 
 /**
  * Records that a peer must get a reset, in the transaction that found the cause. This process or a later one sends the
@@ -22,7 +22,7 @@ async function pendingReset(tx: StateReader, peer: Username): Promise<PendingRes
 
 /**
  * Returns the pending reset of a peer if it may be sent now: docs/E2E.md section 7, rule 6, allows one reset an hour. A
- * peer of unknown trust has not got one yet.
+ * peer of unknown trust has never got one.
  */
 export async function allowedReset(
   tx: StateReader,

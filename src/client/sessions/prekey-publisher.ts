@@ -15,8 +15,8 @@ import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 
 /**
- * Keeps the published keys up to date: uploads a bundle after registration and rotation, and one-time keys when the node
- * runs low. Private keys are on disk before their public keys are sent (docs/E2E.md section 8).
+ * Keeps the published keys up to date: uploads a bundle after registration and rotation, and one-time keys when the
+ * node runs low. Private keys are on disk before their public keys are sent (docs/E2E.md section 8).
  */
 export class PrekeyPublisher {
   readonly #context: ClientContext

@@ -14,9 +14,9 @@ const refreshMs = 1_000
 const maxSteps = 2 ** 52
 
 /**
- * Detects that this state is an older copy (docs/E2E.md section 9). The node records how many steps this agent's state has
- * reserved: if the original went on, it has reserved more than its copy can know of. Nothing is encrypted beyond the
- * reserved steps.
+ * Detects that this state is an older copy (docs/E2E.md section 9). The node records how many steps this agent's state
+ * has reserved: if the original went on, it has reserved more than its copy can know of. Nothing is encrypted beyond
+ * the reserved steps.
  */
 export class RollbackGuard {
   readonly #context: ClientContext
@@ -59,8 +59,8 @@ export class RollbackGuard {
   }
 
   /**
-   * Reserves steps before messages are sent, and once more after `refreshMs`. Does not wait: the node handles the frames
-   * of one socket in order.
+   * Reserves steps before messages are sent, and once more after `refreshMs`. Does not wait: the node handles the
+   * frames of one socket in order.
    */
   refresh(link: Link): void {
     if (this.#refreshing) return

@@ -180,8 +180,8 @@ export class Sessions {
   }
 
   /**
-   * Computes a new session and lets `commit` save it if it is still wanted. If the peer's identity key has changed, that
-   * is saved instead.
+   * Computes a new session and lets `commit` save it if it is still wanted. If the peer's identity key has changed,
+   * that is saved instead.
    * @param commit returns true if it has saved the session
    * @throws {IdentityChangedError}
    */

@@ -12,7 +12,7 @@ const formatKey = 'format'
 /** Of the object stores; the format of what is in them is a value in `meta`. */
 const layoutVersion = 1
 
-export interface IndexedDbStoreOptions {
+interface IndexedDbStoreOptions {
   format?: StateFormat
 }
 

@@ -1,5 +1,6 @@
-import Type, { type TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import type { TSchema } from 'typebox'
+import * as Type from 'typebox'
+import { Check } from 'typebox/schema'
 import { limits } from '../../protocol/limits.ts'
 import { isDomain, isLoopback } from '../../protocol/names.ts'
 import { parseRedisUrl } from '../store/redis/connection/redis-url.ts'
@@ -242,7 +243,7 @@ export function readConfig(env: Environment = process.env): Config {
 
 function checked(name: SettingName, text: string): string {
   const { schema } = settings[name]
-  if (Value.Check(schema, text) || (isWholeNumber(text) && Value.Check(schema, Number(text)))) return text
+  if (Check(schema, text) || (isWholeNumber(text) && Check(schema, Number(text)))) return text
   throw new ConfigError(name, `must be ${describe(schema)}, not ${JSON.stringify(text)}`)
 }
 

@@ -2,10 +2,10 @@ import type { Username } from '../../protocol/names.ts'
 import type { NodeId } from './ids.ts'
 import type { Writers } from './privacy.ts'
 
-/** An invite as nodes know it: `id` is the SHA-256 of its text. */
+/** An invite. `id` is the SHA-256 of its text; nodes do not store the text. */
 export type Invite = { id: string; expiresAt: number; usedBy: Username | null }
 
-/** One user as its operator sees it: what nodes know, and nothing that was written. */
+/** One user as the operator sees it: metadata only, never a message. */
 export type AccountView = {
   username: Username
   identity: string
@@ -13,32 +13,32 @@ export type AccountView = {
   lastSeenAt: number
   online: boolean
   blocked: boolean
-  /** Its mail and keys are gone; the name is kept for the key. */
+  /** Its mail and keys are deleted; the name stays reserved for its identity key. */
   deleted: boolean
   writers: Writers
-  /** `oldestAt`: when the first envelope that waits was stored, ms since 1970. */
+  /** `oldestAt`: when the oldest queued envelope was stored, ms since 1970. */
   queue: { messages: number; bytes: number; oldestAt: number | null }
 }
 
-/** A node with a lease: `leaseEndsAt` is in the store's clock, ms since 1970. */
+/** A node with a lease. `leaseEndsAt` refers to the store's clock, ms since 1970. */
 export type NodeView = { node: NodeId; leaseEndsAt: number; listening: number }
 
-/** What operators do. Each is idempotent. */
+/** Operations for operators. Each is idempotent. */
 export interface Administration {
-  /** Those that have not expired, the next to expire first; `cursor` is where the page before ended. */
+  /** Returns invites that have not expired, the next to expire first. `cursor` is the cursor of the previous page. */
   listInvites(page: { limit: number; cursor?: string }): Promise<{ invites: Invite[]; cursor: string | null }>
-  /** Whether there was one. */
+  /** Returns true if the invite existed. */
   revokeInvite(inviteHash: string): Promise<boolean>
   findAccount(username: Username): Promise<AccountView | null>
   /**
-   * From now on the user cannot log in and nobody can write to it, whoever owns the name; what waits for it stays. The sessions that it
-   * has are the caller's to end. Whether the name was ever registered.
+   * Blocks the name: its user cannot log in and nobody can write to it, whichever key owns the name. Queued mail stays.
+   * The caller must end the user's existing logins. Returns true if the name was ever registered.
    */
   block(username: Username): Promise<boolean>
   unblock(username: Username): Promise<boolean>
-  /** Frees the name of a deleted user for any key. `live`: it is not deleted, or not wholly. */
+  /** Frees the name of a deleted user for any key. `live`: the user is not deleted, or its deletion is not complete. */
   releaseName(username: Username): Promise<'released' | 'live' | 'unknown'>
   listNodes(): Promise<NodeView[]>
-  /** Has a node give up what it does, with a `drain` notice within 1 s. Whether there is such a node. */
+  /** Sends a `drain` notice to a node; it arrives within 1 s. Returns true if the node exists. */
   drain(node: NodeId): Promise<boolean>
 }

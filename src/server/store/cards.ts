@@ -1,11 +1,13 @@
 import type { Username } from '../../protocol/names.ts'
 
-/** A card as nodes hold it: `text` is base64url, what is in it has been checked. */
+/** A card as nodes store it. `text` is base64url; its content has been validated. */
 export type StoredCard = { text: string; counter: number; capabilities: readonly string[] }
 
-/** What users say of themselves. Goes with its user. */
+/** The cards with which users describe themselves. A card is deleted with its user. */
 export interface Cards {
-  /** In place of the one before; `null` takes it away. One with a lower `counter` than that one's is a `conflict`. */
+  /**
+   * Replaces the user's card, or removes it if `card` is `null`. `conflict`: the stored card has a higher `counter`.
+   */
   publish(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'>
   find(username: Username): Promise<string | null>
 }

@@ -1,28 +1,36 @@
 import type { Username } from '../../protocol/names.ts'
 
-/** Who may write to a user. `contacts`: those it has written to since it said so, and those it allows. */
+/**
+ * Who may write to a user. `contacts`: the users it has written to since it chose this setting, and the users it has
+ * explicitly allowed.
+ */
 export type Writers = 'anyone' | 'contacts' | 'allowlist'
-/** What a user says of one other. `contact` is noted by the store, and ends when `writers` is not `contacts` any more. */
+/**
+ * A user's rule for one peer. The store adds `contact` rules itself, and removes them when `writers` is no longer
+ * `contacts`.
+ */
 export type Rule = 'allowed' | 'blocked' | 'contact'
 
 /**
- * What users decide about who writes to them. Nodes hold appends and key fetches against it without knowing what is written. A user
- * that is deleted decides nothing any more.
+ * The users' settings about who may write to them. Nodes check appends and key fetches against these settings; they do
+ * not know what is written. The settings are deleted with the user.
  */
 export interface Privacy {
   readWriters(username: Username): Promise<Writers>
-  /** Holds for appends at once; whom the user writes to is noted from then on, at other nodes within 1 s. */
+  /** Takes effect for appends at once. Other nodes start to record contacts within 1 s. */
   setWriters(username: Username, writers: Writers): Promise<void>
-  /** `null` takes whatever was said of `peer` back. `full`: `maxRules` others have one. */
+  /** `null` removes the rule for `peer`. `full`: the user already has `maxRules` rules. */
   setRule(username: Username, peer: Username, rule: 'allowed' | 'blocked' | null): Promise<'set' | 'full'>
-  /** Sorted by name; `cursor` is the last name of the page before. `cursor: null` in the answer is the end. */
+  /**
+   * Sorted by name. `cursor` is the last name of the previous page; `cursor: null` in the result marks the last page.
+   */
   listRules(username: Username, page: RulePage): Promise<{ rules: PeerRule[]; cursor: string | null }>
 }
 
 export type RulePage = { limit: number; cursor?: string }
 export type PeerRule = { username: Username; rule: Rule }
 
-/** A page of rules, of all that a user has. */
+/** Returns one page of all rules of a user. */
 export function toRulePage(
   rules: readonly PeerRule[],
   { limit, cursor = '' }: RulePage,

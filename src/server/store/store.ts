@@ -5,10 +5,10 @@ import type { ConnectionId, NodeId, TokenHash } from './ids.ts'
 import type { Privacy } from './privacy.ts'
 
 /**
- * The state that all nodes share. There are two engines: `redis/` for deployments; `memory/` as its executable model and
- * for a single node without Redis. Both pass the same contract tests. Every method that a client's retry can repeat is
- * idempotent, and every use of a claim is fenced by its epoch. A method throws `StoreUnavailableError` if the store is out
- * of reach; the caller then does not know whether the operation took effect.
+ * The state that all nodes share. There are two engines: `redis/` for deployments; `memory/` as its executable model
+ * and for a single node without Redis. Both pass the same contract tests. Every method that a client's retry can
+ * repeat is idempotent, and every use of a claim is fenced by its epoch. A method throws `StoreUnavailableError` if
+ * the store is out of reach; the caller then does not know whether the operation took effect.
  */
 export interface Store {
   readonly kind: 'memory' | 'redis'
@@ -23,7 +23,10 @@ export interface Store {
   readonly privacy: Privacy
   readonly cards: Cards
   readonly admin: Administration
-  /** A value that changes when the store may have lost writes: after a restart, a failover or a restore of the database. */
+  /**
+   * A value that changes when the store may have lost writes: after a restart, a failover or a restore of the
+   * database.
+   */
   generation(): string
   /** The store's clock, ms since 1970. All `expiresAt` values refer to it, not to the clock of this machine. */
   now(): number
@@ -36,7 +39,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** What both engines are opened with. */
+/** Options of both engines. */
 export type StoreOptions = {
   nodeId: NodeId
   messageTtlS: number
@@ -57,51 +60,57 @@ export type User = {
   lastSeenAt: number
 }
 
-/** `card` where it was asked for and there is one. */
+/** `card` is set if the query asked for cards and the user has one. */
 export type UserStatus = { username: Username; online: boolean; lastSeenAt: number; card?: string }
 
 export interface Users {
   /**
-   * Claims a name for a key, once, whichever nodes race. A deleted user's name is `created` again only for its own key.
-   * Where registration is not open to this caller a free name is `forbidden`; `blocked` is what an operator did to the name.
-   * After a `loss` (default: `deletion`) a name that was deleted or released is `deleted`, and stays so.
+   * Claims a name for a key. If several nodes race, exactly one key gets the name. The name of a deleted user is
+   * `created` again only for its own key. `forbidden`: the name is free, but registration is not open to this caller.
+   * `blocked`: an operator blocked the name. With `after` = `loss` (default: `deletion`), a deleted or released name
+   * is reported as `deleted` and not registered.
    */
   register(username: Username, identity: string, invite: InviteRule, after?: RegisteredAfter): Promise<Registered>
   find(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null>
-  /** Mail, keys, sessions and the claim go; the name stays reserved for its key, its numbers go on. */
+  /**
+   * Deletes mail, keys, logins and the claim. The name stays reserved for its key, and sequence numbers and epochs
+   * continue from their last values.
+   */
   delete(username: Username): Promise<void>
-  /** Sorted by name; `cursor` is the last name of the page before. `cursor: null` in the answer is the end. */
+  /**
+   * Sorted by name. `cursor` is the last name of the previous page; `cursor: null` in the result marks the last page.
+   */
   list(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }>
-  /** Makes an invite known, by the SHA-256 of its text. It can be used once. */
+  /** Stores an invite by the SHA-256 of its text. One user can register with it. */
   addInvite(inviteHash: string, ttlMs: number): Promise<void>
 }
 
 export type Registered = 'created' | 'same' | 'taken' | 'forbidden' | 'blocked' | 'deleted'
-/** What a caller means to undo: whatever it was, or nothing but a store's loss. */
+/** The event before a registration: a deletion by the user (or none), or a loss of data by the store. */
 export type RegisteredAfter = 'deletion' | 'loss'
 export type InviteRule = { kind: 'open' } | { kind: 'closed' } | { kind: 'invite'; inviteHash: string | undefined }
 export type UserQuery = {
   online?: boolean
   prefix?: string
-  /** Only users whose card names it. */
+  /** Only users whose card lists this capability. */
   capability?: string
-  /** With their cards. */
+  /** Include the cards in the result. */
   cards?: boolean
   limit: number
   cursor?: string
 }
 
 export interface Logins {
-  /** Stores an auth session, of a user that is not blocked. Over `maxSessionsPerUser` the oldest ends, as if revoked. */
+  /** Stores a login of a user that is not blocked. Above `maxSessionsPerUser` logins, the oldest is revoked. */
   create(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }>
   find(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null>
   /** Oldest first. */
   list(username: Username): Promise<Login[]>
-  /** Ends a token everywhere: each node gets a `revoked` notice within 1 s, even when a publish is lost. */
+  /** Revokes a token on all nodes: each gets a `revoked` notice within 1 s, even if a publish is lost. */
   revoke(tokenHash: TokenHash): Promise<void>
-  /** A nonce for one login over HTTP. */
+  /** Stores a nonce for one login over HTTP. */
   putChallenge(nonce: string, username: Username, ttlMs: number): Promise<void>
-  /** Whether the nonce was given to this name and not used; it is gone afterwards in any case. */
+  /** Returns true if the nonce was issued to this name and is unused. Deletes the nonce in any case. */
   takeChallenge(nonce: string, username: Username): Promise<boolean>
 }
 
@@ -109,7 +118,10 @@ export type Login = { tokenHash: TokenHash; createdAt: number; expiresAt: number
 
 export type EnvelopeKind = 'message' | 'key_exchange'
 
-/** One stored message as nodes see it. `prev` is the number before it in the inbox (which may have been trimmed), 0 for the first ever. */
+/**
+ * One stored message as nodes see it. `prev` is the `seq` of the preceding envelope of this inbox, even if that has
+ * been trimmed; 0 for the first one ever.
+ */
 export type Envelope = {
   seq: number
   prev: number
@@ -121,7 +133,10 @@ export type Envelope = {
 }
 
 export type AppendItem = {
-  /** Sends of one stream (a connection) to one recipient keep their order: after a refusal that a retry may mend, later ones of the batch are refused alike. */
+  /**
+   * Sends of one stream (one connection) to one recipient stay in order: after a refusal that a retry may resolve, the
+   * later ones of the batch are refused with the same result.
+   */
   stream: string
   from: Username
   to: Username
@@ -132,59 +147,69 @@ export type AppendItem = {
 }
 
 export type AppendResult =
-  /** `queued`: nobody listens now. `repeated`: this id was stored before; its recipient was hinted again. */
+  /**
+   * `queued`: no node listens for the recipient now. `repeated`: this id was stored before; the hint was sent again.
+   */
   | { status: 'stored'; seq: number; queued: boolean; repeated: boolean }
   | { status: 'unknown_user' }
   | { status: 'id_reused' }
-  /** The recipient takes nothing from this sender, or an operator blocked it. */
+  /** The recipient does not accept messages from this sender, or an operator blocked the recipient. */
   | { status: 'forbidden' }
   | { status: 'inbox_full'; retryAfter: number }
-  /** The store refused the write, or may have done it and did not say so: the sender repeats the same frame. */
+  /** The store refused the write, or its outcome is unknown: the sender repeats the same frame. */
   | { status: 'unavailable' }
 
-/** What a sender is asked to wait when an inbox is full, s. */
+/** How long a sender should wait before it retries a full inbox, s. */
 export const fullRetryS = 60
 
 export type Owner =
   | { kind: 'socket'; connection: ConnectionId; instance: string }
-  /** HTTP claims belong to a token and may go on at any node; they end `ttlMs` after the last `claim` or `read`. */
+  /** An HTTP claim belongs to a token and is valid on every node. It ends `ttlMs` after the last `claim` or `read`. */
   | { kind: 'http'; connection: ConnectionId; ttlMs: number }
 
-/** The right to read and trim one inbox. Every use names it and is refused when a higher epoch exists. */
+/** The right to read and trim one inbox. Every use passes the claim and is refused if a higher epoch exists. */
 export type Claim = { username: Username; epoch: number; owner: Owner }
 
 export type ReadLimit = { maxItems: number; maxBytes: number }
 
 export interface Inboxes {
   /**
-   * Appends in the order given, at most `maxBatchItems` and `maxBatchBytes` at once; each item has its own result and
-   * one bad inbox fails nobody else. Hints the listeners: through `onNotice` where they are on this node, else one publish per node.
+   * Appends in the given order, at most `maxBatchItems` and `maxBatchBytes` per call. Each item has its own result; a
+   * failure of one inbox does not affect the others. Sends a hint to each listener: through `onNotice` on this node,
+   * with one publish per other node.
    */
   append(items: readonly AppendItem[]): Promise<AppendResult[]>
   /**
-   * A socket takes an inbox over from whoever holds it, and the old holder gets a `replaced` notice wherever it is. An
-   * HTTP owner gets a free inbox or goes on with its own claim (same epoch); else `conflict`. The connection of a socket's claim is
-   * never used again: what a claim got that failed is given up by it, by the store itself.
+   * A socket takes the inbox over from its current holder, which gets a `replaced` notice on its own node. An HTTP
+   * owner gets a free inbox, or continues its own claim with the same epoch; otherwise the result is `conflict`. Each
+   * socket claim needs a new connection id: if a call fails after the claim was granted, the store releases the claim
+   * by this id.
    */
   claim(username: Username, owner: Owner): Promise<{ claim: Claim; queued: number } | 'conflict'>
-  /** Envelopes above `after`, oldest first, none past its ttl; at least one when there is one, whatever its size. */
+  /**
+   * Returns unexpired envelopes above `after`, oldest first. If there are any, returns at least one, whatever its
+   * size.
+   */
   read(claim: Claim, after: number, limit: ReadLimit): Promise<Envelope[] | 'stale'>
-  /** Whether `read` may find something: what many listeners that hear nothing ask now and then, cheaper than reading. */
+  /**
+   * Returns whether `read` may find something. Cheaper than reading, for listeners that poll because hints can be
+   * lost.
+   */
   peek(claim: Claim, after: number): Promise<'some' | 'none' | 'stale'>
-  /** Trims up to `seq`. An HTTP claim can acknowledge only what `read` returned to it: `bad_ack`. */
+  /** Removes envelopes up to `seq`. `bad_ack`: `read` has not returned `seq` to this HTTP claim. */
   ack(claim: Claim, seq: number): Promise<'acked' | 'stale' | 'bad_ack'>
-  /** Gives the claim up; a claim that a later one has replaced stays untouched. */
+  /** Releases the claim. Does nothing if a later claim has replaced it. */
   release(claim: Claim): Promise<void>
-  /** How many envelopes wait. */
+  /** Returns the number of queued envelopes. */
   countQueued(username: Username): Promise<number>
-  /** Raises a number that never goes down; answers what it is now. */
+  /** Raises the user's reserved number to `upTo`; it never goes down. Returns the current value. */
   reserve(username: Username, upTo: number): Promise<number>
 }
 
 export type OneTimeKey = { id: number; key: string }
 export type OneTimeKemKey = { id: number; key: string; signature: string }
 export type KeyUpload = {
-  /** `counter` is the bundle's `seq`: an older one is a `conflict`. */
+  /** `counter` is the bundle's `seq`: an older bundle is a `conflict`. */
   bundle?: { text: string; counter: number }
   oneTimeKeys?: readonly OneTimeKey[]
   oneTimeKemKeys?: readonly OneTimeKemKey[]
@@ -195,67 +220,75 @@ export type FetchedKeys = { bundle: string; oneTimeKey?: OneTimeKey; oneTimeKemK
 export type FetchRefusal = 'unknown_user' | 'forbidden' | 'no_keys'
 
 export interface Keys {
-  /** A full pool ignores the rest; an id that the pool holds is not taken twice. */
+  /** Keys beyond the capacity of a pool are ignored, and so are ids that the pool already contains. */
   publish(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
   count(username: Username): Promise<KeyCounts>
   /**
-   * Takes one key of each pool, in one step. The same requester and id get the same answer for `fetchRepeatMs`. Over the
-   * limit per target, or per requester and target, the one-time keys stay. Who may not write gets no keys: `forbidden`.
-   * A user whose pool falls below its mark by it gets a `keys-low` notice where it listens.
+   * Takes one key from each pool, atomically. The same requester and id get the same result for `fetchRepeatMs`. Above
+   * the limit per target, or per requester and target, the result contains no one-time keys. `forbidden`: the requester
+   * may not write to the user. If a pool falls below its low mark, the node where the user listens gets a `keys-low`
+   * notice.
    */
   fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal>
 }
 
-/** What is counted over all nodes: for a user, for what it sends to one `peer`, for an address. */
+/** A rate that is counted over all nodes: per user, per user and recipient (`peer`), or per address. */
 export type Bucket =
   | { kind: 'frames' | 'bytes' | 'calls' | 'fetches'; user: Username }
   | { kind: 'messages' | 'messageBytes'; user: Username; peer: Username }
   | { kind: 'registrations'; address: string }
 export type BucketKind = Bucket['kind']
-/** A bucket of `burst` tokens that fills with `perSecond`. */
+/** A bucket of `burst` tokens that is refilled with `perSecond` tokens a second. */
 export type Rate = { perSecond: number; burst: number }
-/** At most `wanted`; nothing where there are fewer than `needed`, which is at most the burst. */
+/** Grants at most `wanted` tokens, and none if fewer than `needed` are available. `needed` is at most the burst. */
 export type LeaseRequest = { wanted: number; needed: number }
 export type Lease = {
   granted: number
-  /** In how many ms there are as many as needed, if nobody else takes any. */
+  /** Time until `needed` tokens are available if no other node takes any, ms. */
   waitMs: number
 }
 
 export interface Buckets {
-  /** Tokens for this node to spend as it likes. Those it does not spend are lost, at most until the bucket has filled again. */
+  /** Takes tokens that this node then spends locally. Unspent tokens are lost; the bucket refills over time. */
   lease(bucket: Bucket, rate: Rate, request: LeaseRequest): Promise<Lease>
 }
 
 export interface Nodes {
   /**
-   * Renews this node's lease, every `renewMs`. `lapsed`: it had ended before, by the store's clock, and others may have taken what this node held.
+   * Renews this node's lease; the node calls it every `renewMs`. `lapsed`: the lease had expired by the store's clock,
+   * and other nodes may have released the claims of this node.
    * @throws {StoreUnavailableError}
    */
   renewLease(): Promise<'kept' | 'lapsed'>
-  /** This process stood still: the store is not ready until a renewal says what became of the lease. */
+  /** Marks the lease as uncertain after this process was paused: the store is not ready until the next renewal. */
   doubtLease(): void
-  /** Gives up what dead nodes held in the indexes. Safe to call on every node at any time. */
+  /** Releases the claims and index entries of dead nodes. Every node may call it at any time. */
   cleanUpDead(): Promise<void>
 }
 
-/** What a store tells its node. Notices may be lost, late, repeated or out of order: none is needed for correctness. */
+/**
+ * A notice from the store to its node. Notices may be lost, late, repeated or out of order: correctness does not need
+ * them.
+ */
 export type Notice =
-  /** A new envelope for a claim of this node. `envelope` may be left out: read the inbox then. */
+  /** A new envelope for a claim of this node. If `envelope` is missing, the node must read the inbox. */
   | { kind: 'appended'; username: Username; epoch: number; envelope?: Envelope }
-  /** A higher epoch took the inbox from `connection`. `instance` is the winner's, '' for an HTTP owner. */
+  /** A claim with a higher epoch replaced the claim of `connection`. `instance` is the new owner's, '' for HTTP. */
   | { kind: 'replaced'; username: Username; connection: ConnectionId; epoch: number; instance: string }
-  /** The user was deleted, and the claim went with it. No higher epoch exists: its sockets end with their sessions, whose `revoked` follows. */
+  /**
+   * The user was deleted together with its claim. No higher epoch exists: the sockets close with their logins, whose
+   * `revoked` notices follow.
+   */
   | { kind: 'deleted'; username: Username }
   | { kind: 'keys-low'; username: Username; counts: KeyCounts }
   | { kind: 'revoked'; tokenHash: TokenHash }
-  /** An operator wants this node to give up what it does. */
+  /** An operator asked this node to drain. */
   | { kind: 'drain' }
-  /** Notices may have been missed: look at every inbox that is claimed here. */
+  /** Notices may have been lost: the node must check every inbox that it has claimed. */
   | { kind: 'resumed' }
-  /** This node slept past its lease or lost the store: its claims are not its own any more. */
+  /** This node was paused beyond its lease, or the store lost data: its claims are no longer valid. */
   | { kind: 'lease-lost' }
-  /** Hints for another node were lost: nobody subscribes to it, or too many wait to be sent. For who counts. */
+  /** Hints for another node were lost: it has no subscription, or too many hints wait to be sent. For metrics only. */
   | { kind: 'unheard'; why: Unheard }
 
-export type Unheard = 'no subscriber' | 'queue full'
+type Unheard = 'no subscriber' | 'queue full'

@@ -21,7 +21,7 @@ t.test('a server is a URL of ws or http, with or without TLS, and dialled at /ws
 })
 
 // Evidence: K13, X1, W1
-t.test('no login goes over the internet in clear', async t => {
+t.test('a login goes over the internet only with TLS', async t => {
   const open = ['ws://agents.example', 'http://agents.example:8080', 'ws://203.0.113.5', 'ws://[2001:db8::1]:8080']
   const close = [
     'ws://10.evil.example',
@@ -29,7 +29,7 @@ t.test('no login goes over the internet in clear', async t => {
     'ws://localhost.evil.example',
     'ws://172.32.0.1',
   ]
-  for (const text of [...open, ...close]) t.match(refusal(text), /in clear: write wss:\/\//, text)
+  for (const text of [...open, ...close]) t.match(refusal(text), /unencrypted: write wss:\/\//, text)
 })
 
 t.test('on this machine and in a network of its own it may', async t => {
@@ -47,8 +47,8 @@ t.test('on this machine and in a network of its own it may', async t => {
   }
 })
 
-t.test('what is no server is named, and so is what to write', async t => {
+t.test('the error for an invalid server names it and says what to write', async t => {
   for (const text of ['', 'agents.example', 'ftp://agents.example', 'wss://user:secret@agents.example']) {
-    t.match(refusal(text), /is no server: write ws:\/\//, text)
+    t.match(refusal(text), /is not a server URL: write ws:\/\//, text)
   }
 })

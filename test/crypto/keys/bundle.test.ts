@@ -22,7 +22,7 @@ const genuine: Bundle = decodeBundle(served.bundle)
 const malformed = new CryptoError('malformed')
 const badBundle = new CryptoError('bad_bundle')
 
-t.test('a bundle comes out as it went in, with either engine', async t => {
+t.test('a bundle is decoded unchanged with either engine', async t => {
   for (const verify of [undefined, verifyNative]) {
     const bundle = decodeBundle(served.bundle, verify)
     t.match(bundle, { address: 'bob@localhost', seq: startMs / 1000, issuedAtS: startMs / 1000, suites: [2, 1] })
@@ -30,7 +30,7 @@ t.test('a bundle comes out as it went in, with either engine', async t => {
   }
 })
 
-t.test('no bit of a bundle can change', async t => {
+t.test('a bundle with any flipped bit is refused', async t => {
   for (let at = 0; at < served.bundle.length; at += 13) {
     const damaged = served.bundle.slice()
     damaged[at] = (damaged[at] ?? 0) ^ 0x10
@@ -45,7 +45,7 @@ t.test('missing and trailing bytes are refused, signed or not', async t => {
   t.throws(() => decodeBundle(concatBytes(signed, sign(identity, labels.bundle, signed))), malformed)
 })
 
-t.test('a prekey that the identity has not signed as such is refused, whoever signed the bundle', async t => {
+t.test('a prekey without a signature by the identity as a prekey is refused, even in a signed bundle', async t => {
   const other = generateIdentity(seededRandom('other'))
   const { signedPrekey, lastResortKem } = genuine
   const forged = { ...signedPrekey, signature: sign(other, labels.prekey, signedPrekey.key) }
@@ -67,7 +67,7 @@ t.test('ids outside 1 to 2^31-1, bad keys and bad suite lists are refused', asyn
   }
 })
 
-t.test('a suite of a later version is no reason to refuse a bundle', async t => {
+t.test('a bundle with a suite of a later version is accepted', async t => {
   t.strictSame(decodeBundle(encodeBundle(identity, { ...genuine, suites: [7, 2] })).suites, [7, 2])
 })
 
@@ -77,7 +77,7 @@ t.test('an identity key with torsion or of small order is refused in a bundle', 
   t.throws(() => decodeBundle(bytes), new CryptoError('bad_key'))
 })
 
-t.test('what a node serves comes out as it went in, with and without one-time keys', async t => {
+t.test('served keys are decoded unchanged, with and without one-time keys', async t => {
   const { oneTimeKey, oneTimeKemKey, ...bare } = served
   for (const some of [
     served,
@@ -94,9 +94,9 @@ t.test('what a node serves comes out as it went in, with and without one-time ke
   t.throws(() => decodeServed(flagged), malformed)
 })
 
-t.test("a one-time KEM key counts only with its owner's signature", async t => {
+t.test("a one-time KEM key is valid only with its owner's signature", async t => {
   const kem = served.oneTimeKemKey
-  if (!kem) throw new Error('one is served')
+  if (!kem) throw new Error('no one-time KEM key was served')
   t.ok(verifyKemKey(identity.publicKey, kem.key, kem.signature))
   t.ok(verifyKemKey(identity.publicKey, kem.key, kem.signature, verifyNative))
   t.notOk(verifyKemKey(identity.publicKey, genuine.lastResortKem.key, kem.signature))

@@ -18,7 +18,7 @@ const content = {
 const card: Card = { address: self.address, identity: self.identity.publicKey, seq: 7, content }
 const malformed = new CryptoError('malformed')
 
-t.test('a card comes out as it went in, for either engine of signatures', async t => {
+t.test('a card is decoded unchanged with either signature engine', async t => {
   const bytes = encodeCard(self.identity, card)
   t.same(decodeCard(bytes), card)
   t.same(decodeCard(bytes, verifyNative), card)
@@ -26,7 +26,7 @@ t.test('a card comes out as it went in, for either engine of signatures', async 
   t.same(decodeCard(encodeCard(self.identity, { ...card, content: small })).content, small)
 })
 
-t.test('no bit of a card can be another', async t => {
+t.test('a card with any flipped bit is refused', async t => {
   const bytes = encodeCard(self.identity, card)
   for (let at = 0; at < bytes.length; at += 1) {
     const changed = Uint8Array.from(bytes)
@@ -38,7 +38,7 @@ t.test('no bit of a card can be another', async t => {
 })
 
 // Evidence: K15
-t.test('a signature under another label, or by another key, is none', async t => {
+t.test('a signature under another label or by another key is refused', async t => {
   const signed = encodeCard(self.identity, card).subarray(0, -64)
   const other = makeAgent('mallory', 'bob').self.identity
   for (const signature of [sign(self.identity, 'AIMessage1 bundle', signed), sign(other, 'AIMessage1 card', signed)]) {
@@ -46,7 +46,7 @@ t.test('a signature under another label, or by another key, is none', async t =>
   }
 })
 
-t.test('what a card may say is bounded, and nothing else is in it', async t => {
+t.test('the members of a card are bounded, and others are left out', async t => {
   const wrong: unknown[] = [
     null,
     [],
@@ -67,7 +67,7 @@ t.test('what a card may say is bounded, and nothing else is in it', async t => {
   t.same(checkCardContent({ ...content, owner: 'somebody' }), content)
 })
 
-t.test('the largest card that may be said fits', async t => {
+t.test('the largest allowed card fits the limit', async t => {
   const capabilities = Array.from({ length: limits.maxCapabilities }, (_, at) => `${'x'.repeat(29)}-${at + 10}`)
   const largest = {
     title: '€'.repeat(80),

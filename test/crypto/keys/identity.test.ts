@@ -26,7 +26,7 @@ t.test(
   },
 )
 
-t.test('a signature counts for its label, message and key, with either engine', async t => {
+t.test('a signature is valid for its label, message and key only, with either engine', async t => {
   const signature = sign(identity, labels.card, message)
   const other = generateIdentity(seededRandom('other'))
   for (const verify of [undefined, verifyNative]) {
@@ -46,7 +46,7 @@ const auth = {
   nonce: seededRandom('nonce')(32),
 } as const
 
-t.test('the bytes that log in are those of PROTOCOL.md section 5', async t => {
+t.test('the signed bytes of a login are those of PROTOCOL.md section 5', async t => {
   const expected = concatBytes(
     encodeUtf8('AIMessage1 relay auth\0'),
     Uint8Array.of(2, 13),
@@ -62,7 +62,7 @@ t.test('the bytes that log in are those of PROTOCOL.md section 5', async t => {
 })
 
 // Evidence: K12, A2
-t.test('a login signature counts for its purpose, domain, name, key and nonce only', async t => {
+t.test('a login signature is valid for its purpose, domain, name, key and nonce only', async t => {
   const signature = signRelayAuth(identity, auth)
   for (const verify of [undefined, verifyNative]) {
     t.ok(verifyRelayAuth(auth, signature, verify))
@@ -75,7 +75,7 @@ t.test('a login signature counts for its purpose, domain, name, key and nonce on
   }
 })
 
-t.test('a nonce of another length, or a name of over 255 bytes, is not signed', async t => {
+t.test('a nonce of a wrong length, or a name over 255 bytes, is not signed', async t => {
   t.throws(() => encodeRelayAuth({ ...auth, nonce: new Uint8Array(31) }), new CryptoError('malformed'))
   t.throws(() => encodeRelayAuth({ ...auth, username: 'a'.repeat(256) }), new CryptoError('too_large'))
 })

@@ -28,11 +28,11 @@ const idsOf = ({ generations, oneTimeKeys, oneTimeKemKeys }: Prekeys): number[] 
     ({ id }) => id,
   )
 
-t.test('an empty pool is filled with 100 and 20 keys that belong to the private ones', async t => {
+t.test('empty pools are filled with 100 and 20 public keys that match the private keys', async t => {
   const { prekeys, upload } = filled
   t.equal(upload.oneTimeKeys.length, 100)
   t.equal(upload.oneTimeKemKeys.length, 20)
-  t.equal(new Set(idsOf(prekeys)).size, 122, 'every id is another')
+  t.equal(new Set(idsOf(prekeys)).size, 122, 'all ids differ')
   for (const [index, { id, key }] of upload.oneTimeKeys.entries()) {
     const held = prekeys.oneTimeKeys[index]
     t.strictSame([held?.id, held && x25519PublicKey(held.privateKey)], [id, key])
@@ -40,7 +40,7 @@ t.test('an empty pool is filled with 100 and 20 keys that belong to the private 
   for (const { key, signature } of upload.oneTimeKemKeys) t.ok(verifyKemKey(identity.publicKey, key, signature))
 })
 
-t.test('a pool is filled up below its mark and left alone at it', async t => {
+t.test('a pool is refilled below its mark and not at its mark', async t => {
   const again = (counts: typeof none) => refillPrekeys(filled.prekeys, identity, counts, making().random).upload
   t.strictSame(again({ oneTimeKeys: 50, oneTimeKemKeys: 10 }), { oneTimeKeys: [], oneTimeKemKeys: [] })
   const upload = again({ oneTimeKeys: 49, oneTimeKemKeys: 9 })
@@ -48,7 +48,7 @@ t.test('a pool is filled up below its mark and left alone at it', async t => {
   t.equal(upload.oneTimeKemKeys.length, 11)
 })
 
-t.test('no id is ever given twice, and a node that forgets its pool does not make ours grow without end', async t => {
+t.test('no id is used twice, and a node that forgets its pool does not make ours grow without bound', async t => {
   let { prekeys } = filled
   const seen = new Set(idsOf(prekeys))
   for (let round = 1; round <= 5; round++) {
@@ -69,7 +69,7 @@ t.test('ids end before 2^31', async t => {
   t.throws(() => refillPrekeys(last, identity, none, making().random), new CryptoError('prekeys_exhausted'))
 })
 
-t.test('a bundle is genuine, and its seq only grows, even when the clock goes back', async t => {
+t.test('a bundle verifies, and its seq only increases, even if the clock is set back', async t => {
   const first = makeBundle(filled.prekeys, bob.self, startMs)
   const second = makeBundle(first.prekeys, bob.self, startMs - dayMs)
   const [one, two] = [decodeBundle(first.bundle), decodeBundle(second.bundle)]
@@ -78,7 +78,7 @@ t.test('a bundle is genuine, and its seq only grows, even when the clock goes ba
   t.equal(two.seq, one.seq + 1)
 })
 
-t.test('prekeys rotate after 7 days, and old private parts stay for 30 more', async t => {
+t.test('prekeys rotate after 7 days, and old private keys stay for 30 more days', async t => {
   const { prekeys } = filled
   t.notOk(needsRotation(prekeys, startMs + 7 * dayMs - 1))
   t.ok(needsRotation(prekeys, startMs + 7 * dayMs))
@@ -90,7 +90,7 @@ t.test('prekeys rotate after 7 days, and old private parts stay for 30 more', as
   t.notOk(ids(37).includes(1))
 })
 
-t.test('old private parts stay for a longer mailbox lifetime and 7 days', async t => {
+t.test('old private keys stay for the mailbox lifetime and 7 days if that is longer', async t => {
   const rotated = rotatePrekeys(filled.prekeys, making())
   const ids = (at: number) =>
     rotatePrekeys(rotated, { ...making(startMs + at * dayMs), mailboxLifetimeMs: 60 * dayMs }).generations.map(
@@ -100,7 +100,7 @@ t.test('old private parts stay for a longer mailbox lifetime and 7 days', async 
   t.notOk(ids(67).includes(1))
 })
 
-t.test('after a restore from an older copy no old key is left and no id comes again', async t => {
+t.test('after a restore from an older copy no old key is left and no id is reused', async t => {
   const recovered = recoverPrekeys(filled.prekeys, making(startMs + 1))
   t.equal(recovered.generations.length, 1)
   t.strictSame([recovered.oneTimeKeys, recovered.oneTimeKemKeys], [[], []])
@@ -117,7 +117,7 @@ const header = (signedPrekeyId: number, kemId: number, oneTimeKeyId = 0) => ({
   kem: { id: kemId, ciphertext: new Uint8Array(1088) },
 })
 
-t.test('a last-resort KEM key counts only with the signed prekey it was published with', async t => {
+t.test('a last-resort KEM key is valid only with the signed prekey of the same bundle', async t => {
   const rotated = rotatePrekeys(filled.prekeys, making(startMs + 1))
   const [current] = rotated.generations
   t.equal(findPrekeys(rotated, header(1, 2)).generation.signedPrekey.id, 1)
@@ -126,7 +126,7 @@ t.test('a last-resort KEM key counts only with the signed prekey it was publishe
   t.throws(() => findPrekeys(rotated, header(9_999, 2)), new CryptoError('undecryptable'))
 })
 
-t.test('a full replay list refuses, and asks for a rotation at once', async t => {
+t.test('a full replay list refuses further sessions and requires a rotation at once', async t => {
   const [current] = filled.prekeys.generations
   const replays = Array.from({ length: 4096 }, (_, index) => {
     const sid = new Uint8Array(16)
@@ -145,7 +145,7 @@ t.test('a full replay list refuses, and asks for a rotation at once', async t =>
   t.strictSame(decodePrekeys(encodePrekeys(full)), full)
 })
 
-t.test('the stored record comes out as it went in, and no other does', async t => {
+t.test('the stored record is decoded unchanged, and any other bytes are refused', async t => {
   const offered = makeOffer(rotatePrekeys(filled.prekeys, making(startMs + 1)), {
     self: bob.self,
     to: 'alice@localhost',

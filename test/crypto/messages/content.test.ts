@@ -19,7 +19,7 @@ const kinds: readonly ContentKind[] = ['application', 'empty', 'reset', 'receipt
 const make = (length: number, kind: ContentKind = 'application') =>
   encodeContent({ id, kind, sentAtMs: 1, body: new Uint8Array(length).fill(9) })
 
-t.test('content comes out as it went in', async t => {
+t.test('content is decoded unchanged', async t => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 3000 }),
@@ -40,7 +40,7 @@ t.test('the layout is that of E2E.md section 6', async t => {
   t.strictSame(bytes, concatBytes(head, new Uint8Array(256 - head.length)))
 })
 
-t.test('lengths are those of Padmé, from 256 up', async t => {
+t.test('padded lengths follow Padmé, from 256 bytes up', async t => {
   for (const [length, padded] of [
     [1, 256],
     [256, 256],
@@ -56,7 +56,7 @@ t.test('lengths are those of Padmé, from 256 up', async t => {
   t.equal(make(226).length, 272)
 })
 
-t.test('64 KiB is the most that a body may have, on both sides', async t => {
+t.test('a body has at most 64 KiB, for the sender and for the recipient', async t => {
   t.equal(decodeContent(make(65_536)).body.length, 65_536)
   t.throws(() => make(65_537), new CryptoError('too_large'))
   const large = concatBytes(
@@ -73,7 +73,7 @@ t.test('64 KiB is the most that a body may have, on both sides', async t => {
   )
 })
 
-t.test('unknown versions, other padding and missing bytes are refused', async t => {
+t.test('unknown versions, wrong padding and missing bytes are refused', async t => {
   const damage = (at: number, byte: number) => {
     const bytes = make(5)
     bytes[at] = byte
@@ -88,7 +88,7 @@ t.test('unknown versions, other padding and missing bytes are refused', async t 
   t.throws(() => decodeContent(new Uint8Array()), malformed, 'empty')
 })
 
-t.test('resets and receipts come out as they went in, and nothing else does', async t => {
+t.test('resets and receipts are decoded unchanged, and any other bytes are refused', async t => {
   for (const reason of ['undecryptable', 'renewal', 'rollback'] as const) {
     t.strictSame(decodeReset(encodeReset({ reason, ids: [id, id] })), { reason, ids: [id, id] })
   }
@@ -102,7 +102,7 @@ t.test('resets and receipts come out as they went in, and nothing else does', as
   t.throws(() => decodeReset(Uint8Array.of(1, 0, 0, 0)), malformed)
 })
 
-t.test('a kind of a later version is read and named by its number', async t => {
+t.test('a kind of a later version is decoded and named by its number', async t => {
   const bytes = make(5)
   bytes[17] = 6
   t.match(decodeContent(bytes), { kind: 'unknown-6', body: new Uint8Array(5).fill(9) })

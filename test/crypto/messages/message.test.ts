@@ -39,7 +39,7 @@ const bodies = {
   'offer declined': encodeOfferDeclined(offerId, 1),
 }
 
-t.test('each type comes out as it went in', async t => {
+t.test('each type is decoded unchanged', async t => {
   const inner = { type: 'ratchet', sid, header, sealed }
   t.strictSame(decodeMessage(bodies.ratchet), inner)
   for (const suite of [1, 2] as const) {
@@ -63,7 +63,7 @@ for (const [name, body] of Object.entries(bodies)) {
   t.test(`trailing and missing bytes are refused: ${name}`, async t => {
     t.throws(() => decodeMessage(concatBytes(body, Uint8Array.of(0))), malformed)
     for (let length = 0; length < body.length; length += 1 + Math.floor(body.length / 90)) {
-      // A sealed part may be shorter by whole blocks: that is for its tag to tell.
+      // A sealed part shorter by whole blocks parses; the tag check refuses it.
       const whole = !name.startsWith('offer') && length >= body.length - 16 && (body.length - length) % 16 === 0
       if (!whole) t.throws(() => decodeMessage(body.subarray(0, length)), malformed, `${length} bytes`)
     }
@@ -88,7 +88,7 @@ t.test('unknown versions, types and suites are refused', async t => {
   }
 })
 
-t.test('X25519 values of 2^255-19 and above are refused wherever one stands', async t => {
+t.test('X25519 values of 2^255-19 and above are refused in every field', async t => {
   const high = new Uint8Array(32).fill(255)
   for (const [body, at] of [
     [ratchet, 18],
@@ -101,7 +101,7 @@ t.test('X25519 values of 2^255-19 and above are refused wherever one stands', as
   }
 })
 
-t.test('key ids are 1 to 2^31-1, and 0 only where a one-time key may be missing', async t => {
+t.test('key ids are 1 to 2^31-1, and 0 only for an absent one-time key', async t => {
   const withIds = (ids: { signedPrekeyId?: number; oneTimeKeyId?: number; kemId?: number }) => {
     const { kemId = 2, ...others } = ids
     const kem = { ...prekeyHeaders[2].kem, id: kemId }
@@ -119,6 +119,6 @@ t.test('key ids are 1 to 2^31-1, and 0 only where a one-time key may be missing'
   }
 })
 
-t.test('a body above 90 KiB is refused unread', async t => {
+t.test('a body above 90 KiB is refused before it is parsed', async t => {
   t.throws(() => decodeMessage(new Uint8Array(92_161)), new CryptoError('too_large'))
 })

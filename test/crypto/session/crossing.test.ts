@@ -23,14 +23,14 @@ import {
 const undecryptable = new CryptoError('undecryptable')
 const smaller = (a: Uint8Array, b: Uint8Array): string => [toHex(a), toHex(b)].sort()[0] ?? ''
 
-/** Both start before either has heard of the other. */
+/** Both agents start a session before either has received a message. */
 function startBoth([alice, bob]: [Agent, Agent]): [Uint8Array, Uint8Array] {
   const [ofAlice, ofBob] = [serve(alice), serve(bob)]
   return [start(alice, ofBob), start(bob, ofAlice)]
 }
 
 // Evidence: K6
-t.test('two starts that cross converge to the smaller sid, and every message is read', async t => {
+t.test('two crossing starts converge to the smaller sid, and every message is read', async t => {
   for (let run = 0; run < 12; run++) {
     const pair = makePair(`crossing ${run}`)
     const [alice, bob] = pair
@@ -53,7 +53,7 @@ t.test('two starts that cross converge to the smaller sid, and every message is 
   }
 })
 
-t.test('agents converge whatever is sent while their starts cross', async t => {
+t.test('agents converge on one session, whatever they send while their starts cross', async t => {
   const steps = fc.array(fc.record({ by: fc.nat(1), what: fc.constantFrom('send', 'deliver') }), { maxLength: 16 })
   fc.assert(
     fc.property(fc.nat(1_000_000), steps, (seed, actions) => {
@@ -81,7 +81,7 @@ t.test('agents converge whatever is sent while their starts cross', async t => {
 })
 
 t.test(
-  'the session that lost stays readable, is not activated by receipt, and goes with the mailbox lifetime',
+  'a superseded session stays readable, is not activated by receipt, and is deleted after the mailbox lifetime',
   async t => {
     const pair = makePair()
     const [alice, bob] = pair
@@ -104,27 +104,30 @@ t.test(
   },
 )
 
-t.test('a start counts as crossing until 10 minutes after the answer, and wins afterwards', async t => {
-  for (const [waitMs, crosses] of [
-    [10 * minuteMs - 1, true],
-    [10 * minuteMs, false],
-  ] as const) {
-    let kept = 0
-    for (let run = 0; run < 8; run++) {
-      const [alice, bob] = makeAcquainted(`answered ${run}`)
-      const own = activeOf(alice)
-      advance(waitMs, alice, bob)
-      bob.peer = newPeer('alice@localhost')
-      const sid = start(bob, serve(alice))
-      receive(alice, send(bob, 'I forgot you'))
-      t.equal(activeOf(alice), crosses && own < toHex(sid) ? own : toHex(sid))
-      if (activeOf(alice) === own) kept++
+t.test(
+  "a peer's start crosses ours until 10 minutes after our session was answered, and becomes active afterwards",
+  async t => {
+    for (const [waitMs, crosses] of [
+      [10 * minuteMs - 1, true],
+      [10 * minuteMs, false],
+    ] as const) {
+      let kept = 0
+      for (let run = 0; run < 8; run++) {
+        const [alice, bob] = makeAcquainted(`answered ${run}`)
+        const own = activeOf(alice)
+        advance(waitMs, alice, bob)
+        bob.peer = newPeer('alice@localhost')
+        const sid = start(bob, serve(alice))
+        receive(alice, send(bob, 'I forgot you'))
+        t.equal(activeOf(alice), crosses && own < toHex(sid) ? own : toHex(sid))
+        if (activeOf(alice) === own) kept++
+      }
+      t.equal(kept > 0, crosses)
     }
-    t.equal(kept > 0, crosses)
-  }
-})
+  },
+)
 
-t.test('apart from crossings the last success wins', async t => {
+t.test('without a crossing, the session of the last decrypted message is active', async t => {
   const [alice, bob] = makeAcquainted()
   const late = send(alice, 'late')
   const first = activeOf(alice)
@@ -138,7 +141,7 @@ t.test('apart from crossings the last success wins', async t => {
   t.equal(activeOf(bob), toHex(second))
 })
 
-t.test('a session that begins with a reset is active at both ends and retires all others', async t => {
+t.test('a session that begins with a reset becomes active on both sides and retires all others', async t => {
   const [alice, bob] = makeAcquainted()
   const old = activeSession(alice.peer)
   const late = send(bob, 'late')
@@ -156,13 +159,13 @@ t.test('a session that begins with a reset is active at both ends and retires al
     ['retired', 'current'],
   )
   t.equal(textOf(receive(alice, late).content), 'late', 'a retired session stays readable')
-  t.equal(activeOf(alice), toHex(sid), 'and is not activated by it')
+  t.equal(activeOf(alice), toHex(sid), 'and is not activated by receipt')
   advance(7 * dayMs + 1, alice, bob)
   receive(alice, send(bob, 'later'))
   t.equal(old && findSession(alice.peer, old.sid), undefined)
 })
 
-t.test('a reset wins against a plain start that it crosses, whichever sid is smaller', async t => {
+t.test('a reset wins against a crossing plain start, whichever sid is smaller', async t => {
   for (let run = 0; run < 8; run++) {
     const pair = makePair(`reset against start ${run}`)
     const [alice, bob] = pair
@@ -174,7 +177,7 @@ t.test('a reset wins against a plain start that it crosses, whichever sid is sma
   }
 })
 
-t.test('of two resets that cross the smaller sid wins', async t => {
+t.test('of two crossing resets the smaller sid wins', async t => {
   for (let run = 0; run < 8; run++) {
     const pair = makePair(`two resets ${run}`)
     const [alice, bob] = pair
@@ -187,31 +190,28 @@ t.test('of two resets that cross the smaller sid wins', async t => {
   }
 })
 
-t.test(
-  'what comes on a reset that won its crossing is in order, also where its sender has reset once more',
-  async t => {
-    const outcomes = new Set<string>()
-    for (let run = 0; run < 8; run++) {
-      const pair = makePair(`reset after reset ${run}`)
-      const [alice, bob] = pair
-      const [ofAlice, ofBob] = startBoth(pair)
-      const [fromAlice, fromBob] = [sendReset(alice), sendReset(bob)]
-      start(alice, serve(bob))
-      sendReset(alice)
-      receive(bob, fromAlice)
-      const isWon = activeOf(bob) === toHex(ofAlice)
-      const next = [send(bob, 'next'), send(bob, 'and next')]
-      receive(alice, fromBob)
-      advance(1, alice)
-      const late = next.map(body => receive(alice, body).isLate)
-      t.strictSame(late, [false, false])
-      outcomes.add(isWon && activeOf(alice) === toHex(ofBob) ? 'on what alice has left' : 'on what is active')
-    }
-    t.equal(outcomes.size, 2)
-  },
-)
+t.test('messages on a reset that won its crossing are in order, even if we have reset once more', async t => {
+  const outcomes = new Set<string>()
+  for (let run = 0; run < 8; run++) {
+    const pair = makePair(`reset after reset ${run}`)
+    const [alice, bob] = pair
+    const [ofAlice, ofBob] = startBoth(pair)
+    const [fromAlice, fromBob] = [sendReset(alice), sendReset(bob)]
+    start(alice, serve(bob))
+    sendReset(alice)
+    receive(bob, fromAlice)
+    const isWon = activeOf(bob) === toHex(ofAlice)
+    const next = [send(bob, 'next'), send(bob, 'and next')]
+    receive(alice, fromBob)
+    advance(1, alice)
+    const late = next.map(body => receive(alice, body).isLate)
+    t.strictSame(late, [false, false])
+    outcomes.add(isWon && activeOf(alice) === toHex(ofBob) ? 'on what alice has left' : 'on what is active')
+  }
+  t.equal(outcomes.size, 2)
+})
 
-t.test('what its sender encrypted before its own reset is late behind it', async t => {
+t.test("a message encrypted before its sender's reset is late after that reset", async t => {
   for (let run = 0; run < 8; run++) {
     const pair = makePair(`left behind ${run}`)
     const [alice, bob] = pair
@@ -226,7 +226,7 @@ t.test('what its sender encrypted before its own reset is late behind it', async
   }
 })
 
-t.test('a reset that is overtaken by its successor still counts as the first content', async t => {
+t.test('a reset overtaken by the next message still counts as the first content', async t => {
   const pair = makePair('overtaken')
   const [alice, bob] = pair
   const [ofAlice] = startBoth(pair)
@@ -236,7 +236,7 @@ t.test('a reset that is overtaken by its successor still counts as the first con
   t.equal(activeOf(bob), toHex(ofAlice))
 })
 
-t.test('a reset in mid-session ends nothing', async t => {
+t.test('a reset that is not the first content retires no session', async t => {
   const [alice, bob] = makeAcquainted()
   const other = start(alice, serve(bob))
   receive(bob, send(alice, 'second session'))

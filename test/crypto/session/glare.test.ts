@@ -13,17 +13,20 @@ import {
   textOf,
 } from '../../../tools/clients/crypto-agents.ts'
 
-/** `RUNS=1000` is the full count. */
+/** Set `RUNS=1000` for the full count. */
 const runs = Number(process.env.RUNS ?? 60)
 const maxSkewMs = 50
 
 type Event = { atMs: number; act: () => void }
 
-/** Both write at any time within the skew, over a line with some delay, and answer what they get for a while. Time is simulated. */
+/**
+ * Both agents start to send at a random time within the skew, over a connection with a delay, and answer for a while.
+ * Time is simulated.
+ */
 function meet(seed: string, { skewMs, delayMs }: { skewMs: number; delayMs: number }) {
   const pair = makePair(seed)
   const [alice, bob] = pair
-  // Both have their keys from the node before either has written.
+  // Both have fetched each other's keys before either sends.
   const served = new Map([
     [alice, serve(bob)],
     [bob, serve(alice)],
@@ -56,7 +59,7 @@ function meet(seed: string, { skewMs, delayMs }: { skewMs: number; delayMs: numb
   return { sent, read, crossed, roundTrips: (agreedMs - skewMs) / (2 * delayMs) }
 }
 
-/** Takes the earliest out; of several, the one that was there first, so that a line keeps its order. */
+/** Removes the earliest item; of several, the one added first, so that a connection keeps its order. */
 function earliest(events: Event[]): Event | undefined {
   const [first] = [...events].sort((a, b) => a.atMs - b.atMs)
   if (first) events.splice(events.indexOf(first), 1)
@@ -65,7 +68,7 @@ function earliest(events: Event[]): Event | undefined {
 
 t.setTimeout(30_000 + runs * 500)
 
-t.test('two that start at once read everything, and are on one session within two round trips', async t => {
+t.test('two agents that start at once read every message and share one session within two round trips', async t => {
   let crossings = 0
   let longest = 0
   const circumstances = fc.record({ skewMs: fc.nat(maxSkewMs), delayMs: fc.integer({ min: 1, max: 60 }) })

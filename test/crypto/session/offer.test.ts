@@ -33,7 +33,7 @@ function accept(agent: Agent, message: OfferMessage): 'answer' | 'wait' {
   return accepted.outcome
 }
 
-t.test('an offer is answered by a first message in a key_exchange frame, and both can talk', async t => {
+t.test('an offer is answered by a first message in a key_exchange frame, and both sides can send', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
   t.equal(message.served.bundle.length > 0, true)
@@ -45,7 +45,7 @@ t.test('an offer is answered by a first message in a key_exchange frame, and bot
 })
 
 // Evidence: K5
-t.test('an offer is answered once', async t => {
+t.test('an offer can be answered once only', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
   accept(bob, message)
@@ -58,7 +58,7 @@ t.test('an offer is answered once', async t => {
 })
 
 // Evidence: K5
-t.test('an offer is answered by whom it was sent to, while it lasts', async t => {
+t.test('an offer can be answered by its recipient only, before it expires', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
   const mallory = makeAgent('mallory', 'alice')
@@ -73,7 +73,7 @@ t.test('an offer is answered by whom it was sent to, while it lasts', async t =>
   t.throws(() => tryReceive(alice, answer, { frameType: 'key_exchange' }), undecryptable)
 })
 
-t.test('an answer that mixes the keys of an offer with those of the node is refused', async t => {
+t.test('an answer that mixes keys of an offer with keys from the node is refused', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
   const { oneTimeKemKey } = serve(alice)
@@ -82,7 +82,7 @@ t.test('an answer that mixes the keys of an offer with those of the node is refu
   t.throws(() => tryReceive(alice, send(bob, 'half an answer'), { frameType: 'key_exchange' }), undecryptable)
 })
 
-t.test('an offer that was taken back cannot be answered', async t => {
+t.test('a dropped offer cannot be answered', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
   accept(bob, message)
@@ -90,7 +90,7 @@ t.test('an offer that was taken back cannot be answered', async t => {
   t.throws(() => tryReceive(alice, send(bob, 'too late'), { frameType: 'key_exchange' }), undecryptable)
 })
 
-t.test('an expired offer, and one of another address, is not accepted', async t => {
+t.test('an offer that has expired or names another address is not accepted', async t => {
   const [alice, bob] = makePair()
   const message = offer(alice)
   advance(30_000, bob)
@@ -100,7 +100,7 @@ t.test('an expired offer, and one of another address, is not accepted', async t 
   t.throws(() => accept(other, message), new CryptoError('bad_bundle'))
 })
 
-t.test('of two offers that cross, the side with the smaller identity key answers and the other waits', async t => {
+t.test('of two crossing offers, the side with the smaller identity key answers and the other waits', async t => {
   for (let run = 0; run < 6; run++) {
     const pair = makePair(`offers ${run}`)
     const [alice, bob] = pair
@@ -125,7 +125,7 @@ t.test('a declined offer is found only for the user it was sent to', async t => 
   t.equal(findOffer(alice.prekeys, new Uint8Array(16), 'bob@localhost'), undefined)
 })
 
-t.test('the answer and what follows it in message frames are one session', async t => {
+t.test('the answer and the later message frames belong to one session', async t => {
   const [alice, bob] = makePair()
   accept(bob, offer(alice))
   receive(alice, send(bob, 'answer'), { frameType: 'key_exchange' })
@@ -133,7 +133,7 @@ t.test('the answer and what follows it in message frames are one session', async
   t.equal(alice.peer.sessions.length, 1)
 })
 
-t.test('an offer raises no counter above that of the published bundle', async t => {
+t.test('an offer does not raise the seq above that of the published bundle', async t => {
   const [alice, bob] = makePair()
   const { prekeys } = alice
   accept(bob, offer(alice))
@@ -141,7 +141,7 @@ t.test('an offer raises no counter above that of the published bundle', async t 
   t.equal(bob.peer.maxSeq, prekeys.seq)
 })
 
-t.test('at most 32 offers wait at a time', async t => {
+t.test('at most 32 offers wait for an answer at the same time', async t => {
   const [alice] = makePair()
   const { nowMs, random } = alice
   const waiting = Array.from({ length: 32 }, () => ({
@@ -155,5 +155,5 @@ t.test('at most 32 offers wait at a time', async t => {
   t.throws(() => offer(alice), new CryptoError('rate_limited'))
   advance(1, alice)
   offer(alice)
-  t.equal(alice.prekeys.offers.length, 1, 'and expired ones make room')
+  t.equal(alice.prekeys.offers.length, 1, 'expired offers make room')
 })

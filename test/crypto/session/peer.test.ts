@@ -34,13 +34,13 @@ import {
 
 const other = makeAgent('other', 'alice').self.identity.publicKey
 
-/** The peer with its active session changed. */
+/** Returns the peer with changes to its active session. */
 const withActive = ({ peer }: Agent, change: Partial<NonNullable<ReturnType<typeof activeSession>>>): Peer => ({
   ...peer,
   sessions: peer.sessions.map(session => ({ ...session, ...change })),
 })
 
-t.test('a changed key waits for the user, who takes it or stays with the pinned one', async t => {
+t.test('a changed key waits until the user accepts it or keeps the pinned one', async t => {
   const [alice, bob] = makeAcquainted()
   const pinned = bob.self.identity.publicKey
   const verified = markVerified(alice.peer, pinned)
@@ -53,7 +53,7 @@ t.test('a changed key waits for the user, who takes it or stays with the pinned 
   t.notOk('seen' in trusted || 'before' in trusted)
 })
 
-t.test('a change that was never seen cannot be trusted, and only the pinned key can be verified', async t => {
+t.test('a key that was not presented cannot be trusted, and only the pinned key can be verified', async t => {
   const [alice] = makeAcquainted()
   t.equal(trustPeer(alice.peer), alice.peer)
   t.equal(dismissChange(alice.peer), alice.peer)
@@ -75,7 +75,7 @@ t.test('a session is renewed after 10 000 messages', async t => {
   t.ok(needsRenewal(withActive(alice, { sent: 5_000, received: 5_000 }), alice.nowMs))
 })
 
-t.test('a session is renewed when the peer has a better suite that we know', async t => {
+t.test('a session is renewed if the peer offers a better suite that we support', async t => {
   const [alice] = makeAcquainted()
   const old = withActive(alice, { suite: 1 })
   t.ok(needsRenewal(old, alice.nowMs, [1, 2]))
@@ -83,7 +83,7 @@ t.test('a session is renewed when the peer has a better suite that we know', asy
   t.notOk(needsRenewal(alice.peer, alice.nowMs, [1, 2]))
 })
 
-t.test('a session that nobody has answered is not renewed, and a peer without one has none to renew', async t => {
+t.test('an unanswered session is not renewed, and neither is a missing one', async t => {
   const [alice, bob] = makePair()
   t.notOk(needsRenewal(alice.peer, alice.nowMs + 8 * dayMs))
   start(alice, serve(bob))
@@ -97,10 +97,10 @@ t.test('a renewal happens at most once an hour', async t => {
   receive(alice, send(bob))
   t.notOk(needsRenewal(withActive(alice, { sent: 10_000 }), alice.nowMs + hourMs - 1))
   t.ok(needsRenewal(withActive(alice, { sent: 10_000 }), alice.nowMs + hourMs))
-  t.ok(resetAllowed(alice.peer, alice.nowMs), 'and is no reset')
+  t.ok(resetAllowed(alice.peer, alice.nowMs), 'a renewal does not count as a reset')
 })
 
-t.test('a reset is allowed once an hour, and only towards a peer whose key is known and not in doubt', async t => {
+t.test('a reset is allowed once an hour, and only for a peer whose key is pinned and not in doubt', async t => {
   const [alice, bob] = makeAcquainted()
   t.ok(resetAllowed(alice.peer, alice.nowMs))
   t.notOk(resetAllowed(newPeer('bob@localhost'), alice.nowMs))
@@ -123,7 +123,7 @@ t.test('a heartbeat is due after 50 messages on one chain, until something is se
   t.notOk(needsHeartbeat(alice.peer))
 })
 
-t.test("a peer's session wants an answer until one is sent", async t => {
+t.test('a session started by the peer needs an answer until we send on it', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
   t.notOk(needsAnswer(alice.peer))
@@ -131,17 +131,17 @@ t.test("a peer's session wants an answer until one is sent", async t => {
   t.ok(needsAnswer(bob.peer))
   receive(alice, send(bob, '', 'empty'))
   t.notOk(needsAnswer(bob.peer))
-  t.notOk(needsAnswer(alice.peer), 'and the answer wants none')
+  t.notOk(needsAnswer(alice.peer), 'the answer itself needs no answer')
 })
 
-t.test('after a restore from an older copy there is no session, and the pinned key stays', async t => {
+t.test('after a restore from an older copy the sessions are dropped and the pinned key stays', async t => {
   const [alice, bob] = makeAcquainted()
   const dropped = dropSessions(alice.peer)
   t.notOk(hasSession(dropped, alice.nowMs))
   t.match(dropped, { trust: 'first-use', identity: bob.self.identity.publicKey, minSuite: 2 })
 })
 
-/** Peers in all the states that are stored. */
+/** Peers in all stored states. */
 function storedPeers(): Peer[] {
   const [alice, bob] = makeAcquainted()
   const fresh = newPeer('bob@localhost')
@@ -162,7 +162,7 @@ function storedPeers(): Peer[] {
   return [fresh, alice.peer, bob.peer, verified, ...changes, unanswered, ...crossed.map(({ peer }) => peer)]
 }
 
-t.test('the stored record comes out as it went in, and no other does', async t => {
+t.test('the stored record is decoded unchanged, and any other bytes are refused', async t => {
   for (const peer of storedPeers()) {
     const bytes = encodePeer(peer)
     t.strictSame(decodePeer(bytes), peer)
@@ -180,7 +180,7 @@ t.test('a record with one answered session takes less than 700 bytes', async t =
   t.ok(encodePeer(alice.peer).length < 700, `${encodePeer(alice.peer).length}`)
 })
 
-t.test('a session goes on from its stored record', async t => {
+t.test('a session continues from its stored record', async t => {
   const [alice, bob] = makeAcquainted()
   for (let turn = 0; turn < 5; turn++) {
     for (const agent of [alice, bob]) agent.peer = decodePeer(encodePeer(agent.peer))

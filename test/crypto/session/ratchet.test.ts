@@ -21,7 +21,7 @@ const associatedData = encodeUtf8('associated data')
 const lifetimeMs = 7 * dayMs
 type Message = { header: RatchetHeader; sealed: Uint8Array }
 
-/** One end of a ratchet, with its own randomness and clock. */
+/** One side of a ratchet, with its own randomness and clock. */
 class End {
   ratchet: Ratchet
   readonly random: Random
@@ -63,7 +63,7 @@ const flip = (message: Message, bit: number): Message => {
   return { ...message, sealed }
 }
 
-/** A ratchet's whole state, as text. */
+/** The whole state of a ratchet as text. */
 const stateOf = ({ ratchet }: End): string =>
   JSON.stringify(ratchet, (_, value) => (value instanceof Uint8Array ? [...value] : value))
 
@@ -73,7 +73,7 @@ t.test('a responder cannot send before it has received', async t => {
 })
 
 // Evidence: X11
-t.test('each message decrypts once, whatever is lost, repeated or out of order', async t => {
+t.test('each message decrypts exactly once, in spite of loss, repetition and reordering', async t => {
   const action = fc.record({
     by: fc.nat(1),
     what: fc.constantFrom('send', 'send', 'deliver', 'repeat', 'lose'),
@@ -108,7 +108,7 @@ t.test('each message decrypts once, whatever is lost, repeated or out of order',
   )
 })
 
-t.test('a damaged message is refused and moves nothing, on a known chain and on a new one', async t => {
+t.test('a damaged message is refused and changes no state, on a known chain and on a new one', async t => {
   const [alice, bob] = makeEnds()
   const first = alice.send('first')
   const states = [stateOf(bob)]
@@ -127,7 +127,7 @@ t.test('a damaged message is refused and moves nothing, on a known chain and on 
   t.equal(bob.receive(second), 'second')
 })
 
-t.test('a damaged message of a skipped key leaves that key for the real one', async t => {
+t.test('a damaged message with a skipped key leaves that key for the genuine message', async t => {
   const [alice, bob] = makeEnds()
   const late = alice.send('late')
   bob.receive(alice.send('early'))
@@ -144,7 +144,7 @@ t.test('a low-order ratchet key is refused', async t => {
   t.equal(bob.receive(message), 'first')
 })
 
-t.test('a header that skips more than the limit is refused and moves nothing', async t => {
+t.test('a header that skips more than the limit is refused and changes no state', async t => {
   const [alice, bob] = makeEnds()
   bob.receive(alice.send('first'))
   const message = alice.send('second')
@@ -158,7 +158,7 @@ t.test('a header that skips more than the limit is refused and moves nothing', a
   t.equal(bob.receive(message), 'second')
 })
 
-t.test('a message may skip a thousand others, and not one more', async t => {
+t.test('a message may skip 1000 others and no more', async t => {
   const [alice, bob] = makeEnds()
   const messages = Array.from({ length: 1003 }, (_, n) => alice.send(`${n}`))
   const at = (n: number): Message =>
@@ -171,35 +171,35 @@ t.test('a message may skip a thousand others, and not one more', async t => {
   t.equal(countSkipped(bob.ratchet.skipped), 998)
 })
 
-t.test('a session keeps two thousand skipped keys, and the oldest go first', async t => {
+t.test('a session keeps 2000 skipped keys and drops the oldest first', async t => {
   const [alice, bob] = makeEnds()
   const messages = Array.from({ length: 2403 }, (_, n) => alice.send(`${n}`))
   const at = (n: number) => messages[n] ?? messages[0] ?? alice.send('')
   for (const n of [800, 1601, 2402]) bob.receive(at(n))
   t.equal(countSkipped(bob.ratchet.skipped), 2000)
-  t.throws(() => bob.receive(at(0)), undecryptable, 'the oldest is gone')
+  t.throws(() => bob.receive(at(0)), undecryptable, 'the oldest key is deleted')
   t.throws(() => bob.receive(at(399)), undecryptable)
-  t.equal(bob.receive(at(400)), '400', 'the next one is there')
+  t.equal(bob.receive(at(400)), '400', 'the next key is kept')
   t.equal(bob.receive(at(2401)), '2401')
 })
 
-t.test('skipped keys go with the mailbox lifetime', async t => {
+t.test('skipped keys are deleted after the mailbox lifetime', async t => {
   const [alice, bob] = makeEnds()
   const [early, late] = [alice.send('early'), alice.send('late')]
   bob.receive(alice.send('now'))
   bob.nowMs += lifetimeMs
-  t.equal(bob.receive(early), 'early', 'at its end they are there')
+  t.equal(bob.receive(early), 'early', 'the keys are kept until the end of the lifetime')
   bob.nowMs += 1
   t.throws(() => bob.receive(late), undecryptable)
   bob.receive(alice.send('next'))
-  t.equal(countSkipped(bob.ratchet.skipped), 0, 'and the next message cleans up')
+  t.equal(countSkipped(bob.ratchet.skipped), 0, 'the next message deletes them')
 })
 
 for (const [gap, kept] of [
   [1000, 1000],
   [1001, 0],
 ] as const) {
-  t.test(`of a gap of ${gap} at the end of a chain ${kept} keys are kept, and the session goes on`, async t => {
+  t.test(`after a gap of ${gap} at the end of a chain, ${kept} keys are kept and the session continues`, async t => {
     const [alice, bob] = makeEnds()
     bob.receive(alice.send('first'))
     const [oldest] = Array.from({ length: gap }, (_, n) => alice.send(`${n}`))
@@ -214,7 +214,7 @@ for (const [gap, kept] of [
   })
 }
 
-t.test('what an old chain still owes can come after the ratchet has turned', async t => {
+t.test('outstanding messages of an old chain can arrive after the ratchet has turned', async t => {
   const [alice, bob] = makeEnds()
   bob.receive(alice.send('first'))
   const owed = [alice.send('one'), alice.send('two')]
@@ -226,7 +226,7 @@ t.test('what an old chain still owes can come after the ratchet has turned', asy
 })
 
 // Evidence: K9
-t.test('no message key seals two messages: states differ after each send', async t => {
+t.test('no message key encrypts two messages: the state differs after each send', async t => {
   const [alice] = makeEnds()
   const keys = new Set(Array.from({ length: 20 }, () => [...alice.send('same').sealed].join()))
   t.equal(keys.size, 20)

@@ -31,14 +31,14 @@ const badBundle = new CryptoError('bad_bundle')
 const suite1 = { minSuite: 1 as const, maxSuite: 2 as const, mailboxLifetimeMs: 7 * dayMs }
 const suite2 = { ...suite1, minSuite: 2 as const }
 
-/** A bundle of `agent` that says something else than it would. */
+/** A bundle of `agent` with some fields replaced. */
 function tamper(agent: Agent, change: Partial<ReturnType<typeof decodeBundle>>) {
   const served = serve(agent, 0)
   return { bundle: encodeBundle(agent.self.identity, { ...decodeBundle(served.bundle), ...change }) }
 }
 
 for (const oneTime of [0, 1] as const) {
-  t.test(`two agents that have never met can talk, with ${oneTime} one-time keys`, async t => {
+  t.test(`two agents without a session can exchange messages, with ${oneTime} one-time keys`, async t => {
     const [alice, bob] = makePair()
     start(alice, serve(bob, oneTime))
     const body = send(alice, 'hello')
@@ -56,7 +56,7 @@ for (const oneTime of [0, 1] as const) {
   })
 }
 
-t.test('suite 1 is spoken where the peer offers no better one and nothing forbids it', async t => {
+t.test('suite 1 is used if the peer offers no better suite and no minimum forbids it', async t => {
   const [alice, bob] = makePair()
   start(alice, tamper(bob, { suites: [1] }))
   t.equal(textOf(receive(bob, send(alice, 'plain X3DH')).content), 'plain X3DH')
@@ -65,7 +65,7 @@ t.test('suite 1 is spoken where the peer offers no better one and nothing forbid
 })
 
 // Evidence: K3
-t.test('a suite below the policy or the best ever agreed on is refused, from a bundle and from a message', async t => {
+t.test('a suite below the policy or the remembered minimum is refused in a bundle and in a message', async t => {
   const refused = new CryptoError('suite_refused')
   const [alice, bob] = makePair()
   const old = tamper(bob, { suites: [1] })
@@ -80,28 +80,25 @@ t.test('a suite below the policy or the best ever agreed on is refused, from a b
   t.equal(stateOf(bob), before)
 })
 
-t.test(
-  'a bundle of another address, an older one, one of our own key or with a foreign signature starts nothing',
-  async t => {
-    const [alice, bob] = makeAcquainted()
-    const before = stateOf(alice)
-    const startWith = (served: ReturnType<typeof serve>) => startSession(alice.peer, { ...alice, served })
-    t.throws(() => startWith(tamper(bob, { address: 'carol@localhost' })), badBundle, 'address')
-    t.throws(() => startWith(tamper(bob, { seq: alice.peer.maxSeq - 1 })), badBundle, 'older')
-    t.doesNotThrow(() => startWith(tamper(bob, { seq: alice.peer.maxSeq })), 'the same again')
-    const mirror = { ...alice, self: { ...alice.self, address: 'bob@localhost' } }
-    t.throws(() => startWith(serve(mirror, 0)), badBundle, 'own key')
-    const served = serve(bob)
-    const kem = served.oneTimeKemKey
-    if (!kem) throw new Error('one is served')
-    const signature = kem.signature.toReversed()
-    t.throws(() => startWith({ ...served, oneTimeKemKey: { ...kem, signature } }), badBundle, 'KEM signature')
-    t.throws(() => startWith({ ...served, oneTimeKey: { id: 1, key: new Uint8Array(32) } }), new CryptoError('bad_key'))
-    t.equal(stateOf(alice), before)
-  },
-)
+t.test('a bundle with another address, an older seq, our own key or a foreign signature starts no session', async t => {
+  const [alice, bob] = makeAcquainted()
+  const before = stateOf(alice)
+  const startWith = (served: ReturnType<typeof serve>) => startSession(alice.peer, { ...alice, served })
+  t.throws(() => startWith(tamper(bob, { address: 'carol@localhost' })), badBundle, 'address')
+  t.throws(() => startWith(tamper(bob, { seq: alice.peer.maxSeq - 1 })), badBundle, 'older')
+  t.doesNotThrow(() => startWith(tamper(bob, { seq: alice.peer.maxSeq })), 'the same again')
+  const mirror = { ...alice, self: { ...alice.self, address: 'bob@localhost' } }
+  t.throws(() => startWith(serve(mirror, 0)), badBundle, 'own key')
+  const served = serve(bob)
+  const kem = served.oneTimeKemKey
+  if (!kem) throw new Error('one is served')
+  const signature = kem.signature.toReversed()
+  t.throws(() => startWith({ ...served, oneTimeKemKey: { ...kem, signature } }), badBundle, 'KEM signature')
+  t.throws(() => startWith({ ...served, oneTimeKey: { id: 1, key: new Uint8Array(32) } }), new CryptoError('bad_key'))
+  t.equal(stateOf(alice), before)
+})
 
-t.test('another identity key than the pinned one starts nothing, in a bundle and in a message', async t => {
+t.test('an identity key other than the pinned one starts no session, in a bundle and in a message', async t => {
   const [alice, bob] = makeAcquainted()
   const impostor = makeAgent('bob', 'alice', 'impostor')
   for (const verify of [undefined, verifyNative]) {
@@ -124,7 +121,7 @@ t.test('another identity key than the pinned one starts nothing, in a bundle and
 })
 
 // Evidence: K3
-t.test('nothing is encrypted without a session, or on one that nobody answered for 30 days', async t => {
+t.test('nothing is encrypted without a session, or on a session without an answer for 30 days', async t => {
   const [alice, bob] = makePair()
   const noSession = new CryptoError('no_session')
   t.throws(() => send(alice, 'to whom?'), noSession)
@@ -136,7 +133,7 @@ t.test('nothing is encrypted without a session, or on one that nobody answered f
 })
 
 // Evidence: K7
-t.test('a damaged, cut or re-addressed body is refused and moves no state', async t => {
+t.test('a damaged, truncated or re-addressed body is refused and changes no state', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
   const first = send(alice, 'first')
@@ -171,7 +168,7 @@ t.test('a damaged, cut or re-addressed body is refused and moves no state', asyn
   }
 })
 
-t.test('a frame type that does not fit the body is refused', async t => {
+t.test('a body in a frame of the wrong type is refused', async t => {
   const [alice, bob] = makeAcquainted()
   const body = send(alice, 'in a message frame')
   const before = stateOf(bob)
@@ -182,7 +179,7 @@ t.test('a frame type that does not fit the body is refused', async t => {
 })
 
 // Evidence: K8
-t.test('a repeated body is refused and moves no state', async t => {
+t.test('a repeated body is refused and changes no state', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
   const bodies = [send(alice, 'one'), send(alice, 'two')]
@@ -195,7 +192,7 @@ t.test('a repeated body is refused and moves no state', async t => {
   t.strictSame([stateOf(alice), stateOf(bob)], states)
 })
 
-t.test('a first message without one-time keys is accepted once, even by someone who forgot the session', async t => {
+t.test('a first message without one-time keys is accepted once, even after the session was deleted', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob, 0))
   const body = send(alice, 'once')
@@ -207,7 +204,7 @@ t.test('a first message without one-time keys is accepted once, even by someone 
 })
 
 // Evidence: K9
-t.test('one-time keys are used once, and gone with the message that used them', async t => {
+t.test('a one-time key is used once and deleted with the message that used it', async t => {
   const [alice, bob] = makePair()
   const served = serve(bob)
   const held = bob.prekeys
@@ -224,7 +221,7 @@ t.test('one-time keys are used once, and gone with the message that used them', 
   t.equal(receive(bob, send(alice, 'more')).prekeys, prekeys, 'a known session leaves the prekeys as they are')
 })
 
-t.test('a body of 64 KiB passes, and more is refused', async t => {
+t.test('a body of 64 KiB is accepted and a larger one refused', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
   const body = send(alice, new Uint8Array(65_536))
@@ -233,7 +230,7 @@ t.test('a body of 64 KiB passes, and more is refused', async t => {
   t.throws(() => send(alice, new Uint8Array(65_537)), new CryptoError('too_large'))
 })
 
-t.test('handshakes of one peer are accepted three times a minute and ten times an hour', async t => {
+t.test("a peer's handshakes are accepted three times a minute and ten times an hour", async t => {
   const [alice, bob] = makePair()
   const rateLimited = new CryptoError('rate_limited')
   const knock = (): Uint8Array => {
@@ -261,7 +258,7 @@ t.test('handshakes of one peer are accepted three times a minute and ten times a
   t.equal(bob.peer.sessions.length, 8)
 })
 
-t.test('a clock that is set back does not shut a peer out', async t => {
+t.test('a clock that is set back does not block a peer for long', async t => {
   const [alice, bob] = makePair()
   for (let count = 0; count < 3; count++) {
     alice.peer = newPeer('bob@localhost')
@@ -273,7 +270,7 @@ t.test('a clock that is set back does not shut a peer out', async t => {
   t.equal(textOf(receive(bob, send(alice, 'knock')).content), 'knock')
 })
 
-t.test('two agents understand each other over any network', async t => {
+t.test('two agents read every message that any network delivers', async t => {
   const action = fc.record({
     by: fc.nat(1),
     what: fc.constantFrom('send', 'deliver', 'repeat', 'lose', 'start'),
@@ -308,7 +305,7 @@ t.test('two agents understand each other over any network', async t => {
 })
 
 // Evidence: K5
-t.test('a header with another identity key than the one its session id names pins nothing', async t => {
+t.test('a header whose identity key does not match its session id pins no key', async t => {
   const [alice, bob] = makePair()
   start(alice, serve(bob))
   const body = send(alice, 'hello')

@@ -8,7 +8,7 @@ import type { StateStore } from '../state-store.ts'
 import { type DirectoryStoreOptions, openDirectoryStore } from './directory-store.ts'
 
 /** A migration would have to read through the encryption: when there is a second format, it is given here and not below. */
-export interface AgentDirectoryOptions extends Omit<DirectoryStoreOptions, 'format'> {
+interface AgentDirectoryOptions extends Omit<DirectoryStoreOptions, 'format'> {
   /** Encrypts a new state, and opens an encrypted one. */
   secret?: Secret
 }

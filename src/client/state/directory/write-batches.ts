@@ -15,7 +15,7 @@ interface Waiting {
   settle: (outcome: Outcome) => void
 }
 
-export interface WriteBatchesOptions {
+interface WriteBatchesOptions {
   connection: SqliteConnection
   turn: WriteTurn
   /** Called inside each batch before the first work; what it throws fails the batch. */

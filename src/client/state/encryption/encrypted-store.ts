@@ -11,7 +11,7 @@ import type { Secret } from './secret.ts'
 /** The layout of an encrypted value. */
 const version = 1
 
-export interface EncryptionOptions {
+interface EncryptionOptions {
   /** Names the state in errors. */
   where?: string
   random?: Random

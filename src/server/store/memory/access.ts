@@ -1,9 +1,9 @@
 import type { Username } from '../../../protocol/names.ts'
 import type { Rule, Writers } from '../privacy.ts'
 
-/** Who may write to a user: the model of `access.lua` and what belongs to it. */
+/** The settings that decide who may write to a user: the model of `access.lua` and the scripts that use it. */
 export class MemoryAccess {
-  /** An operator blocked the name; outlives the user. */
+  /** True if an operator blocked the name. The block outlives the user. */
   closed = false
   writers: Writers = 'anyone'
   readonly rules = new Map<Username, Rule>()
@@ -26,7 +26,7 @@ export class MemoryAccess {
     this.rules.set(to, 'contact')
   }
 
-  /** What the user decided goes with it. */
+  /** Removes the user's settings when the user is deleted. An operator's block stays. */
   clear(): void {
     this.writers = 'anyone'
     this.rules.clear()

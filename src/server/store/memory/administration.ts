@@ -98,7 +98,7 @@ export class MemoryAdministration implements Administration {
   }
 }
 
-/** The name in who used an invite. */
+/** Returns the name in the user of an invite (`name identity`). */
 function nameOf(user: string | undefined): Username | null {
   const [name] = user?.split(' ') ?? []
   return name ? parseUsername(name) : null

@@ -12,17 +12,17 @@ export type MemoryKeys = {
   bundle: { text: string; counter: number } | undefined
   oneTimeKeys: OneTimeKey[]
   oneTimeKemKeys: OneTimeKemKey[]
-  /** Answers of the last minute, by requester and id. */
+  /** Results of recent fetches, by `requester id`, kept for `fetchRepeatMs`. */
   served: Map<string, { at: number; keys: FetchedKeys }>
-  /** One-time keys handed out in the window that began at `since`. */
+  /** The number of one-time keys taken in the window that began at `since`. */
   window: { since: number; taken: number; by: Map<Username, number> }
 }
 type Node = { leaseEnd: number; notify: (notice: Notice) => void }
 
-/** What the nodes of one deployment share: Redis' part, in the memory of one process. */
+/** The state that the nodes of one deployment share: the model of what Redis stores, in the memory of one process. */
 export class MemoryBacking {
   readonly users = new Map<Username, MemoryUser>()
-  /** Names that were given up for any key. */
+  /** Names that an operator released: any key may register them. */
   readonly released = new Set<Username>()
   readonly logins = new Map<TokenHash, { username: Username; expiresAt: number }>()
   readonly challenges = new Map<string, { username: Username; expiresAt: number }>()
@@ -77,21 +77,21 @@ export class MemoryBacking {
     return user?.deleted ? undefined : user
   }
 
-  /** Whether a claim still counts: its node has a lease, or its HTTP caller came lately. */
+  /** Returns true if a claim is valid: its node has a lease, or its HTTP claim has not expired. */
   isHeld(held: Held | undefined): held is Held {
     if (!held) return false
     if (held.owner.kind === 'http') return held.until > this.now()
     return (this.nodes.get(held.node)?.leaseEnd ?? 0) > this.now()
   }
 
-  /** Takes away what sockets of dead nodes claim. */
+  /** Releases the socket claims of dead nodes. */
   releaseDead(): void {
     for (const inbox of this.#inboxes.values()) {
       if (inbox.held?.owner.kind === 'socket' && !this.isHeld(inbox.held)) inbox.held = undefined
     }
   }
 
-  /** Forgets mail and sessions whose time is over. */
+  /** Removes expired mail and logins. */
   dropExpired(): void {
     const nowMs = this.now()
     for (const inbox of this.#inboxes.values()) inbox.dropExpired(nowMs)
@@ -99,7 +99,7 @@ export class MemoryBacking {
     this.buckets.dropFull()
   }
 
-  /** Inboxes that sockets of a node hold. */
+  /** Returns the number of inboxes that sockets of a node have claimed. */
   countListening(node: NodeId): number {
     const held = [...this.#inboxes.values()].map(inbox => inbox.held)
     return held.filter(one => one?.node === node && one.owner.kind === 'socket').length

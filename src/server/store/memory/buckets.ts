@@ -22,7 +22,7 @@ export class MemoryBuckets implements Buckets {
     return { granted, waitMs: Math.ceil((Math.max(0, needed - tokens) * 1_000) / perSecond) }
   }
 
-  /** Forgets what is full again. */
+  /** Removes buckets that are full again. */
   dropFull(): void {
     const nowMs = this.#now()
     for (const [key, { fullAt }] of this.#levels) if (fullAt <= nowMs) this.#levels.delete(key)

@@ -9,7 +9,7 @@ export type InboxLimits = {
   dedupeWindowMs: number
   messageTtlMs: number
 }
-/** Who may read an inbox. `node` is where its hints go; `returnedUpTo` and `until` bound an HTTP claim. */
+/** The current claim of an inbox. Hints go to `node`; `until` and `returnedUpTo` limit an HTTP claim. */
 export type Held = { epoch: number; owner: Owner; node: NodeId; until: number; returnedUpTo: number }
 
 type Stored = Envelope & { expiresAt: number }
@@ -21,7 +21,7 @@ export type Appended =
   | { status: 'forbidden' }
   | { status: 'inbox_full' }
 
-/** Numbers follow the clock, so that none is given twice after the state was lost. */
+/** Numbers follow the clock, so that no number is used twice after the state was lost. */
 const nextNumber = (last: number, nowMs: number): number => Math.max(last + 1, nowMs * 1024)
 
 /** One user's inbox: the executable model of the Redis scripts. */
@@ -48,7 +48,7 @@ export class MemoryInbox {
     return this.#bytes
   }
 
-  /** When the first envelope that waits was stored, ms since 1970. */
+  /** When the oldest queued envelope was stored, ms since 1970. */
   get oldestAt(): number | null {
     return this.#envelopes[0]?.sentAt ?? null
   }
@@ -112,7 +112,7 @@ export class MemoryInbox {
     return this.held
   }
 
-  /** The claim as it is held, if this is it. */
+  /** Returns the current claim if it is the given one. */
   match({ epoch, owner }: Claim, node: NodeId): Held | undefined {
     const { held } = this
     if (!held || held.epoch !== epoch || held.owner.connection !== owner.connection) return undefined
@@ -144,7 +144,7 @@ export class MemoryInbox {
     this.#drop(({ seq }) => seq <= upTo)
   }
 
-  /** Mail and dedupe go; the numbers go on. */
+  /** Removes mail, dedupe entries and the claim. The numbers continue. */
   clear(): void {
     this.#drop(() => true)
     this.#seen.clear()

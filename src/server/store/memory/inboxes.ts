@@ -15,7 +15,7 @@ import {
 import type { MemoryBacking } from './backing.ts'
 import type { Held } from './inbox.ts'
 
-/** Inboxes and who claims them, as one node uses them. */
+/** Inboxes and their claims, as one node uses them. */
 export class MemoryInboxes implements Inboxes {
   readonly #backing: MemoryBacking
   readonly #nodeId: NodeId

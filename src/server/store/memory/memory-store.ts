@@ -13,7 +13,10 @@ import { MemoryPrivacy } from './privacy.ts'
 import { MemoryPublishedKeys } from './published-keys.ts'
 import { MemoryUsers } from './users.ts'
 
-/** Opens the memory engine: for one node, or for several nodes of one process that share a backing. It keeps nothing on disk. */
+/**
+ * Opens the memory engine, for one node or for several nodes of one process that share a backing. Nothing is
+ * persisted.
+ */
 export const openMemoryStore = (options: StoreOptions, backing = memoryBacking(options)): Store =>
   new MemoryStore(backing, options.nodeId)
 

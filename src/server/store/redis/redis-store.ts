@@ -28,24 +28,24 @@ import { RedisBuckets } from './users/rate-buckets.ts'
 import { RedisUsers } from './users/users.ts'
 
 export type RedisStoreOptions = {
-  /** As `parseRedisUrl` takes it. */
+  /** In a form that `parseRedisUrl` accepts. */
   url: string
-  /** `strict`: nothing is told before a replica has it, too. */
+  /** `strict`: a write is confirmed only when a replica has it, too. */
   durability?: Durability
-  /** `required`: a Redis that would lose mail when it ends is refused. */
+  /** `required`: a Redis without an append-only file is refused, because it loses mail when it ends. */
   appendOnly?: AppendOnly
-  /** What the operator should know: connection errors, unwise settings. Without arguments of commands. */
+  /** Receives connection errors and unwise settings for the operator's log. Texts contain no command arguments. */
   warn?: (message: string) => void
-  /** What grants locks; a test gives one that grants them wrongly. */
+  /** Creates the function that acquires locks. A test passes one that grants locks wrongly. */
   locksOf?: (redis: RedisClient) => Acquire
-  /** What another release reads and writes, for a test. */
+  /** The schema versions of this release. A test passes those of another release. */
   schema?: Schema
 }
 
 /**
- * Opens the Redis engine. It connects before it resolves, and reconnects by itself afterwards.
- * @throws {StoreUnavailableError} when Redis is out of reach
- * @throws {RedisSetupError} when it would lose mail
+ * Opens the Redis engine. Resolves when it is connected; later it reconnects by itself.
+ * @throws {StoreUnavailableError} if Redis is out of reach
+ * @throws {RedisSetupError} if its settings would lose mail, or this release cannot read its data
  */
 export async function openRedisStore(
   options: StoreOptions,

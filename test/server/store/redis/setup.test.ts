@@ -37,12 +37,12 @@ const cases: Case[] = [
   {
     server: 'that evicts',
     config: { 'maxmemory-policy': 'allkeys-lru' },
-    refused: /allkeys-lru and would throw mail away; run: redis-cli config set maxmemory-policy noeviction/,
+    refused: /allkeys-lru and would evict mail; run: redis-cli config set maxmemory-policy noeviction/,
   },
   {
     server: 'of a Cluster',
     config: { 'cluster-enabled': 'yes' },
-    refused: /part of a Redis Cluster; write redis\+cluster:/,
+    refused: /part of a Redis Cluster; use redis\+cluster:/,
   },
   {
     server: 'that writes without replicas, where the node is strict',
@@ -78,7 +78,7 @@ for (const { server, config, demands, refused, warned = [] } of cases) {
 // Evidence: S3
 t.test('a replica is refused, with the wish for its primary', async t => {
   const redis = await startRedis(t, { config: { replicaof: `127.0.0.1 ${await freePort()}` } })
-  await t.rejects(open(t, redis), { name: 'RedisSetupError', message: /is a replica.*name its primary/ })
+  await t.rejects(open(t, redis), { name: 'RedisSetupError', message: /is a replica.*use the URL of its primary/ })
 })
 
 // Evidence: R7

@@ -5,18 +5,18 @@ import { settled } from './store-error.ts'
 
 const minVersion = 7
 
-/** What is kept before it is told: on the primary, or on a replica as well. */
+/** Where a write must be before it is confirmed: on the primary, or (`strict`) also on a replica. */
 export type Durability = 'standard' | 'strict'
-/** Whether a Redis without a log of its writes is taken. */
+/** Whether a Redis without an append-only file is accepted. */
 export type AppendOnly = 'required' | 'optional'
-export type Demands = { durability: Durability; appendOnly: AppendOnly }
+type Demands = { durability: Durability; appendOnly: AppendOnly }
 
-/** A Redis that would lose mail, or that holds what this version does not know. */
+/** The Redis server would lose mail, or its data has a schema that this version does not read. */
 export class RedisSetupError extends Error {
   override readonly name = 'RedisSetupError'
 }
 
-/** Fields of `INFO`. */
+/** Returns the fields of `INFO`. */
 export async function readInfo(redis: Redis): Promise<Map<string, string>> {
   const text = asString(await settled(redis.info()))
   const lines = text.split('\r\n').filter(line => line.includes(':'))
@@ -26,8 +26,8 @@ export async function readInfo(redis: Redis): Promise<Map<string, string>> {
 type Info = ReadonlyMap<string, string>
 
 /**
- * Refuses a server that cannot keep what nodes promise. Returns what is merely unwise.
- * @throws {RedisSetupError} that says what to change
+ * Checks that the server's settings allow the nodes to keep their promises. Returns warnings about unwise settings.
+ * @throws {RedisSetupError} with a text that says what to change
  */
 export async function checkServer(client: RedisClient, demands: Demands): Promise<string[]> {
   const advice = await Promise.all(
@@ -44,7 +44,7 @@ async function checkPrimary(redis: Redis, demands: Demands, isOfCluster: boolean
   }
   if (!isOfCluster && info.get('cluster_enabled') === '1') {
     throw new RedisSetupError(
-      'REDIS_URL: this server is part of a Redis Cluster; write redis+cluster:// and name some of its servers',
+      'REDIS_URL: this server is part of a Redis Cluster; use redis+cluster:// and list some of its servers',
     )
   }
   return isAppendOnly(info) ? [] : [`${withoutLog}; ${change}`]
@@ -57,35 +57,38 @@ function refusedVersion(info: Info): string | false {
 }
 
 function refusedRole(info: Info): string | false {
-  return info.get('role') === 'slave' && 'this server is a replica, which takes no writes; name its primary'
+  return info.get('role') === 'slave' && 'this server is a replica, which accepts no writes; use the URL of its primary'
 }
 
 function refusedPolicy(info: Info): string | false {
   const policy = info.get('maxmemory_policy') ?? ''
   if (policy === 'noeviction') return false
-  return `maxmemory-policy is ${policy} and would throw mail away; run: redis-cli config set maxmemory-policy noeviction`
+  return `maxmemory-policy is ${policy} and would evict mail; run: redis-cli config set maxmemory-policy noeviction`
 }
 
-/** A primary without replicas must not go on by itself: the field is there where some are demanded. */
+/** A primary must not accept writes without a replica. `INFO` has the field only if `min-replicas-to-write` is set. */
 function refusedReplicas(info: Info, { durability }: Demands): string | false {
   if (durability === 'standard' || info.has('min_slaves_good_slaves')) return false
   return (
-    'DURABILITY is strict, and this primary would take writes without a replica; ' +
+    'DURABILITY is strict, and this primary would accept writes without a replica; ' +
     'run: redis-cli config set min-replicas-to-write 1, and the same on its replicas'
   )
 }
 
 const isAppendOnly = (info: Info): boolean => info.get('aof_enabled') === '1'
 
-const withoutLog = 'appendonly is off: what came after the last snapshot is lost when Redis ends'
+const withoutLog = 'appendonly is off: writes after the last snapshot are lost when Redis ends'
 const change = 'run: redis-cli config set appendonly yes, and write it into redis.conf'
 
 function refusedLog(info: Info, { appendOnly }: Demands): string | false {
   if (appendOnly === 'optional' || isAppendOnly(info)) return false
-  return `${withoutLog}; ${change}. Where that cannot be had, and mail may be lost, set REDIS_APPENDONLY=optional`
+  return `${withoutLog}; ${change}. If that is not possible and mail may be lost, set REDIS_APPENDONLY=optional`
 }
 
-/** What is there, or now is. A Redis that is full takes no write, not even one that changes nothing. */
+/**
+ * Sets the key unless it exists, and returns its value. It reads first, because a Redis that is full refuses every
+ * write, even one that changes nothing.
+ */
 export async function makeOnce(redis: RedisClient, key: string, value: string): Promise<string | null> {
   const found = await redis.get(key)
   if (found !== null) return found

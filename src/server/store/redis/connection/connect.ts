@@ -6,23 +6,25 @@ import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { ShardedSubscription } from './sharded-subscription.ts'
 import { ServerSubscription, type Subscription } from './subscription.ts'
 
-/** A command that has no answer by then may have run or not, ms. */
+/** Timeout of a command, ms. After it, the outcome of the command is unknown. */
 export const commandTimeoutMs = 3_000
 const connectTimeoutMs = 3_000
-/** A connection on which a command waits, and nothing comes for so long, is replaced, ms. One that is idle, or a subscription that has its PING, is not. */
+/**
+ * A connection with a waiting command that receives nothing for this long is replaced, ms. An idle connection is not.
+ */
 const silenceMs = 2_500
-/** Reconnects: at once, then slower, never slower than this, ms. */
+/** Upper bound of the delay between reconnects, which grows from zero, ms. */
 const maxRetryMs = 1_000
-/** How long a start waits, Sentinels that do not answer included, ms. */
+/** Timeout of the first connection, including attempts on Sentinels that do not answer, ms. */
 const startMs = 10_000
-/** How long a node may not know that a replica took over from a primary that fell silent, ms. */
+/** Interval at which the client reads the Cluster's slots: the delay until it notices a silent failover, ms. */
 const slotsRefreshMs = 2_000
 
 const retryMs = (times: number): number => Math.random() * Math.min(maxRetryMs, 20 * 2 ** Math.min(times, 10))
 
 /**
- * No command waits for a connection and none is sent twice: whether it ran is not known, and the caller decides. Full jitter
- * on reconnects, so that nodes do not come back together.
+ * No command waits for a connection, and none is sent twice: the outcome is unknown, and the caller decides about a
+ * retry. Reconnects use full jitter, so that the nodes do not all come back at the same moment.
  */
 const options = {
   lazyConnect: true,
@@ -34,20 +36,20 @@ const options = {
   connectTimeout: connectTimeoutMs,
   socketTimeout: silenceMs,
   retryStrategy: retryMs,
-  // A primary that became a replica: the connection has to go to the new one.
+  // The primary became a replica: connect to the new primary.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
 } satisfies RedisOptions
 
 type OnError = (error: Error) => void
 type ClusterTarget = Extract<RedisTarget, { kind: 'cluster' }>
 
-/** What takes commands, once it is ready. @throws {StoreUnavailableError} */
+/** Opens the client for commands; resolves when it is ready. @throws {StoreUnavailableError} */
 export async function connectClient(url: string, name: string, onError: OnError): Promise<RedisClient> {
   const target = parseRedisUrl(url)
   return target?.kind === 'cluster' ? ready(openCluster(target, name), onError) : connect(url, name, onError)
 }
 
-/** What hears; not yet subscribed. @throws {StoreUnavailableError} */
+/** Opens the subscription's connection; it is not subscribed yet. @throws {StoreUnavailableError} */
 export async function connectSubscription(
   commands: RedisClient,
   url: string,
@@ -55,14 +57,14 @@ export async function connectSubscription(
   onError: OnError,
 ): Promise<Subscription> {
   if (!isCluster(commands)) return new ServerSubscription(await connect(url, name, onError))
-  // It is replaced where it ends.
+  // `ShardedSubscription` replaces a connection that ends, so the connection itself must not retry.
   const target = parseRedisUrl(url)
   const access = target?.kind === 'cluster' ? accessOf(target) : {}
   const ofServer = { ...options, ...access, connectionName: name, retryStrategy: () => null } satisfies RedisOptions
   return new ShardedSubscription(commands, address => new Redis({ ...ofServer, ...address }))
 }
 
-/** One connection, once it is ready. @throws {StoreUnavailableError} */
+/** Opens one connection; resolves when it is ready. @throws {StoreUnavailableError} */
 export async function connect(url: string, name: string, onError: OnError): Promise<Redis> {
   return ready(openClient(parseRedisUrl(url), name), onError)
 }
@@ -82,7 +84,10 @@ async function ready<Client extends RedisClient>(client: Client, onError: OnErro
   }
 }
 
-/** Redirections are followed: what is redirected did not run. What a cut connection leaves open is not sent again. */
+/**
+ * The client follows redirections, because a redirected command did not run. It does not resend commands of a cut
+ * connection.
+ */
 function openCluster(target: ClusterTarget, name: string): Cluster {
   const { autoResendUnfulfilledCommands, autoResubscribe, maxRetriesPerRequest } = options
   const { commandTimeout, connectTimeout, socketTimeout } = options
@@ -113,12 +118,15 @@ const accessOf = ({ tls, username, password }: ClusterTarget) => ({
 })
 
 function openClient(target: RedisTarget | null, name: string): Redis {
-  if (target === null || target.kind === 'cluster') throw new TypeError('not the URL of one Redis')
+  if (target === null || target.kind === 'cluster') throw new TypeError('not the URL of a single Redis')
   if (target.kind === 'server') return new Redis(target.url, { ...options, connectionName: name })
   return new Redis({ ...options, ...sentinelOptions(target), connectionName: name })
 }
 
-/** The Sentinels are asked at each connection, for ever; what they announce ends a connection to who was primary, should that one be silent. */
+/**
+ * The client asks the Sentinels for the primary at each connection attempt. A failover that they announce ends the
+ * connection to the old primary, even if that is silent.
+ */
 function sentinelOptions(target: Extract<RedisTarget, { kind: 'sentinel' }>) {
   const { sentinels, primary, tls, db, username, password, sentinelUsername, sentinelPassword } = target
   return {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Redis } from 'ioredis'
 
-/** Commands that are given in one go, and so those that the answers of one read lead to, leave in one write: each alone would be a system call. */
+/** Sends all commands of one turn of the event loop in one write, instead of one system call per command. */
 export function corkCommands(client: Redis): void {
   const send = client.sendCommand.bind(client)
   let corked: Socket | undefined

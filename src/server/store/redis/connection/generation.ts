@@ -5,10 +5,13 @@ import { generationKey } from './keys.ts'
 import { isCluster, onEnd, primariesOf, type RedisClient } from './redis-client.ts'
 import { settled } from './store-error.ts'
 
-/** How soon a Cluster is asked again, ms. */
+/** Delay before the next attempt to read the generation of a Cluster, ms. */
 const retryMs = 200
 
-/** Which processes hold what was accepted: another one, or one that was emptied, may not have it. */
+/**
+ * Identifies the Redis processes that hold the accepted messages: a new process, or an emptied one, may have lost
+ * them.
+ */
 export class RedisGeneration {
   readonly #client: RedisClient
   readonly #onChange: () => void
@@ -16,7 +19,7 @@ export class RedisGeneration {
   #made: string | null = null
   #isKnown = false
   #isClosed = false
-  /** Raised with each end of a connection: an answer from before it does not count. */
+  /** Counts closed connections: an answer requested before the latest close is ignored. */
   #ends = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -33,7 +36,8 @@ export class RedisGeneration {
       this.#isKnown = false
       if (isCluster(client)) this.#retry()
     })
-    // A server is asked when its connection is back; a Cluster until all its primaries answer, and whenever slots may have moved.
+    // A single server is read when its connection is back. A Cluster is read until all primaries answer, and whenever
+    // slots may have moved.
     if (isCluster(client)) client.on('refresh', () => this.#retry())
     else client.on('ready', () => this.#read().catch(() => client.disconnect(true)))
   }
@@ -48,20 +52,24 @@ export class RedisGeneration {
     return this.#isKnown
   }
 
-  /** @throws {StoreUnavailableError} while a new connection has not told: an answer with the last one would hide a loss. */
+  /**
+   * @throws {StoreUnavailableError} until a new connection has read the generation: the previous value could hide a
+   * loss.
+   */
   current(): string {
     if (!this.#isKnown) throw new StoreUnavailableError('Redis is out of reach')
     return this.#current
   }
 
-  /** Asks again though no connection ended. @throws {StoreUnavailableError} */
+  /** Reads the generation again although no connection ended. @throws {StoreUnavailableError} */
   refresh(): Promise<void> {
     return this.#read()
   }
 
   /**
-   * Before somebody is told that a user is unknown: a Redis that was emptied a moment ago knows nobody, and must not say so.
-   * @throws {StoreUnavailableError} when it was
+   * Checks that Redis was not emptied. Callers check before they report a user as unknown, because an emptied Redis
+   * knows no users.
+   * @throws {StoreUnavailableError} if Redis was emptied
    */
   async check(): Promise<void> {
     if ((await settled(this.#client.get(generationKey))) === this.#made) return
@@ -74,7 +82,7 @@ export class RedisGeneration {
     const infos = await Promise.all(primariesOf(this.#client).map(readInfo))
     const made = await settled(makeOnce(this.#client, generationKey, randomBytes(16).toString('base64url')))
     if (infos.length === 0 || this.#ends !== ends || infos.some(info => info.get('role') !== 'master')) {
-      throw new StoreUnavailableError('Redis changes its primaries')
+      throw new StoreUnavailableError('the primaries of Redis are changing')
     }
     const runs = infos.map(info => info.get('run_id')).sort()
     const generation = createHash('sha256').update(`${runs} ${made}`).digest('base64url').slice(0, 22)

@@ -1,13 +1,15 @@
 import { Cluster, type Redis } from 'ioredis'
 
-/** One connection to one server, or one to each of a Cluster. */
+/** A connection to one server, or one connection to each server of a Cluster. */
 export type RedisClient = Redis | Cluster
 
 export const isCluster = (client: RedisClient): client is Cluster => client instanceof Cluster
 
 export const primariesOf = (client: RedisClient): Redis[] => (isCluster(client) ? client.nodes('master') : [client])
 
-/** Calls back when a connection ends, and when a server of a Cluster leaves or comes: another one may have its place. */
+/**
+ * Calls `ended` when a connection ends, and when a server joins or leaves the Cluster: it may have replaced another.
+ */
 export function onEnd(client: RedisClient, ended: () => void): void {
   if (!isCluster(client)) return void client.on('close', ended)
   for (const node of client.nodes()) node.on('close', ended)

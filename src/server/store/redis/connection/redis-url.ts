@@ -1,12 +1,12 @@
-/** Where Redis is: one server, what Sentinels say who is primary, or a Cluster. */
 type Address = { host: string; port: number }
 
+/** Where Redis is: one server, the primary that Sentinels report, or a Cluster. */
 export type RedisTarget =
   | { kind: 'server'; url: string }
   | {
       kind: 'sentinel'
       sentinels: Address[]
-      /** What the Sentinels call it. */
+      /** The name of the primary in the Sentinels' configuration. */
       primary: string
       tls: boolean
       db: number
@@ -15,7 +15,7 @@ export type RedisTarget =
       sentinelUsername: string | null
       sentinelPassword: string | null
     }
-  /** Some of its servers; they name the others. */
+  /** Some servers of the Cluster; the client learns the others from them. */
   | { kind: 'cluster'; servers: Address[]; tls: boolean; username: string | null; password: string | null }
 
 const serverPort = 6_379
@@ -26,8 +26,9 @@ const clusterForm = /^(?<scheme>rediss?)\+cluster:\/\/(?:(?<user>[^:@/]*):(?<pas
 
 /**
  * `redis[s]://…`, `redis[s]+cluster://[user:password@]host[:port][,host[:port]…]`, or
- * `redis[s]+sentinel://[user:password@]host[:port][,host[:port]…]/primary[/db][?sentinel-username=…&sentinel-password=…]`.
- * User and password are those of Redis; those of the Sentinels stand behind it. `null`: neither.
+ * `redis[s]+sentinel://[user:password@]host[:port][,host[:port]…]/primary[/db]`, with the optional query
+ * `?sentinel-username=…&sentinel-password=…`.
+ * `user` and `password` are those of Redis; the query has those of the Sentinels. Returns `null` for any other URL.
  */
 export function parseRedisUrl(url: string): RedisTarget | null {
   if (/^rediss?\+sentinel:/.test(url)) return parseSentinels(url)
@@ -64,14 +65,14 @@ function parseSentinels(url: string): RedisTarget | null {
   }
 }
 
-/** `null`: one of them is none. */
+/** Returns `null` if one of the hosts is invalid. */
 function parseHosts(text: string | undefined, defaultPort: number): Address[] | null {
   const addresses = text?.split(',').map(host => parseHost(host, defaultPort)) ?? [null]
   const found = addresses.filter(address => address !== null)
   return found.length === addresses.length ? found : null
 }
 
-/** An address in brackets is one of IPv6. */
+/** An address in brackets is an IPv6 address. */
 function parseHost(text: string, defaultPort: number): Address | null {
   const parts = /^(?:\[(?<address>[\da-fA-F:.]+)\]|(?<name>[\w.-]+))(?::(?<port>\d{1,5}))?$/.exec(text)?.groups
   const host = parts?.address ?? parts?.name
@@ -79,7 +80,7 @@ function parseHost(text: string, defaultPort: number): Address | null {
   return host && port > 0 && port < 65_536 ? { host, port } : null
 }
 
-/** `null`: not there. `undefined`: cannot be read. */
+/** Returns `null` if there is no text, and `undefined` if it cannot be decoded. */
 function unescaped(text: string | undefined): string | null | undefined {
   if (!text) return null
   try {

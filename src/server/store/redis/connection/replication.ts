@@ -3,27 +3,31 @@ import { StoreUnavailableError } from '../../store.ts'
 import { onEnd, primariesOf, type RedisClient } from './redis-client.ts'
 import { settled } from './store-error.ts'
 
-/** How long a replica may take, ms. Two of them fit into the time that a command has. */
+/** How long to wait for a replica, ms. Two waits fit into the timeout of a command. */
 const replicaWaitMs = 1_000
 
-/** Runs what has to be kept before anybody is told, on the connection that it gives. @throws {StoreUnavailableError} */
+/**
+ * Runs `work` with a client, and resolves only when its writes are as durable as configured.
+ * @throws {StoreUnavailableError}
+ */
 export type WithDurability = <Result>(work: (redis: RedisClient) => Promise<Result>) => Promise<Result>
 
-/** `DURABILITY=standard`: what the primary has is kept. */
+/** `DURABILITY=standard`: a write is confirmed when the primary has it. */
 export const onPrimaryOnly =
   (redis: RedisClient): WithDurability =>
   work =>
     work(redis)
 
 /**
- * `DURABILITY=strict`: what a replica has as well is kept. A connection of its own, since `WAIT` stops the one it is sent on, and only the one that wrote
- * may ask. One wait at a time serves all that finished before it.
+ * `DURABILITY=strict`: a write is confirmed when a replica has it, too. It needs a connection of its own, because
+ * `WAIT` blocks its connection and must be sent on the connection that wrote. One `WAIT` at a time serves all writes
+ * that finished before it.
  */
 export class Replication {
   readonly #redis: RedisClient
   #last: Promise<void> = Promise.resolve()
   #next: Promise<void> | null = null
-  /** How often a connection ended: a new one may lead to a primary that never had the write. */
+  /** Counts closed connections: a new one may lead to a primary that never had the write. */
   #ends = 0
 
   constructor(redis: RedisClient) {
@@ -39,7 +43,7 @@ export class Replication {
     const result = await work(this.#redis)
     await this.#replicated()
     if (this.#ends !== ends || !isSame(primaries, primariesOf(this.#redis)))
-      throw new StoreUnavailableError('the connection to Redis ended before a replica was asked')
+      throw new StoreUnavailableError('the connection to Redis ended before a replica confirmed the write')
     return result
   }
 
@@ -53,12 +57,15 @@ export class Replication {
     return this.#next
   }
 
-  /** Also after a script that wrote nothing: Redis waits for all that the primary wrote until then, a first attempt by another node among it. */
+  /**
+   * Also needed after a script that wrote nothing: `WAIT` covers everything that the primary has written so far,
+   * including an earlier attempt of the same operation by another node.
+   */
   async #wait(): Promise<void> {
     const waits = primariesOf(this.#redis).map(primary => primary.wait(1, replicaWaitMs))
     if (waits.length === 0) throw new StoreUnavailableError('Redis has no primary')
     const replicas = Math.min(...(await settled(Promise.all(waits))))
-    if (!(replicas >= 1)) throw new StoreUnavailableError('no replica of Redis has it')
+    if (!(replicas >= 1)) throw new StoreUnavailableError('no replica of Redis confirmed the write')
   }
 }
 

@@ -1,4 +1,6 @@
-/** What Redis answers is `unknown` until it went through one of these. A wrong shape is a defect of a script. */
+/**
+ * Replies of Redis are `unknown` until one of these functions has checked them. A wrong shape is a defect in a script.
+ */
 const wrong = (reply: unknown, wanted: string): TypeError =>
   new TypeError(`Redis answered ${reply === null ? 'null' : typeof reply} instead of ${wanted}`)
 

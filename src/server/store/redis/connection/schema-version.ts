@@ -5,19 +5,24 @@ import { asNumber } from './reply.ts'
 import { scripts } from './script.ts'
 
 /**
- * Versions of everything in `keys.ts` and the scripts: what a release writes, and the oldest and the newest that it reads. A release that changes something
- * only learns to read it; the next one writes it. So two releases that follow each other work side by side, and either may be rolled back.
+ * Schema versions of the keys in `keys.ts` and their values: the version that a release writes, and the oldest and
+ * newest that it reads. A release that changes the schema first only reads the new version; the next release writes
+ * it. So two consecutive releases can run at the same time, and either can be rolled back.
  */
 export type Schema = { readonly oldest: number; readonly writes: number; readonly newest: number }
 
 export const ownSchema: Schema = { oldest: 1, writes: 1, newest: 1 }
 
-/** Says what is written from now on, if that is newer. @throws {RedisSetupError} where Redis holds what this release does not read */
+/**
+ * Raises the schema version in Redis to the one this release writes.
+ * @throws {RedisSetupError} if this release cannot read it
+ */
 export async function agreeOnSchema(redis: RedisClient, { oldest, writes, newest }: Schema): Promise<void> {
   const found = asNumber(await scripts.agreeOnSchema.run(redis, [schemaKey], [oldest, writes, newest]))
   if (found >= oldest && found <= newest) return
   const known = oldest === newest ? `${oldest}` : `${oldest} to ${newest}`
+  const advice = found > newest ? 'run the version that wrote it' : 'run the version in between first'
   throw new RedisSetupError(
-    `REDIS_URL: this Redis holds data of schema ${found}, and this version knows ${known}; ${found > newest ? 'run the version that wrote it' : 'run the version in between first'}, or use another Redis`,
+    `REDIS_URL: this Redis holds data of schema ${found}, and this version knows ${known}; ${advice}, or use another Redis`,
   )
 }

@@ -4,15 +4,15 @@ import type { RedisClient } from './redis-client.ts'
 import { toStoreError } from './store-error.ts'
 
 type ScriptOptions = {
-  /** Runs when Redis is full: it frees memory, or is needed to free it. */
+  /** The script also runs when Redis is full: it frees memory, or other work that frees memory needs it. */
   whenFull?: boolean
-  /** What it is joined to, besides `prelude.lua`. */
+  /** Shared files that are prepended after `prelude.lua`. */
   with?: readonly ('inbox' | 'sweep' | 'access')[]
 }
 
 const load = (name: string): string => readFileSync(new URL(`../scripts/${name}.lua`, import.meta.url), 'utf8')
 
-/** One Lua script: atomic, for the keys of one slot. */
+/** A Lua script. It is atomic; in a Cluster all its keys must be in one slot. */
 export class Script {
   readonly #text: string
   readonly #sha: string
@@ -39,7 +39,7 @@ export class Script {
   }
 }
 
-/** Redis restarted or was told to forget its scripts; nothing ran. */
+/** Returns true if Redis does not have the script, as after a restart. Nothing ran. */
 const isMissing = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT')
 
 export const scripts = {

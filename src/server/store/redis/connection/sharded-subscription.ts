@@ -2,16 +2,16 @@ import type { Cluster, Redis } from 'ioredis'
 import { StoreUnavailableError } from '../../store.ts'
 import type { Subscription } from './subscription.ts'
 
-/** How often it publishes to itself, ms: a channel whose slot has moved is silent, as a connection is that was cut. */
+/** Interval of heartbeats to the own channel, ms. A cut connection, or a channel whose slot moved, is only silent. */
 const beatMs = 2_000
-/** Servers that one search for the channel asks. */
+/** Most servers that one search for the channel asks. */
 const maxHops = 5
 
 type Address = { host: string; port: number }
-/** One connection to one server of the Cluster, not yet made, that ends where it ends. */
+/** Creates an unconnected client for one server of the Cluster. The client does not reconnect. */
 type Open = (address: Address) => Redis
 
-/** On the server of a Cluster that has the channel's slot, wherever it goes. */
+/** A subscription on the server of a Cluster that serves the channel's slot. It follows the slot when it moves. */
 export class ShardedSubscription implements Subscription {
   readonly #cluster: Cluster
   readonly #open: Open
@@ -40,11 +40,11 @@ export class ShardedSubscription implements Subscription {
     this.#redis?.disconnect()
   }
 
-  /** Whoever does not have the channel says who does. */
+  /** A server that does not serve the channel redirects to the one that does. */
   async #subscribe(channel: string, listen: (text: string) => void): Promise<void> {
     let address: Address | null = addressOf(this.#cluster.nodes('master')[0])
     for (let hop = 0; address !== null && hop < maxHops; hop += 1) address = await this.#try(address, channel, listen)
-    if (address !== null || !this.#redis) throw new StoreUnavailableError('no server of the Cluster has the channel')
+    if (address !== null || !this.#redis) throw new StoreUnavailableError('no server of the Cluster serves the channel')
   }
 
   async #try(address: Address, channel: string, listen: (text: string) => void): Promise<Address | null> {

@@ -1,12 +1,12 @@
 import { StoreUnavailableError } from '../../store.ts'
 
-/** Redis refuses for now: it is full, starting, a replica, or without the quorum or replicas it wants. */
+/** Temporary refusals: Redis is full, starting, a replica, or without the required quorum or replicas. */
 const passing =
   /^(OOM|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|UNBLOCKED|MISCONF|BUSY|UNKILLABLE|NOAUTH|NOPERM)\b/
 
 /**
- * What a failed command means to the node. The error of ioredis is never passed on: it carries the command's arguments,
- * and with them what agents wrote.
+ * Maps the error of a failed command to a store error. The error of ioredis is never passed on, because it contains the
+ * command's arguments, and so the message bodies.
  */
 export function toStoreError(error: unknown): Error {
   if (error instanceof StoreUnavailableError) return error
@@ -15,14 +15,14 @@ export function toStoreError(error: unknown): Error {
   return new Error(`Redis refused: ${textOf(name, message)}`)
 }
 
-/** A script's error may quote its line, but no argument. */
+/** The error of a script may quote its source line, but contains no arguments. */
 const textOf = (name: string, message: string): string =>
   name === 'ReplyError' ? withoutArguments(message).slice(0, 200) : name
 
-/** Of a command that Redis does not know it repeats the arguments. */
+/** Removes the arguments that Redis repeats in the error for an unknown command. */
 export const withoutArguments = (message: string): string => message.replace(/,? with args beginning with:.*$/s, '')
 
-/** Waits for commands of ioredis. @throws {StoreUnavailableError} */
+/** Awaits a command of ioredis and maps its errors. @throws {StoreUnavailableError} */
 export async function settled<Reply>(command: Promise<Reply>): Promise<Reply> {
   try {
     return await command

@@ -1,16 +1,16 @@
 import type { Redis } from 'ioredis'
 
-/** A subscription that was cut stays silent for ever: it is asked so often, and given up when it does not answer, ms. */
+/** Interval of PINGs, ms. A cut subscription stays silent: without an answer to the PING it is reconnected. */
 const pingMs = 3_000
 
-/** What hears on one channel. */
+/** A subscription to one channel. */
 export interface Subscription {
-  /** Subscribes, now and after every reconnection, of which `resumed` tells. */
+  /** Subscribes now and after every reconnection, and calls `resumed` after each of those. */
   start(channel: string, heard: (text: string) => void, resumed: () => void): Promise<void>
   close(): void
 }
 
-/** On one server. */
+/** A subscription on a single server. */
 export class ServerSubscription implements Subscription {
   readonly #redis: Redis
   #timer: NodeJS.Timeout | undefined

@@ -17,13 +17,13 @@ import { scripts } from '../connection/script.ts'
 import type { RedisContext } from '../nodes/context.ts'
 import type { RedisExpiry } from './expiry.ts'
 
-/** 132 bits: enough to tell one body of a sender from another of its own. */
+/** 132 bits: enough to distinguish two bodies that one sender sends under the same id. */
 const fingerprintChars = 22
 
 type Listening = { node: NodeId; epoch: number } | null
 type Appended = { result: AppendResult; notice?: Notice }
 
-/** Appends as one script call, and tells the nodes that listen: one publish each. */
+/** Appends with one script call, and sends hints to the listening nodes with one publish per node. */
 export async function appendBatch(
   context: RedisContext,
   expiry: Pick<RedisExpiry, 'mark'>,
@@ -33,7 +33,7 @@ export async function appendBatch(
   return context.withDurability(redis => (isCluster(redis) ? appendEach : append)(redis, context, expiry, items))
 }
 
-/** A script serves one slot of a Cluster, and so one recipient. What fails for one holds for that one only. */
+/** In a Cluster a script serves one slot, and so one recipient. A failure affects that recipient only. */
 async function appendEach(
   redis: RedisClient,
   context: RedisContext,
@@ -69,7 +69,7 @@ async function append(
   return appended.map((result, at) => (unmarked.has(items[at]?.to ?? '') ? afterFailedMark(result) : result))
 }
 
-/** For each recipient the places of its items, which the script answers one recipient after the other. */
+/** For each recipient, the indexes of its items. The script returns results recipient by recipient. */
 type Groups = ReadonlyMap<Username, readonly number[]>
 
 function groupsOf(items: readonly AppendItem[]): Groups {
@@ -120,14 +120,14 @@ function addTo(hints: Map<NodeId, Notice[]>, node: NodeId, notices: readonly Not
   else hints.set(node, [...notices])
 }
 
-/** Once in the life of a message for each recipient: before anybody hears `accepted`, so that what is accepted also goes. */
+/** Marks recipients in the index of due times, before their sends are confirmed: accepted mail must also expire. */
 async function markAll(expiry: Pick<RedisExpiry, 'mark'>, due: Map<Username, number>): Promise<Set<string>> {
   const unmarked = new Set<string>()
   await Promise.all([...due].map(([name, at]) => expiry.mark(name, at).catch(() => unmarked.add(name))))
   return unmarked
 }
 
-/** Stored, but the sender shall send it again, so that the mark is made. */
+/** The envelope is stored, but the mark failed: the sender must repeat the send, which repeats the mark. */
 const afterFailedMark = (result: AppendResult): AppendResult =>
   result.status === 'stored' ? { status: 'unavailable' } : result
 
@@ -167,7 +167,7 @@ function decodeListening(text: string): Listening {
 
 type Facts = { nowMs: number; epoch: number; queued: boolean }
 
-/** The strings of `append.lua`. */
+/** Decodes one result string of `append.lua`. */
 function decodeResult(text: string, item: AppendItem, { nowMs, epoch, queued }: Facts): Appended {
   const [code, number, before] = text.split(' ')
   const seq = Number(number)

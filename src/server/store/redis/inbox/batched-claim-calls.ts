@@ -8,16 +8,19 @@ import { scripts } from '../connection/script.ts'
 import type { RedisContext } from '../nodes/context.ts'
 import { MicrotaskBatch } from './microtask-batch.ts'
 
-/** Envelopes that one call removes of one inbox: a long script stops everybody else's. */
+/** Most envelopes that one call removes from one inbox: a long script blocks all other commands. */
 const maxTrim = 200
 
 export type AckOutcome = 'acked' | 'stale' | 'bad_ack'
 export type PeekOutcome = 'some' | 'none' | 'stale'
 
-/** A number in the inbox of a claim. */
+/** A sequence number in the inbox of a claim. */
 type Place = { claim: Claim; seq: number }
 
-/** What every listener does again and again, all of a turn as one script call; in Cluster, where a script serves one slot, one each. */
+/**
+ * The calls that every listener makes often. Calls of one microtask batch share one script call; in a Cluster, where a
+ * script serves one slot, each has its own.
+ */
 export class BatchedClaimCalls {
   readonly #acks: MicrotaskBatch<Place, string>
   readonly #peeks: MicrotaskBatch<Place, string>
@@ -44,7 +47,7 @@ export class BatchedClaimCalls {
     for (;;) {
       const outcome = await this.#acks.ask({ claim, seq })
       if (outcome === 'acked' || outcome === 'stale' || outcome === 'bad_ack') return outcome
-      if (outcome !== 'more') throw notWhatItShouldBe('trimmed')
+      if (outcome !== 'more') throw wrongKeyType('trimmed')
     }
   }
 
@@ -52,9 +55,9 @@ export class BatchedClaimCalls {
   async peek(claim: Claim, after: number): Promise<PeekOutcome> {
     const outcome = await this.#peeks.ask({ claim, seq: after })
     if (outcome === 'some' || outcome === 'none' || outcome === 'stale') return outcome
-    throw notWhatItShouldBe('looked at')
+    throw wrongKeyType('checked')
   }
 }
 
-const notWhatItShouldBe = (what: string): TypeError =>
-  new TypeError(`an inbox could not be ${what}: one of its keys is not what it should be`)
+const wrongKeyType = (what: string): TypeError =>
+  new TypeError(`an inbox could not be ${what}: one of its keys has a wrong type`)

@@ -4,15 +4,15 @@ import { asString, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
-/** Users that one step looks at. */
+/** Users that one step checks. */
 const stepUsers = 100
 
 type Due = { username: Username; at: string }
 type FinishDeletion = (username: Username) => Promise<void>
 
 /**
- * What goes by itself: mail past its ttl, and deletions that stopped half way. An index says who is due when, so that nobody looks at everybody: a user
- * that comes for its mail is looked at once in the life of a message, one that does not when the first of it expires.
+ * The sweep: removes expired mail and completes interrupted deletions. An index of due times avoids a scan over all
+ * users. It contains the user's earliest expiry, so that a user costs at most one check per lifetime of a message.
  */
 export class RedisExpiry {
   readonly #context: RedisContext
@@ -24,8 +24,8 @@ export class RedisExpiry {
   }
 
   /**
-   * Has a user looked at when the first of its mail expires. The index is written before the user says that it was, so that half of it is
-   * done again by the next append.
+   * Marks the user as due at `at`, ms since 1970. The index is written before the field `due` of the user, so that the
+   * next append repeats a mark that failed in between.
    */
   async mark(username: Username, at: number): Promise<void> {
     const { redis } = this.#context
@@ -33,11 +33,14 @@ export class RedisExpiry {
     await scripts.noteDue.run(redis, [metaKey(username)], [at])
   }
 
-  /** One node at a time, and right even when two do it: every step carries a fencing number. Goes on where the last one stopped. */
+  /**
+   * One node at a time sweeps. It stays correct if two do: every step carries a fencing number. Continues the last
+   * sweep.
+   */
   async sweep(): Promise<void> {
     await this.#context.locks.hold(expiryLock, async fence => {
       const due = await this.#due()
-      const outcomes = await Promise.all(due.map(entry => this.#look(entry, fence)))
+      const outcomes = await Promise.all(due.map(entry => this.#check(entry, fence)))
       return due.length === 0 || outcomes.includes('overtaken') ? 'done' : 'more'
     })
   }
@@ -47,13 +50,13 @@ export class RedisExpiry {
     return flat.flatMap((name, at) => (at % 2 === 0 ? { username: parseUsername(name), at: flat[at + 1] ?? '' } : []))
   }
 
-  async #look({ username, at }: Due, fence: number): Promise<'looked' | 'overtaken'> {
+  async #check({ username, at }: Due, fence: number): Promise<'checked' | 'overtaken'> {
     const { redis } = this.#context
     const keys = [metaKey(username), inboxKey(username), shareKey(username)]
     const outcome = asString(await scripts.expire.run(redis, keys, [fence]))
     if (outcome === 'overtaken') return outcome
     if (outcome === 'leaving') await this.#finishDeletion(username)
     else if (outcome !== 'more') await scripts.settleDue.run(redis, [dueKey], [username, at, outcome])
-    return 'looked'
+    return 'checked'
   }
 }

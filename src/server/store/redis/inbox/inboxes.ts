@@ -23,25 +23,28 @@ import { type AckOutcome, BatchedClaimCalls, type PeekOutcome } from './batched-
 import type { RedisExpiry } from './expiry.ts'
 import { UnconfirmedClaims } from './unconfirmed-claims.ts'
 
-/** Users that one step of mending puts into the indexes. */
+/** Users that one step of `mend` adds to the indexes. */
 const mendUsers = 200
 
 type Taken = { epoch: number; queued: number; before: string; beforeNode: NodeId }
 
-/** Inboxes and who claims them. Every step of one inbox is one script; the indexes around it are repaired by reading. */
+/**
+ * Inboxes and their claims. Every change of one inbox is one script; the indexes are updated separately, and repaired
+ * on reads.
+ */
 export class RedisInboxes implements Inboxes {
   readonly #context: RedisContext
   readonly #expiry: Pick<RedisExpiry, 'mark'>
   readonly #contacts: RedisContacts
   readonly #calls: BatchedClaimCalls
-  /** Who listens here, to mend the indexes by. */
+  /** Users that listen on this node, so that `mend` can restore their index entries. */
   readonly #listening = new Set<Username>()
   readonly #unconfirmed: UnconfirmedClaims
 
   constructor(context: RedisContext, expiry: Pick<RedisExpiry, 'mark'>, contacts: RedisContacts) {
     this.#context = context
     this.#expiry = expiry
-    this.#unconfirmed = new UnconfirmedClaims({ redis: context.redis, onGivenUp: username => this.#leave(username) })
+    this.#unconfirmed = new UnconfirmedClaims({ redis: context.redis, onReleased: username => this.#leave(username) })
     this.#contacts = contacts
     this.#calls = new BatchedClaimCalls(context)
   }
@@ -68,14 +71,17 @@ export class RedisInboxes implements Inboxes {
     return { claim: { username, epoch, owner }, queued }
   }
 
-  /** The node's set names it before the claim does, so that whoever cleans up after this node finds it; and after, since a release may have removed it. */
+  /**
+   * The node's set is written before the claim, so that a cleanup after this node's death finds it, and again after the
+   * claim, because a concurrent release may have removed the entry.
+   */
   async #claimSocket(username: Username, owner: Owner): Promise<Taken> {
     const { leases, options } = this.#context
     await this.#mark(options.nodeId, username)
     const until = leases.latestRedisNow() + commandTimeoutMs
     try {
       const taken = decodeTaken(asArray(await this.#runClaim(username, owner, { until })))
-      if (taken === 'conflict') throw new TypeError('a socket takes an inbox from anybody')
+      if (taken === 'conflict') throw new TypeError('the script claim refused a socket')
       this.#listening.add(username)
       await this.#index(options.nodeId, username)
       return taken
@@ -85,7 +91,7 @@ export class RedisInboxes implements Inboxes {
     }
   }
 
-  /** Gives up what claims got that nobody was told of; called when Redis answers. Never rejects. */
+  /** Releases claims that may have been granted without an answer. Called when Redis answers again. Never rejects. */
   settleClaims(): Promise<void> {
     return this.#unconfirmed.settle()
   }
@@ -135,7 +141,7 @@ export class RedisInboxes implements Inboxes {
     if (owner.kind === 'socket') await this.#leave(username)
   }
 
-  /** Also where another node has the inbox now: the set of this one still named it. */
+  /** Removes the index entry of this node, also if another node has claimed the inbox since. */
   async #leave(username: Username): Promise<void> {
     const { nodeId } = this.#context.options
     const node = await this.unindex(username, nodeId)
@@ -150,13 +156,16 @@ export class RedisInboxes implements Inboxes {
     return asNumber(await scripts.reserve.run(this.#context.redis, [metaKey(username)], [upTo]))
   }
 
-  /** Notes in the indexes that users listen at a node. */
+  /** Adds users to the indexes of a node's listeners and of online users. */
   async #index(node: NodeId, ...usernames: Username[]): Promise<void> {
     const { redis } = this.#context
     await Promise.all([this.#mark(node, ...usernames), scripts.mark.run(redis, [onlineKey], ['index', ...usernames])])
   }
 
-  /** Takes a user out of the indexes, and looks again: it may have come back meanwhile, or listen at the node that is returned. */
+  /**
+   * Removes a user from the indexes, then reads the claim and adds the user again if a socket holds it. Returns the
+   * node of that socket.
+   */
   async unindex(username: Username, node: NodeId): Promise<NodeId | null> {
     const { redis } = this.#context
     await settled(Promise.all([redis.zrem(onlineKey, username), redis.srem(nodeUsersKey(node), username)]))
@@ -166,7 +175,7 @@ export class RedisInboxes implements Inboxes {
     return owningNode
   }
 
-  /** Whoever listens here, in the indexes once more: a release elsewhere may have stopped half way. */
+  /** Adds all users that listen here to the indexes again: a release on another node may have stopped half way. */
   async mend(): Promise<void> {
     const all = [...this.#listening]
     for (let at = 0; at < all.length; at += mendUsers) {
@@ -179,7 +188,7 @@ export class RedisInboxes implements Inboxes {
     await scripts.mark.run(this.#context.redis, [nodeUsersKey(node)], ['set', ...usernames])
   }
 
-  /** What the script holds against the claim. */
+  /** Epoch and owner, which the scripts compare with the current claim. */
   #proofOf({ epoch, owner }: Claim): [number, string] {
     return [epoch, encodeOwner(owner, this.#context.options.nodeId)]
   }
@@ -197,7 +206,7 @@ function decodeTaken(reply: unknown[]): Taken | 'conflict' {
   }
 }
 
-/** Three strings an envelope: stream id, what the node knows of it, body. */
+/** Decodes three strings per envelope: stream id, metadata (`id from kind prev sentAt …`), body. */
 function decodeEnvelopes(flat: string[]): Envelope[] {
   const envelopes: Envelope[] = []
   for (let at = 0; at + 2 < flat.length; at += 3) {

@@ -5,18 +5,19 @@ import type { RedisClient } from '../connection/redis-client.ts'
 import { asNumber } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 
-/** A claim whose answer never came. Redis grants it at `until` at the latest, ms of its clock, or never. */
+/** A claim without an answer. Redis grants it no later than `until`, ms of its clock, or not at all. */
 type UnconfirmedClaim = { username: Username; owner: string; until: number }
 
 type UnconfirmedClaimsOptions = {
   redis: RedisClient
-  /** The claim is given up: the indexes follow. @throws {StoreUnavailableError} */
-  onGivenUp: (username: Username) => Promise<unknown>
+  /** Called when the claim is released, to update the indexes. @throws {StoreUnavailableError} */
+  onReleased: (username: Username) => Promise<unknown>
 }
 
 /**
- * Claims that may have been granted though nobody was told: nobody would release them, and their users would show as online while this
- * node lives. Each has an owner of its own, so that giving it up takes nothing from a later claim of the same connection.
+ * Claims that Redis may have granted although the caller got an error. No caller would release them, and their users
+ * would appear online while this node lives. Each claim has a unique owner, so that its release cannot affect a later
+ * claim of the same connection.
  */
 export class UnconfirmedClaims {
   readonly #options: UnconfirmedClaimsOptions
@@ -31,7 +32,10 @@ export class UnconfirmedClaims {
     this.#claims.add(claim)
   }
 
-  /** Gives them up; called when Redis answers. Never rejects: what it does not answer now stays for the next time. */
+  /**
+   * Releases the claims. Called when Redis answers again. Never rejects: a claim without an answer stays for the next
+   * call.
+   */
   async settle(): Promise<void> {
     if (this.#isSettling) return
     this.#isSettling = true
@@ -41,14 +45,14 @@ export class UnconfirmedClaims {
 
   async #settle(claim: UnconfirmedClaim): Promise<void> {
     const { username, owner, until } = claim
-    const { redis, onGivenUp } = this.#options
+    const { redis, onReleased } = this.#options
     try {
       const isOver = await scripts.abandon.run(redis, [metaKey(username), userKey(username)], [owner, until])
       if (asNumber(isOver) !== 1) return
-      await onGivenUp(username)
+      await onReleased(username)
       this.#claims.delete(claim)
     } catch (error) {
-      // A fault of ours would be repeated for ever; the node's lease ends what is left.
+      // Another error would only repeat. The claim then ends with the node's lease.
       if (!(error instanceof StoreUnavailableError)) this.#claims.delete(claim)
     }
   }

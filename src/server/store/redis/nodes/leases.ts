@@ -1,18 +1,20 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { NodeId } from '../../ids.ts'
 
-/** Milliseconds that only go forward. */
+/** Returns monotonic milliseconds. */
 type Elapsed = () => number
 
 /**
- * Which nodes are alive, as of this node's last renewal. A node that did not itself renew for a full lease without a gap judges nobody:
- * after a pause of Redis all of them look dead.
+ * Which nodes are alive, as of this node's last renewal. A node treats others as dead only after it has renewed its own
+ * lease for a full lease period without a gap: after a pause of Redis, all leases look expired.
  */
 export class Leases {
   readonly #own: NodeId
   readonly #elapsed: Elapsed
   #ends = new Map<NodeId, number>()
-  /** Redis' clock ahead of ours, ms, and by how much at most: the answer that told was under way. */
+  /**
+   * How far Redis' clock is ahead of ours, ms: at least, and at most (the time of the request in flight is uncertain).
+   */
   #ahead = 0
   #aheadAtMost = 0
   #renewedAt = Number.NEGATIVE_INFINITY
@@ -24,7 +26,7 @@ export class Leases {
     this.#elapsed = elapsed
   }
 
-  /** Takes over what a renewal that was asked for at `askedAt` answered. */
+  /** Applies the reply of a renewal that was sent at `askedAt`. */
   renewed(askedAt: number, redisNow: number, ends: Map<NodeId, number>): void {
     if (askedAt - this.#renewedAt >= limits.leaseMs) this.#steadySince = askedAt
     this.#renewedAt = askedAt
@@ -34,34 +36,37 @@ export class Leases {
     for (const [node, end] of this.#deaf) if ((ends.get(node) ?? 0) > end) this.#deaf.delete(node)
   }
 
-  /** Whether there ever was a lease to lose. */
+  /** True if this node has held a lease before. */
   get wasHeld(): boolean {
     return this.#steadySince !== Number.POSITIVE_INFINITY
   }
 
-  /** Nothing is known of the own lease, nor judged of others, until the next renewal. */
+  /** Treats the own lease as unknown, and no other node as dead, until the next renewal. */
   doubt(): void {
     this.#renewedAt = Number.NEGATIVE_INFINITY
   }
 
-  /** Whether this node's own lease stands. */
+  /** Returns true if this node's own lease has not expired. */
   isHeld(): boolean {
     return this.#elapsed() - this.#renewedAt < limits.leaseMs
   }
 
-  /** A node that nobody has seen is a new one: the claims of a dead one go before its name does. */
+  /**
+   * An unknown node counts as alive: it is new, because the claims of a dead node are released before its entry is
+   * removed.
+   */
   isLive(node: NodeId): boolean {
     const end = this.#ends.get(node)
     if (node === this.#own || end === undefined || !this.#mayJudge()) return true
     return end > this.#redisNow()
   }
 
-  /** Whether hints seem to reach it. */
+  /** Returns true if hints seem to reach the node. */
   hears(node: NodeId): boolean {
     return this.isLive(node) && !this.#deaf.has(node)
   }
 
-  /** A publish to it reached nobody: so it is until it renews. */
+  /** Marks a node as deaf until it renews its lease, because a publish to it reached no subscriber. */
   heardNothing(node: NodeId): void {
     this.#deaf.set(node, this.#ends.get(node) ?? 0)
   }
@@ -70,7 +75,7 @@ export class Leases {
     return [...this.#ends.keys()].filter(node => !this.isLive(node))
   }
 
-  /** What Redis' clock says now at the latest, ms since 1970. */
+  /** Returns an upper bound of the current time on Redis' clock, ms since 1970. */
   latestRedisNow(): number {
     return Math.ceil(this.#elapsed() + this.#aheadAtMost)
   }

@@ -6,22 +6,25 @@ import type { Subscription } from '../connection/subscription.ts'
 
 type NodeChannelOptions = {
   own: NodeId
-  /** How many heard it. */
+  /** Returns the number of subscribers that received it. */
   publish: (channel: string, text: string) => Promise<number>
   subscription: Subscription
   /** Never throws. */
   notifySelf: (notice: Notice) => void
-  /** A publish to this node reached nobody. */
+  /** Called when a publish to this node reached no subscriber. */
   onDeaf: (node: NodeId) => void
 }
 
-/** What waits to be sent to one node, characters. More is worth less than one look at every inbox. */
+/** Most notices waiting to be sent to one node, characters. Above it, one check of every inbox is cheaper. */
 const maxWaiting = 4_194_304
 
-/** `hasLost`: hints were left out, and the node is to be told so once there is room. */
+/** `hasLost`: hints were dropped, and the node gets `resumed` once the queue is empty. */
 type Outbox = { waiting: number; hasLost: boolean }
 
-/** Notices between nodes: Redis' pub/sub, one channel a node. They may be lost; a subscription that begins anew says `resumed`. */
+/**
+ * Notices between nodes: Redis pub/sub with one channel per node. They may be lost; after a reconnect the node gets
+ * `resumed`.
+ */
 export class NodeChannel {
   readonly #options: NodeChannelOptions
   readonly #outboxes = new Map<NodeId, Outbox>()
@@ -40,7 +43,10 @@ export class NodeChannel {
     this.#options.subscription.close()
   }
 
-  /** Tells a node, as one publish; this one directly. Never throws and never waits: what is lost is found by reading. */
+  /**
+   * Sends notices to a node in one publish, or to this one directly. Never throws or waits: lost notices are found by
+   * reading.
+   */
   notify(node: NodeId, notices: readonly Notice[]): void {
     const { own, notifySelf } = this.#options
     if (node === own) {
@@ -55,7 +61,10 @@ export class NodeChannel {
     notifySelf({ kind: 'unheard', why: 'queue full' })
   }
 
-  /** While Redis is slow publishes wait in this process, bounded. Once they are through, the node hears whether some are missing. */
+  /**
+   * Publishes wait in this process while Redis is slow, up to a bound. Once they are sent, the node learns if some are
+   * missing.
+   */
   #publish(node: NodeId, outbox: Outbox, text: string): void {
     const { publish, notifySelf, onDeaf } = this.#options
     outbox.waiting += text.length
@@ -99,6 +108,6 @@ const kinds: ReadonlySet<unknown> = new Set<Notice['kind']>([
   'resumed',
 ])
 
-/** Only nodes write to these channels; a kind that a newer one sends is passed over. */
+/** Only nodes write to these channels. A node ignores kinds that only newer nodes know. */
 const isNotice = (value: unknown): value is Notice =>
   typeof value === 'object' && value !== null && 'kind' in value && kinds.has(value.kind)

@@ -8,7 +8,7 @@ import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from './context.ts'
 
-/** Users that one step takes away from a dead node. */
+/** Users that one step releases from a dead node. */
 const stepUsers = 200
 
 /** The part of `RedisInboxes` that changes with the leases of nodes. */
@@ -49,8 +49,8 @@ export class RedisNodes implements Nodes {
   }
 
   /**
-   * One node at a time cleans up after a dead one, and what it does is right even when two do: every step names the dead node, whose id is
-   * never used again, and carries a fencing number.
+   * One node at a time cleans up after a dead node. It stays correct if two do so at once: every step names the dead
+   * node, whose id is never used again, and carries a fencing number.
    */
   async cleanUpDead(): Promise<void> {
     await this.#claims.mend()
@@ -58,7 +58,9 @@ export class RedisNodes implements Nodes {
     for (const node of leases.dead()) await locks.hold(cleanUpLock(node), fence => this.#cleanUp(node, fence))
   }
 
-  /** Ends this node's lease: what it still held is taken away by the others. */
+  /**
+   * Removes this node's lease if it has no claims; otherwise the other nodes release them when the lease has expired.
+   */
   async forgetSelf(): Promise<void> {
     const { redis, options } = this.#context
     const held = await settled(redis.scard(nodeUsersKey(options.nodeId)))

@@ -1,4 +1,4 @@
-/** What we use of redlock 5.0.0-beta.2, whose `exports` names no types. */
+/** The part of redlock 5.0.0-beta.2 that this project uses. The package's `exports` do not declare its types. */
 declare module 'redlock' {
   import type { Cluster, Redis } from 'ioredis'
 
@@ -6,7 +6,7 @@ declare module 'redlock' {
   export class ExecutionError extends Error {}
 
   export interface Lock {
-    /** By this process' clock, ms since 1970. It may have passed already. */
+    /** By this process's clock, ms since 1970. It may be in the past. */
     readonly expiration: number
     release(): Promise<unknown>
     extend(durationMs: number): Promise<Lock>

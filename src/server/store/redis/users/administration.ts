@@ -10,7 +10,7 @@ import { settled } from '../connection/store-error.ts'
 import type { BroadcastStream } from '../nodes/broadcast-stream.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
-/** What operators do. Rare: several commands each, and no care for speed. */
+/** Operations for operators. They are rare, so several commands each are fast enough. */
 export class RedisAdministration implements Administration {
   readonly #context: RedisContext
   readonly #broadcasts: BroadcastStream
@@ -38,7 +38,7 @@ export class RedisAdministration implements Administration {
     }
   }
 
-  /** `null`: the invite is gone, its place in the index not yet. */
+  /** Returns `null` if the invite no longer exists but its index entry does. */
   async #invite(entry: string): Promise<Invite | null> {
     const [expiresAt = '', id = ''] = entry.split(' ')
     const user = await settled(this.#context.redis.get(inviteKey(id)))
@@ -118,9 +118,9 @@ export class RedisAdministration implements Administration {
   }
 }
 
-/** Where an invite stands in the index: sorted by when it expires. */
+/** The entry of an invite in the index, which is sorted by expiry. */
 export const inviteEntry = (inviteHash: string, expiresAt: number): string =>
   `${String(expiresAt).padStart(16, '0')} ${inviteHash}`
 
-/** `id from kind prev sentAt …` of an envelope's first field. */
+/** Reads `sentAt` from an envelope's first field: `id from kind prev sentAt …`. */
 const sentAtOf = ([, envelope = '']: string[]): number => Number(envelope.split(' ')[4])

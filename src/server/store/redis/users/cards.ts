@@ -8,8 +8,9 @@ import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
 /**
- * Cards, and the indexes of their capabilities, which are in other slots: written after the card, and repaired by reading. An entry whose card
- * does not name the capability is taken out by the listing that meets it, and a card that is read is entered again.
+ * Cards, and the indexes of their capabilities. The indexes are in other slots, so they are written after the card and
+ * repaired on reads: a listing removes an entry whose card does not list the capability, and reading a card adds its
+ * entries again.
  */
 export class RedisCards implements Cards {
   readonly #context: RedisContext
@@ -42,12 +43,12 @@ export class RedisCards implements Cards {
     return card
   }
 
-  /** What a user's card names, for who takes the user away. */
+  /** Returns the capabilities on a user's card, for a deletion of the user. */
   async capabilitiesOf(username: Username): Promise<string[]> {
     return split(await settled(this.#context.redis.hget(cardKey(username), 'capabilities')))
   }
 
-  /** Out of indexes; and in again, if a card that came meanwhile names them. */
+  /** Removes the user from indexes, and adds it again if a card published meanwhile lists the capability. */
   async leave(username: Username, capabilities: readonly string[]): Promise<void> {
     if (capabilities.length === 0) return
     const { redis } = this.#context
@@ -61,7 +62,7 @@ export class RedisCards implements Cards {
   }
 }
 
-/** The tags of a card as `aim:{u}:card` holds them. */
+/** Splits the capabilities of a card as stored in `aim:{u}:card`. */
 export const split = (text: string | null | undefined): string[] => (text ? text.split(' ') : [])
 
 async function enter(redis: RedisClient, username: Username, capabilities: readonly string[]): Promise<void> {

@@ -7,21 +7,22 @@ import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
-/** Senders that a node remembers: some 100 bytes each, more than are connected to it. */
+/** Most senders in the cache, more than a node has connections; about 100 bytes each. */
 const maxSenders = 50_000
 
-/** Whom a sender has written to, where it keeps contacts; `null`, where it keeps none. */
+/** The recipients recorded for a sender; `null` if the sender's setting does not need contacts. */
 type Written = Set<Username> | null
 
 /**
- * Notes whom users write to that let only their contacts write to them, before the message is stored, so that no answer comes too early.
- * What was noted is remembered, and so is who keeps no contacts: a message costs no call, the first one of a pair or sender does. What a
- * user decides anew is forgotten here, at other nodes within 1 s.
+ * Records the recipients of users whose `writers` setting is `contacts`. It does so before the message is stored, so
+ * that a reply cannot arrive too early. The cache remembers recorded pairs and senders without contacts, so that only
+ * the first message of a pair or sender costs a call. A change of the setting clears the sender's entry here at once,
+ * and on other nodes within 1 s.
  */
 export class RedisContacts {
   readonly #context: Pick<RedisContext, 'redis' | 'withDurability'>
   readonly #senders = new Map<Username, Written>()
-  /** Who is asked about. What was asked before the user decided anew does not count. */
+  /** Lookups in progress. A lookup that began before a change of the setting is not cached. */
   readonly #asked = new Map<Username, symbol>()
 
   constructor(context: Pick<RedisContext, 'redis' | 'withDurability'>) {
@@ -66,7 +67,7 @@ export class RedisContacts {
     return asWriters(writers) === 'contacts' ? new Set() : null
   }
 
-  /** The one that was met first goes; it costs one question to meet it again. */
+  /** Evicts the oldest entry; a miss costs one Redis read. */
   #remember(from: Username, written: Written): void {
     if (written && written.size > limits.maxRules) return
     this.#senders.set(from, written)

@@ -9,7 +9,7 @@ import { settled } from '../connection/store-error.ts'
 import type { BroadcastStream } from '../nodes/broadcast-stream.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
-/** Auth sessions. That one ended is announced, so that no lost publish keeps a token alive. */
+/** Logins. A revocation is broadcast through a stream, so that a lost publish cannot keep a token valid. */
 export class RedisLogins implements Logins {
   readonly #context: RedisContext
   readonly #broadcasts: BroadcastStream
@@ -21,7 +21,10 @@ export class RedisLogins implements Logins {
     this.#notifySelf = notifySelf
   }
 
-  /** The session is there before the index names it, so that whoever deletes the user finds it or we find the user gone. */
+  /**
+   * Writes the login before its index entry, so that either a deletion finds the login, or this call finds the user
+   * deleted.
+   */
   async create(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }> {
     const { redis } = this.#context
     const expiresAt = asNumber(await scripts.put.run(redis, [loginKey(tokenHash)], [username, ttlMs]))
@@ -40,7 +43,7 @@ export class RedisLogins implements Logins {
     return username === null || expiresAt < 0 ? null : { username: parseUsername(username), expiresAt }
   }
 
-  /** The index orders them by when they were made, µs; one that has expired may still stand there. */
+  /** The index is sorted by creation time, µs. It may contain expired logins. */
   async list(username: Username): Promise<Login[]> {
     const { redis } = this.#context
     const flat = await settled(redis.zrange(loginsKey(username), '0', '-1', 'WITHSCORES'))
@@ -56,7 +59,7 @@ export class RedisLogins implements Logins {
     if (username !== null) await this.end(tokenHash, parseUsername(username))
   }
 
-  /** Told before it is done: a repetition after half of it tells again. */
+  /** Broadcasts the revocation before it takes effect: a retry after a partial failure broadcasts it again. */
   async end(tokenHash: TokenHash, username: Username): Promise<void> {
     await this.#context.withDurability(async redis => {
       await this.#broadcasts.broadcast(redis, 'token', tokenHash)

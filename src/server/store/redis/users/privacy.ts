@@ -17,7 +17,7 @@ import type { BroadcastStream } from '../nodes/broadcast-stream.ts'
 import type { RedisContext } from '../nodes/context.ts'
 import type { RedisContacts } from './contacts.ts'
 
-/** What users decide. Appends look at what follows from it in `meta`, where it stands beside all else that they need. */
+/** The users' settings. Appends read the field `access` of `meta`, which is derived from these settings. */
 export class RedisPrivacy implements Privacy {
   readonly #context: RedisContext
   readonly #broadcasts: BroadcastStream
@@ -49,7 +49,7 @@ export class RedisPrivacy implements Privacy {
     return toRulePage(known, page)
   }
 
-  /** Every node forgets what it knew of the user's contacts; this one at once. */
+  /** Runs a change, then clears the user's cached contacts: here at once, on other nodes through a broadcast. */
   async #change(username: Username, work: (redis: RedisClient) => Promise<unknown>): Promise<unknown> {
     const outcome = await this.#context.withDurability(async redis => {
       const done = await work(redis)

@@ -15,7 +15,7 @@ import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
-/** Bundles and one-time keys, which wait as text: `id key`, `id key signature`. */
+/** Bundles and one-time keys. One-time keys are stored as text: `id key`, or `id key signature` for KEM keys. */
 export class RedisPublishedKeys implements Keys {
   readonly #context: RedisContext
 

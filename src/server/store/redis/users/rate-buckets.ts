@@ -4,7 +4,7 @@ import { asArray, asNumber } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
-/** Buckets of tokens. What a replica does not have of them after a failover is full again, which harms nobody. */
+/** Token buckets. A bucket that a failover lost is full again, which does no harm. */
 export class RedisBuckets implements Buckets {
   readonly #context: RedisContext
 

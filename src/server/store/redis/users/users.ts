@@ -34,15 +34,15 @@ type Registration = Exclude<Registered, 'forbidden'> | 'free'
 type Rule = { invite: InviteRule; after: RegisteredAfter }
 type Found = User & { online: boolean; blocked: boolean }
 
-/** Where to look: for a capability there are fewest names. */
+/** Returns the index with the fewest names for a query. */
 const indexFor = (capability: string | undefined, online: boolean | undefined): string => {
   if (capability !== undefined) return capabilityKey(capability)
   return online === true ? onlineKey : usersKey
 }
 
-/** A sweep completes a deletion that is still under way after so long, ms: by then it is complete or will never be. */
+/** When a sweep completes a deletion that is still in progress, ms: by then the call has completed or failed. */
 const leavingMs = 60_000
-/** Names of an index that one look at it brings. */
+/** Names that one read of an index returns. */
 const lookahead = 100
 
 export class RedisUsers implements Users {
@@ -65,7 +65,7 @@ export class RedisUsers implements Users {
     return this.#context.withDurability(async redis => {
       const outcome = await this.#claimName(redis, username, identity, { invite, after })
       if (outcome === 'free') return 'forbidden'
-      // Repeated for one that is known, since the first time may have stopped before it.
+      // Also for a known user, because the first registration may have failed before this step.
       if (outcome === 'created' || outcome === 'same') await scripts.mark.run(redis, [usersKey], ['index', username])
       return outcome
     })
@@ -81,7 +81,7 @@ export class RedisUsers implements Users {
       const keys = [userKey(username), metaKey(username)]
       const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after])
       if (isRegistration(outcome)) return outcome
-      throw new TypeError('an unknown outcome of register')
+      throw new TypeError('the script register returned an unknown outcome')
     }
     if (invite.kind === 'open') return run('1')
     const known = await run('0')
@@ -104,13 +104,13 @@ export class RedisUsers implements Users {
     return found ?? null
   }
 
-  /** Those of these names that are users, in the same order. */
+  /** Returns the users among these names, in the same order. */
   async #find(usernames: readonly Username[]): Promise<Found[]> {
     const rows = await settled(Promise.all(usernames.map(name => this.#row(name))))
     return rows.filter(row => row !== null)
   }
 
-  /** Not awaited in between, so that the commands for many names leave together. */
+  /** Sends both commands without a wait in between, so that the commands for many names go out together. */
   async #row(username: Username): Promise<Found | null> {
     const { redis, leases } = this.#context
     const [[identity, registeredAt, lastSeenAt, deleted], [owner, node, closed]] = await Promise.all([
@@ -148,7 +148,7 @@ export class RedisUsers implements Users {
     }
   }
 
-  /** Those of these names whose card names the capability; the others do not belong into its index. */
+  /** Returns the names whose card lists the capability, and removes the others from its index. */
   async #withCapability(names: readonly Username[], capability: string): Promise<Set<Username>> {
     const { redis } = this.#context
     const tags = await settled(Promise.all(names.map(name => redis.hget(cardKey(name), 'capabilities'))))
@@ -163,7 +163,7 @@ export class RedisUsers implements Users {
     return users.map((user, at) => ({ ...user, ...(cards[at] && { card: cards[at] }) }))
   }
 
-  /** The next names of an index after `last`. */
+  /** Returns the next names of an index after `last`. */
   async #names(index: string, prefix: string, last: string): Promise<Username[]> {
     const from = last !== '' && last >= prefix ? `(${last}` : `[${prefix}`
     const to = prefix === '' ? '+' : `(${prefix}\x7f`
@@ -171,7 +171,7 @@ export class RedisUsers implements Users {
     return names.map(parseUsername)
   }
 
-  /** One step for what the user owns. What comes after it is found again and done by whoever looks at the user next. */
+  /** Deletes the user's data in one atomic step. If a later step fails, the next sweep repeats it. */
   async delete(username: Username): Promise<void> {
     const { redis, withDurability, notify } = this.#context
     await scripts.markDue.run(redis, [dueKey], [username, '', leavingMs])
@@ -189,7 +189,7 @@ export class RedisUsers implements Users {
     await this.finishDeletion(username)
   }
 
-  /** Ends the tokens and leaves the listings, of a user that is deleted: also if it was half done before. */
+  /** Revokes the tokens of a deleted user and removes it from the listings. May be repeated after a partial failure. */
   async finishDeletion(username: Username): Promise<void> {
     const { redis } = this.#context
     for (;;) {
@@ -204,7 +204,7 @@ export class RedisUsers implements Users {
     await settled(redis.hdel(metaKey(username), 'leaving'))
   }
 
-  /** Out of the listings; and in again, if its key took it back meanwhile. */
+  /** Removes the user from the listings, and adds it again if its key has registered the name again meanwhile. */
   async #unlist(username: Username): Promise<void> {
     const { redis } = this.#context
     await settled(Promise.all([redis.zrem(usersKey, username), redis.zrem(onlineKey, username)]))
