@@ -4,8 +4,8 @@ import { isIP, isIPv4, isIPv6 } from 'node:net'
 const networkGroups = 4
 
 /**
- * Returns the key that an IP address is limited by: an IPv4 address in its dotted form, an IPv6 address as its /64. Text
- * that is no IP address, which a misconfigured proxy may pass on, has one common key.
+ * Returns the key that an IP address is limited by: an IPv4 address in its dotted form, an IPv6 address as its /64.
+ * Text that is no IP address, which a misconfigured proxy may pass on, has one common key.
  */
 export function addressKey(ip: string): string {
   const [bare = ''] = ip.split('%', 1)

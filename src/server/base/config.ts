@@ -7,148 +7,166 @@ import { parseRedisUrl } from '../store/redis/connection/redis-url.ts'
 import { isNetwork } from './address-key.ts'
 import { hashSecret } from './secrets.ts'
 
-/** One environment variable: its default as it would be written there, and why one changes it. */
-type Setting = { schema: TSchema; default: string; why: string }
+/** An environment variable: its schema, its default as text, and its description in `.env.example`. */
+type Setting = { schema: TSchema; default: string; description: string }
 
 const choice = (...names: string[]) => Type.Union(names.map(name => Type.Literal(name)))
 const positive = (maximum: number) => Type.Integer({ minimum: 1, maximum })
-/** 128 bits, even of hex. */
+/** 128 bits, even if the token is hexadecimal. */
 const minAdminTokenChars = 32
 const maxTtlS = 10 * 365 * 86_400
 
-/** Everything an operator may set. `.env.example` lists the same, and a test holds it against this table. */
+/** All settings of a node. A test compares `.env.example` with this table. */
 export const settings = {
   PORT: {
     schema: Type.Integer({ minimum: 0, maximum: 65_535 }),
     default: '8080',
-    why: 'Port for clients; 0 takes a free one.',
+    description: 'Port for clients. 0 chooses a free port.',
   },
   HOST: {
     schema: Type.String({ minLength: 1 }),
     default: '127.0.0.1',
-    why: 'Address to listen on; 0.0.0.0 for every interface, behind a proxy with TLS.',
+    description: 'Address to listen on. 0.0.0.0 listens on every interface: put a proxy with TLS in front.',
   },
   DOMAIN: {
     schema: Type.String(),
     default: 'localhost',
-    why: 'The name of this deployment: addresses are username@DOMAIN and logins are bound to it. Only a loopback HOST may keep the default.',
+    description:
+      'Name of this deployment. Addresses are username@DOMAIN, and logins are bound to it. Only a loopback HOST may keep the default.',
   },
   REDIS_URL: {
     schema: Type.String(),
     default: '',
-    why: 'What nodes share, e.g. redis://localhost:6379, or redis+sentinel://host:26379,host:26379/mymaster, or redis+cluster://host:6379,host:6379. Empty: one node in memory, and nothing survives it.',
+    description:
+      'Redis that all nodes share: redis://localhost:6379, redis+sentinel://host:26379,host:26379/mymaster or redis+cluster://host:6379,host:6379. Empty: a store in memory, for one node, lost when it ends.',
   },
   STORE: {
     schema: choice('', 'redis', 'memory'),
     default: '',
-    why: 'Empty follows REDIS_URL; with NODE_ENV=production memory must be said.',
+    description: 'Empty follows REDIS_URL. With NODE_ENV=production and no REDIS_URL, set it to memory explicitly.',
   },
   DURABILITY: {
     schema: choice('standard', 'strict'),
     default: 'standard',
-    why: 'strict: nothing is accepted before a replica of Redis has it as well; needs one, and min-replicas-to-write 1.',
+    description:
+      'strict accepts a message only after a replica of Redis has it too. Needs a replica and min-replicas-to-write 1.',
   },
   REDIS_APPENDONLY: {
     schema: choice('required', 'optional'),
     default: 'required',
-    why: 'optional takes a Redis that keeps no append-only file, as some services do: what it accepted after its last snapshot is lost when it ends.',
+    description:
+      'optional allows a Redis without an append-only file, as some services run it. If it stops, everything accepted after its last snapshot is lost.',
   },
   LOG_LEVEL: {
     schema: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     default: 'info',
-    why: 'Least level that is logged; no level logs a body, a token or a frame.',
+    description: 'Lowest level that is logged. No level logs a body, a token or a frame.',
   },
   METRICS_PORT: {
     schema: Type.Union([Type.Literal(''), Type.Integer({ minimum: 0, maximum: 65_535 })]),
     default: '',
-    why: 'Port of Prometheus metrics on the same HOST, of their own so that they stay private; empty is off.',
+    description:
+      'Port for Prometheus metrics on the same HOST, separate from clients so that it stays private. Empty turns metrics off.',
   },
-  REGISTRATION: { schema: choice('open', 'invite', 'closed'), default: 'open', why: 'Who may claim a free name.' },
+  REGISTRATION: {
+    schema: choice('open', 'invite', 'closed'),
+    default: 'open',
+    description: 'Who may register a free name.',
+  },
   LISTING: {
     schema: choice('open', 'closed'),
     default: 'open',
-    why: 'closed: nobody is told who is registered or online, not even by name; writing to a name that one knows goes on.',
+    description:
+      'closed hides from users who is registered or online, even by name. Writing to a known name still works.',
   },
   ADMIN_TOKEN: {
     schema: Type.String(),
     default: '',
-    why: 'Turns on the administration at /v1/admin for whoever sends it; 32 characters or more, e.g. of openssl rand -base64 32. Empty is off.',
+    description:
+      'Turns on the administration at /v1/admin for requests with this token. At least 32 characters, e.g. from openssl rand -base64 32. Empty turns it off.',
   },
   ALLOWED_ORIGINS: {
     schema: Type.String(),
     default: '',
-    why: 'Web pages that may connect, comma-separated origins; empty is the same host only.',
+    description: 'Origins of web pages that may connect, comma-separated. Empty allows only the same host.',
   },
   TRUST_PROXY: {
     schema: Type.String(),
     default: '',
-    why: 'Proxies whose X-Forwarded-For is believed, comma-separated addresses or CIDRs.',
+    description: 'Proxies whose X-Forwarded-For header is trusted: comma-separated addresses or CIDRs.',
   },
   MAX_CONNECTIONS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnections),
-    why: 'Sockets of one node; a process needs a file descriptor for each, and 1000 more.',
+    description: 'Sockets of one node. The process needs a file descriptor for each, and 1000 more.',
   },
   MAX_CONNECTIONS_PER_ADDRESS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerAddress),
-    why: 'Sockets of one node from one address (IPv6: from one /64). Behind a proxy set TRUST_PROXY, or all are from one.',
+    description:
+      'Sockets of one node from one address (IPv6: one /64). Behind a proxy set TRUST_PROXY, or all clients share one address.',
   },
   MAX_CONNECTIONS_PER_USER: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerUser),
-    why: 'Sockets of one node that are logged in as one user.',
+    description: 'Sockets of one node that are logged in as the same user.',
   },
   MAX_STRANGERS: {
     schema: positive(1_000_000),
     default: String(limits.maxStrangers),
-    why: 'Sockets of one node that have not logged in; beyond it the oldest of them goes.',
+    description: 'Sockets of one node that have not logged in. Above this number the node closes the oldest.',
   },
   UPGRADES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.upgradesPerS),
-    why: 'Sockets that a node lets in a second, and logins on them; the others wait, and beyond 3 s they are told when to come again.',
+    description:
+      'Sockets that a node admits per second, and logins on them. Others wait up to 3 s, or are told when to retry.',
   },
   USER_FRAMES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.userFramesPerS),
-    why: 'Frames a second of one user over all nodes; twice as many at once.',
+    description: 'Frames per second of one user over all nodes. The burst is twice as many.',
   },
   USER_BYTES_PER_S: {
     schema: Type.Integer({ minimum: limits.maxFrameBytes, maximum: 1_073_741_824 }),
     default: String(limits.userBytesPerS),
-    why: 'Bytes a second of one user over all nodes; eight times as many at once, half of either to one recipient.',
+    description:
+      'Bytes per second of one user over all nodes. The burst is eight times as many. Half of both applies to one recipient.',
   },
   PAIR_MESSAGES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.pairMessagesPerS),
-    why: 'Messages a second from one user to one other over all nodes; twice as many at once.',
+    description: 'Messages per second from one user to another over all nodes. The burst is twice as many.',
   },
   REGISTRATIONS_PER_HOUR: {
     schema: positive(1_000_000_000),
     default: String(limits.registrationsPerHour),
-    why: 'Registrations from one address (IPv6: from one /64) over all nodes; as many at once.',
+    description: 'Registrations per hour from one address (IPv6: one /64) over all nodes. The burst is as many.',
   },
-  SESSION_TTL_S: { schema: positive(maxTtlS), default: String(limits.sessionTtlS), why: 'How long a token lives.' },
+  SESSION_TTL_S: {
+    schema: positive(maxTtlS),
+    default: String(limits.sessionTtlS),
+    description: 'Lifetime of a login token, s.',
+  },
   MESSAGE_TTL_S: {
     schema: positive(maxTtlS),
     default: String(limits.messageTtlS),
-    why: 'How long a message that nobody acknowledges is kept at most.',
+    description: 'Longest time that an unacknowledged message is kept, s.',
   },
   DEDUPE_WINDOW_S: {
     schema: positive(86_400),
     default: String(limits.dedupeWindowS),
-    why: 'How long a repeated send is known as a repetition; costs memory per message.',
+    description: 'Time in which a repeated send is recognised as a repetition, s. Costs memory for each message.',
   },
   INBOX_MAX_MESSAGES: {
     schema: positive(1_000_000),
     default: String(limits.inboxMaxMessages),
-    why: 'Messages one inbox holds before it is full.',
+    description: 'Messages that one inbox holds before it is full.',
   },
   INBOX_MAX_BYTES: {
     schema: positive(1_073_741_824),
     default: String(limits.inboxMaxBytes),
-    why: 'Bytes one inbox holds before it is full.',
+    description: 'Bytes that one inbox holds before it is full.',
   },
 } as const satisfies Record<string, Setting>
 
@@ -158,18 +176,18 @@ type AppendOnly = 'required' | 'optional'
 type Listing = 'open' | 'closed'
 type Registration = 'open' | 'invite' | 'closed'
 
-/** What a node runs with. Lists are parsed, times are milliseconds. */
+/** The parsed configuration of a node. Times are in ms. */
 export type Config = {
   port: number
   host: string
   domain: string
   store: { kind: 'memory' } | { kind: 'redis'; url: string; durability: Durability; appendOnly: AppendOnly }
   logLevel: string
-  /** `null`: no metrics. */
+  /** `null` turns metrics off. */
   metricsPort: number | null
   registration: Registration
   listing: Listing
-  /** `null`: there is no administration. The token itself is not kept. */
+  /** `null` turns the administration off. The token itself is not kept. */
   adminTokenHash: string | null
   allowedOrigins: readonly string[]
   trustProxy: readonly string[]
@@ -189,7 +207,7 @@ export type Config = {
   inboxMaxBytes: number
 }
 
-/** Wrong configuration, in one line that names the variable. Whoever started the node prints it and exits with 2. */
+/** A wrong configuration. The message is one line that starts with the variable. The process prints it and exits with 2. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly variable: string
@@ -200,11 +218,11 @@ export class ConfigError extends Error {
   }
 }
 
-/** Variables as a process has them. */
+/** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads the configuration; an empty variable counts as not set.
+ * Reads the configuration. An empty variable counts as not set.
  * @throws {ConfigError}
  */
 export function readConfig(env: Environment = process.env): Config {
@@ -267,7 +285,7 @@ function readDomain(domain: string, host: string): string {
   if (domain === settings.DOMAIN.default && !isLoopback(host)) {
     throw new ConfigError(
       'DOMAIN',
-      `must name this deployment: "localhost" is for a loopback HOST, and HOST is ${host}`,
+      `must name this deployment: "localhost" is allowed only with a loopback HOST, and HOST is ${host}`,
     )
   }
   return domain
@@ -280,8 +298,9 @@ function readStore(text: (name: SettingName) => string, production: boolean): Co
   if (url && store !== 'memory') return { kind: 'redis', url: readRedisUrl(url), durability, appendOnly }
   if (durability === 'strict') throw new ConfigError('DURABILITY', 'strict needs Redis: set REDIS_URL')
   if (store === 'memory') return { kind: 'memory' }
-  if (store === 'redis') throw new ConfigError('REDIS_URL', 'must be set where STORE is redis')
-  if (production) throw new ConfigError('REDIS_URL', 'must be set in production, or STORE=memory said')
+  if (store === 'redis') throw new ConfigError('REDIS_URL', 'must be set if STORE is redis')
+  if (production)
+    throw new ConfigError('REDIS_URL', 'must be set with NODE_ENV=production, or set STORE=memory explicitly')
   return { kind: 'memory' }
 }
 
@@ -297,13 +316,13 @@ function readRegistration(text: string): Registration {
   return text === 'invite' || text === 'closed' ? text : 'open'
 }
 
-/** What is wrong with it is said without it. */
+/** The error must not contain the token. */
 function readAdminToken(token: string): string | null {
   if (token === '') return null
   if (/^\S+$/.test(token) && token.length >= minAdminTokenChars) return hashSecret(token)
   throw new ConfigError(
     'ADMIN_TOKEN',
-    `must have ${minAdminTokenChars} characters or more, and no space; make one with: openssl rand -base64 32`,
+    `must have ${minAdminTokenChars} characters or more and no spaces; create one with: openssl rand -base64 32`,
   )
 }
 

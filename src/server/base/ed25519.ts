@@ -12,7 +12,10 @@ const openKey = (publicKey: Uint8Array): KeyObject =>
 export const verifyEd25519 = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean =>
   verify(null, message, openKey(publicKey), signature)
 
-/** Verifies in the thread pool. This costs the event loop about 12 µs instead of 90, which matters when many agents log in. */
+/**
+ * Verifies in the thread pool. This costs the event loop about 12 µs instead of 90, which matters when many agents log
+ * in.
+ */
 export function verifyEd25519InPool(
   publicKey: Uint8Array,
   message: Uint8Array,

@@ -2,8 +2,8 @@ import type { Logger } from '../base/logger.ts'
 import { type Claim, type Inboxes, StoreUnavailableError } from '../store/store.ts'
 
 /**
- * Releases claims, and retries after the store was out of reach. An unreleased claim would show its user as online for as
- * long as this node lives.
+ * Releases claims, and retries after the store was out of reach. An unreleased claim would show its user as online for
+ * as long as this node lives.
  */
 export class ClaimReleases {
   readonly #inboxes: Pick<Inboxes, 'release'>

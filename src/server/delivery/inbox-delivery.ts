@@ -54,8 +54,8 @@ const maxReadBytes = 262_144
 
 /**
  * Pushes one inbox to one connection, in `seq` order, each envelope once (PROTOCOL.md section 7). The stored inbox is
- * authoritative: a hint with the very next envelope is pushed as it is; anything else makes the loop read the inbox. The
- * loop reads `#wakeUps` before the inbox, so that it misses no wake-up.
+ * authoritative: a hint with the very next envelope is pushed as it is; anything else makes the loop read the inbox.
+ * The loop reads `#wakeUps` before the inbox, so that it misses no wake-up.
  */
 export class InboxDelivery implements NoticeSubscriber {
   readonly connection: ConnectionId
@@ -171,7 +171,9 @@ export class InboxDelivery implements NoticeSubscriber {
     else if (!this.#blocked && !this.#pushNext(envelope)) this.#missed(envelope)
   }
 
-  /** Reads the inbox for an envelope that was not pushed: either there was no room, or an envelope before it is missing. */
+  /**
+   * Reads the inbox for an envelope that was not pushed: either there was no room, or an envelope before it is missing.
+   */
   #missed(envelope: Envelope): void {
     if (envelope.prev === this.#window.lastPushed) this.#wake()
     else this.#catchUpFor('gap')
@@ -226,8 +228,8 @@ export class InboxDelivery implements NoticeSubscriber {
   }
 
   /**
-   * Reads until a read returns nothing and no wake-up came since it began. Nothing runs between the last `await` and the end
-   * of `finally`, so the comparison sees each wake-up, or the wake-up finds `#reading` false.
+   * Reads until a read returns nothing and no wake-up came since it began. Nothing runs between the last `await` and
+   * the end of `finally`, so the comparison sees each wake-up, or the wake-up finds `#reading` false.
    */
   async #catchUp(): Promise<void> {
     this.#reading = true

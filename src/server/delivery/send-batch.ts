@@ -3,7 +3,9 @@ import type { Username } from '../../protocol/names.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { type AppendItem, type AppendResult, type Inboxes, StoreUnavailableError } from '../store/store.ts'
 
-/** The most recipients of one stream that are blocked by a refused send. More than an agent writes to; bounds memory. */
+/**
+ * The most recipients of one stream that are blocked by a refused send. More than an agent writes to; bounds memory.
+ */
 const maxHeldRecipients = 10_000
 
 /** The sends of one connection, in order. Lives as long as the connection; an HTTP call has one of its own. */
@@ -29,7 +31,9 @@ export class SendStream {
     return refusal?.id === item.id ? undefined : refusal
   }
 
-  /** True if too many recipients are blocked to remember more. The stream must end then, or a later send could overtake. */
+  /**
+   * True if too many recipients are blocked to remember more. The stream must end then, or a later send could overtake.
+   */
   get isFull(): boolean {
     return this.#refusals.size >= maxHeldRecipients
   }
@@ -60,8 +64,8 @@ const mayRetry = ({ status }: AppendResult): boolean => status === 'inbox_full' 
 
 /**
  * Appends the sends of one event-loop turn with one call of the store. Sends of a stream are appended in order: a send
- * waits for the appends of its stream in progress. After a refusal that may be retried, later sends to the same recipient
- * are refused too until the refused id is repeated (PROTOCOL.md section 6).
+ * waits for the appends of its stream in progress. After a refusal that may be retried, later sends to the same
+ * recipient are refused too until the refused id is repeated (PROTOCOL.md section 6).
  */
 export class SendBatch {
   readonly #inboxes: Pick<Inboxes, 'append'>
@@ -73,7 +77,9 @@ export class SendBatch {
   #scheduled = false
   #whenIdle: Deferred<void> | undefined
 
-  /** `onError` gets unexpected errors of the store, not `StoreUnavailableError`; `onBatch` gets the size of each call. */
+  /**
+   * `onError` gets unexpected errors of the store, not `StoreUnavailableError`; `onBatch` gets the size of each call.
+   */
   constructor(
     inboxes: Pick<Inboxes, 'append'>,
     onError: (error: unknown) => void = () => {},
@@ -135,8 +141,8 @@ export class SendBatch {
   }
 
   /**
-   * Takes the sends for the next call, oldest first. Skips streams with an append in progress, and settles sends that an
-   * earlier refusal blocks.
+   * Takes the sends for the next call, oldest first. Skips streams with an append in progress, and settles sends that
+   * an earlier refusal blocks.
    */
   #take(): Waiting[] {
     const batch: Waiting[] = []

@@ -1,6 +1,8 @@
 import type { Clock } from '../base/clock.ts'
 
-/** Delays work and runs it together: with one timer, in one turn of the event loop, so that store calls can be batched. */
+/**
+ * Delays work and runs it together: with one timer, in one turn of the event loop, so that store calls can be batched.
+ */
 export class SharedDelay {
   readonly #ms: number
   readonly #clock: Pick<Clock, 'after'>

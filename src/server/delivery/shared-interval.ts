@@ -7,8 +7,8 @@ type Slot = { readonly runs: Set<() => void>; timer: Timer }
 const slotMs = 250
 
 /**
- * Repeats work at an interval. Work that joined at about the same time shares one timer and one turn of the event loop, so
- * that store calls can be batched.
+ * Repeats work at an interval. Work that joined at about the same time shares one timer and one turn of the event loop,
+ * so that store calls can be batched.
  */
 export class SharedInterval {
   readonly #everyMs: number

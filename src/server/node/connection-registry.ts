@@ -26,7 +26,10 @@ export type OpenConnection = TokenHolder & {
 const tooMany = (what: string) =>
   new ProtocolError('rate_limited', `too many connections of this ${what}`, { retryAfter: limits.fullRetryS })
 
-/** Every open socket of this node by address, user and token. HTTP calls that wait for mail are registered by token only. */
+/**
+ * Every open socket of this node by address, user and token. HTTP calls that wait for mail are registered by token
+ * only.
+ */
 export class ConnectionRegistry {
   readonly #limits: ConnectionLimits
   /** Values are the addresses that the sockets come from. */
@@ -52,7 +55,10 @@ export class ConnectionRegistry {
     if (this.#byAddress.count(address) >= this.#limits.maxConnectionsPerAddress) throw tooMany('address')
   }
 
-  /** Adds a socket that has not logged in. If there are too many such sockets, closes the oldest: it had time for a login. */
+  /**
+   * Adds a socket that has not logged in. If there are too many such sockets, closes the oldest: it had time for a
+   * login.
+   */
   add(connection: OpenConnection, address: string): void {
     this.#open.set(connection, address)
     this.#byAddress.add(address)

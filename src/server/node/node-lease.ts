@@ -3,10 +3,16 @@ import type { Timer } from '../../util/timer.ts'
 import { StoreUnavailableError } from '../store/store.ts'
 import type { NodeContext } from './node-context.ts'
 
-/** Interval of cleaning up after dead nodes and of sweeping expired mail, ms. Jitter adds up to a fifth, to spread the nodes. */
+/**
+ * Interval of cleaning up after dead nodes and of sweeping expired mail, ms. Jitter adds up to a fifth, to spread the
+ * nodes.
+ */
 const cleanUpMs = 30_000
 
-/** Delay before a failed renewal is retried, ms. Short, so that a store that is back only briefly still renews the lease. */
+/**
+ * Delay before a failed renewal is retried, ms. Short, so that a store that is back only briefly still renews the
+ * lease.
+ */
 const retryMs = 500
 
 /** Interval of the check for stalls of this process, ms. */
@@ -15,8 +21,8 @@ const watchMs = 500
 const maxStallMs = limits.leaseMs / 2
 
 /**
- * Renews this node's lease. When the lease is lost, the node drops all its claims, whether Redis was out of reach or this
- * process stalled. A node that slept detects this by its own clock before it does anything else.
+ * Renews this node's lease. When the lease is lost, the node drops all its claims, whether Redis was out of reach or
+ * this process stalled. A node that slept detects this by its own clock before it does anything else.
  */
 export class NodeLease {
   readonly #node: NodeContext
@@ -65,7 +71,9 @@ export class NodeLease {
     })
   }
 
-  /** After a stall of half a lease, the node drops its claims: the agents served here are better off at another node. */
+  /**
+   * After a stall of half a lease, the node drops its claims: the agents served here are better off at another node.
+   */
   #checkStall(expectedAt: number): void {
     const stalledMs = this.#node.clock.elapsed() - expectedAt
     if (stalledMs < maxStallMs) return

@@ -67,8 +67,8 @@ export async function removeUser({ store }: NodeContext, username: Username): Pr
 }
 
 /**
- * For an agent that lost its key: deletes the user, whose mail cannot be decrypted any more, and frees the name for a new
- * key. Peers that knew the old key get a warning from their own clients.
+ * For an agent that lost its key: deletes the user, whose mail cannot be decrypted any more, and frees the name for a
+ * new key. Peers that knew the old key get a warning from their own clients.
  * @throws {ProtocolError} `unknown_user`; `unavailable` while another node still deletes the user
  */
 export async function releaseName(node: NodeContext, username: Username): Promise<void> {

@@ -54,9 +54,9 @@ class InboxWatch implements NoticeSubscriber, TokenHolder {
 }
 
 /**
- * Returns envelopes that are not acknowledged, oldest first, above the cursor `after`. Claims a free inbox, or continues
- * the caller's own claim. Waits until there is an envelope, `wait` seconds have passed, or `abort` fires (the caller hung
- * up, or the node drains).
+ * Returns envelopes that are not acknowledged, oldest first, above the cursor `after`. Claims a free inbox, or
+ * continues the caller's own claim. Waits until there is an envelope, `wait` seconds have passed, or `abort` fires (the
+ * caller hung up, or the node drains).
  * @throws {ProtocolError} `conflict` if another owner holds the inbox; `unauthorized` if the login ends during the wait
  */
 export async function readInbox(

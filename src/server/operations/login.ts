@@ -26,8 +26,8 @@ const blocked = () => new ProtocolError('forbidden', 'an operator blocked this u
 const wrongProof = () => new ProtocolError('unauthorized', 'the proof is wrong')
 
 /**
- * Registers a free name for a key, and logs in. If the name has this key already, only logs in. The caller must have used
- * up the nonce.
+ * Registers a free name for a key, and logs in. If the name has this key already, only logs in. The caller must have
+ * used up the nonce.
  * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`, `rate_limited`;
  * `unknown_user` for `again` if the user was deleted
  */
@@ -70,7 +70,9 @@ export async function resume(node: NodeContext, token: string): Promise<Login> {
   return { ...session, token, tokenHash }
 }
 
-/** Checks a proof with the key that the name is registered with. Only the owner of the key learns that it is blocked. */
+/**
+ * Checks a proof with the key that the name is registered with. Only the owner of the key learns that it is blocked.
+ */
 export async function checkOwnProof(
   node: NodeContext,
   purpose: RelayAuth['purpose'],
@@ -83,7 +85,9 @@ export async function checkOwnProof(
   if (user.blocked) throw blocked()
 }
 
-/** Dummy public key (the base point), verified against for unknown names: timing must not reveal whether a name exists. */
+/**
+ * Dummy public key (the base point), verified against for unknown names: timing must not reveal whether a name exists.
+ */
 const dummyKey = encodeBase64Url(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
 
 async function checkProof(

@@ -21,9 +21,9 @@ type AdmissionOptions = Rate & {
 }
 
 /**
- * Admits upgrades or logins at a steady rate: round-robin over the addresses, first come first served within an address.
- * Thousands of clients that reconnect at once leave the node time for its other clients, and one address with many
- * connections does not keep other addresses out.
+ * Admits upgrades or logins at a steady rate: round-robin over the addresses, first come first served within an
+ * address. Thousands of clients that reconnect at once leave the node time for its other clients, and one address with
+ * many connections does not keep other addresses out.
  */
 export class Admission {
   readonly #options: AdmissionOptions
@@ -49,8 +49,8 @@ export class Admission {
   }
 
   /**
-   * Admits `arrival` at once if no other waits and the rate allows it. If too many wait, refuses the last arrival of the
-   * address with the most of them.
+   * Admits `arrival` at once if no other waits and the rate allows it. If too many wait, refuses the last arrival of
+   * the address with the most of them.
    */
   enter(address: string, arrival: Arrival): void {
     if (this.#hasEnded) return arrival.refuse(unavailable('the node is shutting down'))

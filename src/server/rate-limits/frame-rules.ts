@@ -24,9 +24,9 @@ export type LoginFrame = ClientFrameOf<'register'> | ClientFrameOf<'authenticate
 export const isLogin = (type: ClientFrameType): boolean => type === 'register' || type === 'authenticate'
 
 /**
- * Returns true for frames that do not wait for the answers to earlier pipelined frames. Sends share a batch, which keeps
- * their order. An `ack` only moves a number here; the store trims the inbox later than any append already in progress. If
- * an ack waited for a send, a client that replies to each message it reads would lose its pipelining.
+ * Returns true for frames that do not wait for the answers to earlier pipelined frames. Sends share a batch, which
+ * keeps their order. An `ack` only moves a number here; the store trims the inbox later than any append already in
+ * progress. If an ack waited for a send, a client that replies to each message it reads would lose its pipelining.
  */
 export const isPipelined = (type: ClientFrameType): boolean =>
   type === 'send' || type === 'key_exchange' || type === 'ack'
@@ -42,8 +42,8 @@ const costly: ReadonlySet<ClientFrameType> = new Set([
 ])
 
 /**
- * Returns the tokens that a frame takes from its rate. A listing makes the store read hundreds of users, a changed rule or
- * login is broadcast to all nodes, and each published key has a signature to check.
+ * Returns the tokens that a frame takes from its rate. A listing makes the store read hundreds of users, a changed rule
+ * or login is broadcast to all nodes, and each published key has a signature to check.
  */
 export function costOf(type: ClientFrameType): number {
   if (type === 'publish_keys') return 200

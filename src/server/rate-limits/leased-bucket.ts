@@ -18,7 +18,9 @@ export type LeaseRule = {
   away: BucketRule['away']
 }
 
-/** How long a node uses its own bucket before it asks an unreachable store again, ms. No frame waits for that answer. */
+/**
+ * How long a node uses its own bucket before it asks an unreachable store again, ms. No frame waits for that answer.
+ */
 const awayMs = 1_000
 
 export function toLeaseRule({ counting, away }: Pick<BucketRule, 'counting' | 'away'>, rate: Rate): LeaseRule {
@@ -30,9 +32,9 @@ export function toLeaseRule({ counting, away }: Pick<BucketRule, 'counting' | 'a
 }
 
 /**
- * This node's part of a bucket that all nodes share. It leases tokens in blocks, and asks for the next block before the last
- * is spent, so that a frame waits for the store only in a burst. All nodes together allow at most the rate and its burst,
- * plus the uncounted part and one block for each node.
+ * This node's part of a bucket that all nodes share. It leases tokens in blocks, and asks for the next block before the
+ * last is spent, so that a frame waits for the store only in a burst. All nodes together allow at most the rate and its
+ * burst, plus the uncounted part and one block for each node.
  */
 export class LeasedBucket {
   readonly #rule: LeaseRule

@@ -3,9 +3,9 @@ import type { Config } from '../base/config.ts'
 import type { BucketKind, Rate } from '../store/store.ts'
 
 /**
- * A rate that all nodes count together (docs/LIMITS.md). `counting`: `blocks` leases tokens in blocks and allows a small part
- * uncounted; `each` asks the store for each token. `away`, while the store is out of reach: `open` continues with a bucket of
- * this node's own, `shut` refuses with `unavailable`.
+ * A rate that all nodes count together (docs/LIMITS.md). `counting`: `blocks` leases tokens in blocks and allows a
+ * small part uncounted; `each` asks the store for each token. `away`, while the store is out of reach: `open` continues
+ * with a bucket of this node's own, `shut` refuses with `unavailable`.
  */
 export type BucketRule = {
   rate: (config: Config) => Rate

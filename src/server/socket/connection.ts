@@ -37,8 +37,8 @@ const maxReasonChars = 120
 
 /**
  * The protocol of one socket, without the socket. A frame enters by `receive`, passes queue, scheduler and handler, and
- * its answer leaves by `reply`. Frames take effect in order: sends do not wait for each other's answers, any other frame
- * waits for the frames before it. Everything that a connection started ends with it.
+ * its answer leaves by `reply`. Frames take effect in order: sends do not wait for each other's answers, any other
+ * frame waits for the frames before it. Everything that a connection started ends with it.
  */
 export class Connection implements OpenConnection, FrameContext {
   readonly id: string = generateSecret()

@@ -9,8 +9,8 @@ import type { Arrival } from '../rate-limits/admission.ts'
 type Node = Pick<NodeContext, 'upgradeAdmission' | 'config' | 'metrics'>
 
 /**
- * Returns a server that does not listen, and emits the upgrades of `server` once they are admitted. Until then an upgrade
- * costs only the reading of its headers, so that thousands can wait.
+ * Returns a server that does not listen, and emits the upgrades of `server` once they are admitted. Until then an
+ * upgrade costs only the reading of its headers, so that thousands can wait.
  */
 export function admitted(server: Server, { upgradeAdmission, config, metrics }: Node): Server {
   const inner = createServer()

@@ -10,7 +10,9 @@ declare module 'fastify' {
     getLogin(): Login
   }
   interface FastifyInstance {
-    /** Hook for routes that need `Authorization: Bearer TOKEN`. `cost` is counted against the rate of the user's calls. */
+    /**
+     * Hook for routes that need `Authorization: Bearer TOKEN`. `cost` is counted against the rate of the user's calls.
+     */
     bearer(request: FastifyRequest, cost?: number): Promise<void>
   }
 }

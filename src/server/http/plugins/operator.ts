@@ -14,8 +14,8 @@ const wrongTokenCost = 10
 type NoteTarget = (request: FastifyRequest, target: string) => void
 
 /**
- * Requires `ADMIN_TOKEN` on all routes of this scope, and logs every call, refused calls included. `actOf` returns the act
- * of a route for the log.
+ * Requires `ADMIN_TOKEN` on all routes of this scope, and logs every call, refused calls included. `actOf` returns the
+ * act of a route for the log.
  */
 export function guardOperator(
   app: FastifyInstance,

@@ -14,7 +14,10 @@ function sendProblem(reply: FastifyReply, error: ProtocolError, status: number =
   return reply.code(status).type(contentType).serializer(JSON.stringify).send(toProblem(error, status))
 }
 
-/** RFC 9457, plus the protocol's error code. `status` differs from the error table only for statuses such as 405 and 415. */
+/**
+ * RFC 9457, plus the protocol's error code. `status` differs from the error table only for statuses such as 405 and
+ * 415.
+ */
 const toProblem = ({ code, message: detail, retryAfter }: ProtocolError, status: number) => ({
   type: 'about:blank',
   title: titles[code],

@@ -5,7 +5,9 @@ import { Compile } from 'typebox/schema'
 import { Convert } from 'typebox/value'
 import { ProtocolError } from '../../../protocol/errors.ts'
 
-/** Uses the same validator as for frames. Converts only the query, which is text; the body must have the right types. */
+/**
+ * Uses the same validator as for frames. Converts only the query, which is text; the body must have the right types.
+ */
 export const validation = fastifyPlugin(
   async (app: FastifyInstance) => {
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
