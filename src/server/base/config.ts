@@ -21,52 +21,50 @@ export const settings = {
   PORT: {
     schema: Type.Integer({ minimum: 0, maximum: 65_535 }),
     default: '8080',
-    description: 'Port for clients. 0 chooses a free port.',
+    description: 'Port for clients; 0 takes a free one.',
   },
   HOST: {
     schema: Type.String({ minLength: 1 }),
     default: '127.0.0.1',
-    description: 'Address to listen on. 0.0.0.0 listens on every interface: put a proxy with TLS in front.',
+    description: 'Address to listen on; 0.0.0.0 means every interface, behind a proxy with TLS.',
   },
   DOMAIN: {
     schema: Type.String(),
     default: 'localhost',
     description:
-      'Name of this deployment. Addresses are username@DOMAIN, and logins are bound to it. Only a loopback HOST may keep the default.',
+      'Name of this deployment in addresses (username@DOMAIN) and logins. Only a loopback HOST may keep the default.',
   },
   REDIS_URL: {
     schema: Type.String(),
     default: '',
     description:
-      'Redis that all nodes share: redis://localhost:6379, redis+sentinel://host:26379,host:26379/mymaster or redis+cluster://host:6379,host:6379. Empty: a store in memory, for one node, lost when it ends.',
+      'Shared Redis: redis://host:6379, redis+sentinel://host:26379/mymaster, redis+cluster://host:6379; empty: memory.',
   },
   STORE: {
     schema: choice('', 'redis', 'memory'),
     default: '',
-    description: 'Empty follows REDIS_URL. With NODE_ENV=production and no REDIS_URL, set it to memory explicitly.',
+    description: 'Empty follows REDIS_URL. With NODE_ENV=production, set memory explicitly to use it.',
   },
   DURABILITY: {
     schema: choice('standard', 'strict'),
     default: 'standard',
-    description:
-      'strict accepts a message only after a replica of Redis has it too. Needs a replica and min-replicas-to-write 1.',
+    description: 'strict: a message is accepted once a replica of Redis also has it; needs min-replicas-to-write 1.',
   },
   REDIS_APPENDONLY: {
     schema: choice('required', 'optional'),
     default: 'required',
     description:
-      'optional allows a Redis without an append-only file, as some services run it. If it stops, everything accepted after its last snapshot is lost.',
+      'optional: accepts a Redis without an append-only file, which loses all mail since its last snapshot when it ends.',
   },
   LOG_LEVEL: {
     schema: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     default: 'info',
-    description: 'Lowest level that is logged. No level logs a body, a token or a frame.',
+    description: 'Lowest level that is logged; no level logs a body, a token or a frame.',
   },
   METRICS_PORT: {
     schema: Type.Union([Type.Literal(''), Type.Integer({ minimum: 0, maximum: 65_535 })]),
     default: '',
-    description:
-      'Port for Prometheus metrics on the same HOST, separate from clients so that it stays private. Empty turns metrics off.',
+    description: 'Separate port for Prometheus metrics, on the same HOST, so that they can stay private; empty: off.',
   },
   REGISTRATION: {
     schema: choice('open', 'invite', 'closed'),
@@ -76,87 +74,86 @@ export const settings = {
   LISTING: {
     schema: choice('open', 'closed'),
     default: 'open',
-    description:
-      'closed hides from users who is registered or online, even by name. Writing to a known name still works.',
+    description: 'closed: users cannot list or look up other users; they can still write to a name that they know.',
   },
   ADMIN_TOKEN: {
     schema: Type.String(),
     default: '',
     description:
-      'Turns on the administration at /v1/admin for requests with this token. At least 32 characters, e.g. from openssl rand -base64 32. Empty turns it off.',
+      'Secret for /v1/admin, at least 32 characters, e.g. from openssl rand -base64 32; empty: administration is off.',
   },
   ALLOWED_ORIGINS: {
     schema: Type.String(),
     default: '',
-    description: 'Origins of web pages that may connect, comma-separated. Empty allows only the same host.',
+    description: 'Origins of web pages that may connect, comma-separated; empty: only the same host.',
   },
   TRUST_PROXY: {
     schema: Type.String(),
     default: '',
-    description: 'Proxies whose X-Forwarded-For header is trusted: comma-separated addresses or CIDRs.',
+    description: 'Proxies whose X-Forwarded-For is trusted, as comma-separated addresses or CIDRs.',
   },
   MAX_CONNECTIONS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnections),
-    description: 'Sockets of one node. The process needs a file descriptor for each, and 1000 more.',
+    description: 'Sockets of one node; the process needs a file descriptor for each, and 1000 more.',
   },
   MAX_CONNECTIONS_PER_ADDRESS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerAddress),
     description:
-      'Sockets of one node from one address (IPv6: one /64). Behind a proxy set TRUST_PROXY, or all clients share one address.',
+      'Sockets of one node from one address (IPv6: /64). Behind a proxy set TRUST_PROXY, or all share one address.',
   },
   MAX_CONNECTIONS_PER_USER: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerUser),
-    description: 'Sockets of one node that are logged in as the same user.',
+    description: 'Sockets of one node that are logged in as one user.',
   },
   MAX_STRANGERS: {
     schema: positive(1_000_000),
     default: String(limits.maxStrangers),
-    description: 'Sockets of one node that have not logged in. Above this number the node closes the oldest.',
+    description: 'Sockets of one node that have not logged in; beyond it the node closes the oldest.',
   },
   UPGRADES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.upgradesPerS),
     description:
-      'Sockets that a node admits per second, and logins on them. Others wait up to 3 s, or are told when to retry.',
+      'Upgrades, and logins on sockets, that a node admits a second; others wait up to 3 s, or get a time to retry.',
   },
   USER_FRAMES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.userFramesPerS),
-    description: 'Frames per second of one user over all nodes. The burst is twice as many.',
+    description: 'Frames a second of one user over all nodes; twice as many in a burst.',
   },
   USER_BYTES_PER_S: {
     schema: Type.Integer({ minimum: limits.maxFrameBytes, maximum: 1_073_741_824 }),
     default: String(limits.userBytesPerS),
     description:
-      'Bytes per second of one user over all nodes. The burst is eight times as many. Half of both applies to one recipient.',
+      'Bytes a second of one user over all nodes; eight times as many in a burst, half of either to one recipient.',
   },
   PAIR_MESSAGES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.pairMessagesPerS),
-    description: 'Messages per second from one user to another over all nodes. The burst is twice as many.',
+    description: 'Messages a second from one user to one other over all nodes; twice as many in a burst.',
   },
   REGISTRATIONS_PER_HOUR: {
     schema: positive(1_000_000_000),
     default: String(limits.registrationsPerHour),
-    description: 'Registrations per hour from one address (IPv6: one /64) over all nodes. The burst is as many.',
+    description: 'Registrations from one address (IPv6: /64) over all nodes; as many in a burst.',
   },
   SESSION_TTL_S: {
     schema: positive(maxTtlS),
     default: String(limits.sessionTtlS),
-    description: 'Lifetime of a login token, s.',
+    description: 'How long a token is valid.',
   },
   MESSAGE_TTL_S: {
     schema: positive(maxTtlS),
     default: String(limits.messageTtlS),
-    description: 'Longest time that an unacknowledged message is kept, s.',
+    description: 'How long an unacknowledged message is kept at most.',
   },
   DEDUPE_WINDOW_S: {
     schema: positive(86_400),
     default: String(limits.dedupeWindowS),
-    description: 'Time in which a repeated send is recognised as a repetition, s. Costs memory for each message.',
+    description: 'How long a node recognizes a repeated send; costs memory for each message.',
   },
   INBOX_MAX_MESSAGES: {
     schema: positive(1_000_000),
@@ -207,7 +204,9 @@ export type Config = {
   inboxMaxBytes: number
 }
 
-/** A wrong configuration. The message is one line that starts with the variable. The process prints it and exits with 2. */
+/**
+ * A wrong configuration. The message is one line that starts with the variable. The process prints it and exits with 2.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly variable: string
