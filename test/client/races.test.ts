@@ -4,7 +4,7 @@ import { openUnguardedStore } from '../fixtures/servers/unguarded-store.ts'
 import { ScheduledWorld, type WorldAgent } from '../fixtures/worlds/scheduled-world.ts'
 import { turningScheduler } from '../fixtures/worlds/scheduler.ts'
 
-/** Every run draws the order in which frames arrive; a failing seed is printed and can be run again. */
+/** Each run chooses the order in which frames arrive. A failing seed is printed and can be run again. */
 const runs = { numRuns: Number(process.env.RACES ?? 25) }
 
 async function inWorld(
@@ -22,7 +22,7 @@ async function inWorld(
   await scheduler.waitFor(play())
 }
 
-/** Resolves once `agent` was shown as many messages of `from`. */
+/** Resolves when `agent` has received this number of messages from `from`. */
 async function untilShown(agent: WorldAgent | undefined, from: string, count: number): Promise<string[]> {
   for (;;) {
     const texts = agent?.shown.get(from) ?? []
@@ -56,7 +56,7 @@ t.test('two callers that need the same new session share one', () =>
 )
 
 // Evidence: D10
-t.test('both sides start at once and receive while they send: all arrives, in order, once', () =>
+t.test('both sides start a session at once and receive while they send: all messages arrive in order, once', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {
       await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
@@ -79,7 +79,7 @@ t.test('both sides start at once and receive while they send: all arrives, in or
 )
 
 // Evidence: K6
-t.test('live key exchanges that cross leave both able to read each other', () =>
+t.test("after crossing interactive key exchanges both sides can decrypt each other's messages", () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {
       await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
@@ -106,7 +106,7 @@ t.test('live key exchanges that cross leave both able to read each other', () =>
   ),
 )
 
-t.test('two loops of one client share what comes: each message is shown to one of them', () =>
+t.test('two receive loops of one client share the messages: each message goes to one loop', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), async scheduler => {
       await inWorld(scheduler, ['alice', 'bob'], async ({ alice, bob }) => {
@@ -135,7 +135,7 @@ const step = fc.constantFrom(
 )
 
 // Evidence: P6, P7
-t.test('whatever breaks, stops and starts in between, all arrives, in order, once', () =>
+t.test('all messages arrive in order, once, over broken connections, stops and restarts', () =>
   fc.assert(
     fc.asyncProperty(turningScheduler(), fc.array(step, { minLength: 4, maxLength: 16 }), async (scheduler, steps) => {
       await inWorld(scheduler, ['alice', 'bob'], async agents => {
@@ -179,14 +179,14 @@ async function listUsers(agent: WorldAgent | undefined): Promise<void> {
   try {
     for await (const _user of agent?.client.users() ?? []);
   } catch {
-    // The connection was cut: the caller is told, and asks again if it wants.
+    // The connection was cut: the call fails, and the caller may try again.
   }
 }
 
-/** Long for one message; messages that are lost never come. */
+/** Much longer than one message takes. */
 const patienceMs = 3_000
 
-t.test('and it is noticed when transactions of the state do not follow each other', async t => {
+t.test('the runs fail if transactions of the state are not serialised', async t => {
   const { failed } = await fc.check(
     fc.asyncProperty(turningScheduler(), async scheduler => {
       const world = new ScheduledWorld(scheduler)

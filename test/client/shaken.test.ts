@@ -4,7 +4,7 @@ import t from 'tap'
 import { prepareAgents } from '../fixtures/worlds/prepared-agents.ts'
 import { type ShakenAgent, ShakenWorld } from '../fixtures/worlds/shaken-world.ts'
 
-/** Cases in all, and how many at a time: most of a case is waiting. */
+/** The number of cases, and of cases at the same time: a case mostly waits. */
 const cases = Number(process.env.CASES ?? 100)
 const atOnce = Math.min(40, Math.ceil(cases / 10))
 const deadlineMs = 60_000
@@ -15,7 +15,7 @@ type Action = { by: 0 | 1; step: (typeof steps)[number] | 'damage' }
 const by = fc.constantFrom<0 | 1>(0, 1)
 const action: fc.Arbitrary<Action> = fc.record({ by, step: fc.constantFrom(...steps) })
 const schedule = fc.array(action, { minLength: 3, maxLength: 14 })
-/** A damaged body may come after its successors, so order is not asked for there. */
+/** A damaged body may arrive after its successors, so their order is not checked. */
 const damage = fc.option(fc.record({ by, at: fc.nat(10) }), { freq: 4 })
 
 type Pair = readonly [ShakenAgent, ShakenAgent]
@@ -48,7 +48,7 @@ async function sendBoth([alice, bob]: Pair, number: number): Promise<void> {
   await bob.send('alice', `bob ${number}`)
 }
 
-/** Until each has acknowledged all that a node accepted of the other, and that is as far as the last number. */
+/** Waits until each agent has acknowledged every accepted message up to number `last`. Returns the lost ones. */
 async function drained([alice, bob]: Pair, last: number): Promise<string[]> {
   const missing = (from: ShakenAgent, to: ShakenAgent) =>
     [...from.accepted].filter(text => !to.acknowledged.has(text)).map(text => `${text} is lost`)
@@ -63,7 +63,7 @@ async function drained([alice, bob]: Pair, last: number): Promise<string[]> {
 const farewell = 99
 const hasSent = ({ name, accepted }: ShakenAgent, number: number): boolean => accepted.has(`${name} ${number}`)
 
-/** Each text in the order of sending, counting its first showing. */
+/** Checks that the texts were first shown in the order of sending. */
 function orderFaults({ shown }: ShakenAgent): string[] {
   const firsts = [...new Set(shown.map(({ text }) => text))].map(text => Number(text.split(' ')[1]))
   return firsts.flatMap((number, at) => {
@@ -107,7 +107,7 @@ async function play(scheduler: fc.Scheduler, actions: Action[], isDamaged: boole
 }
 
 t.test(
-  'whatever is lost, repeated, reordered, damaged, cut, crashed and started anew: what was accepted arrives, in order, once',
+  'accepted messages arrive in order, once, despite lost, repeated and damaged frames, cuts, crashes and restarts',
   async t => {
     const seed = Number(process.env.SEED ?? 1)
     t.comment(`SEED=${seed}`)

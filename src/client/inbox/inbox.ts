@@ -9,7 +9,7 @@ import { noteReceipt, type Receipts } from './receipts.ts'
 const maxBacklog = 1_000
 
 /** The messages that a reader gets: a request handler takes the requests, and `receive` takes the rest. */
-export type InboxFilter = 'all' | 'requests' | 'rest'
+type InboxFilter = 'all' | 'requests' | 'rest'
 
 /** A message that a reader is working on. After `giveBack` it is shown again. */
 export type Taken = { message: ReceivedMessage; giveBack(): void }

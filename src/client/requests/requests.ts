@@ -43,7 +43,7 @@ const defaultTimeoutMs = 30_000
 const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
-export type RequestsContext = {
+type RequestsContext = {
   context: ClientContext
   outbox: Outbox
   inbox: Inbox

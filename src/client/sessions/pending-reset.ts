@@ -5,7 +5,7 @@ import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 
 /** Why a peer must get a reset: one of its messages could not be decrypted, or this state was an older copy. */
-export type PendingReset = 'undecryptable' | 'rollback'
+type PendingReset = 'undecryptable' | 'rollback'
 
 /**
  * Records that a peer must get a reset, in the transaction that found the cause. This process or a later one sends the

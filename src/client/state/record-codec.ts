@@ -1,6 +1,7 @@
 import type { Static, TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile } from 'typebox/schema'
 import { decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
+import { lazy } from '../../util/lazy.ts'
 import { StateError } from './state-error.ts'
 
 /** The version of every record that this codec writes. A reader refuses unknown versions. */
@@ -8,7 +9,7 @@ const version = 1
 
 /** Makes the codec of one kind of record: JSON with a version, checked against its schema when decoded. */
 export function recordCodec<T extends TSchema>(name: string, schema: T) {
-  const validator = Compile(schema)
+  const validator = lazy(() => Compile(schema))
   return {
     schema,
     encode: (record: Static<T>): Uint8Array => encodeUtf8(JSON.stringify({ version, record })),
@@ -21,7 +22,7 @@ export function recordCodec<T extends TSchema>(name: string, schema: T) {
           `the ${name} record has version ${String(stored.version)}; this release reads ${version}: use the release that wrote it`,
         )
       }
-      if (!validator.Check(stored.record)) throw unreadable(name)
+      if (!validator().Check(stored.record)) throw unreadable(name)
       return stored.record as Static<T>
     },
   }

@@ -1,17 +1,11 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ByteReader, readAll } from '../../crypto/encoding/byte-reader.ts'
 import { u32, vec16, vec32 } from '../../crypto/encoding/byte-writer.ts'
 import type { Argon2Cost, Random } from '../../crypto/primitives.ts'
 import { concatBytes, decodeUtf8, encodeUtf8, equalBytes, joinBytes } from '../../util/bytes.ts'
+import { chooseDerivation, Derivation, deriveKey, exportCost, wantedSecret } from '../state/encryption/derivation.ts'
 import { openBytes, sealBytes } from '../state/encryption/sealed-bytes.ts'
-import {
-  chooseDerivation,
-  Derivation,
-  deriveKey,
-  exportCost,
-  type Secret,
-  wantedSecret,
-} from '../state/encryption/secret.ts'
+import type { Secret } from '../state/encryption/secret.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import { StateError } from '../state/state-error.ts'
 import type { StateEntry } from '../state/state-store.ts'

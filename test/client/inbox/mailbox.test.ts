@@ -13,7 +13,7 @@ import { startTestNodes } from '../../../tools/servers/running-node.ts'
 
 type Point = 'before' | 'after'
 
-/** A store in whose reads something can be done, and which counts who listens to it. */
+/** A store that calls hooks around its reads and counts its change handlers. */
 function watchedStore() {
   const inner = openMemoryStore()
   let act = async (_at: Point) => {}
@@ -38,12 +38,12 @@ function watchedStore() {
   }
   return {
     store,
-    /** Called before each read, and after it before its result is used. */
+    /** Called before each read, and after it before the result is used. */
     inReads: (next: typeof act) => {
       act = next
     },
     listeners: () => listeners,
-    /** Until something is in the inbox. Held up by nothing. */
+    /** Resolves when the inbox is not empty. Bypasses the hooks. */
     arrived: async () => {
       for (;;) {
         const changed = defer<void>()
@@ -75,7 +75,7 @@ t.test('waiting', async t => {
   const attending = bob.attend(listening.signal)
   const atRest = listeners()
 
-  t.test('a message that lands between the look and the wait wakes who waits', async t => {
+  t.test('a message that arrives between the check and the wait wakes the waiter', async t => {
     for (const point of ['before', 'after'] as const) {
       for (const look of [1, 2, 3]) {
         let looks = 0
@@ -87,14 +87,14 @@ t.test('waiting', async t => {
           if (at !== point || looks !== look) return
           inReads(async () => {})
           await alice.send('bob', `${point} look ${look}`)
-          // The read that was held up may be another's than the one that waits.
+          // The read that was held up may belong to another caller than the waiter.
           await Promise.race([arrived(), woken.promise])
         })
         const waiting = bob.mailbox.wait({ waitMs: 60_000 })
         for (let seen = 1; seen < look; seen += 1) {
           const { version } = looked
           if (looks < seen) await looked.after(version)
-          // Something that is no message: who waits looks again, and waits on.
+          // A change without a message: the waiter checks again and goes on waiting.
           await store.transaction(tx => tx.put('swept', Uint8Array.of(seen)))
         }
         const { messages } = await waiting
@@ -106,7 +106,7 @@ t.test('waiting', async t => {
     }
   })
 
-  t.test('200 who wait all wake for one message, none without one, and all is freed', async t => {
+  t.test('one message wakes all of 200 waiters, no other change does, and all resources are freed', async t => {
     const waits = Array.from({ length: 200 }, () => bob.mailbox.wait({ waitMs: 60_000 }))
     const live = performance.now()
     await alice.send('bob', 'for everybody')
@@ -117,7 +117,7 @@ t.test('waiting', async t => {
     t.equal(listeners(), atRest)
   })
 
-  t.test('an acknowledged message wakes nobody, and a wait from a cursor on is for what is newer', async t => {
+  t.test('an acknowledged message wakes no waiter, and a wait with a cursor returns only newer messages', async t => {
     await alice.send('bob', 'old')
     const { cursor, messages } = await bob.mailbox.wait({ waitMs: 60_000 })
     t.equal(messages.length, 1)
@@ -127,7 +127,7 @@ t.test('waiting', async t => {
     t.same(short.messages, [])
   })
 
-  t.test('200 that are given up free everything', async t => {
+  t.test('200 aborted waits free all resources', async t => {
     const giveUp = new AbortController()
     const waits = Array.from({ length: 200 }, () => bob.mailbox.wait({ waitMs: 60_000, signal: giveUp.signal }))
     t.ok(listeners() >= atRest + 200, 'they do hold something')
@@ -173,7 +173,7 @@ async function timeOf(from: Client, to: Client, wait: () => Promise<unknown>): P
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
-/** A mailbox over a store that tells of no change, as if nothing else went on in this process. */
+/** A mailbox over a store that reports no changes, as in a process that does nothing else. */
 function quietMailbox(
   inner: StateStore,
   { arrived = new Signal(), read = inner.read.bind(inner) }: Partial<Quiet> = {},
@@ -188,14 +188,14 @@ function quietMailbox(
 
 type Quiet = { arrived: Signal; read: StateStore['read'] }
 
-t.test('a wait ends when its time is over, also where the timer is early and nothing else wakes it', async t => {
+t.test('a wait ends in time, also if the timer fires early and nothing else wakes it', async t => {
   const mailbox = quietMailbox(openMemoryStore())
-  // Node cuts the fraction off, so that this timer fires before its time is over.
+  // Node truncates the fraction, so this timer fires early.
   t.same((await mailbox.wait({ waitMs: 20.9 })).messages, [])
   t.same((await mailbox.wait({ waitMs: 0 })).messages, [])
 })
 
-t.test('a wait that is longer than a timer can be does not end at once', async t => {
+t.test('a wait beyond the longest timer of Node does not end at once', async t => {
   const arrived = new Signal()
   const inner = openMemoryStore()
   const waiting = quietMailbox(inner, { arrived }).wait({ waitMs: 2 ** 31 })
@@ -208,7 +208,7 @@ t.test('a wait that is longer than a timer can be does not end at once', async t
 
 const oneMessage = InboxRecord.encode({ id: 'a', from: 'alice', body: 'aGk', sentAt: 1 })
 
-t.test('what comes after the look and before the wait is not missed: one notice is enough', async t => {
+t.test('a notification between the check and the wait is not missed', async t => {
   const inner = openMemoryStore()
   const arrived = new Signal()
   let reads = 0
@@ -227,5 +227,5 @@ t.test('what comes after the look and before the wait is not missed: one notice 
   const began = performance.now()
   const { messages } = await mailbox.wait({ waitMs: 10_000 })
   t.match(messages, [{ text: 'hi' }])
-  t.ok(performance.now() - began < 8_000, 'it did not sleep to the end')
+  t.ok(performance.now() - began < 8_000, 'the wait ended early')
 })

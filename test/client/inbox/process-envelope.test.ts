@@ -25,7 +25,7 @@ async function outboxKinds(bob: TakingAgent): Promise<string[]> {
   return (await bob.outboxOf(alice)).map(([, bytes]) => OutboxRecord.decode(bytes).kind)
 }
 
-t.test('five hundred messages in any order, each twice, are five hundred messages', async t => {
+t.test('five hundred messages in any order, each sent twice, arrive as five hundred messages', async t => {
   const [sender, recipient] = makeAcquainted('shuffled')
   const bob = await TakingAgent.open(recipient, 'alice')
   const bodies = Array.from({ length: 500 }, (_, at) => send(sender, `alice ${at}`))
@@ -39,14 +39,14 @@ t.test('five hundred messages in any order, each twice, are five hundred message
   t.notOk(kindsOf(effects).includes('repair'))
 })
 
-t.test('a first message is accepted once, however often it is played', async t => {
+t.test('a first message is accepted once, however often it is replayed', async t => {
   const [sender, recipient] = makePair('replayed')
   start(sender, serve(recipient, 0))
   const body = send(sender, 'hello')
   const bob = await TakingAgent.open(recipient, 'alice')
   await bob.take('alice', ...Array.from({ length: 10 }, () => body))
   t.same(await bob.texts(), ['hello'])
-  // The same, when it is forgotten that the body has come, and the session, too.
+  // The same if the records of the body and of the session are gone.
   await bob.store.transaction(async tx => {
     for (const [key] of await tx.list(keys.bodies())) tx.delete(key)
     tx.delete(keys.peer(alice))
@@ -77,7 +77,7 @@ t.test('a new session without a message is answered, so that the handshake need 
   t.same(await outboxKinds(bob), ['empty'], 'once')
 })
 
-t.test('a full replay list asks for new prekeys at once, and what it refuses is asked for again', async t => {
+t.test('a full replay list publishes new prekeys at once, and a refused message is requested again', async t => {
   const [sender, recipient] = makePair('full')
   const [current, ...old] = recipient.prekeys.generations
   const replays = Array.from({ length: cryptoLimits.maxReplaysPerPair - 1 }, () => randomBytes(16))
@@ -96,7 +96,7 @@ t.test('a full replay list asks for new prekeys at once, and what it refuses is 
   t.equal(await bob.count(keys.pendingResets()), 1)
 })
 
-t.test('a body that nobody could have made costs a bounded look and leaves a bounded trace', async t => {
+t.test('bodies that no peer can have made cost bounded time and leave bounded state', async t => {
   const [sender, recipient] = makeAcquainted('flood')
   const bob = await TakingAgent.open(recipient, 'alice')
   const genuine = send(sender, 'genuine')

@@ -17,9 +17,9 @@ const pushedBy = async (metricsUrl: string | null): Promise<number> => {
 }
 
 // Evidence: N8
-t.test('N8: what a node pushed and did not trim before it died is pushed again, and shown once', async t => {
+t.test('N8: envelopes that a node pushed and did not trim before it died are pushed again and shown once', async t => {
   const backing = memoryBacking(options())
-  // This node pushes, hears that all was stored, and dies before it trims anything.
+  // This node pushes, gets the acks, and dies before it trims the inbox.
   const inner = openMemoryStore(options(), backing)
   const dying = await startTestNode(
     t,
@@ -42,13 +42,13 @@ t.test('N8: what a node pushed and did not trim before it died is pushed again, 
   const alice = await registerAgent(t, heir.wsUrl, 'alice')
   for (const text of texts) await alice.send('bob', text)
   t.same(textsOf(await receiveSome(bob, texts.length)), texts)
-  t.equal(await pushedBy(heir.metricsUrl), 0, 'the other node has pushed nothing yet to anybody')
+  t.equal(await pushedBy(heir.metricsUrl), 0, 'the other node has pushed nothing yet')
 
   port = heir.port
   front.reset()
   await alice.send('bob', 'six')
-  t.same(textsOf(await receiveSome(bob, 1)), ['six'], 'nothing of before is shown again')
+  t.same(textsOf(await receiveSome(bob, 1)), ['six'], 'no earlier message is shown again')
   const again = await pushedBy(heir.metricsUrl)
   t.comment(`${again - 1} pushed again`)
-  t.ok(again > 1, 'on the wire it came again')
+  t.ok(again > 1, 'pushed again')
 })

@@ -10,7 +10,7 @@ import { type Frame, startLyingNode } from '../../fixtures/servers/lying-node.ts
 
 const hourMs = 3_600_000
 
-/** A client whose clock the test moves. */
+/** A client with a manual clock. */
 async function openTimed(t: Test, server: string, clock: { nowMs: number }, disk = new MemoryDisk()): Promise<Client> {
   const client = await Client.open({ server, store: openMemoryStore(disk), dial: dialNode(), now: () => clock.nowMs })
   t.teardown(() => client.close())
@@ -34,7 +34,7 @@ function spoil(frame: Frame): Frame {
 }
 
 // Evidence: C14
-t.test('a hundred spoiled messages cost one reset, and all of them arrive', async t => {
+t.test('a hundred damaged messages cost one reset, and all of them arrive', async t => {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)
   const alice = await registerAgent(t, node.wsUrl, 'alice')
@@ -63,12 +63,12 @@ t.test('a hundred spoiled messages cost one reset, and all of them arrive', asyn
   t.equal(unreadable.length, 100)
   t.match(unreadable[0], { from: 'alice', remedy: 'reset', aside: /^[0-9a-f]{32}$/ })
   t.match(resets, [{ peer: 'bob', reason: 'undecryptable' }])
-  t.ok([100, 101].includes(resets[0]?.resent ?? 0), 'the receipt of the first one may come behind the reset')
+  t.ok([100, 101].includes(resets[0]?.resent ?? 0), 'the receipt of the first message may arrive after the reset')
   listening.abort()
   await aliceListens
 })
 
-t.test('a reset that may not be sent yet is sent when the hour is over, also by a later process', async t => {
+t.test('a reset that is not allowed yet is sent when the hour has passed, also by a later process', async t => {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)
   const clock = { nowMs: Date.now() }
@@ -90,7 +90,7 @@ t.test('a reset that may not be sent yet is sent when the hour is over, also by 
   }
   spoilNext()
   await alice.send('bob', 'one')
-  t.same(textsOf(await receiveSome(bob, 1)), ['one'], 'the first is repaired at once')
+  t.same(textsOf(await receiveSome(bob, 1)), ['one'], 'the first message is repaired at once')
 
   spoilNext()
   await alice.send('bob', 'two')
@@ -106,14 +106,14 @@ t.test('a reset that may not be sent yet is sent when the hour is over, also by 
   await taking
 })
 
-t.test('a body that came too fast is read later, as it is, and its reader is told', async t => {
+t.test('a body over the handshake rate is decrypted later without a reset, and an event reports it', async t => {
   const node = await startTestNode(t)
   const clock = { nowMs: Date.now() }
   const disk = new MemoryDisk()
   const alice = await registerAgent(t, node.wsUrl, 'alice')
   const bob = await openTimed(t, node.wsUrl, clock, disk)
   await bob.register('bob')
-  // Each is a session of its own: three a minute are accepted.
+  // Each body starts a session: three per minute are accepted.
   for (const text of numbered(4)) {
     await alice.renewSession('bob')
     await alice.send('bob', text)
@@ -121,7 +121,11 @@ t.test('a body that came too fast is read later, as it is, and its reader is tol
   const told: ClientEvents['undecryptable'][] = []
   bob.on('undecryptable', event => told.push(event))
   t.same(textsOf(await receiveAll(bob)), numbered(3))
-  t.match(told, [{ remedy: 'retry' }, { remedy: 'retry' }], 'the reset of the fourth, and what came after it')
+  t.match(
+    told,
+    [{ remedy: 'retry' }, { remedy: 'retry' }],
+    'the reset with the fourth session, and the message after it',
+  )
   await bob.close()
 
   clock.nowMs += 61_000
@@ -131,7 +135,7 @@ t.test('a body that came too fast is read later, as it is, and its reader is tol
   t.equal((await recovered).from, 'alice')
 })
 
-t.test('a gap is told, and so is that it has healed', async t => {
+t.test('events report a gap and its end', async t => {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)
   const alice = await registerAgent(t, node.wsUrl, 'alice')

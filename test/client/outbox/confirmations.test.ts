@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { MemoryDisk, openMemoryStore } from '../../../src/client/state/memory-store.ts'
 import {
@@ -13,13 +12,14 @@ import {
   temporaryDirectory,
   textsOf,
 } from '../../../tools/clients/agents.ts'
+import { compiledProgram, nodeEndingWithParent } from '../../../tools/processes.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { startAgentProcess } from '../../fixtures/processes/agent-process.ts'
 
-/** A process that sends one message, says what it hears of it, and does not listen. */
+/** Starts a process that sends one message, prints each confirmation, and does not listen. */
 function startFollower(t: Test, options: { server: string; directory: string; to: string; text: string }) {
-  const script = fileURLToPath(new URL('../../fixtures/processes/following-main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import=tsx', script, JSON.stringify(options)], {
+  const script = compiledProgram('test/fixtures/processes/following-main')
+  const child = spawn(...nodeEndingWithParent(script, JSON.stringify(options)), {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))
@@ -28,7 +28,7 @@ function startFollower(t: Test, options: { server: string; directory: string; to
   return { heard, ended: once(child, 'close') }
 }
 
-t.test('a process that does not listen follows its message, by what another process of its agent takes in', async t => {
+t.test('a process that does not listen sees the receipts that another process of its agent receives', async t => {
   const node = await startTestNode(t)
   const server = node.wsUrl
   const directory = join(await temporaryDirectory(t), 'alice')
@@ -48,7 +48,7 @@ t.test('a process that does not listen follows its message, by what another proc
   await messages.return()
 })
 
-t.test('who asks later is told at once, and who asks about the message of another is not', async t => {
+t.test('a late caller gets a stored confirmation at once, and a caller with an unknown id gets none', async t => {
   const node = await startTestNode(t)
   const disk = new MemoryDisk()
   const alice = await registerAgent(t, node.wsUrl, 'alice', openMemoryStore(disk))
@@ -66,7 +66,7 @@ t.test('who asks later is told at once, and who asks about the message of anothe
   await ears
 })
 
-t.test('a message that is given up is told to every process that waits for it', async t => {
+t.test('every process that waits for a confirmation gets an error when the message is given up', async t => {
   const node = await startTestNode(t)
   const disk = new MemoryDisk()
   const alice = await registerAgent(t, node.wsUrl, 'alice', openMemoryStore(disk))

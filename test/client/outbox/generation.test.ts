@@ -4,7 +4,7 @@ import { receiveSome, registerAgent, textsOf } from '../../../tools/clients/agen
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 
 // Evidence: D4, S2, R3
-t.test('what Redis lost is sent again before anything newer', async t => {
+t.test('messages that Redis has lost are sent again before newer messages', async t => {
   const { redis, servers } = await startDeployment(t, { nodes: 1 })
   const [server = ''] = servers
   const alice = await registerAgent(t, server, 'alice')

@@ -6,8 +6,8 @@ import { receiveAll, registerAgent, textsOf } from '../../../tools/clients/agent
 import { FaultProxy } from '../../../tools/net/fault-proxy.ts'
 import { startTestNodes } from '../../../tools/servers/running-node.ts'
 
-/** A way to several nodes of one memory: each connection goes to the next of them. */
-async function startWay(t: Test) {
+/** A proxy in front of two nodes with one store: each connection goes to the next node. */
+async function startProxy(t: Test) {
   const nodes = await startTestNodes(t, 2)
   const ports = nodes.map(({ wsUrl }) => Number(new URL(wsUrl).port))
   const taken: number[] = []
@@ -25,7 +25,7 @@ async function startWay(t: Test) {
 const numbered = (name: string, from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => `${name} ${from + index}`)
 
-/** Receives for as long as the client is open. */
+/** Receives until the client closes. */
 function listen(client: Client) {
   const shown: string[] = []
   const waiters: (() => void)[] = []
@@ -44,8 +44,8 @@ function listen(client: Client) {
 }
 
 // Evidence: C7
-t.test('what a node never heard to be acknowledged comes again, and is not shown again', async t => {
-  const { proxy, server, direct } = await startWay(t)
+t.test('messages whose acks were lost are pushed again and not shown again', async t => {
+  const { proxy, server, direct } = await startProxy(t)
   const alice = await registerAgent(t, direct, 'alice')
   const bob = await registerAgent(t, server, 'bob')
   const queued: number[] = []
@@ -67,15 +67,15 @@ t.test('what a node never heard to be acknowledged comes again, and is not shown
 })
 
 // Evidence: N7, C8
-t.test('what a node stored and could not say is sent again elsewhere, and stored once, in order', async t => {
-  const { proxy, server, direct, taken } = await startWay(t)
+t.test('messages whose accepted frames were lost are sent again to another node and stored once, in order', async t => {
+  const { proxy, server, direct, taken } = await startProxy(t)
   const bob = await registerAgent(t, direct, 'bob')
   const alice = await registerAgent(t, server, 'alice', openMemoryStore())
   await alice.send('bob', 'alice 0')
   const before = taken.length
   proxy.set({ kind: 'swallow', direction: 'down' })
   const sent = numbered('alice', 1, 11).map(text => alice.send('bob', text))
-  // They are all at the node before the line breaks.
+  // All of them are at the node before the connection breaks.
   const arrived: string[] = []
   for await (const message of bob.receive({ count: 11 })) arrived.push(message.text ?? '')
   proxy.reset()

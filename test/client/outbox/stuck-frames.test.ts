@@ -2,7 +2,7 @@ import t from 'tap'
 import { registerAgent } from '../../../tools/clients/agents.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-t.test('what was refused until it expired does not hold up what comes after it', async t => {
+t.test('a message that was refused until it expired does not block the messages after it', async t => {
   const store = openTestStore()
   let isAway = false
   const faulty = withFaults(store, {

@@ -26,7 +26,7 @@ t.test('over two nodes', async t => {
   }
   const nameOf = ({ account }: Client): string => account?.username ?? ''
 
-  t.test('a request gets its reply, and neither side is shown a message', async t => {
+  t.test('a request gets its reply, and neither side receives a message', async t => {
     const [alice, bob] = await pair(t)
     const stop = bob.onRequest(({ from, text, deadline }) => ({ json: { from, text, inTime: (deadline ?? 0) > 0 } }))
     const answer = await alice.request(nameOf(bob), 'what is it?')
@@ -36,7 +36,7 @@ t.test('over two nodes', async t => {
     t.same(await receiveAll(bob), [])
   })
 
-  t.test('parts come ahead, in order', async t => {
+  t.test('parts arrive before the reply, in order', async t => {
     const [alice, bob] = await pair(t)
     bob.onRequest(async request => {
       for (const part of ['one', 'two', 'three']) await request.part(part)
@@ -47,7 +47,7 @@ t.test('over two nodes', async t => {
     t.same([...parts, text], ['one', 'two', 'three', 'done'])
   })
 
-  t.test('a refusal carries its code, and a fault of the handler says nothing of its inside', async t => {
+  t.test('a refusal carries its code, and an error of the handler reveals no details', async t => {
     const [alice, bob] = await pair(t)
     bob.onRequest(({ text }) => {
       if (text === 'refuse') throw new RequestRefusedError('busy', 'ask me tomorrow')
@@ -60,9 +60,9 @@ t.test('over two nodes', async t => {
     })
   })
 
-  t.test('a request that nobody answers ends in time; the answer that comes late is a message', async t => {
+  t.test('a request without a reply times out, and a late reply is a message', async t => {
     const alice = await registerAgent(t, north?.wsUrl ?? '', 'alice-late')
-    // Time stands still for bob: he is always in time.
+    // Bob's clock does not advance, so his reply is never late on his side.
     const began = Date.now()
     const server = south?.wsUrl ?? ''
     const bob = await Client.open({ server, store: openMemoryStore(), dial: dialNode({}), now: () => began })
@@ -77,7 +77,7 @@ t.test('over two nodes', async t => {
     t.match(await next(alice), [{ kind: 'reply', text: 'here I am', re: request?.id }])
   })
 
-  t.test('one answer counts: the second is refused where it is made', async t => {
+  t.test('only one reply counts: the second reply fails at its sender', async t => {
     const [alice, bob] = await pair(t)
     const asked = alice.request(nameOf(bob), '?')
     const [request] = await next(bob)
@@ -86,7 +86,7 @@ t.test('over two nodes', async t => {
     t.equal((await asked).text, 'first')
   })
 
-  t.test('a request that is given up is not shown any more, and whoever works on it is told', async t => {
+  t.test('a withdrawn request is not shown any more, and its handler gets an abort', async t => {
     const [alice, bob] = await pair(t)
     const giveUp = new AbortController()
     const started = new Promise<AbortSignal>(resolve => {
@@ -106,7 +106,7 @@ t.test('over two nodes', async t => {
     t.match(signal.reason, { code: 'withdrawn' })
   })
 
-  t.test('who is waited for does not ask back', async t => {
+  t.test('if A waits for a reply from B, a request from B to A is refused', async t => {
     const [alice, bob] = await pair(t)
     let refused: unknown
     bob.onRequest(async ({ from }) => {
@@ -117,7 +117,7 @@ t.test('over two nodes', async t => {
     t.match(refused, { code: 'would_deadlock' })
   })
 
-  t.test('of two requests that cross, exactly one is refused, at once', async t => {
+  t.test('of two crossing requests exactly one is refused, at once', async t => {
     const [alice, bob] = await pair(t)
     let answers: Promise<unknown> = Promise.resolve()
     alice.onRequest(() => answers.then(() => 'from alice'))
@@ -129,7 +129,7 @@ t.test('over two nodes', async t => {
       await alice.request(nameOf(bob), 'warm')
       await bob.request(nameOf(alice), 'warm')
       const asked = performance.now()
-      // Nobody is answered before somebody is refused: who is refused waits for no answer.
+      // No request gets a reply before one is refused: the refused agent does not wait for a reply.
       const refused = defer<unknown>()
       answers = refused.promise
       const both = [alice.request(nameOf(bob), 'you?'), bob.request(nameOf(alice), 'you?')]
@@ -141,11 +141,11 @@ t.test('over two nodes', async t => {
     }
     const [trip, refusal] = [median(took.map(one => one.trip)), median(took.map(one => one.refusal))]
     t.comment(`refused after ${refusal.toFixed(1)} ms, a request and its reply take ${trip.toFixed(1)} ms`)
-    // 100 ms where nothing else runs; on a machine that is busy, in proportion.
+    // 100 ms on an idle machine; more in proportion on a busy one.
     t.ok(refusal < Math.max(100, 5 * trip))
   })
 
-  t.test('a chain of answers ends', async t => {
+  t.test('a chain of answers ends at the hop limit', async t => {
     const [alice, bob] = await pair(t)
     await t.rejects(alice.send(nameOf(bob), 'again', { inReplyTo: { id: 'x', hops: 32 } }), { code: 'hop_limit' })
     await t.rejects(
@@ -156,7 +156,7 @@ t.test('over two nodes', async t => {
     )
   })
 
-  t.test('an agent that ends with a request in hand answers it when it is back', async t => {
+  t.test('an agent that ends while handling a request replies after its restart', async t => {
     const store = openMemoryStore()
     const lasting = {
       ...store,

@@ -8,7 +8,7 @@ import { openAgentAt, receiveSome, registerAgent, temporaryDirectory, textsOf } 
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { startLyingNode } from '../../fixtures/servers/lying-node.ts'
 
-/** Notes every message key that a client uses, as its place in the ratchet, and what it was used for. */
+/** Records every message key that a client uses, as its position in the ratchet, and the ciphertexts made with it. */
 async function startKeyWatch(t: Test, wsUrl: string) {
   const uses = new Map<string, Set<string>>()
   const { server, lies } = await startLyingNode(t, wsUrl)
@@ -31,7 +31,7 @@ const restoredOf = (client: Client): Promise<{ peers: number }> =>
   new Promise(resolve => client.on('restored', resolve))
 
 // Evidence: K11
-t.test('a state that was restored from an older copy', async t => {
+t.test('a state that was restored from an older copy is detected, and no message key is used twice', async t => {
   const node = await startTestNode(t)
   const watch = await startKeyWatch(t, node.wsUrl)
   const directory = await temporaryDirectory(t)
@@ -54,7 +54,7 @@ t.test('a state that was restored from an older copy', async t => {
   await bob.send('alice', 'b 1')
   t.same(textsOf(await receiveSome(original, 1)), ['b 1'])
   await original.close()
-  await bob.send('alice', 'b 2, for whoever is left')
+  await bob.send('alice', 'b 2, for the copy')
 
   const restored = await openAgentAt(t, watch.server, copy)
   const event = restoredOf(restored)
@@ -63,28 +63,28 @@ t.test('a state that was restored from an older copy', async t => {
   const atBob = receiveSome(bob, 2)
   const atCarol = receiveSome(carol, 2)
   await restored.send('bob', 'a 4, from the copy')
-  t.same(await event, { peers: 2 }, 'it is noticed before anything is sent')
-  t.same(textsOf(await receiveSome(restored, 1)), ['b 2, for whoever is left'], 'what was on its way is repaired')
+  t.same(await event, { peers: 2 }, 'detected before anything is sent')
+  t.same(textsOf(await receiveSome(restored, 1)), ['b 2, for the copy'], 'messages in flight are repaired')
   await restored.send('bob', 'a 5')
   await restored.send('carol', 'still me')
-  t.same(textsOf(await atBob), ['a 4, from the copy', 'a 5'], 'nothing is shown again')
+  t.same(textsOf(await atBob), ['a 4, from the copy', 'a 5'], 'no message is shown again')
   t.same(textsOf(await atCarol), ['hello carol', 'still me'])
   const answered = receiveSome(restored, 2)
   await carol.send('alice', 'I see')
   await bob.send('alice', 'so do I')
   t.same(textsOf(await answered).sort(), ['I see', 'so do I'])
-  t.same(resets, ['rollback', 'rollback'], 'each peer is told once')
+  t.same(resets, ['rollback', 'rollback'], 'each peer gets one reset')
   t.ok(watch.uses.size > 10)
   t.same(watch.twice(), [], 'no message key was used for two plaintexts')
 })
 
-t.test('an agent that starts again from its own state is no copy', async t => {
+t.test('an agent that restarts from its own state is not taken for a copy', async t => {
   const node = await startTestNode(t)
   const directory = await temporaryDirectory(t)
   const bob = await registerAgent(t, node.wsUrl, 'bob')
   for (let run = 0; run < 4; run += 1) {
     const alice = await openAgentAt(t, node.wsUrl, directory)
-    alice.on('restored', () => t.fail('it was taken for a copy'))
+    alice.on('restored', () => t.fail('taken for a copy'))
     if (run === 0) await alice.register('alice')
     await Promise.all([0, 1, 2].map(at => alice.send('bob', `${run} ${at}`)))
     t.equal((await receiveSome(bob, 3)).length, 3)
@@ -92,7 +92,7 @@ t.test('an agent that starts again from its own state is no copy', async t => {
   }
 })
 
-t.test('two that go on from one state at the same time are both made good', async t => {
+t.test('two processes that use copies of one state at the same time both recover', async t => {
   const node = await startTestNode(t)
   const watch = await startKeyWatch(t, node.wsUrl)
   const directory = await temporaryDirectory(t)

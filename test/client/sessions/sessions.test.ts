@@ -3,7 +3,7 @@ import { receiveSome, registerAgent, textsOf } from '../../../tools/clients/agen
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { startLyingNode } from '../../fixtures/servers/lying-node.ts'
 
-t.test('a renewal and a first message at the same time both end, each with keys of its own', async t => {
+t.test('a renewal and a first message at the same time both succeed, each with its own keys', async t => {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)
   const alice = await registerAgent(t, server, 'alice')
@@ -17,5 +17,5 @@ t.test('a renewal and a first message at the same time both end, each with keys 
   await Promise.all([alice.send('bob', 'one'), alice.renewSession('bob'), alice.getOrCreateSession('bob')])
   await alice.send('bob', 'two')
   t.same(textsOf(await listening), ['one', 'two'])
-  t.equal(new Set(fetches).size, fetches.length, 'no request goes out under the id of another')
+  t.equal(new Set(fetches).size, fetches.length, 'no two requests have the same id')
 })

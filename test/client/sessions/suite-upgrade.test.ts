@@ -13,7 +13,7 @@ import { type Frame, startLyingNode } from '../../fixtures/servers/lying-node.ts
 const hourMs = 3_600_000
 const old: SuitePolicy = { maxSuite: 1 }
 
-/** Alice and bob as releases that know suite 1 only would be, behind a node that may lie, with a clock that the test moves. */
+/** Two agents of a release that knows only suite 1, behind a node that may lie, with a manual clock. */
 async function openWorld(t: Test) {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)
@@ -43,7 +43,7 @@ async function openWorld(t: Test) {
   return { alice, bob, open, known, suites, bundles, lies, clock }
 }
 
-/** Writes from one to the other and waits until that has read it and said so. */
+/** Sends a message and waits for its `read` receipt. */
 async function say(from: Client, to: Client, text: string): Promise<void> {
   const ears = new AbortController()
   const listening = (async () => {
@@ -59,7 +59,7 @@ async function say(from: Client, to: Client, text: string): Promise<void> {
 }
 
 // Evidence: K14
-t.test('two agents that are brought up to date go over to the better suite, and nobody gets them back', async t => {
+t.test('two agents that are updated change to the better suite, and cannot be made to change back', async t => {
   const world = await openWorld(t)
   const { open, suites, bundles, clock, lies } = world
   await say(world.alice, world.bob, 'in suite 1')
@@ -72,8 +72,8 @@ t.test('two agents that are brought up to date go over to the better suite, and 
   const alice = await open('alice')
   const asked = bundles.length
   for (let turn = 0; turn < 20; turn += 1) await say(alice, world.bob, `alice is up to date, ${turn}`)
-  t.same(await suites(), [1, 1], 'bob is not')
-  t.equal(bundles.length, asked + 1, 'she looks once, and not for each message')
+  t.same(await suites(), [1, 1], 'bob is not updated yet')
+  t.equal(bundles.length, asked + 1, 'one check, not one for each message')
   clock.nowMs += hourMs
   await say(alice, world.bob, 'an hour later')
   t.equal(bundles.length, asked + 2)
@@ -91,16 +91,16 @@ t.test('two agents that are brought up to date go over to the better suite, and 
     clock.nowMs += hourMs
     await say(alice, bob, 'and on')
   }
-  t.equal(bundles.length, settled, 'on the best suite nobody looks any more')
+  t.equal(bundles.length, settled, 'no more checks on the best suite')
 
   lies.toClient = frame => (frame.type === 'keys' ? { ...frame, bundle: before?.bundle } : frame)
-  await t.rejects(alice.renewSession('bob'), { code: 'suite_refused' }, 'the bundle of before is of no use')
+  await t.rejects(alice.renewSession('bob'), { code: 'suite_refused' }, 'the old bundle is refused')
   lies.toClient = frame => frame
   await say(alice, bob, 'as before')
   t.same(await suites(), [2, 2])
 })
 
-t.test('what was begun in suite 1 and crosses a start in suite 2 is asked for again', async t => {
+t.test('a suite 1 message that crosses the start of a suite 2 session is requested again', async t => {
   const world = await openWorld(t)
   await world.bob.close()
   const bob = await world.open('bob')
@@ -117,7 +117,7 @@ t.test('what was begun in suite 1 and crosses a start in suite 2 is asked for ag
   await more
 })
 
-t.test('an agent that insists on suite 2 sends nothing to who has only suite 1, and says so', async t => {
+t.test('an agent that requires suite 2 sends nothing to a peer with suite 1, and the call fails', async t => {
   const { alice, open } = await openWorld(t)
   await alice.close()
   const strict = await open('alice', { minSuite: 2 })

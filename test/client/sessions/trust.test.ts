@@ -12,7 +12,7 @@ async function met(t: Test, server: string): Promise<{ alice: Client; bob: Clien
   return { alice, bob }
 }
 
-t.test('both sides see the same safety number, and what was compared is verified', async t => {
+t.test('both sides see the same safety number, and a compared key is verified', async t => {
   const { server } = await startForgetfulNode(t)
   const { alice, bob } = await met(t, server)
   const [atAlice, atBob] = [await alice.identityOf('bob'), await bob.identityOf('alice@localhost')]
@@ -32,7 +32,7 @@ t.test('both sides see the same safety number, and what was compared is verified
   t.match(await receiveSome(alice, 1), [{ text: 'it is me', verified: 'verified' }])
 })
 
-t.test('nothing can be compared with somebody who was never met', async t => {
+t.test('an unknown peer has no key to compare', async t => {
   const { server } = await startForgetfulNode(t)
   const alice = await registerAgent(t, server, 'alice')
   const asks: (() => Promise<unknown>)[] = [
@@ -49,7 +49,7 @@ t.test('nothing can be compared with somebody who was never met', async t => {
 })
 
 // Evidence: K4
-t.test('a changed key stops both directions until somebody decides', async t => {
+t.test('a changed key stops both directions until the user decides', async t => {
   for (const decide of ['trust', 'verify'] as const) {
     const { server, forget } = await startForgetfulNode(t)
     const { alice, bob } = await met(t, server)
@@ -72,11 +72,11 @@ t.test('a changed key stops both directions until somebody decides', async t => 
     t.equal((await alice.identityOf('bob')).trust, decide === 'trust' ? 'first-use' : 'verified')
     await alice.send('bob', 'welcome back')
     t.same(textsOf(await listening), ['welcome back'])
-    t.same(textsOf(await shown), ['I lost my key'], 'what was held up comes after the decision')
+    t.same(textsOf(await shown), ['I lost my key'], 'the held message arrives after the decision')
   }
 })
 
-t.test('who stays with the old key goes on refusing the new one', async t => {
+t.test('an agent that keeps the old key still refuses the new one', async t => {
   const { server, forget } = await startForgetfulNode(t)
   const { alice, bob } = await met(t, server)
   await bob.close()
@@ -103,14 +103,14 @@ t.test('who stays with the old key goes on refusing the new one', async t => {
 })
 
 // Evidence: D14
-t.test('a message can be followed until it is read', async t => {
+t.test('a message can be tracked until it is read', async t => {
   const { server } = await startForgetfulNode(t)
   const { alice, bob } = await met(t, server)
   const { id } = await alice.send('bob', 'are you there?')
   const listening = new AbortController()
   const delivered = alice.confirmed(id, 'delivered')
   const read = alice.confirmed(id, 'read')
-  // Receipts are encrypted content, so they are taken in while alice receives.
+  // Receipts are encrypted contents, so alice gets them only while it receives.
   const taking = (async () => {
     for await (const _none of alice.receive({ signal: listening.signal }));
   })()

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { deriveKey, type Secret } from '../../../src/client/state/encryption/secret.ts'
+import { deriveKey } from '../../../src/client/state/encryption/derivation.ts'
+import type { Secret } from '../../../src/client/state/encryption/secret.ts'
 import type { StateEntry } from '../../../src/client/state/state-store.ts'
 import { decodeExport, encodeExport } from '../../../src/client/transfer/export-file.ts'
 import { randomBytes } from '../../../src/crypto/primitives.ts'

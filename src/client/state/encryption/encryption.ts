@@ -1,20 +1,14 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Argon2Cost, Random } from '../../../crypto/primitives.ts'
 import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '../../../util/bytes.ts'
 import { ownKeys } from '../own-keys.ts'
 import { recordCodec } from '../record-codec.ts'
 import { StateError } from '../state-error.ts'
 import type { StateReader, StateTransaction } from '../state-store.ts'
+import { chooseDerivation, Derivation, deriveKey, openingCost, wantedSecret } from './derivation.ts'
 import { openBytes, sealBytes } from './sealed-bytes.ts'
-import {
-  chooseDerivation,
-  Derivation,
-  deriveKey,
-  openingCost,
-  type Secret,
-  secretKeyBytes,
-  wantedSecret,
-} from './secret.ts'
+import { type Secret, secretKeyBytes } from './secret.ts'
 
 /**
  * The header of an encrypted state. Its records are encrypted with a random key, which is stored here encrypted by the
