@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -28,13 +28,4 @@ t.test('npm scripts in the README exist', async t => {
   )
   t.ok(named.includes('demo') && named.includes('test'))
   for (const name of named) t.ok(name in scripts, name)
-})
-
-t.test('links between documents lead somewhere', async t => {
-  const documents = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)]
-  for (const document of documents.filter(name => name.endsWith('.md'))) {
-    for (const [, target = ''] of read(document).matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)) {
-      t.ok(existsSync(join(root, dirname(document), target)), `${document}: ${target}`)
-    }
-  }
 })

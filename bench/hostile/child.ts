@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { nodeEndingWithParent } from '../../tools/processes.ts'
 import type { Owner } from '../systems/system.ts'
 
-/** A program of this directory in a process of its own, so that what it costs is not measured as the node's. */
-export type Child = {
-  /** The next line it prints. */
+/** A program of this directory in its own process, so that its cost is not measured as the node's. */
+type Child = {
+  /** Returns the next line that it prints. */
   line(): Promise<string>
   end(): Promise<void>
 }

@@ -82,7 +82,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Compiled when the first frame of a type comes: a command that exchanges five types does not pay for fifty. */
+/** Compiles the validator of a type at its first frame, so that a command with five types does not pay for fifty. */
 const compile = (table: Record<string, TSchema>): Map<string, () => Validator> =>
   new Map(Object.entries(table).map(([type, schema]) => [type, lazy(() => Compile(schema))]))
 

@@ -9,7 +9,7 @@ import { freePort } from './redis.ts'
 
 type Owner = { teardown(end: () => Promise<unknown> | unknown): unknown }
 
-/** HAProxy in front of nodes (`host:port`), once per certificate. Answers `wss://localhost:PORT` for each. */
+/** Starts HAProxy in front of nodes (`host:port`), once per certificate. Returns `wss://localhost:PORT` for each. */
 export async function startHaproxy(
   t: Owner,
   program: string,
@@ -57,7 +57,7 @@ export async function startHaproxy(
   return ports.map(port => `wss://localhost:${port}`)
 }
 
-/** It does not say when it listens. */
+/** Waits until it accepts connections: HAProxy does not report when it listens. */
 async function untilListening(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1')

@@ -58,6 +58,22 @@ async function load(tx: StateReader): Promise<IdentityRecord | undefined> {
   return bytes && IdentityRecord.decode(bytes)
 }
 
+/**
+ * Returns the account of a registered agent, without its secrets.
+ * @param publicKeyOf derives the Ed25519 public key from its 32-byte seed
+ */
+export async function readAccount(
+  store: StateStore,
+  publicKeyOf: (seed: Uint8Array) => Uint8Array,
+): Promise<Account | undefined> {
+  const record = await store.read(load)
+  if (!record?.registered) return undefined
+  const { domain, seed } = record
+  const username = parseUsername(record.username)
+  const identity = encodeBase64Url(publicKeyOf(decodeBase64Url(seed)))
+  return { username, domain, address: formatAddress(username, domain), identity }
+}
+
 const save = (tx: StateTransaction, record: IdentityRecord) => tx.put(keys.account(), IdentityRecord.encode(record))
 
 /** The identity in a state, with the token, the generation and the deletion that a server reported for it. */
