@@ -11,7 +11,7 @@ export class Witness {
 
   /** The same store, which keeps nothing that is not noted here. */
   watch(store: Store): Store {
-    const append = store.inboxes.append.bind(store)
+    const append = store.inboxes.append.bind(store.inboxes)
     store.inboxes.append = items => {
       this.envelopes.push(...items)
       return append(items)
