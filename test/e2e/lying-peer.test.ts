@@ -40,7 +40,7 @@ async function openWorld(t: Test) {
   const mallory = await RawClient.loggedIn(t, north, newUser(name('mallory')))
   /** Bob's record of a peer. */
   const known = (agent: string): Promise<Peer> =>
-    openMemoryStore(disk).read(tx => loadPeer(tx, parseUsername(name(who)), 'localhost'))
+    openMemoryStore(disk).read(tx => loadPeer(tx, parseUsername(name(agent)), 'localhost'))
   return { alice, bob, mallory, lies, name, known }
 }
 
