@@ -3,7 +3,7 @@ import type { Row } from './workloads/workload.ts'
 const [width, rowHeight, labelWidth, barWidth] = [720, 34, 220, 380]
 const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 
-/** Horizontal bars of CPU µs per message: the server's part and Redis'. */
+/** Draws horizontal bars of CPU time per message, in µs: the server's part and the part of Redis. */
 export function toSvg(title: string, rows: readonly Row[]): string {
   const total = (row: Row) => row.values['CPU µs'] ?? 0
   const scale = barWidth / Math.max(...rows.map(total), 1)
@@ -20,7 +20,8 @@ export function toSvg(title: string, rows: readonly Row[]): string {
   })
   const height = 70 + rows.length * rowHeight
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="14">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
+      `viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="14">`,
     `<title>${escapeXml(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     `<text x="20" y="28" font-size="16">${escapeXml(title)}</text>`,

@@ -4,17 +4,17 @@ import { quantile } from './statistics.ts'
 import type { Agent, Running } from './systems/system.ts'
 import { since, type Usage, usageOf } from './usage.ts'
 
-/** What one slice of load came to. Latency is from `send` until the receiver has it, ms. */
+/** The result of one slice of load. Latency is from `send` until the receiver has the message, in ms. */
 export type Slice = { messages: number; seconds: number; usage: Usage; p50: number; p99: number }
 
-/** 256 bytes as they travel: base64url. */
+/** 256 bytes as base64url. */
 export const bodyOfBytes = (bytes: number): string => randomBytes(bytes).toString('base64url')
 const defaultBytes = 256
 
-/** Connections that are made at once: enough to be quick, few enough that no login waits long. */
+/** Connections opened in parallel: enough to be fast, few enough that no login waits long. */
 const setUpAtOnce = 40
 
-/** Does something so often, so many at a time. `at` counts from 0. */
+/** Runs `count` tasks, a limited number of them in parallel. `at` counts from 0. */
 export async function repeat(times: number, work: (at: number) => Promise<unknown>): Promise<void> {
   let next = 0
   const run = async () => {
@@ -24,25 +24,25 @@ export async function repeat(times: number, work: (at: number) => Promise<unknow
 }
 
 export type LoadOptions = {
-  /** Senders; each writes to one receiver. */
+  /** The number of senders. Each writes to one receiver. */
   pairs: number
-  /** Messages of one pair that are on their way at once. */
+  /** Messages of one pair in flight at the same time. */
   inFlight: number
-  /** Receivers that the senders share; as many as there are pairs unless it says less. */
+  /** Receivers shared by the senders; by default one per sender. */
   receivers?: number
-  /** Which node senders and receivers connect to. */
+  /** The nodes to which senders and receivers connect. */
   senderNode?: number
   receiverNode?: number
   bodyBytes?: number
-  /** Names start with it, so that two loads of one system do not meet. */
+  /** Prefix of all names, so that two loads on one system do not share users. */
   prefix?: string
 }
 
 type Pair = { sender: Agent; to: string; sent: number; accepted: number; delivered: number; startedAt: number[] }
 
 /**
- * Pairs of agents that keep a number of messages on their way. Messages of one pair arrive in order, so that a queue of starting times is all the
- * bookkeeping of latency there is.
+ * Pairs of agents that keep a number of messages in flight. Messages of one pair arrive in order, so a queue of start
+ * times is enough to measure latency.
  */
 export class Load {
   readonly #running: Running
@@ -62,7 +62,7 @@ export class Load {
   static async connect(running: Running, options: LoadOptions): Promise<Load> {
     const load = new Load(running, options)
     const { pairs, receivers = pairs, senderNode = 0, receiverNode = 0, prefix = '' } = options
-    // Where many write to one, whoever is oldest on its way is taken to have arrived: the mean latency stays right.
+    // With several senders per receiver, the oldest message in flight counts as arrived: the mean stays correct.
     const waiting: Pair[][] = Array.from({ length: receivers }, () => [])
     await repeat(receivers, async at => {
       const onMessage = () => load.#arrived(waiting[at] ?? [])
@@ -78,7 +78,7 @@ export class Load {
     return load
   }
 
-  /** As fast as the system goes, for so long, after a warm-up. */
+  /** Sends as fast as possible for the given time, after a warm-up. */
   async run(seconds: number, warmUpSeconds = 0.5): Promise<Slice> {
     this.#isOn = true
     for (const pair of this.#pairs) this.#fill(pair)
@@ -89,7 +89,7 @@ export class Load {
     return slice
   }
 
-  /** So many messages a second, whatever the system does. */
+  /** Sends at a fixed rate, in messages per second, whether or not the system keeps up. */
   async runPaced(perSecond: number, seconds: number, warmUpSeconds = 0.5): Promise<Slice> {
     await this.#pace(perSecond, warmUpSeconds)
     const slice = await this.#measure(() => this.#pace(perSecond, seconds))
@@ -150,7 +150,7 @@ export class Load {
     this.#fill(pair)
   }
 
-  /** Until everything has arrived. */
+  /** Waits until everything has arrived. */
   async #settle(): Promise<void> {
     const isIdle = () => this.#pairs.every(({ sent, accepted, delivered }) => accepted === sent && delivered === sent)
     for (let waitedMs = 0; !isIdle(); waitedMs += 5) {
@@ -169,7 +169,7 @@ function oldestOf(queue: readonly Pair[]): Pair | undefined {
   return oldest
 }
 
-/** A refused send would falsify what is measured. */
+/** A refused send would falsify the measurement. */
 function fail(error: unknown): never {
   throw error
 }

@@ -9,10 +9,20 @@ import { growth } from './workloads/growth.ts'
 import { idle } from './workloads/idle.ts'
 import { logins } from './workloads/logins.ts'
 import { redisMemory } from './workloads/redis-memory.ts'
+import { start as commandStart } from './workloads/start.ts'
 import { trafficWorkloads } from './workloads/traffic.ts'
 import { fullScale, quickScale, type Result, type Workload } from './workloads/workload.ts'
 
-const workloads: readonly Workload[] = [...trafficWorkloads, drain, logins, idle, redisMemory, ...growth, clients]
+const workloads: readonly Workload[] = [
+  ...trafficWorkloads,
+  drain,
+  logins,
+  idle,
+  redisMemory,
+  ...growth,
+  clients,
+  commandStart,
+]
 
 const { values: options } = parseArgs({
   options: {
@@ -41,10 +51,10 @@ for (const [at, workload] of chosen.entries()) {
   process.stdout.write(`${texts.at(-1)}\n\n`)
 }
 await save()
-// Clients of peers whose servers have ended would dial for ever.
+// Clients of peers keep reconnecting after their servers have ended.
 process.exit(results.every(({ bars }) => bars.every(({ isHolding }) => isHolding)) ? 0 : 1)
 
-/** Each workload starts its own processes and ends them. */
+/** Each workload starts and ends its own processes. */
 async function runOne(workload: Workload, place: string): Promise<Result> {
   const ends: (() => Promise<unknown> | unknown)[] = []
   const owner = { teardown: (end: () => Promise<unknown> | unknown) => ends.push(end) }

@@ -7,7 +7,7 @@ const format = (value: number): string => {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
 
-/** One workload as a Markdown table, its bars below. */
+/** Returns one workload as a Markdown table with its targets below. */
 export function toMarkdown({ workload, rows, bars }: Result, what: string): string {
   const columns = [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
   const line = ({ system, values }: Row) =>

@@ -6,7 +6,10 @@ import { median } from './statistics.ts'
 import { type Deployment, startAimessage } from './systems/aimessage.ts'
 import { mebibyte, redisBytes, serverBytes } from './usage.ts'
 
-/** Long enough that whatever leaks shows: two nodes under a steady load, while connections come and go. Prints a line each slice. */
+/**
+ * A run long enough to reveal leaks: two nodes under a steady load while connections open and close. Prints a line per
+ * slice.
+ */
 const { values: options } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
@@ -16,12 +19,15 @@ const { values: options } = parseArgs({
 const [minutes, perSecond] = [Number(options.minutes), Number(options.rate)]
 
 const sliceS = 10
-/** Entries of the deduplication stay for two windows: short ones, so that Redis is full of them soon and what comes after is a leak. */
+/**
+ * Entries for deduplication stay for two windows. The windows are short, so that Redis soon reaches a steady number of
+ * entries and further growth is a leak.
+ */
 const dedupeWindowS = 60
-/** Agents that come and go, and how often one does, ms. */
+/** The number of agents that reconnect, and the interval between two reconnects, in ms. */
 const visitors = 500
 const visitMs = 50
-/** What the last third may have over the middle one: collectors run when they like. */
+/** Allowed growth of the last third over the middle third: garbage collection runs at any time. */
 const growth = 1.1
 
 type Sample = { nodes: number; redis: number; p99: number }
@@ -54,7 +60,7 @@ async function soak(): Promise<number> {
   return judge(samples)
 }
 
-/** Connects, logs in, listens and hangs up, over and over, at both nodes in turn. Returns how often. */
+/** Connects, logs in, listens and disconnects in a loop, on both nodes in turn. Returns the number of rounds. */
 async function comeAndGo(running: Deployment): Promise<number> {
   let visit = 0
   for (; !controller.signal.aborted; visit += 1) {

@@ -1,28 +1,28 @@
 import { readFileSync } from 'node:fs'
 import type { Running } from './systems/system.ts'
 
-/** Clock ticks of `/proc/PID/stat` in a second, as Linux has it everywhere. */
+/** Clock ticks per second in `/proc/PID/stat`: 100 on all common Linux systems. */
 const ticksPerSecond = 100
 const pageBytes = 4096
 export const mebibyte = 1_048_576
 
-/** CPU time that a process has used, user and system, µs. */
-export function cpuUs(pid: number): number {
+/** Returns the CPU time of a process, user and system, in µs. */
+function cpuUs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ')
   return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond
 }
 
-/** Resident memory of a process, bytes. */
+/** Returns the resident memory of a process, in bytes. */
 export const residentBytes = (pid: number): number =>
   Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * pageBytes
 
-/** Resident memory of a system's servers together, and of its Redis, bytes. */
+/** The resident memory of a system's servers together, and of its Redis, in bytes. */
 export const serverBytes = ({ pids }: Running): number => pids.reduce((total, pid) => total + residentBytes(pid), 0)
 export const redisBytes = ({ redisPid }: Running): number => (redisPid === undefined ? 0 : residentBytes(redisPid))
 
-/** CPU time of a system so far, µs: its servers, and its Redis. */
+/** The CPU time of a system so far, in µs: its servers, and its Redis. */
 export type Usage = { server: number; redis: number }
 
 export const usageOf = ({ pids, redisPid }: Running): Usage => ({

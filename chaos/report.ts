@@ -13,7 +13,7 @@ const outageMs = 1_000
 export type Verdict = 'pass' | 'broken' | 'unknown'
 
 /** A run in numbers. */
-export type Summary = {
+type Summary = {
   sent: number
   accepted: number
   refused: number

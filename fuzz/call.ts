@@ -9,18 +9,18 @@ import type { Caller, FuzzRequest } from './requests.ts'
 import type { World } from './world.ts'
 
 const hangMs = 60_000
-/** Statuses of Fastify and Node that carry `bad_frame`: no such method, too long a path, no JSON, headers too large, not as expected. */
+/** Statuses of Fastify and Node with `bad_frame`: wrong method, long path, no JSON, large headers, bad `Expect`. */
 const badFrameStatuses = [400, 405, 408, 413, 414, 415, 417, 431]
 const maxSockets = 16
 
 type Reply = { status: number; contentType: string; body: string }
-/** Why there was no answer: nothing was asked for one, which is in order, or what went wrong, which is not. */
-type Silence = { silence: 'nothing asked' } | { silence: 'fault'; why: string }
+/** Why there was no answer: no request was made, which is correct, or an error. */
+type Silence = { silence: 'no request' } | { silence: 'fault'; why: string }
 
-/** Where requests go to, and what the operator of it says. */
-export type CallTarget = Pick<World, 'adminToken' | 'nextAddress'> & { node: Pick<World['node'], 'url'> }
+/** The target of requests, and its operator token. */
+type CallTarget = Pick<World, 'adminToken' | 'nextAddress'> & { node: Pick<World['node'], 'url'> }
 
-/** Sends requests and checks that each is answered in the protocol's words. */
+/** Sends requests and checks that each answer conforms to the protocol. */
 export class HttpCaller {
   readonly #target: CallTarget
   readonly #findings: Findings
@@ -31,7 +31,7 @@ export class HttpCaller {
     this.#findings = findings
   }
 
-  /** `token` is a user's. */
+  /** `token` is the token of a user. */
   async call(input: FuzzRequest, token: string): Promise<void> {
     const reply = await (input.kind === 'bytes' ? this.#write(input.text) : this.#send(input, token))
     if ('status' in reply) this.#check(reply, input)
@@ -62,7 +62,7 @@ export class HttpCaller {
     if (contentType !== undefined) headers['content-type'] = contentType
     if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body))
     return new Promise<Reply | Silence>(resolve => {
-      // Calls of the administration count against their address, and wrong tokens tenfold.
+      // Calls of the operator's routes count against their address, and wrong tokens count ten times.
       const options = { method, headers, agent: this.#agent, timeout: hangMs, localAddress: this.#target.nextAddress() }
       const outgoing = send(
         `${this.#target.node.url}${path}`,
@@ -91,7 +91,7 @@ export class HttpCaller {
     }
   }
 
-  /** Whoever writes half a request and stops gets an answer when its time is over; here the writer ends first. */
+  /** Writes bytes and ends the connection. Without the end, an incomplete request gets an answer after a time-out. */
   async #write(text: string): Promise<Reply | Silence> {
     const { hostname, port } = new URL(this.#target.node.url)
     const socket = connect({ port: Number(port), host: hostname, localAddress: this.#target.nextAddress() })
@@ -114,16 +114,16 @@ export class HttpCaller {
     const status = Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1] ?? 0)
     const contentType = /content-type: (\S+)/i.exec(head)?.[1] ?? ''
     if (status !== 0) return { status, contentType, body: rest.join('\r\n\r\n') }
-    return asksNothing(text) && failure !== 'hang' ? { silence: 'nothing asked' } : fault(failure)
+    return asksNothing(text) && failure !== 'hang' ? { silence: 'no request' } : fault(failure)
   }
 }
 
 const fault = (why: string): Silence => ({ silence: 'fault', why })
 
-/** Line ends before a request are skipped (RFC 9112 section 2.2): whoever writes no more than that has asked nothing. */
+/** Line ends before a request are skipped (RFC 9112 section 2.2), so they alone are no request. */
 const asksNothing = (text: string): boolean => /^[\r\n]*$/.test(text)
 
-/** The last answer of a connection, which says why it ended. */
+/** Returns the last answer of a connection, which gives the reason for its end. */
 const lastAnswer = (answers: string): string => answers.slice(Math.max(0, answers.lastIndexOf('HTTP/1.1 ')))
 
 async function readReply(response: IncomingMessage): Promise<Reply | Silence> {

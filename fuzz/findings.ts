@@ -1,7 +1,7 @@
-/** What came of a run: how often each answer came, and everything that should not have. */
+/** The result of a run: how often each answer occurred, and all violations. */
 export class Findings {
   readonly answers = new Map<string, number>()
-  /** One line each, at most so many; the rest is only counted. */
+  /** One line per violation, up to a limit; the others are only counted. */
   readonly faults: string[] = []
   faultCount = 0
 

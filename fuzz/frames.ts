@@ -3,12 +3,12 @@ import { clientFrames } from '../src/protocol/frames.ts'
 import { fromSchema, type Known } from './from-schema.ts'
 import { ruined, spoilt } from './odd-values.ts'
 
-/** `text` is one frame; `bytes` go to the socket below the WebSocket. */
+/** `text` is one frame; `bytes` are written to the TCP socket below the WebSocket. */
 export type FuzzFrame = { kind: 'text'; text: string } | { kind: 'bytes'; bytes: Uint8Array }
-/** What one connection does: with a login or without, in this order. */
+/** The actions of one connection, in order, with or without a login. */
 export type Conversation = { isLoggedIn: boolean; frames: readonly FuzzFrame[] }
 
-/** Ends every conversation that has it, so it is rare. */
+/** Rare, because it ends the conversation. */
 const rare = new Set(['logout', 'end_sessions'])
 
 const validFrame = (known: Known): Arbitrary<unknown> =>
@@ -19,7 +19,7 @@ const validFrame = (known: Known): Arbitrary<unknown> =>
     })),
   )
 
-/** Headers of WebSocket frames, right and wrong: any bits, lengths that are lies, with and without a mask. */
+/** Headers of WebSocket frames, valid and invalid: any bits, wrong lengths, with and without a mask. */
 const wireFrame: Arbitrary<Uint8Array> = fc
   .tuple(
     fc.nat(255),
@@ -33,14 +33,14 @@ const text = (arbitrary: Arbitrary<string>): Arbitrary<FuzzFrame> =>
 const bytes = (arbitrary: Arbitrary<Uint8Array>): Arbitrary<FuzzFrame> =>
   arbitrary.map(each => ({ kind: 'bytes', bytes: each }))
 
-/** What a connection outlives, mostly. */
+/** Inputs after which the connection usually stays open. */
 const frame = (valid: Arbitrary<unknown>): Arbitrary<FuzzFrame> =>
   fc.oneof(
     { weight: 2, arbitrary: text(valid.map(value => JSON.stringify(value))) },
     { weight: 1, arbitrary: text(spoilt(valid)) },
   )
 
-/** What it does not. */
+/** Inputs that end the connection. */
 const lastFrame = (valid: Arbitrary<unknown>): Arbitrary<FuzzFrame> =>
   fc.oneof(
     text(ruined(valid)),

@@ -1,7 +1,7 @@
 import fc, { type Arbitrary } from 'fast-check'
 import type { TSchema } from 'typebox'
 
-/** What JSON Schema says of a value, as far as the tables use it. */
+/** The part of JSON Schema that the tables use. */
 type Shape = {
   type?: string
   const?: unknown
@@ -15,14 +15,14 @@ type Shape = {
   maximum?: number
 }
 
-/** Values that mean something to the node under test, by the name of their field. */
+/** Values that the node under test knows, by the name of their field. */
 export type Known = Readonly<Record<string, readonly unknown[]>>
 
-/** The longest text and list that is made: bounds themselves are tests of their own. */
+/** The longest generated text and list: other tests cover the bounds. */
 const maxChars = 2_000
 const maxListed = 3
 
-/** Values that fit a schema of the tables. One in two fields takes a known value where there is one. */
+/** Generates values that fit a schema of the tables. Half of the fields take a known value if there is one. */
 export const fromSchema = (schema: TSchema, known: Known): Arbitrary<unknown> => fromShape(schema, known)
 
 function fromShape(shape: Shape, known: Known): Arbitrary<unknown> {
@@ -61,7 +61,7 @@ function fieldFrom(name: string, shape: Shape, known: Known): Arbitrary<unknown>
     : fromShape(shape, known)
 }
 
-/** `^[class]{from,to}$`, as all patterns of the tables but a few are; those are left to fast-check. */
+/** Matches `^[class]{from,to}$`, the form of most patterns of the tables; fast-check generates the others. */
 function fromPattern(pattern: string): Arbitrary<string> {
   const [, charClass, from, to] = /^\^\[([^\]]+)\]\{(\d+)(?:,(\d+))?\}\$$/.exec(pattern) ?? []
   if (charClass === undefined) return fc.stringMatching(new RegExp(pattern))

@@ -4,17 +4,19 @@ import { type FuzzReport, fuzz } from './run.ts'
 
 const usage = `Usage: npm run fuzz -- [options]
 
-Sends a node of its own frames and HTTP requests that are right, wrong and torn, the operator's among them, and raw bytes. Checks that it
-lives, that whatever asks is answered, in words of the table, that nothing hangs and that its memory stays flat. Exit code 0: all of it holds. 1: it does not. 2: wrong usage.
+Starts a node and sends it valid, invalid and truncated frames and HTTP requests (also the operator's), and raw bytes.
+Checks that the node stays alive, that every request is answered as the protocol says, that nothing hangs, and that the
+memory of the node stays flat.
+Exit code 0: all checks hold. 1: a check fails. 2: wrong usage.
 
   --frames N     default 100000
   --requests N   default 10000
-  --seed N       repeats the same inputs (default: a new one, printed)`
+  --seed N       repeats the same inputs (default: a new seed, printed)`
 
-/** Growth of a warm process that is noise: heap that is not yet collected. */
+/** Memory growth of a warm process that counts as noise: heap that is not yet collected. */
 const maxGrowth = 1.25
 const maxGrowthBytes = 64 * 1_048_576
-const tellEvery = 50
+const printEvery = 50
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -62,10 +64,10 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void owner.run().then(() => process.exit(130)))
   print(`seed ${options.seed}`)
-  let told = 0
+  let progressCalls = 0
   try {
     const report = await fuzz(owner, options, (frames, requests, bytes) => {
-      if (told++ % tellEvery === 0) print(`${frames} frames, ${requests} requests, ${mib(bytes)}`)
+      if (progressCalls++ % printEvery === 0) print(`${frames} frames, ${requests} requests, ${mib(bytes)}`)
     })
     print(describe(report))
     return report.faultCount === 0 && isFlat(report) ? 0 : 1

@@ -1,6 +1,6 @@
 import fc, { type Arbitrary } from 'fast-check'
 
-/** Values that have broken parsers, validators and those who came after them. */
+/** Values that have broken parsers, validators and the code after them. */
 const oddities: readonly unknown[] = [
   null,
   true,
@@ -33,7 +33,7 @@ const oddities: readonly unknown[] = [
   { __proto__: null, id: 1 },
 ]
 
-/** Text that `JSON.stringify` does not write, put in place of a value: what a parser takes, and what ends a connection. */
+/** Texts in place of a value that `JSON.stringify` does not write: some parse, others end the connection. */
 const rawValues = ['9007199254740993', '1e400', '-1e400', '"\\ud800"', '"\\u0000"', '1E2', '-0', '[[[[1]]]]']
 const fatalValues = ['{"__proto__":{"x":1}}', '01', 'NaN', '.5', '\ufeff1', '[[[[[[[[1]]]]]]]]']
 
@@ -58,7 +58,7 @@ const withRaw = (raws: readonly string[]): Arbitrary<Change> =>
       },
   )
 
-/** One thing wrong with a value, as text: a field that is gone, odd, twice there, or not known. */
+/** Changes one field of a value and encodes it: the field is missing, odd, repeated, or unknown. */
 const change: Arbitrary<Change> = fc.oneof(
   fc.nat(20).map(
     (at): Change =>
@@ -93,14 +93,14 @@ const spoiltBy = (value: Arbitrary<unknown>, changes: Arbitrary<Change>): Arbitr
     .tuple(value, changes)
     .map(([whole, spoil]) => spoil(typeof whole === 'object' && whole !== null ? { ...whole } : { value: whole }))
 
-/** Text of a value that something is wrong with. */
+/** Texts of values with an error. */
 export const spoilt = (value: Arbitrary<unknown>): Arbitrary<string> => spoiltBy(value, change)
 
-/** The same, so wrong that no more is read from whoever sent it. */
+/** Texts of values with an error that ends the connection. */
 export const ruined = (value: Arbitrary<unknown>): Arbitrary<string> =>
   fc.oneof(spoiltBy(value, withRaw(fatalValues)), torn(value.map(whole => JSON.stringify(whole))))
 
-/** Text that a value was once: cut, doubled, or with a character changed. */
+/** The text of a value, truncated, doubled, or with a changed character. */
 export const torn = (text: Arbitrary<string>): Arbitrary<string> =>
   fc.tuple(text, fc.nat(), fc.constantFrom('', '}', '"', '\\', '{"', '\u0000', '[')).map(([whole, at, put]) => {
     const cut = at % (whole.length + 1)

@@ -4,10 +4,10 @@ import { type HttpRoute, httpRoutes } from '../src/protocol/http.ts'
 import { fromSchema, type Known } from './from-schema.ts'
 import { oddValue, spoilt, torn } from './odd-values.ts'
 
-/** Whose token a call has: a user's, the operator's, one that nobody has, or none. */
+/** The token of a call: a user's, the operator's, an unknown one, or none. */
 export type Caller = 'user' | 'operator' | 'liar' | 'stranger'
 
-/** `call` is one request; `bytes` are what somebody writes to the port. */
+/** `call` is one request; `bytes` are written to the port as they are. */
 export type FuzzRequest =
   | {
       kind: 'call'
@@ -20,13 +20,13 @@ export type FuzzRequest =
   | { kind: 'bytes'; text: string }
 
 type Route = Omit<HttpRoute, 'auth'>
-/** A route, who is to call it, and the values that mean something to it. */
+/** A route, the token it needs, and the values that it knows. */
 type Target = { route: Route; owner: Caller; known: Known }
 
 const userRoutes: readonly Route[] = Object.values(httpRoutes)
 const operatorRoutes: readonly Route[] = Object.values(adminRoutes)
 
-/** Content types, of which the first alone is right. */
+/** Content types. Only the first one is correct. */
 const contentTypes = [
   'application/json',
   'application/json; charset=utf-8',
@@ -67,7 +67,7 @@ const query = (route: Route, known: Known): Arbitrary<string> =>
         )
         .map(toQuery)
 
-/** Nobody waits for mail here. */
+/** Encodes a query and leaves out `wait`, so that no call waits for mail. */
 function toQuery(value: unknown): string {
   const fields = typeof value === 'object' && value !== null ? Object.entries(value) : []
   const pairs = fields
@@ -76,7 +76,7 @@ function toQuery(value: unknown): string {
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
-/** A lone surrogate cannot be written in a URL. */
+/** A URL cannot contain a lone surrogate. */
 const wellFormed = (value: unknown): string =>
   Buffer.from(String(typeof value === 'object' ? JSON.stringify(value) : value)).toString()
 
@@ -88,7 +88,7 @@ const bodyOf = (route: Route, known: Known): Arbitrary<string | undefined> => {
   return fc.oneof(whole, spoilt(valid), torn(whole), fc.constantFrom(undefined, '', '[]', 'null', '['.repeat(5_000)))
 }
 
-/** Nine in ten calls have the token that their route asks for. */
+/** Nine of ten calls have the token that their route needs. */
 const callerOf = (owner: Caller): Arbitrary<Caller> =>
   fc.oneof(
     { weight: 9, arbitrary: fc.constant(owner) },
@@ -150,7 +150,7 @@ const bytes: Arbitrary<FuzzRequest> = fc
   )
   .map(text => ({ kind: 'bytes', text }))
 
-/** `known` is what users name, `operatorKnown` what their operator does. */
+/** `known` has the values for routes of users, `operatorKnown` those for routes of the operator. */
 export function request(known: Known, operatorKnown: Known): Arbitrary<FuzzRequest> {
   const targets: readonly Target[] = [
     ...userRoutes.map(route => ({ route, owner: 'user' as const, known })),

@@ -10,27 +10,27 @@ import { request } from './requests.ts'
 import { talk } from './talk.ts'
 import { residentBytes, startWorld, unforeseen, type World } from './world.ts'
 
-export type FuzzOptions = { frames: number; requests: number; seed: number }
+type FuzzOptions = { frames: number; requests: number; seed: number }
 export type FuzzReport = {
   frames: number
   requests: number
   answers: ReadonlyMap<string, number>
-  /** What should not have happened; each line has its input. */
+  /** The violations; each line contains its input. */
   faults: readonly string[]
   faultCount: number
-  /** Resident memory of the node, bytes: after the first tenth, and at the end. */
+  /** Resident memory of the node, in bytes: after the first tenth, and at the end. */
   warmBytes: number
   endBytes: number
 }
 export type Progress = (frames: number, requests: number, residentBytes: number) => void
 
-/** Conversations and requests at once: little enough that one that hangs is seen. */
+/** Conversations and requests in parallel: few enough to notice one that hangs. */
 const atOnce = 24
-/** Inputs of one sample. */
+/** The number of inputs of one sample. */
 const conversationsPerSample = 50
 const requestsPerSample = 500
 
-/** Runs both kinds, one after the other, against a node in a process of its own. The same seed makes the same inputs. */
+/** Runs frames, then requests, against a node in its own process. The same seed gives the same inputs. */
 export async function fuzz(owner: Owner, options: FuzzOptions, progress: Progress = () => {}): Promise<FuzzReport> {
   const world = await startWorld(owner)
   const findings = new Findings()
@@ -45,12 +45,12 @@ export async function fuzz(owner: Owner, options: FuzzOptions, progress: Progres
   memory.note(1)
   for (const line of unforeseen(world.node.logs())) findings.fault('the node logged', line)
   const live = await fetch(`${world.node.url}/health/ready`).catch(() => undefined)
-  if (!live?.ok) findings.fault('the node is not there any more', world.node.logs().slice(-20))
+  if (!live?.ok) findings.fault('the node has ended', world.node.logs().slice(-20))
   const { answers, faults, faultCount } = findings
   return { frames, requests, answers, faults, faultCount, warmBytes: memory.warmBytes, endBytes: memory.endBytes }
 }
 
-/** After a tenth of the frames a process has grown to what it needs. */
+/** After a tenth of the frames the process is warm. */
 class Memory {
   readonly #pid: number
   warmBytes = 0
@@ -71,7 +71,7 @@ async function sendFrames(
   world: World,
   findings: Findings,
   { frames, seed }: FuzzOptions,
-  told: (done: number) => void,
+  onProgress: (done: number) => void,
 ) {
   const arbitrary = conversation(world.known)
   let done = 0
@@ -83,7 +83,7 @@ async function sendFrames(
       const sent = await talk(world, findings, user, input)
       done += sent
     })
-    told(done)
+    onProgress(done)
   }
   return done
 }
@@ -92,24 +92,24 @@ async function sendRequests(
   world: World,
   findings: Findings,
   { requests, seed }: FuzzOptions,
-  told: (done: number) => void,
+  onProgress: (done: number) => void,
 ) {
   const caller = new HttpCaller(world, findings)
   const arbitrary = request(world.known, world.operatorKnown)
   let done = 0
   for (let sample = 0; done < requests; sample += 1) {
     const inputs = fc.sample(arbitrary, { seed: seed + sample, numRuns: Math.min(requestsPerSample, requests - done) })
-    // Some of the calls log out, and wards are deleted or blocked: each sample begins with tokens that are as right as they can be.
+    // Some calls log out, and wards are deleted or blocked: each sample begins with new tokens where possible.
     const tokens = await Promise.all([...world.users, ...world.wards].map(user => tokenOf(world.node.url, user)))
     await inParallel(inputs, (input, at) => caller.call(input, tokens[at % tokens.length] ?? ''))
     done += inputs.length
-    told(done)
+    onProgress(done)
   }
   caller.close()
   return done
 }
 
-/** All who log in here have one address, and a quick machine is over its rate: who is told to come later does. */
+/** All users log in from one address, which may exceed its rate on a fast machine: waits and retries then. */
 async function tokenOf(url: string, user: User): Promise<string> {
   for (;;) {
     const { status, body, headers } = await new HttpClient(url).register(user)

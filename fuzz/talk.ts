@@ -9,16 +9,16 @@ import type { Findings } from './findings.ts'
 import type { Conversation, FuzzFrame } from './frames.ts'
 import type { World } from './world.ts'
 
-/** An answer that takes longer is a hang, ms: far longer than any of them does, on a busy machine too. */
+/** An answer that takes longer counts as a hang, in ms: far longer than any answer on a busy machine. */
 const hangMs = 60_000
-/** How long what may never be answered is waited for, ms. */
+/** How long to wait for an answer that may not come, in ms. */
 const openEndMs = 500
 const probeId = 'is-anybody-there'
-/** What ws and the kernel close with besides the table: 1000 without a reason, errors of RFC 6455, and connections that broke. */
+/** Close codes outside the table, from ws and the transport: 1000 without a reason, RFC 6455 errors, 1006. */
 const wsCodes = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009]
 const knownCloses = new Set<number>([...wsCodes, ...Object.values(closeCodes).map(({ code }) => code)])
 
-/** One conversation on a socket of its own, and whether whatever came back was in order. */
+/** Runs one conversation on its own connection and checks all answers. */
 export async function talk(world: World, findings: Findings, user: User, conversation: Conversation): Promise<number> {
   const { isLoggedIn, frames } = conversation
   const socket = new WebSocket(world.node.wsUrl, ['aimessage.v1'], { localAddress: world.nextAddress() })
@@ -34,7 +34,7 @@ export async function talk(world: World, findings: Findings, user: User, convers
       if (answer && 'id' in answer && answer.id === probeId) resolve()
     })
   })
-  // The login is the first frame that the node takes; what follows is pipelined behind it.
+  // The login is the first frame; the following frames are pipelined behind it.
   const challenged = once(socket, 'message').then(() => true)
   if (!(await Promise.race([challenged, ended.then(() => false)]))) {
     findings.count('not opened')
@@ -42,7 +42,7 @@ export async function talk(world: World, findings: Findings, user: User, convers
   }
   for (const frame of frames) write(socket, await transport, frame)
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'heartbeat', id: probeId }))
-  // Bytes may be the beginning of a frame whose rest the node waits for; then the probe is part of it.
+  // The bytes may be the start of an incomplete frame; then the probe becomes a part of that frame.
   const isOpenEnded = frames.some(({ kind }) => kind === 'bytes')
   const patience = () => {
     if (!isOpenEnded) findings.fault('hang', conversation)
@@ -69,7 +69,7 @@ function write(socket: WebSocket, transport: Duplex, frame: FuzzFrame): void {
   else transport.write(frame.bytes)
 }
 
-/** A frame of the node: it fits its schema, and an error is one of the table. */
+/** Checks a frame of the node: it must fit its schema, and an error code must be in the table. */
 function read(text: string, findings: Findings, input: Conversation): ServerFrame | undefined {
   try {
     const frame = decodeServerFrame(text)

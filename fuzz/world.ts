@@ -9,14 +9,14 @@ import { type NodeProcess, startNodeProcess } from '../tools/servers/node.ts'
 import { type Owner, startRedis } from '../tools/servers/redis.ts'
 import type { Known } from './from-schema.ts'
 
-/** Users that frames and calls come from and go to. */
+/** The senders and recipients of frames and calls. */
 const userCount = 20
-/** Users that the operator blocks, deletes and takes the names of, so that the others stay able to say something. */
+/** Users that the operator may block, delete or release, so that the other users keep working. */
 const wardCount = 4
 const inviteCount = 20
-/** Loopback addresses that connections come from, so that no limit of one address ends the run early. */
+/** Source addresses on loopback, so that no limit per address ends the run early. */
 const addressCount = 200
-/** Rates and numbers that would stop a run; sizes, times and quotas stay as they are, or are smaller. */
+/** Raises the rates and numbers that would stop a run. Sizes, times and quotas are the defaults or smaller. */
 const env = {
   LOG_LEVEL: 'info',
   USER_FRAMES_PER_S: '1000000',
@@ -29,11 +29,11 @@ const env = {
   DEDUPE_WINDOW_S: '10',
 }
 
-/** A node with its Redis, and users that it knows. */
+/** A node with its Redis and registered users. */
 export type World = {
   node: NodeProcess
   users: readonly User[]
-  /** Users of whom the operator may make anything. */
+  /** Users that the operator's calls may change in any way. */
   wards: readonly User[]
   adminToken: string
   known: Known
@@ -55,7 +55,7 @@ export async function startWorld(owner: Owner): Promise<World> {
   return { node, users, wards, adminToken, known, operatorKnown, nextAddress }
 }
 
-/** Values that lead somewhere, among them some just beyond a bound. */
+/** Values that the node knows, and some just above a bound. */
 function knownOf(names: readonly string[]): Known {
   const targets = [...names, 'nobody-at-all', `${names[0]}@localhost`, `${names[0]}@example.org`, 'A:b', '__proto__']
   const body = [
@@ -77,7 +77,7 @@ function knownOf(names: readonly string[]): Known {
   }
 }
 
-/** The node under test is not among the nodes: drained it would take nothing more, as it should. */
+/** The node under test is left out: a drained node would accept nothing more. */
 async function knownOfOperator(operator: HttpClient, wards: readonly User[]): Promise<Known> {
   const { method, path } = adminRoutes.createInvite
   const invites = await Promise.all(Array.from({ length: inviteCount }, () => operator.call(method, path, {})))
@@ -90,7 +90,7 @@ async function knownOfOperator(operator: HttpClient, wards: readonly User[]): Pr
   }
 }
 
-/** Resident memory of a process, bytes; 0 where there is none. */
+/** Returns the resident memory of a process, in bytes; 0 if it has ended. */
 export function residentBytes(pid: number): number {
   try {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1_024
@@ -99,7 +99,7 @@ export function residentBytes(pid: number): number {
   }
 }
 
-/** Lines of a node's log that say that something was not foreseen. */
+/** Returns the lines of a node's log that report an unexpected error. */
 export const unforeseen = (lines: readonly string[]): string[] =>
   lines.filter(line => !line.startsWith('{') || levelOf(line) >= errorLevel)
 

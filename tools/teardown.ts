@@ -1,7 +1,7 @@
-/** Whoever ends what was started: this, or a test. */
+/** The owner of resources, which ends them: a `Teardown`, or a test. */
 export type Owner = { teardown(end: () => Promise<unknown> | unknown): unknown }
 
-/** What has to be ended, in the reverse order of how it began. */
+/** Ends resources in the reverse order of their start. */
 export class Teardown implements Owner {
   readonly #ends: (() => Promise<unknown> | unknown)[] = []
 
@@ -9,7 +9,7 @@ export class Teardown implements Owner {
     this.#ends.push(end)
   }
 
-  /** Ends everything, also where one end fails. */
+  /** Ends everything, even if ending one resource fails. */
   async run(): Promise<void> {
     for (let end = this.#ends.pop(); end; end = this.#ends.pop()) await Promise.resolve(end()).catch(() => {})
   }

@@ -15,6 +15,7 @@ import { encodePeer } from '../../src/crypto/session/peer-codec.ts'
 import { parseUsername } from '../../src/protocol/names.ts'
 import { encodeBase64Url, toHex } from '../../src/util/bytes.ts'
 import { makeAcquainted } from '../../tools/clients/crypto-agents.ts'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 
 /** What a start costs an agent with many sessions: `npx tsx bench/client-start/main.ts`. CPU time, so that other work beside it tells little. */
 const peers = 1_000
@@ -55,7 +56,7 @@ try {
   await makeState(directory)
   const costs: { cpuMs: number; openMs: number }[] = []
   for (let at = 0; at < starts; at += 1) {
-    const { stdout } = await promisify(execFile)(process.execPath, [script, directory])
+    const { stdout } = await promisify(execFile)(...nodeEndingWithParent(script, directory))
     costs.push(JSON.parse(stdout))
   }
   const median = (values: number[]): number => Math.round(values.sort((a, b) => a - b)[starts >> 1] ?? 0)

@@ -3,14 +3,14 @@ import { WebSocket } from 'ws'
 import { identityText, newUser, prove } from '../../tools/clients/raw-client.ts'
 
 /**
- * One user that sends `perSecond` frames a second, whatever it is told, and comes back at once when it is cut off. `kind` is
- * `send` or `ping`. Prints one line of what came of it each second.
+ * One user that sends `perSecond` frames per second, ignores all errors, and reconnects at once after a close.
+ * `kind` is `send` or `ping`. Prints one line of counters per second.
  */
 const [url = '', kind = 'send', perSecond = '1000'] = process.argv.slice(2)
 const { username, identity } = newUser()
 const tickMs = 10
 const counts = { sent: 0, accepted: 0, refused: 0, closed: 0 }
-/** What the socket has not taken yet: beyond it nothing more is sent, as a kernel would do it. */
+/** Limit of the bytes that wait in the socket. Above it nothing is sent, as with a full kernel buffer. */
 const maxBufferedBytes = 4_194_304
 
 function connect(): void {

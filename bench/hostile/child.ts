@@ -2,18 +2,19 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 import type { Owner } from '../systems/system.ts'
 
-/** A program of this directory in a process of its own, so that what it costs is not measured as the node's. */
-export type Child = {
-  /** The next line it prints. */
+/** A program of this directory in its own process, so that its cost is not measured as the node's. */
+type Child = {
+  /** Returns the next line that it prints. */
   line(): Promise<string>
   end(): Promise<void>
 }
 
 export function startChild(owner: Owner, file: string, ...args: string[]): Child {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const child = spawn(process.execPath, ['--import=tsx', path, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(...nodeEndingWithParent('--import=tsx', path, ...args), { stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const end = async () => {

@@ -13,10 +13,11 @@ import { newCredentials, RawAgent } from '../systems/raw-agent.ts'
 import { dialRaw } from './dial-raw.ts'
 
 /**
- * Connectors of the client library on one node, each logged in by token. Prints a line when all are there; when that node is gone, they
- * are led to the other, as a balancer does it. Prints when all are back: seconds, and how often one tried at most.
+ * Reconnecting links of the client library on one node, each logged in by token. Prints a line when all are connected.
+ * When that node ends, they are sent to the other node, as a balancer would do. Prints a line when all are back: the
+ * seconds, and the maximum number of attempts of one link.
  */
-// In life the clients are on machines of their own: they get what node and Redis leave.
+// In production the clients run on other machines. Here they get the CPU time that node and Redis leave.
 setPriority(19)
 const [url = '', otherUrl = '', count = '2000'] = process.argv.slice(2)
 let goneAt: number | undefined

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 
-/** Agents that listen and read nothing of what comes. Prints a line when all listen. */
+/** Agents that listen and read nothing. Prints a line when all of them listen. */
 const [url = '', list = '[]'] = process.argv.slice(2)
 const agents: [name: string, token: string][] = JSON.parse(list)
 

@@ -7,8 +7,8 @@ const opcodes = { text: 1, close: 8, ping: 9, pong: 10 }
 type Frame = { opcode: number; payload: Buffer }
 
 /**
- * A WebSocket without a library: frames of up to 64 KiB in one piece, as a node writes them. What thousands of clients cost falls on the
- * machine of the node here, and so they cost as little as they can.
+ * A WebSocket without a library, for unfragmented frames of up to 64 KiB, as a node writes them. Thousands of clients
+ * share the machine with the node here, so each one costs as little as possible.
  */
 export const dialRaw: Dial = (url, handlers) => {
   const { hostname, port, host } = new URL(url)
@@ -61,7 +61,7 @@ function refusalOf(head: string): SocketEnd {
   return { code: 1006, reason: `the server answered ${status}`, status, ...(retryAfter > 0 && { retryAfter }) }
 }
 
-/** Masked with zeros: whoever masks to protect proxies draws them. */
+/** Masks with zeros. A real client uses a random mask to protect proxies. */
 function toFrame(opcode: number, payload: Buffer): Buffer {
   const isShort = payload.length < 126
   const head = Buffer.alloc(isShort ? 6 : 8)
@@ -71,7 +71,7 @@ function toFrame(opcode: number, payload: Buffer): Buffer {
   return Buffer.concat([head, payload])
 }
 
-/** The first frame, once it is here as a whole, and what comes behind it. */
+/** Returns the first frame if it is complete, and the bytes after it. */
 function takeFrame(bytes: Buffer): (Frame & { rest: Buffer }) | undefined {
   const [first = 0, length = 0] = bytes
   const headBytes = length === 126 ? 4 : 2

@@ -5,17 +5,17 @@ import { atLeast, type Row, type Workload } from '../workloads/workload.ts'
 import { until } from './until.ts'
 
 const others = 100
-/** One that reaches its share by number, and one that does by bytes; both write twice as much. */
+/** One sender reaches its share by number, the other by bytes; both write twice as much. */
 const floods = [
   { name: 'small messages', victim: 'victim-of-many', bytes: 16, count: 2 * limits.maxEnvelopesPerSender },
   { name: 'large messages', victim: 'victim-of-large', bytes: 60_000, count: 50 },
 ] as const
 type Flood = (typeof floods)[number]
 
-/** Somebody fills the inbox of one who is away, and whoever else has something to say still can. */
+/** One sender fills the inbox of an absent user; other senders can still write to it. */
 export const fullInbox: Workload = {
   name: 'full-inbox',
-  what: `one sender writes to somebody who is away, twice what it may leave there; then ${others} others write one message each`,
+  what: `one sender writes twice its share to an absent user; then ${others} others write one message each`,
   run: async ({ owner, progress }) => {
     const node = await startAimessage(owner)
     const rows: Row[] = []

@@ -13,13 +13,15 @@ import { until } from './until.ts'
 const clients = 100
 const prefix = 'half-open'
 const names = Array.from({ length: clients }, (_none, at) => `${prefix}-${at}`)
-/** A node looks for silent peers every second. */
+/** A node checks for silent peers every second. */
 const bar = limits.silenceMs / 1_000 + 1
 
-/** Clients whose network is gone without a word: what came for them meanwhile waits, and who asks sees them go. */
+/** Clients whose network fails silently: their mail waits, and other users see them go offline. */
 export const halfOpen: Workload = {
   name: 'half-open',
-  what: `${clients} clients behind a proxy that stops moving bytes and closes nothing; each is written to before and after its socket is gone`,
+  what:
+    `${clients} clients behind a proxy that forwards no bytes and closes nothing; ` +
+    'each gets a message before and after the node closes its connection',
   run: async ({ owner, progress }) => {
     const metrics = await chooseMetrics()
     const node = await startAimessage(owner, { nodes: 2, envs: [{}, metrics.env] })
@@ -50,7 +52,7 @@ export const halfOpen: Workload = {
         {
           system: 'aimessage',
           values: {
-            'sockets gone s': sockets,
+            'sockets closed s': sockets,
             'shown offline s': presence,
             'got both messages, once, in order': got,
             'online before, and back': Math.min(onlineAtFirst, online),
@@ -58,7 +60,7 @@ export const halfOpen: Workload = {
         },
       ],
       bars: [
-        atMost('sockets gone, s', sockets, bar),
+        atMost('sockets closed, s', sockets, bar),
         atMost('shown offline, s', presence, bar + 1),
         atLeast('got both messages', got, clients),
         atLeast('online before, and back', Math.min(onlineAtFirst, online), clients),
@@ -80,7 +82,7 @@ function listenBefore(url: string): Promise<FaultProxy> {
   })
 }
 
-/** How many of the clients others see online, as the other node says. */
+/** Returns how many of the clients are online according to the other node. */
 async function onlineOf(node: Deployment): Promise<number> {
   const url = (node.urls[0] ?? '').replace(/^ws(.*)\/ws$/, 'http$1')
   const client = new HttpClient(url, node.credentials('observer').token)

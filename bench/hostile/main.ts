@@ -3,7 +3,7 @@ import { machine, toMarkdown } from '../report.ts'
 import { fullScale, type Workload } from '../workloads/workload.ts'
 import { rows } from './rows.ts'
 
-/** `npm run hostile [-- --only NAME]`: what agents that behave have to bear while others do their worst. Exit code 1: a bar does not hold. */
+/** `npm run hostile [-- --only NAME]` measures good agents beside abusive ones. Exit code 1: a target is missed. */
 const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true } } })
 const chosen = rows.filter(({ name }) => options.only?.includes(name) ?? true)
 process.stdout.write(`${machine()}\n\n`)

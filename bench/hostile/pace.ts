@@ -1,16 +1,16 @@
 import { quantile } from '../statistics.ts'
 import type { Agent, Owner, Running } from '../systems/system.ts'
 
-/** Messages of one pair a second: agents that talk, not a load that fills the machine. */
+/** Messages per second of one pair: a light load. */
 const perSecond = 20
 const pairs = 25
 
-/** Well-behaved pairs of agents, and how long their messages take, whatever else happens to the node. */
+/** Well-behaved pairs of agents and the latency of their messages while other load is on the node. */
 export class Pace {
   #latencies: number[] = []
   #refused = 0
 
-  /** Writes from now on until its owner ends. */
+  /** Starts to send; its owner ends it. */
   static async start(owner: Owner, running: Running, prefix = 'calm'): Promise<Pace> {
     const pace = new Pace()
     for (let at = 0; at < pairs; at += 1) {
@@ -21,7 +21,7 @@ export class Pace {
     return pace
   }
 
-  /** What came since the last question: latencies from `send` until the receiver has it, ms. */
+  /** Returns the latencies since the last call, from `send` until the receiver has the message, in ms. */
   take(): { messages: number; refused: number; p50: number; p99: number } {
     const latencies = this.#latencies
     const refused = this.#refused

@@ -19,7 +19,10 @@ const floodMs = 60_000
 
 type Counts = { sent: number; accepted: number; refused: number; closed: number }
 
-/** Others' latency without, then with one that does its worst. Both on one node, one after the other, twice, so that what else the machine does spoils neither alone. */
+/**
+ * Measures other users' latency without the abuser, with it, and without it again, on one node, so that other load on
+ * the machine does not affect only one of the phases.
+ */
 async function beside(
   context: Context,
   kind: 'send' | 'ping',
@@ -88,7 +91,7 @@ const abuser: Workload = {
 
 const pings: Workload = {
   name: 'pings',
-  what: '20 000 WebSocket pings a second of one user that comes back whenever it is closed',
+  what: '20 000 WebSocket pings per second from one user that reconnects after each close',
   run: async context => {
     const { before, during, after, counts } = await beside(context, 'ping', 20_000, 15_000, {})
     return {
@@ -109,7 +112,7 @@ const pings: Workload = {
 
 const strangers: Workload = {
   name: 'strangers',
-  what: '5 000 sockets that never log in, 1 000 whose headers come a byte a second; logins meanwhile',
+  what: '5 000 connections that never log in, 1 000 that send their headers at a byte per second; logins beside them',
   run: async ({ owner, progress }) => {
     const node = await startAimessage(owner, { env: upgradesAsDeployed })
     const child = startChild(owner, './strangers.ts', (node.urls[0] ?? '').replace('ws', 'http'))
@@ -154,9 +157,9 @@ const slowBody = 60 * 1_024
 
 const slow: Workload = {
   name: 'slow',
-  what: '50 clients that never read, 10 MiB waiting for each',
+  what: '50 clients that never read, with 10 MiB waiting for each',
   run: async ({ owner, progress }) => {
-    // The other node fills: what that leaves in its heap is not of those who do not read.
+    // The other node fills the inboxes, so that the heap it needs for that is not measured.
     const node = await startAimessage(owner, { nodes: 2, env: { USER_BYTES_PER_S: '1000000000' } })
     const names = Array.from({ length: slowCount }, (_none, at) => `slow-${at}`)
     for (const name of names) (await node.connect(name, {})).close()
@@ -177,7 +180,7 @@ const slow: Workload = {
       most = Math.max(most, residentBytes(node.pids[1] ?? 0) - before)
     }
     await child.end()
-    progress('coming back')
+    progress('reconnecting')
     const got = new Map<string, number>(names.map(name => [name, 0]))
     for (const name of names)
       await node.connect(name, { onMessage: () => void got.set(name, (got.get(name) ?? 0) + 1) })
@@ -193,12 +196,12 @@ const slow: Workload = {
           values: { 'MiB on the node each, at most': each, 'messages each': perInbox, 'got all': all },
         },
       ],
-      bars: [atMost('MiB on the node each', each, 2), atLeast('got all after they came back', all, slowCount)],
+      bars: [atMost('MiB on the node each', each, 2), atLeast('got all after reconnecting', all, slowCount)],
     }
   },
 }
 
-/** By many senders, since one may hold a tenth of an inbox. */
+/** Fills the inboxes from many senders, because one sender may hold only a tenth of an inbox. */
 async function fill(node: Deployment, names: readonly string[], perInbox: number): Promise<void> {
   const body = bodyOfBytes(slowBody)
   const senders = 12
@@ -212,7 +215,7 @@ async function fill(node: Deployment, names: readonly string[], perInbox: number
 
 const descriptors: Workload = {
   name: 'descriptors',
-  what: 'a node with 300 file descriptors left, and 600 that connect',
+  what: 'a node with a limit of 300 file descriptors, and 600 connections',
   run: async ({ owner, progress }) => {
     const node = await startAimessage(owner, { env: upgradesAsDeployed })
     const pace = await Pace.start(owner, node)
@@ -243,7 +246,7 @@ const descriptors: Workload = {
       bars: [
         atLeast('alive', isAlive ? 1 : 0, 1),
         atMost('others refused', during.refused, 0),
-        atLeast('messages meanwhile', during.messages, 2_000),
+        atLeast('messages during it', during.messages, 2_000),
       ],
     }
   },

@@ -7,14 +7,14 @@ import { chooseMetrics } from './node-metrics.ts'
 import { Pace } from './pace.ts'
 
 const crowd = 2_000
-/** The clients of one process act as one; those of life are on their own. */
+/** The clients of one process act in step, unlike real clients, so there are several processes. */
 const processes = 20
 const calmMs = 15_000
 
-/** A node that holds everybody dies, and all come to the one that is left, which has users of its own. */
+/** A node with all these clients dies, and all of them reconnect to the other node, which has its own users. */
 export const storm: Workload = {
   name: 'storm',
-  what: `a node with ${crowd} clients of the library is killed, beside 25 pairs at 20 messages/s on the one that is left`,
+  what: `a node with ${crowd} library clients is killed, beside 25 pairs at 20 messages/s on the other node`,
   run: async ({ owner, progress }) => {
     const metrics = await chooseMetrics()
     const readLag = async () => (await metrics.read('nodejs_eventloop_lag_p99_seconds')) * 1_000
@@ -33,17 +33,17 @@ export const storm: Workload = {
     pace.take()
     const calm = await commandsDuring(node.redis, () => delay(calmMs))
     const before = pace.take()
-    // The first question begins the measurement anew.
+    // The first call starts a new measurement.
     await readLag()
     pace.take()
-    let told: string[] = []
+    let lines: string[] = []
     const back = await commandsDuring(node.redis, async () => {
       process.kill(node.pids[1] ?? 0, 'SIGKILL')
-      told = await Promise.all(children.map(child => child.line()))
+      lines = await Promise.all(children.map(child => child.line()))
     })
     const during = pace.take()
     const lag = await readLag()
-    const outcomes: { seconds: number; attempts: number }[] = told.map(line => JSON.parse(line))
+    const outcomes: { seconds: number; attempts: number }[] = lines.map(line => JSON.parse(line))
     const seconds = Math.max(...outcomes.map(outcome => outcome.seconds))
     const attempts = Math.max(...outcomes.map(outcome => outcome.attempts))
     const more = (count: (of: Commands) => number) =>
@@ -63,7 +63,7 @@ export const storm: Workload = {
         },
         { system: 'steady users, before', values: { p50: before.p50, p99: before.p99, messages: before.messages } },
         {
-          system: 'steady users, meanwhile',
+          system: 'steady users, during it',
           values: { p50: during.p50, p99: during.p99, messages: during.messages, refused: during.refused },
         },
         { system: 'the node', values: { 'loop lag p99 ms': lag } },
@@ -80,10 +80,10 @@ export const storm: Workload = {
   },
 }
 
-/** What a client that comes back and listens may cost, those within scripts included: twice what it does. */
+/** The allowed Redis commands per reconnecting client, including those in scripts: twice the current number. */
 const maxCommands = 45
 
-/** Commands that Redis ran, those within scripts included, and how many of them were calls of scripts. */
+/** The commands that Redis ran, including those in scripts, and the number of script calls among them. */
 type Commands = { all: number; scripts: number; seconds: number }
 
 async function commandsDuring(redis: RedisProcess, work: () => Promise<unknown>): Promise<Commands> {

@@ -1,6 +1,9 @@
 import { connect } from 'node:net'
 
-/** Opens `silent` sockets that never log in and `slow` ones whose headers come a byte a second. Prints how long the last of each kind stayed. */
+/**
+ * Opens `silent` connections that never log in, and `slow` ones that send their headers at one byte per second. Prints
+ * how long the last one of each kind stayed open.
+ */
 const [url = '', silent = '5000', slow = '1000'] = process.argv.slice(2)
 const { hostname, port } = new URL(url)
 const perTick = 50

@@ -3,29 +3,33 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { limits } from '../../src/protocol/limits.ts'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 import { commandOf, readDockerfile, textsOf } from '../../tools/servers/dockerfile.ts'
 import { type RedisProcess, startRedis } from '../../tools/servers/redis.ts'
 import { type Credentials, newCredentials, RawAgent } from './raw-agent.ts'
 import type { Connecting, Owner, Running } from './system.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-/** `node`, what it is told, the program, `serve`: as the image does. */
+/** The command line as in the image: `node`, its options, the program, `serve`. */
 const [, ...imageArgs] = commandOf(textsOf(readDockerfile(`${root}Dockerfile`), 'CMD').at(-1) ?? '')
 
-/** Where upgrades are what is measured: they are let in as by default, and not all at once as for the other benches. */
+/** For measurements of upgrades: the default rate applies, which the other benchmarks lift. */
 export const upgradesAsDeployed = { UPGRADES_PER_S: String(limits.upgradesPerS) }
 
-/** Nodes as they are deployed, from `dist`, with a Redis of their own. */
+/** Nodes as in a deployment, from `dist`, with their own Redis. */
 export type Deployment = Running & {
   readonly redis: RedisProcess
   readonly urls: readonly string[]
-  /** The same agent again keeps its token. */
+  /** Connects an agent. A further connection of the same agent uses its token. */
   credentials(name: string): Credentials
   connect(name: string, options: Connecting): Promise<RawAgent>
 }
 
-/** `envs` are for one node each, besides `env`. `execArgv` is for Node itself: `--cpu-prof` and the like. `directory` is where another build is, to compare with. */
-export type DeploymentOptions = {
+/**
+ * `envs` has the variables of each node, in addition to `env`. `execArgv` has options of Node, such as `--cpu-prof`.
+ * `directory` is the directory of another build, for comparison.
+ */
+type DeploymentOptions = {
   directory?: string
   nodes?: number
   env?: Record<string, string>
@@ -69,7 +73,7 @@ async function startNode(
   env: Record<string, string>,
   { directory, args }: { directory: string; args: readonly string[] },
 ): Promise<{ url: string; pid: number }> {
-  const child = spawn(process.execPath, args, {
+  const child = spawn(...nodeEndingWithParent(...args), {
     cwd: directory,
     env: {
       PATH: process.env.PATH,
@@ -77,7 +81,7 @@ async function startNode(
       LOG_LEVEL: 'info',
       PORT: '0',
       HOST: '127.0.0.1',
-      // Thousands of agents are set up before anything is measured.
+      // Thousands of agents are set up before the measurement.
       UPGRADES_PER_S: '100000',
       ...env,
     },

@@ -4,7 +4,7 @@ import { defer } from '../../src/util/deferred.ts'
 import { startPeer } from './peer-process.ts'
 import type { Agent, Connecting, Owner, Running } from './system.ts'
 
-/** The bare relay: what a WebSocket hop costs when nothing is promised. */
+/** The bare relay: the cost of a WebSocket hop without any guarantee. */
 export async function startFloor(owner: Owner): Promise<Running> {
   const { port, pid } = await startPeer(owner, 'floor-server.js')
   return { name: 'bare ws', pids: [pid], redisPid: undefined, connect: (name, options) => connect(port, name, options) }

@@ -2,13 +2,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 import type { Owner } from './system.ts'
 
 const peers = fileURLToPath(new URL('../peers/', import.meta.url))
 
-/** Starts a server of `bench/peers` that prints its port; ended with its owner. */
+/** Starts a server of `bench/peers`, which prints its port. Its owner ends it. */
 export async function startPeer(owner: Owner, file: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(...nodeEndingWithParent(file), {
     cwd: peers,
     env: { PATH: process.env.PATH, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -19,7 +20,7 @@ export async function startPeer(owner: Owner, file: string, env: Record<string, 
     await exited
   })
   const [line] = await Promise.race([once(createInterface(child.stdout), 'line'), exited])
-  const told: unknown = JSON.parse(String(line))
-  if (typeof told !== 'object' || told === null || !('port' in told)) throw new Error(`${file} did not start`)
-  return { port: Number(told.port), pid: child.pid ?? 0 }
+  const ready: unknown = JSON.parse(String(line))
+  if (typeof ready !== 'object' || ready === null || !('port' in ready)) throw new Error(`${file} did not start`)
+  return { port: Number(ready.port), pid: child.pid ?? 0 }
 }

@@ -7,7 +7,7 @@ import type { Agent, Owner, Running } from './system.ts'
 type Connect = (port: number, name: string, onMessage: (body: string) => void) => Promise<Agent>
 type Peer = { name: string; server: string; connect: Connect }
 
-/** Each with a Redis of its own, set up like the one of aimessage. */
+/** Each system has its own Redis, configured like that of aimessage. */
 const peers = {
   socketIo: { name: 'socket.io + Redis streams', server: 'socketio-server.js', connect: connectSocketIo },
   aedes: { name: 'aedes + Redis, QoS 1', server: 'aedes-server.js', connect: connectAedes },

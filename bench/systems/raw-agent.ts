@@ -6,7 +6,7 @@ import { encodeRelayAuth, type RelayAuth } from '../../src/crypto/keys/relay-aut
 import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
 import { type Deferred, defer } from '../../src/util/deferred.ts'
 
-/** What an agent proves itself with: a signature of its key, or the token of an earlier login. */
+/** The credentials of an agent: its key, or the token of an earlier login. */
 export type Credentials = { username: string; identity: IdentityKeyPair; token?: string }
 export const newCredentials = (username: string): Credentials => ({
   username,
@@ -16,21 +16,21 @@ export const newCredentials = (username: string): Credentials => ({
 /** PKCS #8 of an Ed25519 seed (RFC 8410). */
 const seedPrefix = Buffer.from('302e020100300506032b657004220420', 'hex')
 
-/** Node's own Ed25519: the load must not cost more than what it measures. */
+/** Uses Node's own Ed25519, so that the load does not cost more than the system under test. */
 function prove({ username, identity }: Credentials, purpose: RelayAuth['purpose'], nonce: string): string {
   const key = createPrivateKey({ key: Buffer.concat([seedPrefix, identity.seed]), format: 'der', type: 'pkcs8' })
   const fields = { purpose, domain: 'localhost', username, identity: identity.publicKey, nonce: decodeBase64Url(nonce) }
   return encodeBase64Url(sign(null, encodeRelayAuth(fields), key))
 }
 
-/** Loopback addresses that connections come from: no limit per address shall bind. */
+/** Source addresses of connections, on loopback: enough that no limit per address applies. */
 const addresses = 200
 let dialled = 0
 const nextAddress = (): string => `127.0.1.${1 + (dialled++ % addresses)}`
 
 type Answer = { type: string; id?: string; seq: number; token: string; nonce: string; body: string; message: string }
 
-/** Speaks frames and nothing of the encryption: what a node is measured with. Acknowledges what came in a turn at once, as clients do. */
+/** An agent without encryption, for measuring a node. Acknowledges the messages of one event loop turn together. */
 export class RawAgent {
   readonly #socket: WebSocket
   readonly #pending = new Map<string, Deferred<Answer>>()
@@ -43,7 +43,7 @@ export class RawAgent {
     this.#onMessage = onMessage
   }
 
-  /** Connects and logs in: with the token if there is one, registering where there was no login before. */
+  /** Connects and logs in: with the token if there is one, else by registration. */
   static async connect(url: string, who: Credentials, onMessage: (body: string) => void = () => {}): Promise<RawAgent> {
     const options = { perMessageDeflate: false, localAddress: nextAddress() }
     const socket = new WebSocket(url, ['aimessage.v1'], options)

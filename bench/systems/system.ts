@@ -1,14 +1,14 @@
-/** One connected user of a messaging system, as the load sees it. */
+/** One connected user of a messaging system. */
 export type Agent = {
-  /** Resolves when the system has taken the message. */
+  /** Resolves when the system has accepted the message. */
   send(to: string, body: string): Promise<unknown>
   close(): void
 }
 
-/** How an agent connects: to which of the nodes, and from which loopback address. */
+/** How an agent connects: the node, and the loopback source address. */
 export type Connecting = { node?: number; onMessage?: (body: string) => void }
 
-/** A started system: its processes, and the way in. */
+/** A started system: its processes, and a function to connect. */
 export type Running = {
   readonly name: string
   /** Process ids whose CPU time counts. */
@@ -17,5 +17,5 @@ export type Running = {
   connect(name: string, options: Connecting): Promise<Agent>
 }
 
-/** What ends with the benchmark. */
+/** Ends its resources with the benchmark. */
 export type Owner = { teardown(end: () => Promise<unknown> | unknown): unknown }

@@ -9,7 +9,7 @@ import { startAimessage } from '../systems/aimessage.ts'
 import type { Owner } from '../systems/system.ts'
 import type { Context, Result, Row, Workload } from './workload.ts'
 
-/** CPU time of this process over `work`, µs for each of `times`. */
+/** Returns the CPU time of this process during `work`, in µs per repetition. */
 async function cpuUsOf(times: number, work: () => Promise<unknown> | unknown): Promise<number> {
   const before = process.cpuUsage()
   await work()
@@ -17,7 +17,7 @@ async function cpuUsOf(times: number, work: () => Promise<unknown> | unknown): P
   return (user + system) / times
 }
 
-/** The median over runs of what one step costs, after a warm-up. */
+/** Returns the median cost of one step over several runs, after a warm-up. */
 async function costOf(runs: number, times: number, step: () => unknown): Promise<number> {
   const all = () => {
     for (let at = 0; at < times; at += 1) step()
@@ -30,7 +30,7 @@ async function costOf(runs: number, times: number, step: () => unknown): Promise
 
 const text = 'x'.repeat(256)
 
-/** A handshake from both sides; with a KEM key it is suite 2. */
+/** A handshake with both sides; suite 2 if there is a KEM key. */
 function handshakeSteps(suite: 1 | 2) {
   const [alice, bob] = [makeAgent('alice', 'bob').self, makeAgent('bob', 'alice').self]
   const [signedPrekey, oneTimeKey] = [randomBytes(32), randomBytes(32)]
@@ -44,7 +44,7 @@ function handshakeSteps(suite: 1 | 2) {
   }
   const start = () => initiate(alice, keys, randomBytes(32), randomBytes(32))
   const { sid, prekeyHeader } = start()
-  // docs/E2E.md section 5: version, type, suite, IK_A, EK_A, ids, and the KEM's ciphertext at the end.
+  // docs/E2E.md section 5: version, type, suite, IK_A, EK_A, ids, and the KEM ciphertext at the end.
   const header = {
     suite,
     identity: alice.identity.publicKey,
@@ -57,7 +57,7 @@ function handshakeSteps(suite: 1 | 2) {
   return { start, answer }
 }
 
-/** What the cryptography alone costs. */
+/** The cost of the cryptography alone. */
 async function cryptoRows(runs: number): Promise<Row[]> {
   const rows: Row[] = []
   const add = async (system: string, times: number, step: () => unknown) => {
@@ -98,7 +98,7 @@ async function openAgents(owner: Owner, url: string, openStore: OpenStore, peers
   return { sender, receivers }
 }
 
-/** Whole clients, both sides in this process: encrypt, save, send, take in, save, acknowledge. */
+/** Whole clients, both sides in this process: encrypt, save, send, receive, save, acknowledge. */
 async function exchange({ sender, receivers }: Fixture, perPeer: number): Promise<void> {
   const names = receivers.map(({ account }) => account?.username ?? '')
   const sends = names.flatMap(name => Array.from({ length: perPeer }, () => sender.send(name, text)))

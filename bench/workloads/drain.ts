@@ -10,7 +10,7 @@ const perInbox = 800
 
 type Drained = { seconds: number; usage: Usage; inOrder: boolean }
 
-/** 20 000 messages wait for 25 agents that come at once. */
+/** 20 000 messages wait for 25 agents that connect at once. */
 export const drain: Workload = {
   name: 'drain',
   what: `${inboxes * perInbox} messages waiting in ${inboxes} inboxes, 256 bytes`,
@@ -57,7 +57,7 @@ async function fill(node: Deployment, run: number): Promise<void> {
   })
 }
 
-/** Agents are logged in before the clock starts: what is measured is delivery. */
+/** Agents are logged in before the clock starts, so that only delivery is measured. */
 async function empty(node: Deployment, run: number): Promise<Drained> {
   const url = node.urls[0] ?? ''
   let inOrder = true

@@ -10,7 +10,7 @@ import { atMost, type Context, type Result, type Row, summarize, valueIn, type W
 
 const narrow = { pairs: 50, inFlight: 8 }
 
-/** The engine of the nodes, from outside: a million registrations over the wire would take an hour. */
+/** Uses the nodes' store directly: a million registrations over the network would take an hour. */
 export async function openStoreOf(owner: Owner, { redis }: Deployment): Promise<Store> {
   const store = await openStore(readConfig({ REDIS_URL: redis.url }), openLogger('silent'))
   owner.teardown(() => store.close())
@@ -25,7 +25,7 @@ export async function registerMany(store: Store, count: number): Promise<void> {
   await repeat(count, at => store.users.register(nameOf(at), identity, { kind: 'open' }))
 }
 
-/** Messages for the first `count` users, one each. */
+/** Stores one message for each of the first `count` users. */
 export async function writeToMany(store: Store, count: number): Promise<void> {
   const step = 100
   const body = bodyOfBytes(256)

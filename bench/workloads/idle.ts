@@ -6,11 +6,11 @@ import type { Agent, Running } from '../systems/system.ts'
 import { redisBytes, serverBytes, since, usageOf } from '../usage.ts'
 import { atMost, type Row, valueIn, type Workload } from './workload.ts'
 
-/** What a process needs before anybody connects is not counted: some agents come and go first. */
+/** Some agents connect and disconnect first, so that the warm-up memory of the process is not counted. */
 const warmUp = 500
 const settleMs = 5_000
 
-/** Agents that listen and hear nothing. */
+/** Agents that listen and receive nothing. */
 export const idle: Workload = {
   name: 'idle',
   what: 'connections that wait, per connection',

@@ -8,7 +8,7 @@ import { atMost, type Row, valueIn, type Workload } from './workload.ts'
 
 const agents = 500
 
-/** Connecting and proving who one is, with nothing after it. */
+/** Connections that log in and do nothing else. */
 export const logins: Workload = {
   name: 'logins',
   what: 'connect, log in, disconnect; CPU per login',

@@ -4,7 +4,7 @@ import { atMost, type Workload } from './workload.ts'
 
 const users = 20_000
 
-/** What one more user, and one more message that waits, takes in Redis. */
+/** The memory in Redis for one more user and one more waiting message. */
 export const redisMemory: Workload = {
   name: 'redis-memory',
   what: 'a user with one waiting message of 256 bytes',

@@ -6,13 +6,13 @@ import type { Owner, Running } from '../systems/system.ts'
 import { atMost, type Bar, type Context, type Result, type Row, summarize, valueIn, type Workload } from './workload.ts'
 
 type Start = (owner: Owner) => Promise<Running>
-/** `name` is for where one system runs twice. */
+/** `name` distinguishes two runs of one system. */
 type Entrant = { start: Start; options?: Partial<LoadOptions>; name?: string }
 type Traffic = {
   name: string
   what: string
   load: LoadOptions
-  /** Messages a second; as many as it takes where it is left out. */
+  /** Messages per second; without it, as many as possible. */
   pace?: number
   entrants: Record<string, Entrant>
   bars(rows: Record<string, Row>): Bar[]
@@ -77,7 +77,7 @@ const traffics: readonly Traffic[] = [
 
 type Ready = { entrant: string; running: Running; load: Load; slices: Slice[] }
 
-/** All systems stand side by side and take turns, so that what else the machine does falls on each alike. */
+/** All systems run side by side and are measured in turn, so that other load on the machine affects each alike. */
 async function run(traffic: Traffic, { owner, scale, progress }: Context): Promise<Result> {
   const ready: Ready[] = []
   for (const [entrant, { start, options }] of Object.entries(traffic.entrants)) {

@@ -3,15 +3,15 @@ import { median } from '../statistics.ts'
 import type { Owner, Running } from '../systems/system.ts'
 import { mebibyte, redisBytes, serverBytes } from '../usage.ts'
 
-/** How much of everything is done: `runs` slices of `seconds` each, medians over them. */
-export type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
+/** The amount of work: `runs` slices of `seconds` each. Results are medians over the slices. */
+type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
 
 export const fullScale: Scale = { runs: 5, seconds: 4, connections: 10_000, users: 1_000_000, waiting: 100_000 }
 export const quickScale: Scale = { runs: 1, seconds: 1, connections: 1_000, users: 10_000, waiting: 5_000 }
 
-/** One measured number with its unit, or several of one system. */
+/** The measured numbers of one system, by name and unit. */
 export type Row = { system: string; values: Record<string, number> }
-/** A bar that the project sets itself: `value` must be at most, or at least, `bound`. */
+/** A target of the project: `value` must be at most, or at least, `bound`. */
 export type Bar = { text: string; value: number; bound: number; isHolding: boolean }
 export type Result = { workload: string; rows: Row[]; bars: Bar[] }
 
@@ -31,7 +31,7 @@ export const atLeast = (text: string, value: number, bound: number): Bar => ({
   isHolding: value >= bound,
 })
 
-/** Medians over slices, and what is resident after them. CPU is µs per message. */
+/** Medians over slices, and the resident memory after them. CPU time is in µs per message. */
 export function summarize(system: Running, slices: readonly Slice[]): Row {
   const of = (pick: (slice: Slice) => number) => median(slices.map(pick))
   const server = of(({ usage, messages }) => usage.server / messages)

@@ -23,7 +23,7 @@ export const recoveryInvariants: readonly Invariant[] = [
       ...checkService(input),
       ...input.final.inboxes
         .filter(({ entries }) => entries.length > 0)
-        .map(({ user, entries }) => `${entries.length} envelopes wait for ${user}, who is online`),
+        .map(({ user, entries }) => `${entries.length} envelopes wait for ${user}, which is online`),
       ...ofKind(input.history, 'unhandled').map(({ client, error }) => `${client}: unhandled: ${error}`),
       ...input.crashes,
       ...checkMemory(input),
@@ -70,8 +70,8 @@ function checkLoss({ history }: ReportInput, loss: Loss): string[] {
   const affected = ofKind(history, 'ok').filter(
     event => event.tm <= tm && isLost([loss], event.seq) && !shown.has(event.cid),
   )
-  const told = groupBy(
-    ofKind(history, 'told').filter(event => event.name === 'generation' && event.tm > loss.from.tm),
+  const informed = groupBy(
+    ofKind(history, 'client-event').filter(event => event.name === 'generation' && event.tm > loss.from.tm),
     ({ client }) => client,
   )
   const frames = new Map(
@@ -83,7 +83,7 @@ function checkLoss({ history }: ReportInput, loss: Loss): string[] {
   const isSentAgain = ({ client, rcpt, seq }: EventOf<'ok'>) =>
     again.has(`${client} ${rcpt} ${frames.get(`${client} ${rcpt} ${seq}`)}`)
   return affected.flatMap(event => {
-    if (!told.has(event.client)) return [`${event.client} was not informed that ${event.cid} may be lost`]
+    if (!informed.has(event.client)) return [`${event.client} was not informed that ${event.cid} may be lost`]
     return isSentAgain(event) || shownSoon.has(event.cid) ? [] : [`${event.cid} was lost and not sent again`]
   })
 }

@@ -5,7 +5,7 @@
  */
 export type HistoryEvent = Stamp & (AppEvent | WireEvent)
 
-export type Stamp = { tm: number; client: string; inc: number }
+type Stamp = { tm: number; client: string; inc: number }
 
 /** Events of the application. The outcome of a send without an end, or with `info`, is unknown. */
 export type AppEvent =
@@ -17,7 +17,7 @@ export type AppEvent =
   | { ev: 'recv'; by: number; cid: string; sender: string; h: string; repeated: boolean }
   | { ev: 'acked'; by: number; cid: string; sender: string }
   /** An event of the library. */
-  | { ev: 'told'; name: string; detail: string }
+  | { ev: 'client-event'; name: string; detail: string }
   /** An unhandled rejection or an uncaught exception. */
   | { ev: 'unhandled'; error: string }
 

@@ -17,7 +17,7 @@ const maxOpen = 200
 const replacedPauseMs = 1_500
 const retryMs = 500
 
-const toldEvents = [
+const recordedEvents = [
   'connected',
   'disconnected',
   'replaced',
@@ -30,7 +30,7 @@ const toldEvents = [
   'generation',
 ] as const
 
-export type LoadAgentOptions = {
+type LoadAgentOptions = {
   name: string
   peers: readonly string[]
   server: string
@@ -53,9 +53,9 @@ export class LoadAgent {
   private constructor(options: LoadAgentOptions, client: Client) {
     this.#options = options
     this.#client = client
-    for (const name of toldEvents) {
+    for (const name of recordedEvents) {
       client.on(name, (event: ClientEvents[typeof name]) =>
-        options.recorder.note({ ev: 'told', name, detail: describe(event) }),
+        options.recorder.note({ ev: 'client-event', name, detail: describe(event) }),
       )
     }
   }
@@ -90,7 +90,7 @@ export class LoadAgent {
     try {
       await this.#show(rival, this.#rivals, AbortSignal.timeout(ms))
     } catch (error) {
-      this.#options.recorder.note({ ev: 'told', name: 'takeover ended', detail: String(error) })
+      this.#options.recorder.note({ ev: 'client-event', name: 'takeover ended', detail: String(error) })
     } finally {
       await rival.close()
     }

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { nodeEndingWithParent } from '../../tools/processes.ts'
 
-export type ProgramOptions = {
+type ProgramOptions = {
   script: string
   args?: readonly string[]
   env?: Readonly<Record<string, string>>
@@ -20,7 +21,7 @@ export class Program {
   readonly ended: Promise<Ending>
 
   constructor({ script, args = [], env = {}, stdin = 'ignore', stdout, stderr }: ProgramOptions) {
-    this.child = spawn(process.execPath, [script, ...args], {
+    this.child = spawn(...nodeEndingWithParent(script, ...args), {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
       stdio: [stdin, stdout, stderr],
     })

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { type Client, NotRegisteredError, openClient, openDirectoryStore } from '../client/node.ts'
+import { NotRegisteredError } from '../client/base/errors.ts'
+import type { Client } from '../client/node.ts'
 import { defer } from '../util/deferred.ts'
 import { raceAbort } from '../util/signal.ts'
 import { CliError } from './failure.ts'
@@ -59,6 +60,7 @@ export const withConnectedAgent = <T>(context: Context, work: Work<T>): Promise<
   })
 
 async function openAgent({ server, domain, caFile, directory, secret }: Settings): Promise<Client> {
+  const { openClient, openDirectoryStore } = await import('../client/node.ts')
   const store = await openDirectoryStore(directory, secret ? { secret } : {})
   try {
     return await openClient({
@@ -73,7 +75,8 @@ async function openAgent({ server, domain, caFile, directory, secret }: Settings
   }
 }
 
-async function requireState(settings: Settings): Promise<void> {
+/** @throws {CliError} `not_registered` if there is no state. */
+export async function requireState(settings: Settings): Promise<void> {
   const found = await stat(settings.directory).catch(error => {
     // Anything else is for the store to say.
     return error.code === 'ENOENT' ? undefined : error

@@ -1,6 +1,12 @@
-import { main } from './main.ts'
+import { version } from './version.ts'
 
-const code = await main(process.argv.slice(2))
-// What is still open by now (a peer that does not answer, a keyboard) holds nobody up.
-await Promise.all([process.stdout, process.stderr].map(stream => new Promise(done => stream.write('', done))))
-process.exit(code)
+const argv = process.argv.slice(2)
+if (argv.length === 1 && argv[0] === '--version') {
+  process.stdout.write(`${version()}\n`)
+} else {
+  const { main } = await import('./main.ts')
+  const code = await main(argv)
+  // Exit even if something is still open, such as a connection to a peer that does not answer, or the keyboard.
+  await Promise.all([process.stdout, process.stderr].map(stream => new Promise(done => stream.write('', done))))
+  process.exit(code)
+}

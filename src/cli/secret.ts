@@ -4,7 +4,6 @@ import { secretKeyBytes } from '../client/state/encryption/secret.ts'
 import { asError } from '../util/as-error.ts'
 import type { Context } from './context.ts'
 import { usageError } from './failure.ts'
-import { promptSecret } from './prompt.ts'
 
 /** Never an option: command lines are seen by every user of the machine. */
 export const passphraseVariable = 'AIMESSAGE_PASSPHRASE'
@@ -38,6 +37,7 @@ export async function askSecret({ settings, interruption }: Context, occasion: '
   if (!process.stdin.isTTY) {
     throw usageError(`there is no terminal to ask for a passphrase: set ${passphraseVariable}, or name a --key-file`)
   }
+  const { promptSecret } = await import('./prompt.ts')
   const { signal } = interruption
   const passphrase = await promptSecret('passphrase: ', signal)
   if (occasion === 'choose' && (await promptSecret('once more: ', signal)) !== passphrase) {

@@ -49,7 +49,7 @@ const texts: Record<CryptoErrorCode, string> = {
   offer_expired: 'the offer has expired',
 }
 
-/** The base class of all errors of `crypto/`. It carries no key, no id and no cause. */
+/** The base class of all errors of `crypto/`. Its text names no key, no id and no cause. */
 export class CryptoError extends Error {
   override readonly name: string = 'CryptoError'
   readonly code: CryptoErrorCode

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import type { Client } from '../client/public.ts'
 import { raceAbort } from '../util/signal.ts'
-import { serveHttp } from './http.ts'
 import { Desk } from './mcp-session.ts'
 import { buildServer } from './server.ts'
 
@@ -45,6 +44,7 @@ async function overHttp(
   { onListening, ...options }: NonNullable<ServeOptions['http']> & { build: Build; onError: (error: unknown) => void },
   signal: AbortSignal,
 ): Promise<void> {
+  const { serveHttp } = await import('./http.ts')
   const server = await serveHttp(options)
   onListening(server.url)
   try {

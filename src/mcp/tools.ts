@@ -1,5 +1,6 @@
 import { fromJsonSchema, type McpServer, type ServerContext, type ToolAnnotations } from '@modelcontextprotocol/server'
-import Type, { type Static, type TObject } from 'typebox'
+import type { Static, TObject } from 'typebox'
+import * as Type from 'typebox'
 import { type AgentCard, type Content, type MessageView, NotOpenError, RequestRefusedError } from '../client/public.ts'
 import type { Desk } from './mcp-session.ts'
 import { escapeText, fingerprint, notice, timeText } from './message-view.ts'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { Count, Cursor, Identity, Name, PageLimit, Prefix, TimeMs, UserPage, Writers } from './fields.ts'
 import type { HttpRoute } from './http.ts'
 import { limits } from './limits.ts'

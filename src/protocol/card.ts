@@ -1,5 +1,7 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Compile } from 'typebox/schema'
+import { lazy } from '../util/lazy.ts'
 import { limits } from './limits.ts'
 
 export const Capability = Type.String({
@@ -17,5 +19,5 @@ export const CardContent = Type.Object({
 })
 export type CardContent = Static<typeof CardContent>
 
-const validator = Compile(CardContent)
-export const isCardContent = (value: unknown): value is CardContent => validator.Check(value)
+const validator = lazy(() => Compile(CardContent))
+export const isCardContent = (value: unknown): value is CardContent => validator().Check(value)

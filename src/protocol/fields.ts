@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { Capability } from './card.ts'
 import { limits } from './limits.ts'
 

@@ -69,21 +69,21 @@ const cases: Case[] = [
   },
   {
     breaks: 'I5',
-    how: 'a place holds two envelopes',
+    how: 'a position holds two envelopes',
     input: {
       history: withEvents(at(150, alice, { ev: 'accepted', conn, rcpt: bob, frame: 'frame 2', h: 'body 2', seq })),
     },
   },
   {
     breaks: 'I5',
-    how: 'an envelope has two places, as of the nodes',
+    how: 'an envelope has two positions according to the nodes',
     input: {
       history: withEvents(at(150, bob, { ...push, seq: seq + 5, prev: seq })),
     },
   },
   {
     breaks: 'I6',
-    how: 'a push names another one before it than came',
+    how: 'the prev of a push differs from the previous push',
     input: { history: exchange().map(event => (event.ev === 'push' ? { ...event, prev: 7 } : event)) },
   },
   {
@@ -93,12 +93,12 @@ const cases: Case[] = [
   },
   {
     breaks: 'I7',
-    how: 'a message overtakes one that was accepted before it was sent',
+    how: 'a message overtakes another one that was accepted before it was sent',
     input: { history: overtaken() },
   },
   {
     breaks: 'I9',
-    how: 'what its recipient did not acknowledge is gone',
+    how: 'an unacknowledged envelope is removed',
     input: {
       dumps: [inboxOf(bob, 300)],
       history: exchange().map(event => (event.ev === 'trim' ? { ...event, tm: 400 } : event)),
@@ -106,7 +106,7 @@ const cases: Case[] = [
   },
   {
     breaks: 'I10',
-    how: 'an older claim trims after a newer one is granted',
+    how: 'an older claim acknowledges after a newer one is granted',
     input: {
       audit: withSteps(
         audited(200, { op: 'claim', user: bob, connEpoch: numberAt(200) }),
@@ -116,7 +116,7 @@ const cases: Case[] = [
   },
   {
     breaks: 'I10',
-    how: 'a replaced connection gets what no other gets',
+    how: 'a replaced connection gets an envelope that no other gets',
     input: {
       history: [
         ...exchange().filter(({ ev, client }) => ev !== 'listening' || client !== bob),
@@ -127,7 +127,7 @@ const cases: Case[] = [
   },
   {
     breaks: 'I11',
-    how: 'nobody listens',
+    how: 'no connection listens',
     input: { history: withEvents(at(5_000, bob, { ev: 'close', conn, code: 1006, reason: '' })) },
   },
   {
@@ -137,11 +137,11 @@ const cases: Case[] = [
       history: withEvents(at(30, alice, { ev: 'listening', conn: '1.2', connEpoch: numberAt(30), queued: 0 })),
     },
   },
-  { breaks: 'I11', how: 'Redis knows another claim', input: { final: withInbox(bob, { connEpoch: numberAt(13) }) } },
+  { breaks: 'I11', how: 'Redis has a different claim', input: { final: withInbox(bob, { connEpoch: numberAt(13) }) } },
   { breaks: 'I11', how: 'the listening node is dead', input: { final: withInbox(bob, { node: 'gone' }) } },
   {
     breaks: 'I12',
-    how: 'a one-time key is given twice',
+    how: 'a one-time key is handed out twice',
     input: {
       audit: withSteps(
         audited(30, { op: 'fetch', user: bob, requester: alice, request: 'r1', keys: ['x1'] }),
@@ -187,24 +187,24 @@ const cases: Case[] = [
       ),
     },
   },
-  { breaks: 'I15', how: 'nothing drains', input: { phases: { ...whole.phases, drained: null } } },
-  { breaks: 'I15', how: 'it drains late', input: { phases: { ...whole.phases, drained: 31_000 } } },
-  { breaks: 'I15', how: 'sends come late', input: { phases: { ...whole.phases, healed: -6_000 } } },
+  { breaks: 'I15', how: 'the inboxes do not drain', input: { phases: { ...whole.phases, drained: null } } },
+  { breaks: 'I15', how: 'the inboxes drain late', input: { phases: { ...whole.phases, drained: 31_000 } } },
+  { breaks: 'I15', how: 'the first send is accepted late', input: { phases: { ...whole.phases, healed: -6_000 } } },
   {
     breaks: 'I15',
-    how: 'a promise is left alone',
+    how: 'a rejection is not handled',
     input: { history: withEvents(at(150, alice, { ev: 'unhandled', error: 'oh' })) },
   },
   { breaks: 'I15', how: 'a node ends', input: { crashes: ['a node ended'] } },
   { breaks: 'I15', how: 'a node grows', input: { memory: { before: [100e6], peak: [200e6], after: [200e6] } } },
   {
     breaks: 'I15',
-    how: 'mail waits for somebody who is online',
+    how: 'mail waits for a user that is online',
     input: { final: withInbox(bob, held) },
   },
   {
     breaks: 'I16',
-    how: 'nobody is told of a loss',
+    how: 'the sender is not informed of a loss',
     input: {
       losses: [lost(sentAt, 103)],
       history: exchange().map(event => (event.ev === 'ok' ? { ...event, tm: 103 } : event)),
@@ -212,28 +212,28 @@ const cases: Case[] = [
   },
   {
     breaks: 'I16',
-    how: 'what was lost is not sent again',
+    how: 'a lost message is not sent again',
     input: {
       losses: [lost(sentAt, 104.5)],
-      history: withEvents(at(120, alice, { ev: 'told', name: 'generation', detail: '' })).map(event =>
+      history: withEvents(at(120, alice, { ev: 'client-event', name: 'generation', detail: '' })).map(event =>
         event.ev === 'recv' || event.ev === 'acked' ? { ...event, tm: event.tm + 6_000 } : event,
       ),
     },
   },
-  { breaks: 'I17', how: 'Redis counts wrong', input: { final: withInbox(bob, { count: 1 }) } },
+  { breaks: 'I17', how: 'the count of Redis is wrong', input: { final: withInbox(bob, { count: 1 }) } },
   {
     breaks: 'I17',
-    how: 'Redis counts the bytes wrong',
+    how: 'the byte count of Redis is wrong',
     input: { dumps: [inboxOf(bob, 104, { ...held, bytes: 7 })] },
   },
   {
     breaks: 'I17',
-    how: 'Redis counts a share wrong',
+    how: 'a share of Redis is wrong',
     input: { dumps: [inboxOf(bob, 104, { ...held, shares: { alice: '2 6' } })] },
   },
   {
     breaks: 'I17',
-    how: 'what was stored is nowhere',
+    how: 'a stored envelope has disappeared',
     input: {
       audit: withSteps(
         audited(200, { op: 'append', to: alice, from: bob, frame: 'f', seq: numberAt(200), repeated: false }),
@@ -290,7 +290,7 @@ t.test('an answer with a different seq breaks the idempotence of sends and the p
 t.test('a message that Redis lost may be stored again at another position', async t => {
   const again = numberAt(300)
   const events = [
-    at(120, alice, { ev: 'told', name: 'generation', detail: '' }),
+    at(120, alice, { ev: 'client-event', name: 'generation', detail: '' }),
     at(299, alice, { ev: 'sent', conn, ...wire }),
     at(301, alice, { ev: 'accepted', conn, ...wire, seq: again }),
     at(302, bob, { ...push, conn: '1.2', seq: again }),

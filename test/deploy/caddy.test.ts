@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { type Client, openClient, openMemoryStore, UnreachableError } from '../../src/client/node.ts'
+import { endingWithParent } from '../../tools/processes.ts'
 import { requireTool } from '../../tools/require-tool.ts'
 import { startDeployment } from '../../tools/servers/deployment.ts'
 import { freePort } from '../../tools/servers/redis.ts'
@@ -51,7 +52,7 @@ async function startCaddy(upstreams: readonly string[]) {
     config,
     `{\n\tadmin off\n\tskip_install_trust\n\thttp_port ${httpPort}\n\tstorage file_system ${directory}\n}\nimport ${caddyfile}\n`,
   )
-  const child = spawn(caddy, ['run', '--adapter', 'caddyfile', '--config', config], {
+  const child = spawn(...endingWithParent(caddy, ['run', '--adapter', 'caddyfile', '--config', config]), {
     env: { HOME: directory, DOMAIN: `localhost:${port}`, NODES: upstreams.join(' ') },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

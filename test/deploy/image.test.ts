@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { settings } from '../../src/server/base/config.ts'
+import { endingWithParent } from '../../tools/processes.ts'
 import {
   commandOf,
   environmentOf,
@@ -126,7 +127,7 @@ function copy(text: string, directory: string): void {
 }
 
 function imageProcess([command = '', ...args]: string[], env: Record<string, string>) {
-  return spawn(command, args, {
+  return spawn(...endingWithParent(command, args), {
     cwd: stages.image,
     env: { PATH, HOME, ...environmentOf(imageStage), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

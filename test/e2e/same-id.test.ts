@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { openClient, openDirectoryStore } from '../../src/client/node.ts'
 import { keys } from '../../src/client/records/keys.ts'
@@ -14,6 +13,7 @@ import {
   temporaryDirectory,
   textsOf,
 } from '../../tools/clients/agents.ts'
+import { compiledProgram, nodeEndingWithParent } from '../../tools/processes.ts'
 import { startDeployment } from '../../tools/servers/deployment.ts'
 import { type Lie, startLyingNode } from '../fixtures/servers/lying-node.ts'
 
@@ -58,8 +58,8 @@ async function fillOutbox(directory: string, drafts: readonly { to: string; text
 }
 
 async function runOutbox(t: Test, options: { server: string; directory: string; skewMs: number }): Promise<unknown> {
-  const script = fileURLToPath(new URL('../fixtures/processes/outbox-main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import=tsx', script, JSON.stringify(options)], { stdio: 'inherit' })
+  const script = compiledProgram('test/fixtures/processes/outbox-main')
+  const child = spawn(...nodeEndingWithParent(script, JSON.stringify(options)), { stdio: 'inherit' })
   t.teardown(() => child.kill('SIGKILL'))
   return (await once(child, 'close'))[0]
 }

@@ -1,6 +1,5 @@
 import t, { type Test } from 'tap'
 import { startDeployment } from '../../tools/servers/deployment.ts'
-import { bundleCli } from '../fixtures/cli/bundle-cli.ts'
 import { jsonLines, type RunningCli } from '../fixtures/cli/cli.ts'
 import { type CliWorld, openCliWorld } from '../fixtures/cli/cli-world.ts'
 import { runSenderProcess } from '../fixtures/processes/sender-process.ts'
@@ -8,7 +7,6 @@ import { runSenderProcess } from '../fixtures/processes/sender-process.ts'
 /** Most messages come from one process in a burst, some from one command each. */
 const burst = 494
 const commands = 6
-const program = await bundleCli(t)
 const names = ['alice', 'bob'] as const
 type Name = (typeof names)[number]
 const other = (name: Name): Name => (name === 'alice' ? 'bob' : 'alice')
@@ -29,14 +27,14 @@ const disturbances = [
 
 async function sendOneByOne(t: Test, world: CliWorld, from: Name): Promise<void> {
   for (const text of texts(commands, 'single')) {
-    const { code, stderr } = await world.run(from, ['send', other(from), text, '--json'], { program })
+    const { code, stderr } = await world.run(from, ['send', other(from), text, '--json'])
     if (code !== 0) t.fail(`send of ${from}: ${stderr}`)
   }
 }
 
 async function listAgain(t: Test, world: CliWorld, by: Name): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) {
-    const { code, stdout, stderr } = await world.run(by, ['users', '--online', '--json'], { program })
+    const { code, stdout, stderr } = await world.run(by, ['users', '--online', '--json'])
     t.equal(code, 0, stderr)
     t.same(
       jsonLines(stdout).map(({ username }) => username),
@@ -56,7 +54,7 @@ t.test('an agent listens, sends and lists users in three processes at once, with
   const server = { alice: north, bob: south }
   const world = await openCliWorld(t, north)
   await world.register(...names)
-  const at = (name: Name) => ({ program, env: { AIMESSAGE_SERVER: server[name] } })
+  const at = (name: Name) => ({ env: { AIMESSAGE_SERVER: server[name] } })
   const listeners = names.map(name => world.start(name, ['listen', '--json'], at(name)))
   await Promise.all(listeners.map(listener => listener.until(line => line.includes('"event":"listening"'))))
 

@@ -3,12 +3,10 @@ import { requireTool } from '../../tools/require-tool.ts'
 import { openAuthority } from '../../tools/servers/certificates.ts'
 import { startDeployment } from '../../tools/servers/deployment.ts'
 import { startHaproxy } from '../../tools/servers/haproxy.ts'
-import { bundleCli } from '../fixtures/cli/bundle-cli.ts'
 import { failureOf, jsonError, jsonLines } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 const haproxy = requireTool(t, 'haproxy')
-const program = await bundleCli(t)
 const { nodes } = await startDeployment(t, { nodes: 2 })
 const [own, stranger] = [await openAuthority(t), await openAuthority(t)]
 const certificates = await Promise.all([
@@ -21,7 +19,7 @@ const [server = '', misnamed = '', untrusted = ''] = await startHaproxy(t, hapro
   certificates,
 })
 const world = await openCliWorld(t, server)
-const trusting = { program, env: { NODE_EXTRA_CA_CERTS: own.caFile } }
+const trusting = { env: { NODE_EXTRA_CA_CERTS: own.caFile } }
 
 t.test('the command line works over wss, with a private authority from the environment or an option', async t => {
   t.match(await world.run('alice', ['register', 'alice'], trusting), {
@@ -29,10 +27,10 @@ t.test('the command line works over wss, with a private authority from the envir
     stdout: /^registered alice@localhost\n/,
   })
   const byOption = ['--ca-file', own.caFile]
-  t.match(await world.run('bob', ['register', 'bob', ...byOption], { program }), { code: 0 })
+  t.match(await world.run('bob', ['register', 'bob', ...byOption]), { code: 0 })
 
   t.match(await world.run('alice', ['send', 'bob', 'over TLS'], trusting), { code: 0 })
-  const received = await world.run('bob', ['recv', '--json', ...byOption], { program })
+  const received = await world.run('bob', ['recv', '--json', ...byOption])
   t.match(jsonLines(received.stdout), [{ from: 'alice', body: 'over TLS' }])
   t.match(jsonLines((await world.run('alice', ['users', '--json'], trusting)).stdout), [
     { username: 'alice' },
@@ -48,7 +46,7 @@ t.test('an invalid certificate is refused before any frame is sent, with one lin
     ['of another name', misnamed, trusting.env, /elsewhere\.example/],
   ] as const
   for (const [what, url, env, why] of cases) {
-    const options = { program, env: { ...env, AIMESSAGE_SERVER: url } }
+    const options = { env: { ...env, AIMESSAGE_SERVER: url } }
     const json = await world.run('mallory', ['register', 'mallory', '--json'], options)
     t.equal(failureOf(json), '4 unreachable', what)
     t.match(jsonError(json).message, why, what)

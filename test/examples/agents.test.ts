@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { tools } from '../../src/mcp/tools.ts'
 import { receiveSome, registerAgent, temporaryDirectory, textsOf } from '../../tools/clients/agents.ts'
+import { endingWithParent, nodeEndingWithParent } from '../../tools/processes.ts'
 import { startTestNode } from '../../tools/servers/running-node.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -20,7 +21,8 @@ t.test('the examples do what their pages say', async t => {
     AIMESSAGE_HOME: await temporaryDirectory(t),
     AIMESSAGE_COMMAND: command,
   }
-  const run = async (file: string) => (await promisify(execFile)(process.execPath, [file], { cwd: root, env })).stdout
+  const run = async (file: string) =>
+    (await promisify(execFile)(...nodeEndingWithParent(file), { cwd: root, env })).stdout
 
   t.test('a coordinator with three workers', async t => {
     const lines = (await run('examples/coordinator.js')).trim().split('\n')
@@ -41,7 +43,11 @@ t.test('the examples do what their pages say', async t => {
 
   t.test('an agent in Python', async t => {
     const friend = await registerAgent(t, wsUrl, 'friend')
-    const child = spawn('python3', ['examples/agent.py'], { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(...endingWithParent('python3', ['examples/agent.py']), {
+      cwd: root,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     t.teardown(() => child.kill('SIGKILL'))
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
     t.match((await lines.next()).value, /^I am python@/)

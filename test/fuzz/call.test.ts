@@ -8,7 +8,7 @@ import { adminRoutes } from '../../src/protocol/admin-http.ts'
 import { httpRoutes } from '../../src/protocol/http.ts'
 import { listenOnLoopback } from '../../tools/net/listen.ts'
 
-/** What is found at a server that says `answer` to whatever comes, and hangs up. */
+/** Returns the findings for a server that answers every request with `answer` and closes. */
 async function findAt(t: Test, answer: string, input: FuzzRequest): Promise<Findings> {
   const server = createServer(socket => {
     socket.on('error', () => {})
@@ -37,7 +37,7 @@ const call: FuzzRequest = {
   body: undefined,
 }
 
-t.test('a call or bytes that get no answer are a fault, whatever ended the connection', async t => {
+t.test('a call or bytes without an answer are a violation, however the connection ended', async t => {
   const cut = 'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{'
   for (const [answer, input] of [
     ['', call],
@@ -51,15 +51,15 @@ t.test('a call or bytes that get no answer are a fault, whatever ended the conne
   }
 })
 
-t.test('whoever writes nothing, or line ends alone, has asked nothing; that is counted apart', async t => {
+t.test('empty input and line ends alone are no request, and are counted separately', async t => {
   for (const text of ['', '\r\n\r\n']) {
     const { faults, answers } = await findAt(t, '', { kind: 'bytes', text })
     t.same(faults, [])
-    t.same([...answers], [['no answer, nothing asked', 1]])
+    t.same([...answers], [['no answer, no request', 1]])
   }
 })
 
-t.test('every route of both tables is called, and each with a right token, a wrong one and none', async t => {
+t.test('every route of both tables is called with a correct token, a wrong one and none', async t => {
   const known = { username: ['alice'], session: ['s'], id: ['i'], node: ['n'] }
   const inputs = fc.sample(request(known, known), { seed: 1, numRuns: 3_000 })
   const calls = inputs.flatMap(input => (input.kind === 'call' ? [input] : []))

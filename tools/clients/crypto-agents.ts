@@ -25,7 +25,7 @@ export const dayMs = 24 * hourMs
 
 export const fromHex = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'))
 
-/** Bytes that are the same in every run. */
+/** A random source that gives the same bytes in every run. */
 export function seededRandom(seed: string): Random {
   let count = 0
   return length => {
@@ -34,7 +34,7 @@ export function seededRandom(seed: string): Random {
   }
 }
 
-/** One side of a conversation, with what its store would hold. */
+/** One side of a conversation, with the records of its store. */
 export type Agent = { self: Self; prekeys: Prekeys; peer: Peer; random: Random; nowMs: number }
 
 export function makeAgent(name: string, peerName: string, seed = 'agents'): Agent {
@@ -53,7 +53,7 @@ export const makePair = (seed?: string): [Agent, Agent] => [
   makeAgent('bob', 'alice', seed),
 ]
 
-/** What a node would serve of `agent`, with so many one-time keys left (0 or 1 of each). */
+/** The keys that a node would serve for `agent`, with the given number of one-time keys (0 or 1 of each kind). */
 export function serve(agent: Agent, oneTime: 0 | 1 = 1): Served {
   const made = makeBundle(agent.prekeys, agent.self, agent.nowMs)
   agent.prekeys = made.prekeys
@@ -93,7 +93,7 @@ export function send(agent: Agent, body: Uint8Array | string = '', kind: Content
 export const sendReset = (agent: Agent, reason: 'undecryptable' | 'renewal' = 'undecryptable'): Uint8Array =>
   send(agent, encodeReset({ reason, ids: [] }), 'reset')
 
-/** Decrypts without keeping the result. */
+/** Decrypts and discards the result. */
 export const tryReceive = (agent: Agent, body: Uint8Array, options: Partial<DecryptOptions> = {}): Decrypted =>
   decryptBody(agent.peer, body, { ...agent, from: agent.peer.address, frameType: 'message', ...options })
 
@@ -104,12 +104,12 @@ export function receive(agent: Agent, body: Uint8Array, options: Partial<Decrypt
   return result
 }
 
-/** Everything that a failed operation must leave alone. */
+/** Encodes the state that a failed operation must not change. */
 export const stateOf = ({ peer, prekeys }: Agent): string => toHex(encodePeer(peer)) + toHex(encodePrekeys(prekeys))
 
 export const activeOf = ({ peer }: Agent): string => toHex(peer.active ?? new Uint8Array())
 
-/** Two agents with a session that both have used. */
+/** Makes two agents with a session that both have used. */
 export function makeAcquainted(seed?: string): [Agent, Agent] {
   const [alice, bob] = makePair(seed)
   start(alice, serve(bob))

@@ -11,24 +11,24 @@ export type Closed = { code: number; reason: string }
 
 export const newIdentity = (): IdentityKeyPair => generateIdentity(length => randomBytes(length))
 export const identityText = ({ publicKey }: IdentityKeyPair): string => encodeBase64Url(publicKey)
-/** A name that no other test has. */
+/** Makes a name that no other test uses. */
 export const newName = (prefix = 'agent'): string => `${prefix}-${randomBytes(6).toString('hex')}`
-/** A body of so many bytes before base64url. */
+/** Makes a body of the given number of bytes before base64url. */
 export const bodyOf = (text: string): string => encodeBase64Url(new TextEncoder().encode(text))
 
-/** The signature that `register`, `authenticate` and deleting a user take. */
+/** Makes the signature for `register`, `authenticate` and the deletion of a user. */
 export const prove = (
   identity: IdentityKeyPair,
   auth: { purpose: RelayAuth['purpose']; username: string; nonce: string; domain?: string },
 ): string =>
   encodeBase64Url(signRelayAuth(identity, { domain: 'localhost', ...auth, nonce: decodeBase64Url(auth.nonce) }))
 
-/** A socket that speaks frames and knows nothing of sessions, retries or keys: what a node is tested with. */
+/** A connection that sends and receives frames, without sessions, retries or keys, for tests of a node. */
 export class RawClient {
   readonly socket: WebSocket
-  /** Resolves with code and reason when the socket is closed. */
+  /** Resolves with the code and the reason of the close. */
   readonly closed: Promise<Closed>
-  /** Every frame that came, in order. */
+  /** All received frames, in order. */
   readonly received: ServerFrame[] = []
   #taken = 0
   #ids = 0
@@ -59,7 +59,7 @@ export class RawClient {
     return client
   }
 
-  /** Connects and registers a new user, or logs in as one that exists. */
+  /** Connects and registers a new user, or logs in as an existing one. */
   static async loggedIn(t: Owner, url: string, user: User = newUser()): Promise<RawClient & { user: User }> {
     const client = await RawClient.connect(t, url)
     await client.register(user)
@@ -76,7 +76,7 @@ export class RawClient {
     this.socket.send(JSON.stringify(frame))
   }
 
-  /** The next frame that was not looked at; of this type, if one is named, and those before it are skipped. */
+  /** Returns the next unread frame. With `type`, skips frames of other types. */
   async next<Type extends ServerFrameType>(type: Type): Promise<ServerFrameOf<Type>>
   async next(): Promise<ServerFrame>
   async next(type?: ServerFrameType): Promise<ServerFrame> {
@@ -86,11 +86,11 @@ export class RawClient {
         this.#taken += 1
         if (frame && (type === undefined || frame.type === type)) return frame
       }
-      await this.#more(`no ${type ?? 'frame'} came`)
+      await this.#more(`no ${type ?? 'frame'} arrived`)
     }
   }
 
-  /** Sends a frame with an id of its own, and resolves with what answers it. */
+  /** Sends a frame with a new id and resolves with its answer. */
   async request(frame: Record<string, unknown>): Promise<ServerFrame> {
     const id = typeof frame.id === 'string' ? frame.id : this.#nextId()
     const from = this.received.length
@@ -98,21 +98,21 @@ export class RawClient {
     return this.find(answer => 'id' in answer && answer.id === id && !isPush(answer), from)
   }
 
-  /** The first frame, from a place on, that fits; waits for it. */
+  /** Waits for the first frame from a position on that matches. */
   async find(fits: (frame: ServerFrame) => boolean, from = 0): Promise<ServerFrame> {
     for (;;) {
       const found = this.received.slice(from).find(fits)
       if (found) return found
-      await this.#more('the answer did not come')
+      await this.#more('the answer did not arrive')
     }
   }
 
-  /** Waits until so many envelopes were pushed, and answers all of them. */
+  /** Waits until `count` envelopes were pushed, and returns all of them. */
   async pushes(count: number): Promise<Push[]> {
     for (;;) {
       const pushed = this.received.filter(isPush)
       if (pushed.length >= count) return pushed
-      await this.#more(`${pushed.length} of ${count} pushes came`)
+      await this.#more(`${pushed.length} of ${count} pushes arrived`)
     }
   }
 

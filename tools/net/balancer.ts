@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** What a load balancer knows of a node. */
-export type Backend = { readonly port: number }
+/** A node as the load balancer sees it. */
+type Backend = { readonly port: number }
 
 const probeMs = 500
 const probeTimeoutMs = 1_000
@@ -19,7 +19,7 @@ export async function dialPort(port: number): Promise<Socket> {
   return socket
 }
 
-/** Sends each connection to the next node that says it is ready, as the load balancer of a deployment does. */
+/** Sends each connection to the next ready node, as the load balancer of a deployment does. */
 export class Balancer {
   readonly #backends: readonly Backend[]
   readonly #ready = new Set<Backend>()
@@ -39,7 +39,7 @@ export class Balancer {
     clearInterval(this.#timer)
   }
 
-  /** @throws when no node takes the connection. */
+  /** @throws if no node accepts the connection. */
   async dial(): Promise<Socket> {
     const start = this.#next++
     const order = this.#backends.map((_, at) => this.#backends[(start + at) % this.#backends.length])

@@ -1,26 +1,26 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 
-/** What a proxy does with bytes. `up` goes to the server, `down` to the client. */
+/** How the proxy treats bytes. `up` is towards the server, `down` towards the client. */
 export type ProxyMode =
   | { kind: 'pass' }
-  /** Nothing moves and nothing closes; what waits goes on afterwards, as after a partition that TCP outlives. */
+  /** No bytes pass and nothing closes; waiting bytes pass afterwards, as after a partition that TCP survives. */
   | { kind: 'pause' }
-  /** Existing and new connections are reset. */
+  /** Resets existing and new connections. */
   | { kind: 'rst' }
   | { kind: 'delay'; ms: number }
-  /** Bytes of one direction vanish. A stream with a hole is good for nothing: reset it afterwards. */
+  /** Drops the bytes of one direction. A stream with a gap is useless: reset it afterwards. */
   | { kind: 'swallow'; direction: 'up' | 'down' }
-  /** Each direction of a connection is cut in the middle of whatever goes over it. */
+  /** Cuts each direction of a connection in the middle of its data. */
   | { kind: 'cut'; afterBytes: number }
 
 type Direction = 'up' | 'down'
 
-/** TCP in between, to be made worse. `dial` opens the way on, and may reject. */
+/** A TCP proxy that can inject faults. `dial` opens the connection to the server, and may reject. */
 export class FaultProxy {
   readonly #server: Server
   readonly #links = new Set<ProxyLink>()
-  /** Clients that wait for the way on. */
+  /** Clients that wait for a connection to the server. */
   readonly #waiting = new Set<Socket>()
   #mode: ProxyMode = { kind: 'pass' }
   #lost = 0
@@ -45,7 +45,7 @@ export class FaultProxy {
     return this.#links.size
   }
 
-  /** Bytes that were swallowed, and connections that were reset or cut. */
+  /** The number of swallowed bytes, plus the number of connections that were reset or cut. */
   get lost(): number {
     return this.#lost
   }
@@ -56,7 +56,7 @@ export class FaultProxy {
     for (const link of this.#links) link.set(mode)
   }
 
-  /** Resets every connection, or those that `chosen` says. Answers how many. */
+  /** Resets all connections, or those for which `chosen` returns true. Returns their number. */
   reset(chosen: () => boolean = () => true): number {
     const links = [...this.#links].filter(chosen)
     for (const link of links) link.reset()
@@ -100,7 +100,7 @@ class ProxyLink {
   readonly #client: Socket
   readonly #server: Socket
   readonly #onLost: (bytes: number) => void
-  /** Resolves when both sides are gone. */
+  /** Resolves when both sides are closed. */
   readonly ended: Promise<unknown>
   #mode: ProxyMode = { kind: 'pass' }
   readonly #bytes = { up: 0, down: 0 }
@@ -134,7 +134,7 @@ class ProxyLink {
     from.on('end', () => to.end())
     from.on('close', failed => {
       if (failed) return to.resetAndDestroy()
-      // Nothing takes what it still says, and a paused socket would never notice its end.
+      // Nothing reads its remaining data, and a paused socket would never notice its end.
       to.resume()
       return to.end()
     })
@@ -153,7 +153,7 @@ class ProxyLink {
     else if (!to.write(chunk)) from.pause()
   }
 
-  /** Late bytes go one after the other, and what comes later waits behind them, or the stream would be another one. */
+  /** Delayed bytes stay in order, and later bytes wait behind them: the stream must not change. */
   #hold(chunk: Buffer, to: Socket, direction: Direction, ms: number): void {
     const late = this.#late[direction]
     const at = performance.now() + ms

@@ -9,11 +9,11 @@ type Owner = { teardown(end: () => Promise<unknown> | unknown): unknown }
 const run = promisify(execFile)
 const newKey = ['req', '-x509', '-noenc', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
 
-/** An authority of its own, made by `openssl`, that goes with the test. */
-export type Authority = {
+/** A certificate authority made by `openssl`, deleted with the test. */
+type Authority = {
   /** Its certificate, PEM. */
   caFile: string
-  /** Certifies a host name; answers one PEM file of certificate and key, as HAProxy wants it. */
+  /** Certifies a host name. Returns the path of a PEM file with certificate and key, as HAProxy needs it. */
   certify(host: string): Promise<string>
 }
 

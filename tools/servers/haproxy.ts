@@ -4,11 +4,12 @@ import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { temporaryDirectory } from '../clients/agents.ts'
+import { endingWithParent } from '../processes.ts'
 import { freePort } from './redis.ts'
 
 type Owner = { teardown(end: () => Promise<unknown> | unknown): unknown }
 
-/** HAProxy in front of nodes (`host:port`), once per certificate. Answers `wss://localhost:PORT` for each. */
+/** Starts HAProxy in front of nodes (`host:port`), once per certificate. Returns `wss://localhost:PORT` for each. */
 export async function startHaproxy(
   t: Owner,
   program: string,
@@ -38,7 +39,7 @@ export async function startHaproxy(
       '',
     ].join('\n'),
   )
-  const child = spawn(program, ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(...endingWithParent(program, ['-db', '-f', file]), { stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   let log = ''
   child.stderr.on('data', data => {
@@ -56,7 +57,7 @@ export async function startHaproxy(
   return ports.map(port => `wss://localhost:${port}`)
 }
 
-/** It does not say when it listens. */
+/** Waits until it accepts connections: HAProxy does not report when it listens. */
 async function untilListening(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1')

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { Static, TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import { Check } from 'typebox/schema'
 import { parseServerUrl } from '../../client/connection/server-url.ts'
 import { ServerFaultError, UnreachableError } from '../../client/node.ts'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
@@ -37,7 +37,7 @@ export async function callAdmin<Schema extends TSchema>(
   const { status, text } = await send(access, call)
   const value = parseAnswer(text)
   if (status >= 400) throw toRefusal(status, value)
-  if (!Value.Check(schema, value)) throw new ServerFaultError('the server answered something else than was asked')
+  if (!Check(schema, value)) throw new ServerFaultError('the server answered something else than was asked')
   return value
 }
 
@@ -78,7 +78,7 @@ function parseAnswer(text: string): unknown {
 }
 
 function toRefusal(status: number, value: unknown): Error {
-  if (!Value.Check(Problem, value) || !isErrorCode(value.code)) {
+  if (!Check(Problem, value) || !isErrorCode(value.code)) {
     return new ServerFaultError(`this is no aimessage server: it answered ${status}`)
   }
   const { code, detail, retryAfter } = value

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { type AgentCard, type CardContent, type Client, CryptoError } from '../../client/node.ts'
-import { checkCardContent } from '../../crypto/keys/card.ts'
+import type { AgentCard, CardContent, Client } from '../../client/node.ts'
+import { CryptoError } from '../../crypto/errors.ts'
 import { formatAddress } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { toA2aCard } from '../a2a-card.ts'
@@ -95,7 +95,8 @@ async function readJson(file: string): Promise<unknown> {
   }
 }
 
-function check(value: unknown, what: string): CardContent {
+async function check(value: unknown, what: string): Promise<CardContent> {
+  const { checkCardContent } = await import('../../crypto/keys/card.ts')
   try {
     return checkCardContent(value)
   } catch (error) {

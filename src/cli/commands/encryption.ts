@@ -1,6 +1,4 @@
 import type { Command } from 'commander'
-import { decryptState, encryptState } from '../../client/node.ts'
-import { hasState } from '../../client/state/directory/agent-directory.ts'
 import { type Context, notRegistered, type Start } from '../context.ts'
 import { escapeLine } from '../escape.ts'
 import { askSecret } from '../secret.ts'
@@ -26,6 +24,7 @@ export function addDecrypt(program: Command, start: Start): void {
 
 async function encrypt(context: Context): Promise<void> {
   const directory = await stateOf(context)
+  const { encryptState } = await import('../../client/node.ts')
   await encryptState(directory, await askSecret(context, 'choose'))
   await context.output.print({ directory, encrypted: true }, paint => [
     `${paint.green('encrypted')} ${escapeLine(directory)}`,
@@ -35,6 +34,7 @@ async function encrypt(context: Context): Promise<void> {
 
 async function decrypt(context: Context): Promise<void> {
   const directory = await stateOf(context)
+  const { decryptState } = await import('../../client/node.ts')
   await decryptState(directory, await askSecret(context, 'enter'))
   await context.output.print({ directory, encrypted: false }, paint => [
     `${paint.green('decrypted')} ${escapeLine(directory)}`,
@@ -42,6 +42,7 @@ async function decrypt(context: Context): Promise<void> {
 }
 
 async function stateOf({ settings }: Context): Promise<string> {
+  const { hasState } = await import('../../client/state/directory/agent-directory.ts')
   if (!(await hasState(settings.directory))) throw notRegistered(settings)
   return settings.directory
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { type Account, exportAgent, importAgent, NotRegisteredError } from '../../client/node.ts'
-import { hasState } from '../../client/state/directory/agent-directory.ts'
+import { NotRegisteredError } from '../../client/base/errors.ts'
+import type { Account } from '../../client/node.ts'
 import { type Context, notRegistered, type Start } from '../context.ts'
 import { escapeLine } from '../escape.ts'
 import { askSecret } from '../secret.ts'
@@ -33,8 +33,10 @@ export function addImport(program: Command, start: Start): void {
 
 async function exportTo(context: Context, file: string): Promise<void> {
   const { settings, output } = context
+  const { hasState } = await import('../../client/state/directory/agent-directory.ts')
   if (!(await hasState(settings.directory))) throw notRegistered(settings)
   const secret = await askSecret(context, 'choose')
+  const { exportAgent } = await import('../../client/node.ts')
   const account = await exportAgent(settings.directory, file, secret).catch(error => {
     throw error instanceof NotRegisteredError ? notRegistered(settings) : error
   })
@@ -48,6 +50,7 @@ async function importFrom(context: Context, file: string): Promise<void> {
   const { settings, output } = context
   const secret = await askSecret(context, 'enter')
   const stateSecret = settings.secret && { stateSecret: settings.secret }
+  const { importAgent } = await import('../../client/node.ts')
   const account = await importAgent(settings.directory, file, { secret, ...stateSecret })
   await output.print(moved(account, file), paint => [
     `${paint.green('imported')} ${paint.bold(escapeLine(account.address))} from ${escapeLine(file)}`,

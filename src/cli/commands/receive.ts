@@ -2,10 +2,7 @@ import type { Command } from 'commander'
 import type { Client, ReceiveOptions } from '../../client/node.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { type Context, type Start, withAgent } from '../context.ts'
-import { handOver } from '../delivery/deliver.ts'
-import { execDeliver } from '../delivery/exec.ts'
-import { touchFor } from '../delivery/touch.ts'
-import { webhookDeliver } from '../delivery/webhook.ts'
+import { deliverEach } from '../delivery/deliver.ts'
 import { reportEvents } from '../event-report.ts'
 import { usageError } from '../failure.ts'
 import { drawMessage, messageJson } from '../message-text.ts'
@@ -55,7 +52,7 @@ export function addRecv(program: Command, start: Start): void {
 async function listen(context: Context, options: ListenOptions): Promise<void> {
   const { interruption, output } = context
   const { count } = options
-  const act = actOf(options)
+  const act = await actOf(options)
   interruption.isOrderly = true
   await withAgent(context, async client => {
     reportEvents(client, output, 'everything')
@@ -67,17 +64,22 @@ async function listen(context: Context, options: ListenOptions): Promise<void> {
 type Act = (listening: { client: Client; output: Output; signal: AbortSignal; count?: number }) => Promise<void>
 
 /** What is done with messages. @throws {CliError} `usage` */
-function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch }: ListenOptions): Act {
+async function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch }: ListenOptions): Promise<Act> {
   if ([exec, webhook, touch].filter(option => option !== undefined).length > 1) {
     throw usageError('one of --exec, --webhook and --touch at a time; an agent has one listener')
   }
-  if (touch !== undefined) return ({ client, signal }) => touchFor(client, touch, signal)
+  if (touch !== undefined) {
+    const { touchFor } = await import('../delivery/touch.ts')
+    return ({ client, signal }) => touchFor(client, touch, signal)
+  }
   if (exec !== undefined) {
-    return listening => handOver({ ...listening, deliver: execDeliver(listening.client, exec, execTimeout) })
+    const { execDeliver } = await import('../delivery/exec.ts')
+    return listening => deliverEach({ ...listening, deliver: execDeliver(listening.client, exec, execTimeout) })
   }
   if (webhook === undefined) return ({ client, output, ...options }) => show(client, output, options)
+  const { webhookDeliver } = await import('../delivery/webhook.ts')
   const deliver = webhookDeliver(webhook, process.env.AIMESSAGE_WEBHOOK_SECRET)
-  return listening => handOver({ ...listening, deliver })
+  return listening => deliverEach({ ...listening, deliver })
 }
 
 async function recv(context: Context, { count, wait = 0 }: Options): Promise<void> {

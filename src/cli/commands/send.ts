@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { type Accepted, type Client, UnreachableError } from '../../client/node.ts'
+import { UnreachableError } from '../../client/base/errors.ts'
+import type { Accepted, Client } from '../../client/node.ts'
 import { type Context, type Start, withConnectedAgent } from '../context.ts'
 import { escapeLine } from '../escape.ts'
 import { CliError, toFailure, usageError } from '../failure.ts'

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { type Client, type PeerIdentity, UnreachableError } from '../../client/node.ts'
+import { UnreachableError } from '../../client/base/errors.ts'
+import type { Client, PeerIdentity } from '../../client/node.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { type Context, type Start, withAgent } from '../context.ts'
 import { escapeLine } from '../escape.ts'

@@ -1,6 +1,9 @@
+import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { Command } from 'commander'
-import { type Context, notRegistered, type Start, withAgent } from '../context.ts'
+import type { Account } from '../../client/node.ts'
+import { type Context, notRegistered, requireState, type Start } from '../context.ts'
 import { escapeLine } from '../escape.ts'
+import type { Settings } from '../options.ts'
 
 export function addWhoami(program: Command, start: Start): void {
   program
@@ -12,11 +15,34 @@ export function addWhoami(program: Command, start: Start): void {
 
 async function whoami(context: Context): Promise<void> {
   const { settings, output } = context
-  const account = await withAgent(context, async client => client.account)
+  const account = await readOwnAccount(settings)
   if (!account) throw notRegistered(settings)
   await output.print(account, paint => [
     paint.bold(escapeLine(account.address)),
     `identity key ${account.identity}`,
     paint.dim(`agent "${settings.agent}" in ${escapeLine(settings.directory)}`),
   ])
+}
+
+/** Reads the account from the state alone: to open a client, and to use its cryptography, would be most of the work. */
+async function readOwnAccount(settings: Settings): Promise<Account | undefined> {
+  await requireState(settings)
+  const { openAgentDirectory } = await import('../../client/state/directory/agent-directory.ts')
+  const { readAccount } = await import('../../client/connection/identity.ts')
+  const { directory, secret } = settings
+  const store = await openAgentDirectory(directory, secret ? { secret } : {})
+  try {
+    return await readAccount(store, publicKeyOf)
+  } finally {
+    await store.close()
+  }
+}
+
+/** What precedes the seed in PKCS #8 (RFC 8410 section 7). */
+const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** Node's own Ed25519: a single use does not repay the tables that the client's computes first. */
+function publicKeyOf(seed: Uint8Array): Uint8Array {
+  const key = createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' })
+  return Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url')
 }

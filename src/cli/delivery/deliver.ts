@@ -16,7 +16,7 @@ type Handing = { client: Client; output: Output; deliver: Deliver; count?: numbe
  * Hands over one message at a time, in order. It is acknowledged when it was taken; one that was not comes again, and those behind it
  * wait, however long that takes.
  */
-export async function handOver({ client, output, deliver, count, signal }: Handing): Promise<void> {
+export async function deliverEach({ client, output, deliver, count, signal }: Handing): Promise<void> {
   for await (const message of client.receive({ signal, ...(count !== undefined && { count }) })) {
     await untilTaken(message, deliver, output, signal)
     if (signal.aborted) return

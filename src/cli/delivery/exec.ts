@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type Client, NotOpenError, type ReceivedMessage } from '../../client/node.ts'
+import { NotOpenError } from '../../client/base/errors.ts'
+import type { Client, ReceivedMessage } from '../../client/node.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeJsonLine } from '../../util/escape.ts'
 import { CliError } from '../failure.ts'

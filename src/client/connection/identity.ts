@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { type IdentityKeyPair, identityFromSeed } from '../../crypto/keys/identity.ts'
 import { type Address, formatAddress, parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
@@ -55,6 +56,22 @@ export const toAccount = ({ username, domain, address, identity }: Self): Accoun
 async function load(tx: StateReader): Promise<IdentityRecord | undefined> {
   const bytes = await tx.get(keys.account())
   return bytes && IdentityRecord.decode(bytes)
+}
+
+/**
+ * Returns the account of a registered agent, without its secrets.
+ * @param publicKeyOf derives the Ed25519 public key from its 32-byte seed
+ */
+export async function readAccount(
+  store: StateStore,
+  publicKeyOf: (seed: Uint8Array) => Uint8Array,
+): Promise<Account | undefined> {
+  const record = await store.read(load)
+  if (!record?.registered) return undefined
+  const { domain, seed } = record
+  const username = parseUsername(record.username)
+  const identity = encodeBase64Url(publicKeyOf(decodeBase64Url(seed)))
+  return { username, domain, address: formatAddress(username, domain), identity }
 }
 
 const save = (tx: StateTransaction, record: IdentityRecord) => tx.put(keys.account(), IdentityRecord.encode(record))

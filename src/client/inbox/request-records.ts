@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
 import { newId } from '../base/new-id.ts'

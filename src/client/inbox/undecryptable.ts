@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { type CryptoError, type CryptoErrorCode, IdentityChangedError } from '../../crypto/errors.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { decodeMessage } from '../../crypto/messages/message.ts'

@@ -1,10 +1,12 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Compile } from 'typebox/schema'
 import { readAll } from '../../crypto/encoding/byte-reader.ts'
 import { u8, vec16 } from '../../crypto/encoding/byte-writer.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { idSource } from '../../protocol/fields.ts'
 import { concatBytes, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
+import { lazy } from '../../util/lazy.ts'
 import { MediaTypeError, TooLargeError } from '../base/errors.ts'
 
 /** What an application sends: text, bytes, JSON, or text or bytes with a media type. */
@@ -36,7 +38,7 @@ const Header = Type.Object({
   error: Type.Optional(Type.Object({ code: Type.String({ pattern: '^[a-z0-9_]{1,64}$' }), message: Type.String() })),
 })
 export type Header = Static<typeof Header>
-const headerValidator = Compile(Header)
+const headerValidator = lazy(() => Compile(Header))
 
 /** A decoded application body. For an unknown version `header` is undefined and `data` is the whole body. */
 type Media = { header: Header; data: Uint8Array } | { header: undefined; version: number; data: Uint8Array }
@@ -93,7 +95,7 @@ export function decodeMedia(body: Uint8Array): Media {
 function unwrap(bytes: Uint8Array): Media {
   return readAll(bytes, reader => {
     const header: unknown = JSON.parse(decodeUtf8(reader.vec16()))
-    if (!headerValidator.Check(header)) throw new TypeError('invalid header')
+    if (!headerValidator().Check(header)) throw new TypeError('invalid header')
     return { header, data: reader.rest() }
   })
 }

@@ -1,5 +1,7 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Trust } from '../../crypto/session/peer.ts'
+
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
 import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'

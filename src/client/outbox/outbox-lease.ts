@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { keys } from '../records/keys.ts'

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { recordCodec } from '../state/record-codec.ts'
 
 /** The content kinds that a client sends, docs/E2E.md section 6. */

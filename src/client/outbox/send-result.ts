@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import { ClientError } from '../base/errors.ts'
 import { recordCodec } from '../state/record-codec.ts'

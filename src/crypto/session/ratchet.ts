@@ -17,11 +17,11 @@ import {
 } from '../primitives.ts'
 import { findSkipped, type SkippedKeys, withoutExpired, withoutSkipped, withSkipped } from './skipped-keys.ts'
 
-export type KeyPair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
+type KeyPair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
 /** A chain key and the number of its next message. */
 export type Chain = { readonly key: Uint8Array; readonly n: number }
 /** The peer's sending chain and the ratchet key that started it. */
-export type ReceivingChain = Chain & { readonly dh: Uint8Array }
+type ReceivingChain = Chain & { readonly dh: Uint8Array }
 /**
  * The state of the Double Ratchet (revision 4, section 3). Immutable: each operation returns the next state, and the
  * caller commits it. `sending` is null for a responder that has received nothing; `receiving` is null for an initiator
@@ -37,7 +37,7 @@ export type Ratchet = {
   readonly skipped: SkippedKeys
 }
 /** The inputs of a decryption besides the message. `lifetimeMs` is how long a mailbox keeps a message. */
-export type DecryptContext = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
+type DecryptContext = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
 type Sealed = { readonly associatedData: Uint8Array; readonly header: RatchetHeader; readonly sealed: Uint8Array }
 
 const zeros32 = new Uint8Array(32)

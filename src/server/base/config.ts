@@ -1,5 +1,6 @@
-import Type, { type TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import type { TSchema } from 'typebox'
+import * as Type from 'typebox'
+import { Check } from 'typebox/schema'
 import { limits } from '../../protocol/limits.ts'
 import { isDomain, isLoopback } from '../../protocol/names.ts'
 import { parseRedisUrl } from '../store/redis/connection/redis-url.ts'
@@ -25,73 +26,73 @@ export const settings = {
   HOST: {
     schema: Type.String({ minLength: 1 }),
     default: '127.0.0.1',
-    why: 'Address to listen on; 0.0.0.0 for every interface, behind a proxy with TLS.',
+    why: 'Address to listen on; 0.0.0.0 means every interface, behind a proxy with TLS.',
   },
   DOMAIN: {
     schema: Type.String(),
     default: 'localhost',
-    why: 'The name of this deployment: addresses are username@DOMAIN and logins are bound to it. Only a loopback HOST may keep the default.',
+    why: 'Name of this deployment in addresses (username@DOMAIN) and logins. Only a loopback HOST may keep the default.',
   },
   REDIS_URL: {
     schema: Type.String(),
     default: '',
-    why: 'What nodes share, e.g. redis://localhost:6379, or redis+sentinel://host:26379,host:26379/mymaster, or redis+cluster://host:6379,host:6379. Empty: one node in memory, and nothing survives it.',
+    why: 'Shared Redis: redis://host:6379, redis+sentinel://host:26379/mymaster, redis+cluster://host:6379; empty: memory.',
   },
   STORE: {
     schema: choice('', 'redis', 'memory'),
     default: '',
-    why: 'Empty follows REDIS_URL; with NODE_ENV=production memory must be said.',
+    why: 'Empty follows REDIS_URL. With NODE_ENV=production, set memory explicitly to use it.',
   },
   DURABILITY: {
     schema: choice('standard', 'strict'),
     default: 'standard',
-    why: 'strict: nothing is accepted before a replica of Redis has it as well; needs one, and min-replicas-to-write 1.',
+    why: 'strict: a message is accepted once a replica of Redis also has it; needs min-replicas-to-write 1.',
   },
   REDIS_APPENDONLY: {
     schema: choice('required', 'optional'),
     default: 'required',
-    why: 'optional takes a Redis that keeps no append-only file, as some services do: what it accepted after its last snapshot is lost when it ends.',
+    why: 'optional: accepts a Redis without an append-only file, which loses all mail since its last snapshot when it ends.',
   },
   LOG_LEVEL: {
     schema: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     default: 'info',
-    why: 'Least level that is logged; no level logs a body, a token or a frame.',
+    why: 'Lowest level that is logged; no level logs a body, a token or a frame.',
   },
   METRICS_PORT: {
     schema: Type.Union([Type.Literal(''), Type.Integer({ minimum: 0, maximum: 65_535 })]),
     default: '',
-    why: 'Port of Prometheus metrics on the same HOST, of their own so that they stay private; empty is off.',
+    why: 'Separate port for Prometheus metrics, on the same HOST, so that they can stay private; empty: off.',
   },
-  REGISTRATION: { schema: choice('open', 'invite', 'closed'), default: 'open', why: 'Who may claim a free name.' },
+  REGISTRATION: { schema: choice('open', 'invite', 'closed'), default: 'open', why: 'Who may register a free name.' },
   LISTING: {
     schema: choice('open', 'closed'),
     default: 'open',
-    why: 'closed: nobody is told who is registered or online, not even by name; writing to a name that one knows goes on.',
+    why: 'closed: users cannot list or look up other users; they can still write to a name that they know.',
   },
   ADMIN_TOKEN: {
     schema: Type.String(),
     default: '',
-    why: 'Turns on the administration at /v1/admin for whoever sends it; 32 characters or more, e.g. of openssl rand -base64 32. Empty is off.',
+    why: 'Secret for /v1/admin, at least 32 characters, e.g. from openssl rand -base64 32; empty: administration is off.',
   },
   ALLOWED_ORIGINS: {
     schema: Type.String(),
     default: '',
-    why: 'Web pages that may connect, comma-separated origins; empty is the same host only.',
+    why: 'Origins of web pages that may connect, comma-separated; empty: only the same host.',
   },
   TRUST_PROXY: {
     schema: Type.String(),
     default: '',
-    why: 'Proxies whose X-Forwarded-For is believed, comma-separated addresses or CIDRs.',
+    why: 'Proxies whose X-Forwarded-For is trusted, as comma-separated addresses or CIDRs.',
   },
   MAX_CONNECTIONS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnections),
-    why: 'Sockets of one node; a process needs a file descriptor for each, and 1000 more.',
+    why: 'Sockets of one node; the process needs a file descriptor for each, and 1000 more.',
   },
   MAX_CONNECTIONS_PER_ADDRESS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerAddress),
-    why: 'Sockets of one node from one address (IPv6: from one /64). Behind a proxy set TRUST_PROXY, or all are from one.',
+    why: 'Sockets of one node from one address (IPv6: /64). Behind a proxy set TRUST_PROXY, or all share one address.',
   },
   MAX_CONNECTIONS_PER_USER: {
     schema: positive(1_000_000),
@@ -101,53 +102,53 @@ export const settings = {
   MAX_STRANGERS: {
     schema: positive(1_000_000),
     default: String(limits.maxStrangers),
-    why: 'Sockets of one node that have not logged in; beyond it the oldest of them goes.',
+    why: 'Sockets of one node that have not logged in; beyond it the node closes the oldest.',
   },
   UPGRADES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.upgradesPerS),
-    why: 'Sockets that a node lets in a second, and logins on them; the others wait, and beyond 3 s they are told when to come again.',
+    why: 'Upgrades, and logins on sockets, that a node admits a second; others wait up to 3 s, or get a time to retry.',
   },
   USER_FRAMES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.userFramesPerS),
-    why: 'Frames a second of one user over all nodes; twice as many at once.',
+    why: 'Frames a second of one user over all nodes; twice as many in a burst.',
   },
   USER_BYTES_PER_S: {
     schema: Type.Integer({ minimum: limits.maxFrameBytes, maximum: 1_073_741_824 }),
     default: String(limits.userBytesPerS),
-    why: 'Bytes a second of one user over all nodes; eight times as many at once, half of either to one recipient.',
+    why: 'Bytes a second of one user over all nodes; eight times as many in a burst, half of either to one recipient.',
   },
   PAIR_MESSAGES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.pairMessagesPerS),
-    why: 'Messages a second from one user to one other over all nodes; twice as many at once.',
+    why: 'Messages a second from one user to one other over all nodes; twice as many in a burst.',
   },
   REGISTRATIONS_PER_HOUR: {
     schema: positive(1_000_000_000),
     default: String(limits.registrationsPerHour),
-    why: 'Registrations from one address (IPv6: from one /64) over all nodes; as many at once.',
+    why: 'Registrations from one address (IPv6: /64) over all nodes; as many in a burst.',
   },
-  SESSION_TTL_S: { schema: positive(maxTtlS), default: String(limits.sessionTtlS), why: 'How long a token lives.' },
+  SESSION_TTL_S: { schema: positive(maxTtlS), default: String(limits.sessionTtlS), why: 'How long a token is valid.' },
   MESSAGE_TTL_S: {
     schema: positive(maxTtlS),
     default: String(limits.messageTtlS),
-    why: 'How long a message that nobody acknowledges is kept at most.',
+    why: 'How long an unacknowledged message is kept at most.',
   },
   DEDUPE_WINDOW_S: {
     schema: positive(86_400),
     default: String(limits.dedupeWindowS),
-    why: 'How long a repeated send is known as a repetition; costs memory per message.',
+    why: 'How long a node recognizes a repeated send; costs memory for each message.',
   },
   INBOX_MAX_MESSAGES: {
     schema: positive(1_000_000),
     default: String(limits.inboxMaxMessages),
-    why: 'Messages one inbox holds before it is full.',
+    why: 'Messages that one inbox holds before it is full.',
   },
   INBOX_MAX_BYTES: {
     schema: positive(1_073_741_824),
     default: String(limits.inboxMaxBytes),
-    why: 'Bytes one inbox holds before it is full.',
+    why: 'Bytes that one inbox holds before it is full.',
   },
 } as const satisfies Record<string, Setting>
 
@@ -242,7 +243,7 @@ export function readConfig(env: Environment = process.env): Config {
 
 function checked(name: SettingName, text: string): string {
   const { schema } = settings[name]
-  if (Value.Check(schema, text) || (isWholeNumber(text) && Value.Check(schema, Number(text)))) return text
+  if (Check(schema, text) || (isWholeNumber(text) && Check(schema, Number(text)))) return text
   throw new ConfigError(name, `must be ${describe(schema)}, not ${JSON.stringify(text)}`)
 }
 

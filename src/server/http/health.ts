@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { NodeContext } from '../node/node-context.ts'
 

@@ -23,7 +23,7 @@ export const bucketRules = {
     counting: 'blocks',
     away: 'open',
     per: 'user',
-    what: 'frames on sockets; a listing counts 20, keys that are published 200',
+    what: 'frames on sockets, weighted',
   },
   bytes: {
     rate: ({ userBytesPerS }) => overSeconds(userBytesPerS, limits.userBytesBurstS),
@@ -37,7 +37,7 @@ export const bucketRules = {
     counting: 'blocks',
     away: 'open',
     per: 'user',
-    what: 'HTTP calls; listings and keys count as above',
+    what: 'HTTP calls, weighted',
   },
   messages: {
     rate: ({ pairMessagesPerS }) => overSeconds(pairMessagesPerS, limits.pairMessagesBurstS),
@@ -68,6 +68,6 @@ export const bucketRules = {
     counting: 'each',
     away: 'shut',
     per: 'address',
-    what: 'proven registrations, with the same key again included',
+    what: 'registrations with a valid signature',
   },
 } as const satisfies Record<BucketKind, BucketRule>

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { MemoryDisk, openMemoryStore } from '../../../src/client/state/memory-store.ts'
 import {
@@ -13,13 +12,14 @@ import {
   temporaryDirectory,
   textsOf,
 } from '../../../tools/clients/agents.ts'
+import { compiledProgram, nodeEndingWithParent } from '../../../tools/processes.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { startAgentProcess } from '../../fixtures/processes/agent-process.ts'
 
 /** Starts a process that sends one message, prints each confirmation, and does not listen. */
 function startFollower(t: Test, options: { server: string; directory: string; to: string; text: string }) {
-  const script = fileURLToPath(new URL('../../fixtures/processes/following-main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import=tsx', script, JSON.stringify(options)], {
+  const script = compiledProgram('test/fixtures/processes/following-main')
+  const child = spawn(...nodeEndingWithParent(script, JSON.stringify(options)), {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))

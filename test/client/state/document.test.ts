@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { exportCost, openingCost } from '../../../src/client/state/encryption/secret.ts'
+import { exportCost, openingCost } from '../../../src/client/state/encryption/derivation.ts'
 import { retryable } from '../../../src/client/state/state-error.ts'
 
 const page = readFileSync(new URL('../../../docs/STATE.md', import.meta.url), 'utf8')

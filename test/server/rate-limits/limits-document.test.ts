@@ -3,20 +3,11 @@ import t from 'tap'
 import { limits } from '../../../src/protocol/limits.ts'
 import { readConfig, type SettingName, settings } from '../../../src/server/base/config.ts'
 import { type BucketRule, bucketRules } from '../../../src/server/rate-limits/rate-table.ts'
+import { tableUnder } from '../../fixtures/document-tables.ts'
 
 const page = readFileSync(new URL('../../../docs/LIMITS.md', import.meta.url), 'utf8')
 
-/** The cells of the table below a heading, without its head. */
-function tableOf(heading: string): string[][] {
-  const section = page.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
-  const lines = section.split('\n').filter(line => line.startsWith('| ') && !line.startsWith('| ---'))
-  return lines.slice(1).map(line =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map(cell => cell.trim()),
-  )
-}
+const tableOf = (heading: string): string[][] => tableUnder(page, heading)
 
 const rounded = (number: number): string => String(Number(number.toFixed(2)))
 const variableIn = (cell = ''): SettingName | undefined =>
@@ -27,7 +18,7 @@ t.test('the page lists every bucket as the table has it', async t => {
   const config = readConfig({})
   const rules: [string, BucketRule][] = Object.entries(bucketRules)
   t.same(
-    tableOf('LocalRates over all nodes').map(([kind, per, what, perSecond = '', atOnce, away]) => [
+    tableOf('Rates over all nodes').map(([kind, per, what, perSecond = '', atOnce, away]) => [
       kind,
       per,
       what,
@@ -44,7 +35,7 @@ t.test('the page lists every bucket as the table has it', async t => {
 
 t.test('the page lists the rates of one node', async t => {
   t.same(
-    tableOf('LocalRates of one node').map(([, , perSecond, atOnce]) => [Number(perSecond), Number(atOnce)]),
+    tableOf('Rates of one node').map(([, , perSecond, atOnce]) => [Number(perSecond), Number(atOnce)]),
     [
       [limits.arrivalsPerS, limits.arrivalsBurst],
       [limits.upgradesPerS, limits.upgradesBurst],
@@ -94,8 +85,8 @@ t.test('the page lists sizes and times', async t => {
 
 t.test('each variable stands by its default', async t => {
   const cells = [
-    ...tableOf('LocalRates over all nodes').map(([, , , cell]) => cell),
-    ...tableOf('LocalRates of one node').map(([what, , perSecond]) => `${perSecond} ${what}`),
+    ...tableOf('Rates over all nodes').map(([, , , cell]) => cell),
+    ...tableOf('Rates of one node').map(([what, , perSecond]) => `${perSecond} ${what}`),
     ...tableOf('Numbers at once').map(([what, most]) => `${most} ${what}`),
   ]
   for (const cell of cells) {

@@ -1,65 +1,7 @@
-import Type, { type Static } from 'typebox'
-import { type Argon2Cost, argon2id, hkdfSha256, type Random } from '../../../crypto/primitives.ts'
-import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '../../../util/bytes.ts'
-import { StateError } from '../state-error.ts'
-
-/** What opens an encrypted state or an export. */
+/** Encrypts and decrypts a state or an export. */
 export type Secret =
   | { readonly type: 'passphrase'; readonly passphrase: string }
   /** 32 random bytes. */
   | { readonly type: 'key'; readonly key: Uint8Array }
 
 export const secretKeyBytes = 32
-const saltBytes = 16
-/** Of a passphrase that is chosen here. Argon2id makes guessing dear, not impossible. */
-const minPassphraseChars = 8
-
-/** Paid by every process that opens an encrypted state: OWASP's third choice, 0.2 s of CPU in JavaScript. */
-export const openingCost: Argon2Cost = { memoryKib: 12_288, passes: 3, lanes: 1 }
-/** Paid once per move, for a file that travels: the second choice of RFC 9106 section 4. */
-export const exportCost: Argon2Cost = { memoryKib: 65_536, passes: 3, lanes: 4 }
-
-/** 16 bytes in canonical base64url: the last character carries two bits. */
-const Salt = Type.String({ pattern: '^[A-Za-z0-9_-]{21}[AQgw]$' })
-
-/** How the key came from a secret. The bounds keep a forged file from costing more than a quarter of a GiB. */
-export const Derivation = Type.Union([
-  Type.Object({
-    type: Type.Literal('argon2id'),
-    salt: Salt,
-    memoryKib: Type.Integer({ minimum: 1_024, maximum: 262_144 }),
-    passes: Type.Integer({ minimum: 1, maximum: 16 }),
-    lanes: Type.Integer({ minimum: 1, maximum: 16 }),
-  }),
-  Type.Object({ type: Type.Literal('hkdf-sha256'), salt: Salt }),
-])
-export type Derivation = Static<typeof Derivation>
-
-/** A derivation of its own for something new. @throws {StateError} `invalid` for a secret that nobody should choose. */
-export function chooseDerivation(secret: Secret, cost: Argon2Cost, random: Random): Derivation {
-  const salt = encodeBase64Url(random(saltBytes))
-  if (secret.type === 'key') return { type: 'hkdf-sha256', salt }
-  if ([...secret.passphrase].length < minPassphraseChars) {
-    throw new StateError('invalid', `A passphrase must have at least ${minPassphraseChars} characters.`)
-  }
-  return { type: 'argon2id', salt, ...cost }
-}
-
-/**
- * The key for a secret; nothing where the other kind of secret was used.
- * @throws {StateError} `invalid` for a key of another length.
- */
-export function deriveKey(secret: Secret, derivation: Derivation): Uint8Array | undefined {
-  const salt = decodeBase64Url(derivation.salt)
-  if (secret.type === 'passphrase') {
-    if (derivation.type !== 'argon2id') return undefined
-    // The same passphrase comes out of keyboards in several spellings.
-    return argon2id(encodeUtf8(secret.passphrase.normalize('NFKC')), salt, derivation)
-  }
-  if (secret.key.length !== secretKeyBytes) throw new StateError('invalid', `A key must have ${secretKeyBytes} bytes.`)
-  if (derivation.type !== 'hkdf-sha256') return undefined
-  return hkdfSha256(salt, secret.key, encodeUtf8('aimessage key file'), secretKeyBytes)
-}
-
-/** For errors: which kind of secret something wants. */
-export const wantedSecret = ({ type }: Derivation): string => (type === 'argon2id' ? 'a passphrase' : 'a key file')

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile } from 'typebox/schema'
+import { Convert } from 'typebox/value'
 import { ProtocolError } from '../../../protocol/errors.ts'
 
 /** The same validator as for frames. Only a query is converted, since it is text; a body must be of the right types itself. */
@@ -10,9 +11,9 @@ export const validation = fastifyPlugin(
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
       const validator = Compile(schema)
       return (input: unknown) => {
-        const value = httpPart === 'querystring' ? validator.Convert(input) : input
+        const value = httpPart === 'querystring' ? Convert(schema, input) : input
         if (validator.Check(value)) return { value }
-        const [error] = validator.Errors(value)
+        const [, [error]] = validator.Errors(value)
         const field = error?.instancePath.slice(1).replaceAll('/', '.') || httpPart
         return { error: new ProtocolError('bad_frame', `${field} ${error?.message ?? 'does not fit'}`) }
       }

@@ -2,18 +2,18 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import Database from 'libsql'
 import t from 'tap'
 import { openDirectoryStore } from '../../../../src/client/state/directory/directory-store.ts'
 import { StateError } from '../../../../src/client/state/state-error.ts'
 import type { StateFormat } from '../../../../src/client/state/state-format.ts'
+import { compiledProgram, nodeEndingWithParent } from '../../../../tools/processes.ts'
 import { bytes, contract, text } from '../store-contract.ts'
 
-const program = fileURLToPath(new URL('../../../fixtures/state/state-process.ts', import.meta.url))
+const program = compiledProgram('test/fixtures/state/state-process')
 
 function start(...args: string[]): ChildProcess {
-  return spawn(process.execPath, ['--import=tsx', program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  return spawn(...nodeEndingWithParent(program, ...args), { stdio: ['ignore', 'pipe', 'inherit'] })
 }
 
 async function failure(call: Promise<unknown>): Promise<StateError> {

@@ -21,7 +21,7 @@ const cases: Case[] = [
   {
     server: 'with snapshots only',
     config: { appendonly: 'no', save: '3600 1' },
-    refused: /after the last snapshot is lost .*run: redis-cli config set appendonly yes.*REDIS_APPENDONLY=optional/,
+    refused: /after the last snapshot are lost .*run: redis-cli config set appendonly yes.*REDIS_APPENDONLY=optional/,
   },
   {
     server: 'that keeps nothing',
@@ -32,7 +32,7 @@ const cases: Case[] = [
     server: 'with snapshots only, where that is wanted',
     config: { appendonly: 'no', save: '3600 1' },
     demands: { appendOnly: 'optional' },
-    warned: [/after the last snapshot is lost .* config set appendonly yes/],
+    warned: [/after the last snapshot are lost .* config set appendonly yes/],
   },
   {
     server: 'that evicts',
