@@ -1,5 +1,5 @@
 import { raceAbort } from '../../util/signal.ts'
-import type { Output } from '../output.ts'
+import type { Output } from '../base/output.ts'
 import { openStage, type Stage } from './demo-node.ts'
 import { listen } from './next-message.ts'
 import { Narrator } from './printer.ts'

@@ -1,5 +1,5 @@
-import { escapeLines } from '../escape.ts'
-import type { Output } from '../output.ts'
+import { escapeLines } from '../../util/escape.ts'
+import type { Output } from '../base/output.ts'
 
 /** Tells a demonstration step by step. */
 export class Narrator {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import type { Secret } from '../client/node.ts'
-import { secretKeyBytes } from '../client/state/encryption/secret.ts'
-import { asError } from '../util/as-error.ts'
-import type { Context } from './context.ts'
-import { usageError } from './failure.ts'
+import type { Secret } from '../../client/node.ts'
+import { secretKeyBytes } from '../../client/state/encryption/secret.ts'
+import { asError } from '../../util/as-error.ts'
+import type { Context } from '../base/context.ts'
+import { usageError } from '../base/failure.ts'
 
 /** Never an option: command lines are seen by every user of the machine. */
 export const passphraseVariable = 'AIMESSAGE_PASSPHRASE'
