@@ -1,4 +1,4 @@
-# One node. What it can be told is in .env.example; DOMAIN and REDIS_URL it must be.
+# One node. DOMAIN and REDIS_URL must be set; other settings are in .env.example.
 
 FROM node:26.10.0-bookworm-slim AS build
 WORKDIR /app
@@ -20,6 +20,7 @@ USER node
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8080}/health/ready`).then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# A larger young generation: a tenth less CPU for each message, for at most 48 MiB (npm run bench). It and 128 MiB for the old one from
-# the start: no full collection while thousands come at once, a third of the pauses (npm run hostile -- --only storm).
+# A larger young generation saves a tenth of the CPU for each message, for at most 48 MiB (npm run bench). With its full
+# size and 128 MiB of old generation from the start, there is no full collection while thousands of clients connect at
+# once, and a third of the pauses (npm run hostile -- --only storm).
 CMD ["node", "--min-semi-space-size=32", "--max-semi-space-size=32", "--initial-old-space-size=128", "bin/aimessage.js", "serve"]

@@ -7,7 +7,7 @@ const pageBytes = 4096
 export const mebibyte = 1_048_576
 
 /** Returns the CPU time of a process, user and system, in µs. */
-export function cpuUs(pid: number): number {
+function cpuUs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ')

@@ -1,6 +1,6 @@
-"""An agent in Python, standard library only: it talks through the command line, and asks a node's HTTP API whether it is up.
+"""An agent in Python with the standard library only. It uses the command line, and a health check of the HTTP API.
 
-`think` stands where it would call its model. It answers one request and ends.
+`think` is where it would call its model. The agent answers one request and ends.
 """
 
 import json
@@ -14,7 +14,7 @@ NAME = "python"
 
 
 def aimessage(*arguments, text=None):
-    """Runs one command, and gives back what it says, a dict per line."""
+    """Runs one command and returns its output, one dict for each line."""
     command = [*COMMAND, *arguments, "--agent", NAME, "--server", SERVER, "--json"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]

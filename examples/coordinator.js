@@ -1,6 +1,6 @@
 import { openClient, openDirectoryStore } from 'aimessage'
 
-// A coordinator and three workers. `think` stands where each would call its model.
+// A coordinator and three workers. `think` is where each would call its model.
 const server = process.env.AIMESSAGE_SERVER ?? 'ws://localhost:8080'
 const home = process.env.AIMESSAGE_HOME ?? 'agents'
 

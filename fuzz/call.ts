@@ -18,7 +18,7 @@ type Reply = { status: number; contentType: string; body: string }
 type Silence = { silence: 'no request' } | { silence: 'fault'; why: string }
 
 /** The target of requests, and its operator token. */
-export type CallTarget = Pick<World, 'adminToken' | 'nextAddress'> & { node: Pick<World['node'], 'url'> }
+type CallTarget = Pick<World, 'adminToken' | 'nextAddress'> & { node: Pick<World['node'], 'url'> }
 
 /** Sends requests and checks that each answer conforms to the protocol. */
 export class HttpCaller {

@@ -10,7 +10,7 @@ import { request } from './requests.ts'
 import { talk } from './talk.ts'
 import { residentBytes, startWorld, unforeseen, type World } from './world.ts'
 
-export type FuzzOptions = { frames: number; requests: number; seed: number }
+type FuzzOptions = { frames: number; requests: number; seed: number }
 export type FuzzReport = {
   frames: number
   requests: number

@@ -1,6 +1,6 @@
 /**
- * Draws the folders of src and their imports, types included, into docs/ARCHITECTURE.md. An arrow leads from a folder to
- * one that it imports; an arrow that follows from other arrows is left out.
+ * Draws the folders of src and their imports, types included, into docs/ARCHITECTURE.md. An arrow leads from a folder
+ * to one that it imports; an arrow that follows from other arrows is left out.
  *
  *     npm run generate
  */

@@ -6,7 +6,7 @@ import { nodeEndingWithParent } from '../../tools/processes.ts'
 import type { Owner } from '../systems/system.ts'
 
 /** A program of this directory in its own process, so that its cost is not measured as the node's. */
-export type Child = {
+type Child = {
   /** Returns the next line that it prints. */
   line(): Promise<string>
   end(): Promise<void>

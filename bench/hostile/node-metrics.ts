@@ -1,7 +1,7 @@
 import { freePort } from '../../tools/servers/redis.ts'
 
 /** Reads the metrics of one node that was started with `env`. */
-export type NodeMetrics = { env: Record<string, string>; read(name: string): Promise<number> }
+type NodeMetrics = { env: Record<string, string>; read(name: string): Promise<number> }
 
 export async function chooseMetrics(): Promise<NodeMetrics> {
   const port = String(await freePort())

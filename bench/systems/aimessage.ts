@@ -29,7 +29,7 @@ export type Deployment = Running & {
  * `envs` has the variables of each node, in addition to `env`. `execArgv` has options of Node, such as `--cpu-prof`.
  * `directory` is the directory of another build, for comparison.
  */
-export type DeploymentOptions = {
+type DeploymentOptions = {
   directory?: string
   nodes?: number
   env?: Record<string, string>

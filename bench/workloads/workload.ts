@@ -4,7 +4,7 @@ import type { Owner, Running } from '../systems/system.ts'
 import { mebibyte, redisBytes, serverBytes } from '../usage.ts'
 
 /** The amount of work: `runs` slices of `seconds` each. Results are medians over the slices. */
-export type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
+type Scale = { runs: number; seconds: number; connections: number; users: number; waiting: number }
 
 export const fullScale: Scale = { runs: 5, seconds: 4, connections: 10_000, users: 1_000_000, waiting: 100_000 }
 export const quickScale: Scale = { runs: 1, seconds: 1, connections: 1_000, users: 10_000, waiting: 5_000 }

@@ -3,7 +3,7 @@ import { inboxKey, metaKey, nodesKey, shareKey, userKey } from '../../src/server
 import { asNumber, asString } from '../../src/server/store/redis/connection/reply.ts'
 import { monotonicMs } from '../clock.ts'
 
-export type DumpedEntry = { seq: number; sender: string; frame: string; bytes: number }
+type DumpedEntry = { seq: number; sender: string; frame: string; bytes: number }
 
 /**
  * One inbox as Redis held it at one moment between `tm` and `end`. `count`, `bytes` and `shares` are the counters that

@@ -12,7 +12,7 @@ export type FaultRecord = { name: FaultName; from: number; to: number; landed: s
 /** The pause between two faults of a lane, in ms. */
 const calmMs = [1_000, 4_000] as const
 
-export type RunFaultsOptions = {
+type RunFaultsOptions = {
   world: World
   names: readonly FaultName[]
   seed: number

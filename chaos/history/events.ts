@@ -5,7 +5,7 @@
  */
 export type HistoryEvent = Stamp & (AppEvent | WireEvent)
 
-export type Stamp = { tm: number; client: string; inc: number }
+type Stamp = { tm: number; client: string; inc: number }
 
 /** Events of the application. The outcome of a send without an end, or with `info`, is unknown. */
 export type AppEvent =

@@ -30,7 +30,7 @@ const recordedEvents = [
   'generation',
 ] as const
 
-export type LoadAgentOptions = {
+type LoadAgentOptions = {
   name: string
   peers: readonly string[]
   server: string

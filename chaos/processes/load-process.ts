@@ -4,7 +4,7 @@ import { Signal } from '../../src/util/signal.ts'
 import type { LoadCommand, LoadOptions, LoadReport } from '../load/load-options.ts'
 import { Program } from './program.ts'
 
-export type LoadProcessOptions = Omit<LoadOptions, 'inc'> & { script: string; log: string }
+type LoadProcessOptions = Omit<LoadOptions, 'inc'> & { script: string; log: string }
 
 /** A group of agents and its process, which is replaced after a kill. */
 export class LoadProcess {

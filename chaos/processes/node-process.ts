@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { residentBytes } from '../../bench/usage.ts'
 import { type Ending, Program } from './program.ts'
 
-export type NodeProcessOptions = {
+type NodeProcessOptions = {
   script: string
   port: number
   /** The address of the node's own proxy. */

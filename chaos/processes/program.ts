@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { nodeEndingWithParent } from '../../tools/processes.ts'
 
-export type ProgramOptions = {
+type ProgramOptions = {
   script: string
   args?: readonly string[]
   env?: Readonly<Record<string, string>>

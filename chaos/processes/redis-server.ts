@@ -6,7 +6,7 @@ import { monotonicMs } from '../clock.ts'
 
 /** Writes between these two moments were undone. `seq` uses the wall clock, histories the monotonic clock. */
 export type Loss = { from: Moment; to: Moment }
-export type Moment = { tm: number; wall: number }
+type Moment = { tm: number; wall: number }
 
 const now = (): Moment => ({ tm: monotonicMs(), wall: Date.now() })
 

@@ -124,7 +124,8 @@ export class Client {
   /**
    * Sends a request and waits for its one reply. Listens meanwhile, unless another process of this agent does.
    * @throws {RequestTimeoutError}
-   * @throws {RequestRefusedError} with the peer's code, or `would_deadlock` if the peer waits for a reply of this agent.
+   * @throws {RequestRefusedError} with the peer's code, or `would_deadlock` if the peer waits for a reply of this
+   * agent.
    * @throws the signal's reason; what `send` throws
    */
   async request(to: string, content: Content, options: RequestOptions = {}): Promise<MessageView> {
@@ -132,7 +133,8 @@ export class Client {
   }
 
   /**
-   * Calls a handler for each incoming request. What it returns is the reply. `receive` does not yield requests meanwhile.
+   * Calls a handler for each incoming request. What it returns is the reply. `receive` does not yield requests
+   * meanwhile.
    * @returns a function that ends this and resolves when the running handlers are done. It rejects with the error that
    * made listening impossible.
    */
@@ -216,7 +218,10 @@ export class Client {
     return listUsers(this.#core.context, this.cards, query)
   }
 
-  /** Makes sure that there is a session to send with: from the peer's published keys or, without any, by a live exchange. */
+  /**
+   * Makes sure that there is a session to send with: from the peer's published keys or, without any, by a live
+   * exchange.
+   */
   async getOrCreateSession(peer: string): Promise<void> {
     await this.#link()
     await this.#core.sessions.ensure(this.#recipient(peer))
@@ -261,7 +266,10 @@ export class Client {
     this.#resume(username)
   }
 
-  /** Accepts a peer's changed key as `first-use`. Sending to the peer and receiving from it continue. @throws {UnknownPeerError} */
+  /**
+   * Accepts a peer's changed key as `first-use`. Sending to the peer and receiving from it continue.
+   * @throws {UnknownPeerError}
+   */
   async trustPeer(peer: string): Promise<void> {
     const username = this.#recipient(peer)
     await this.#core.peers.trust(username)
@@ -284,7 +292,10 @@ export class Client {
     await link.closed
   }
 
-  /** Closes the connection and the store. The state keeps messages that no node has accepted yet; the next start sends them. */
+  /**
+   * Closes the connection and the store. The state keeps messages that no node has accepted yet; the next start sends
+   * them.
+   */
   async close(): Promise<void> {
     const { closing, listener, connection, outbox } = this.#core
     if (closing.signal.aborted) return

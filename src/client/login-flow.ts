@@ -32,7 +32,9 @@ type Parts = {
 /** `registered`: for the first time. `reclaimed`: the server had lost this agent and gave it the name again. */
 type Entry = 'registered' | 'known' | 'reclaimed'
 
-/** Logs in on each new link, applies the server's answer to the state, and continues the work of earlier connections. */
+/**
+ * Logs in on each new link, applies the server's answer to the state, and continues the work of earlier connections.
+ */
 export class LoginFlow {
   readonly #parts: Parts
 
@@ -58,7 +60,10 @@ export class LoginFlow {
     queueMicrotask(() => void this.#afterLogin(link))
   }
 
-  /** Registers `self`, whose key is on disk already. The link is logged in afterwards. @throws what `register` throws */
+  /**
+   * Registers `self`, whose key is on disk already. The link is logged in afterwards.
+   * @throws what `register` throws
+   */
   async register(link: Link, self: Self, options: { invite?: string }): Promise<void> {
     await this.#enter(await register({ link, self }, options), 'registered')
   }

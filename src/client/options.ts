@@ -4,8 +4,8 @@ import type { MessageView } from './messages/message.ts'
 import type { StateStore } from './state/state-store.ts'
 
 /**
- * The lowest and the highest suite (docs/E2E.md section 2) that an agent supports. With `minSuite: 2` every session uses
- * ML-KEM, and the agent cannot exchange messages with peers that offer only suite 1.
+ * The lowest and the highest suite (docs/E2E.md section 2) that an agent supports. With `minSuite: 2` every session
+ * uses ML-KEM, and the agent cannot exchange messages with peers that offer only suite 1.
  */
 export type SuitePolicy = Partial<Pick<Policy, 'minSuite' | 'maxSuite'>>
 

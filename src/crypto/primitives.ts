@@ -155,7 +155,7 @@ export function x25519SharedSecret(privateKey: Uint8Array, publicKey: Uint8Array
   throw new CryptoError('bad_key')
 }
 
-export type KemKeyPair = { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array }
+type KemKeyPair = { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array }
 
 /** Derives an ML-KEM-768 key pair (FIPS 203 algorithm 16) from its 64-byte seed d || z. */
 export const kemKeyPair = (seed: Uint8Array): KemKeyPair => ml_kem768.keygen(seed)

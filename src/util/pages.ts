@@ -1,5 +1,5 @@
 /** The position of the next page; without a cursor the first page. */
-export type Next = { cursor?: string }
+type Next = { cursor?: string }
 
 /** Iterates over the pages of a listing and fetches each page on demand. */
 export async function* eachPage<Page extends { cursor: string | null }>(

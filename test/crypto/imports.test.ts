@@ -1,44 +1,29 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
 import t from 'tap'
+import { importsOf, reachable, readSource, sourceFiles } from '../../tools/source-imports.ts'
 
-const folder = new URL('../../src/crypto/', import.meta.url)
-const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
-const importsOf = (file: string): string[] =>
-  [...readFileSync(new URL(file, folder), 'utf8').matchAll(/(?:from|import) '([^']+)'/g)].map(([, name]) => name ?? '')
-
-/** All files that `file` imports, directly and indirectly, by value or by type. */
-function reach(file: string, seen = new Set<string>()): Set<string> {
-  if (seen.has(file)) return seen
-  seen.add(file)
-  for (const name of importsOf(file)) {
-    const target = name.startsWith('.') ? normalize(join(dirname(file), name)) : ''
-    if (target !== '' && !target.startsWith('..')) reach(target, seen)
-  }
-  return seen
-}
+const files = sourceFiles('src/crypto')
 
 t.test('only primitives.ts imports @noble, and nothing imports the runtime', async t => {
-  const packages = files.flatMap(file => importsOf(file).flatMap(name => (name.startsWith('.') ? [] : [[file, name]])))
+  const packages = files.flatMap(file => importsOf(file).filter(({ isPackage }) => isPackage))
   t.ok(packages.length > 0, 'the search finds imports')
-  for (const [file, name] of packages) {
-    t.equal(file, 'primitives.ts')
-    t.match(name, /^@noble\//)
+  for (const { from, to } of packages) {
+    t.equal(from, 'src/crypto/primitives.ts')
+    t.match(to, /^@noble\//)
   }
 })
 
 t.test('nothing in crypto/ reads a clock, a source of randomness or the environment', async t => {
   for (const file of files) {
-    const source = readFileSync(new URL(file, folder), 'utf8')
+    const source = readSource(file)
     t.notMatch(source, /Date\.now|new Date|performance\.|Math\.random|process\.|getRandomValues|setTimeout/, file)
-    if (file !== 'primitives.ts') t.notMatch(source, /randomBytes/, file)
+    if (file !== 'src/crypto/primitives.ts') t.notMatch(source, /randomBytes/, file)
   }
 })
 
 t.test('the signature code of a node loads no code that could decrypt', async t => {
-  const reached = new Set(
-    ['keys/bundle.ts', 'keys/identity.ts', 'keys/relay-auth.ts', 'labels.ts'].flatMap(file => [...reach(file)]),
-  )
+  const used = ['keys/bundle', 'keys/identity', 'keys/relay-auth', 'labels'].map(name => `src/crypto/${name}.ts`)
+  const reached = reachable(used, { types: true })
+  t.ok(reached.has('src/crypto/primitives.ts'), 'the walk reaches the primitives')
   for (const file of [
     'session/ratchet',
     'session/handshake',
@@ -47,6 +32,6 @@ t.test('the signature code of a node loads no code that could decrypt', async t 
     'session/session',
     'keys/prekeys',
   ]) {
-    t.notOk(reached.has(`${file}.ts`), file)
+    t.notOk(reached.has(`src/crypto/${file}.ts`), file)
   }
 })

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 /** A node as the load balancer sees it. */
-export type Backend = { readonly port: number }
+type Backend = { readonly port: number }
 
 const probeMs = 500
 const probeTimeoutMs = 1_000

@@ -10,7 +10,7 @@ const run = promisify(execFile)
 const newKey = ['req', '-x509', '-noenc', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
 
 /** A certificate authority made by `openssl`, deleted with the test. */
-export type Authority = {
+type Authority = {
   /** Its certificate, PEM. */
   caFile: string
   /** Certifies a host name. Returns the path of a PEM file with certificate and key, as HAProxy needs it. */

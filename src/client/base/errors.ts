@@ -9,8 +9,8 @@ export abstract class ClientError extends Error {
 }
 
 /**
- * The server did not answer, or the connection ended first. The server may have carried out the request. `retryAfter` is
- * in seconds, if the server gave it.
+ * The server did not answer, or the connection ended first. The server may have carried out the request. `retryAfter`
+ * is in seconds, if the server gave it.
  */
 export class UnreachableError extends ClientError {
   override readonly name = 'UnreachableError'
@@ -175,8 +175,9 @@ export class RequestTimeoutError extends ClientError {
 }
 
 /**
- * A request was refused: by the peer, with the peer's own code, or locally before it was sent. A request handler throws it
- * to choose code and text of the refusal. After any other error of a handler, the peer learns only that the request failed.
+ * A request was refused: by the peer, with the peer's own code, or locally before it was sent. A request handler throws
+ * it to choose code and text of the refusal. After any other error of a handler, the peer learns only that the request
+ * failed.
  */
 export class RequestRefusedError extends ClientError {
   override readonly name = 'RequestRefusedError'

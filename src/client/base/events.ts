@@ -22,9 +22,9 @@ export type ClientEvents = {
   /** After a `gap`: all envelopes that waited at the node have arrived, in order. */
   'gap-healed': Record<string, never>
   /**
-   * A message of `from` arrived after a message that `from` encrypted later, and is shown after it. Senders send in order
-   * and a node keeps that order, so either the node is dishonest, or it lost and regained stored data, or this client had
-   * quarantined the message (in that case it also emits `recovered`).
+   * A message of `from` arrived after a message that `from` encrypted later, and is shown after it. Senders send in
+   * order and a node keeps that order, so either the node is dishonest, or it lost and regained stored data, or this
+   * client had quarantined the message (in that case it also emits `recovered`).
    */
   reordered: { from: Username; id: string }
   /** The recipient's client has the message on disk (`delivered`), or its application has acknowledged it (`read`). */
@@ -40,24 +40,28 @@ export type ClientEvents = {
   'key-changed': { peer: Username }
   /** A new session: this agent started it (`initiated`), or the peer did. */
   session: { peer: Username; initiated: boolean }
-  /** The peer started a new session and asked for the messages that it could not read. `resent` messages are sent again. */
+  /**
+   * The peer started a new session and asked for the messages that it could not read. `resent` messages are sent again.
+   */
   'peer-reset': { peer: Username; reason: string; resent: number }
   /**
    * A body could not be decrypted. It is quarantined under the name `aside`, if there was a body to keep. `remedy` says
-   * what follows: `reset`, the peer is asked, at most once an hour, to start a new session and to send unconfirmed messages
-   * again; `retry`, the client tries the same bytes again; `none`, this client can do nothing.
+   * what follows: `reset`, the peer is asked, at most once an hour, to start a new session and to send unconfirmed
+   * messages again; `retry`, the client tries the same bytes again; `none`, this client can do nothing.
    */
   undecryptable: { from: string; aside?: string; reason: string; remedy: Remedy }
   /** A quarantined body could be decrypted after all. Its content was processed like any other. */
   recovered: { from: Username; aside: string }
   /**
-   * The peer has answered this agent's reset and sends again every message that was not confirmed. Whether the quarantined
-   * bodies are among them cannot be known.
+   * The peer has answered this agent's reset and sends again every message that was not confirmed. Whether the
+   * quarantined bodies are among them cannot be known.
    */
   repaired: { peer: Username }
   /** An internal step of the client failed. The client tries it again. */
   failed: { error: Error }
-  /** This state was an older copy of one that continued elsewhere. Its sessions were dropped; `peers` peers get a reset. */
+  /**
+   * This state was an older copy of one that continued elsewhere. Its sessions were dropped; `peers` peers get a reset.
+   */
   restored: { peers: number }
   /** The node has few of this agent's one-time keys left. The client makes new ones. */
   'keys-low': { oneTimeKeys: number; oneTimeKemKeys: number }

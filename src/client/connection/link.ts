@@ -24,7 +24,10 @@ type Reply<T extends ClientFrameType> = (typeof clientFrames)[T]['reply'] extend
   : never
 type Pending = { reply: string; answer: Deferred<ServerFrame>; sentAt: number }
 type Push = ServerFrameOf<'message'> | ServerFrameOf<'key_exchange'> | ServerFrameOf<'keys_low'>
-/** A frame that the node answers, as the caller writes it. Only a caller that may have to repeat the frame gives an `id`. */
+/**
+ * A frame that the node answers, as the caller writes it. Only a caller that may have to repeat the frame gives an
+ * `id`.
+ */
 export type Request = {
   [T in ClientFrameType]: (typeof clientFrames)[T]['reply'] extends null
     ? never
@@ -34,8 +37,8 @@ export type Request = {
 export type LinkOptions = { dial: Dial; url: string; random: Random }
 
 /**
- * One connection, from dialling to its end. Matches answers to requests by `id`, and passes pushes in order to one handler.
- * When the connection ends, pending requests fail with `UnreachableError`: their outcome is unknown.
+ * One connection, from dialling to its end. Matches answers to requests by `id`, and passes pushes in order to one
+ * handler. When the connection ends, pending requests fail with `UnreachableError`: their outcome is unknown.
  */
 export class Link {
   /** Resolves when the connection has ended. */

@@ -10,8 +10,8 @@ export type Authenticated = ServerFrameOf<'authenticated'>
 export type Proof = { link: Link; self: Self }
 
 /**
- * Waits for the server's challenge and returns its nonce. Neither a signature nor a token is sent to a server of another
- * domain: docs/PROTOCOL.md section 5.
+ * Waits for the server's challenge and returns its nonce. Neither a signature nor a token is sent to a server of
+ * another domain: docs/PROTOCOL.md section 5.
  * @throws {DomainMismatchError}
  */
 async function challenge({ link, self }: Proof): Promise<Uint8Array> {

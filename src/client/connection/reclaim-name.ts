@@ -66,7 +66,10 @@ async function reclaimName(proof: Proof, { store }: ClientContext, identity: Ide
 export const recordServerLoss = (tx: StateTransaction, nowMs: number): void =>
   tx.put(keys.serverLoss(), encodeInteger(nowMs))
 
-/** Returns true if the server may have lost this peer less than `returnMs` ago: the peer then reclaims its name by itself. */
+/**
+ * Returns true if the server may have lost this peer less than `returnMs` ago: the peer then reclaims its name by
+ * itself.
+ */
 export function mayReturn({ store, now }: ClientContext, peer: Username): Promise<boolean> {
   return store.read(async tx => {
     const loss = await tx.get(keys.serverLoss())

@@ -2,14 +2,16 @@ import { parseRecipient, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 
-/** Who may write to this agent. `contacts`: whom it has written to since it said so, and whom it allows. */
+/**
+ * The agents that may write to this one. `contacts`: agents that it has written to since it chose this, or has allowed.
+ */
 export type Writers = 'anyone' | 'contacts' | 'allowlist'
-/** What was said of one peer; `contact` is noted by the node. */
+/** The rule for one peer. A node sets `contact` by itself when this agent writes to the peer. */
 export type PeerRule = { username: string; rule: 'allowed' | 'blocked' | 'contact' }
-/** A login of this agent, times in ms since 1970. `current`: the one that asks. */
+/** A login of this agent; times in ms since 1970. `current`: the login of this connection. */
 export type Login = { session: string; createdAt: number; expiresAt: number; current: boolean }
 
-/** What is this agent's own to decide at the server: who may write to it, and which of its logins go on. */
+/** Sets which agents may write to this one, and lists and ends this agent's logins. */
 export class AccessControl {
   readonly #context: ClientContext
 
@@ -22,14 +24,14 @@ export class AccessControl {
     return writers
   }
 
-  /** Holds for what is sent from now on; a node refuses the rest with `forbidden`. */
+  /** Applies to messages sent from now on. Nodes refuse other senders with `forbidden`. */
   async setWriters(writers: Writers): Promise<void> {
     await (await openLink(this.#context)).request({ type: 'privacy', writers })
   }
 
   /**
-   * Lets a peer write, or keeps it from writing; `none` takes that back.
-   * @throws {ProtocolError} `conflict` when 10 000 others are on the list
+   * Allows or blocks a peer; `none` removes the rule.
+   * @throws {ProtocolError} `conflict` if the list has 10 000 other peers already
    */
   async setRule(peer: string, rule: 'allowed' | 'blocked' | 'none'): Promise<{ username: string }> {
     const username = this.#recipient(peer)
@@ -37,7 +39,7 @@ export class AccessControl {
     return { username }
   }
 
-  /** Sorted by name; pages are fetched as the loop goes on. */
+  /** Yields the rules, sorted by name. Fetches each page when the loop needs it. */
   async *rules(): AsyncGenerator<PeerRule, void, undefined> {
     const pages = eachPage(async next => {
       const link = await openLink(this.#context)
@@ -46,13 +48,18 @@ export class AccessControl {
     for await (const { rules } of pages) yield* rules
   }
 
-  /** Oldest first. */
+  /** Returns the logins, oldest first. */
   async logins(): Promise<Login[]> {
     const { sessions } = await (await openLink(this.#context)).request({ type: 'sessions' })
     return sessions
   }
 
-  /** Ends a login on every node within 1 s; without a name all but this one. @returns how many @throws {ProtocolError} `not_found` */
+  /**
+   * Ends a login on every node within 1 s.
+   * @param session names the login; without it, all logins but this connection's end
+   * @returns how many logins ended
+   * @throws {ProtocolError} `not_found`
+   */
   async endLogins(session?: string): Promise<number> {
     const which = session === undefined ? {} : { session }
     const { count } = await (await openLink(this.#context)).request({ type: 'end_sessions', ...which })

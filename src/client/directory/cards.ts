@@ -10,18 +10,18 @@ import type { Self } from '../connection/identity.ts'
 import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 
-/** What an agent says of itself. All but `username` and `verified` is its own word, and text of somebody else. */
+/** An agent's description of itself. Only `username` and `verified` are checked; the rest is text by a stranger. */
 export type AgentCard = CardContent & {
   username: Username
-  /** How far the key that signed it is known; `unmet`: nothing is pinned, and the node may have made it up. */
+  /** The trust in the key that signed the card. `unmet`: no key is pinned, so the node may have forged the card. */
   verified: 'verified' | 'first-use' | 'unmet'
-  /** The key that signed it, base64url. */
+  /** The key that signed the card, base64url. */
   identity: string
-  /** The signed card, base64url, for who wants to check it again. */
+  /** The signed card, base64url, so that the application can check it again. */
   signed: string
 }
 
-/** Cards: docs/E2E.md section 14. */
+/** Publishes and reads cards: docs/E2E.md section 14. */
 export class Cards {
   readonly #context: ClientContext
 
@@ -30,8 +30,9 @@ export class Cards {
   }
 
   /**
-   * Publishes what this agent says of itself, in place of what it said before. It may be repeated after a failure.
-   * @throws {CryptoError} `malformed`, `too_large`: nothing was sent. {ProtocolError} {UnreachableError}
+   * Publishes this agent's card in place of an earlier one. The caller may repeat it after a failure.
+   * @throws {CryptoError} `malformed`, `too_large`: nothing was sent.
+   * @throws {ProtocolError} {UnreachableError}
    */
   async publish(content: CardContent): Promise<void> {
     const { store, now, self } = this.#context
@@ -52,16 +53,17 @@ export class Cards {
     })
   }
 
-  /** Takes the own card away. */
+  /** Removes this agent's card. */
   async remove(): Promise<void> {
     await this.#context.store.transaction(tx => tx.delete(keys.ownCard()))
     await (await openLink(this.#context)).request({ type: 'publish_card' })
   }
 
   /**
-   * The card of a peer, or the own one.
-   * @throws {ProtocolError} `not_found` where there is none. {CryptoError} `bad_card` when it is not the peer's, or older than one seen before
-   * @throws {IdentityChangedError} while the user has not decided
+   * Fetches and checks the card of a peer, or of this agent.
+   * @throws {ProtocolError} `not_found` if there is none.
+   * @throws {CryptoError} `bad_card` if it is not the peer's, or older than one seen before.
+   * @throws {IdentityChangedError} until the user decides about the peer's changed key.
    */
   async of(peer: string = this.#context.self().username): Promise<AgentCard> {
     const username = parseRecipient(peer, this.#context.self().domain)
@@ -69,7 +71,7 @@ export class Cards {
     return this.read(username, card)
   }
 
-  /** Checks a card that a node gave out. @throws as `of` */
+  /** Checks a card that a node returned. @throws as `of` */
   async read(username: Username, signed: string): Promise<AgentCard> {
     const { store, self } = this.#context
     const own = self()

@@ -7,8 +7,9 @@ import { NotRegisteredError } from '../base/errors.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { keys } from './keys.ts'
 
-/** Reading and writing the cryptographic records, inside the caller's transaction. */
+/** Functions that read and write the cryptographic records, inside the caller's transaction. */
 
+/** Returns a new, unknown peer if the state has no record of it. */
 export async function loadPeer(tx: StateReader, peer: Username, domain: string): Promise<Peer> {
   const bytes = await tx.get(keys.peer(peer))
   return bytes ? decodePeer(bytes) : newPeer(formatAddress(peer, domain))
@@ -17,7 +18,7 @@ export async function loadPeer(tx: StateReader, peer: Username, domain: string):
 export const savePeer = (tx: StateTransaction, name: Username, peer: Peer): void =>
   tx.put(keys.peer(name), encodePeer(peer))
 
-/** @throws {NotRegisteredError} before the registration made some. */
+/** @throws {NotRegisteredError} if no registration has created prekeys yet. */
 export async function loadPrekeys(tx: StateReader): Promise<Prekeys> {
   const bytes = await tx.get(keys.prekeys())
   if (!bytes) throw new NotRegisteredError()
@@ -27,13 +28,15 @@ export async function loadPrekeys(tx: StateReader): Promise<Prekeys> {
 export const savePrekeys = (tx: StateTransaction, prekeys: Prekeys): void =>
   tx.put(keys.prekeys(), encodePrekeys(prekeys))
 
-/** How many steps this state has made: what it has sent, received and encrypted, across processes. */
+/** Returns the number of steps that this state has made: messages sent, received and encrypted, in all processes. */
 export async function lastOrder(tx: StateReader): Promise<number> {
   const bytes = await tx.get(keys.order())
   return bytes ? Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)) : 0
 }
 
-/** A number above all that this state has given: the order of commits. */
+/**
+ * Takes the next order number. It is higher than all that this state has given, so numbers follow the order of commits.
+ */
 export async function nextOrder(tx: StateTransaction): Promise<number> {
   const next = (await lastOrder(tx)) + 1
   setOrder(tx, next)

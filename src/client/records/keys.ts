@@ -1,40 +1,40 @@
 import type { Username } from '../../protocol/names.ts'
 
-/** An order number as text that sorts like the number. */
+/** Returns an order number as text that sorts like the number. */
 const sortable = (order: number): string => order.toString(16).padStart(14, '0')
 
 /**
- * Every key of an agent's state, one function each.
+ * Every key of an agent's state, one function each. The names in the state are a format: they do not change.
  *
  * | key | holds |
  * | --- | --- |
  * | `account` | name, domain, identity seed, token |
  * | `prekeys` | private prekeys, replay list |
- * | `published` | the suites of the current bundle, once a node has that |
- * | `order` | the last order number given |
- * | `swept` | when what has served its time was last removed |
+ * | `published` | the suites of the current bundle, once a node has stored that bundle |
+ * | `order` | the last order number taken |
+ * | `swept` | time of the last cleanup of expired records |
  * | `peer/NAME` | pinned identity key, sessions |
- * | `outbox/NAME/ORDER` | what a node has not accepted yet |
- * | `sent/NAME/ID` | accepted, kept until the recipient's receipt |
- * | `inbox/ORDER` | decrypted, not yet acknowledged by the application |
- * | `asked/NAME/ID` | requests of ours, until their reply and a while after |
- * | `answer/NAME/ID/ORDER` | replies and parts for whoever waits in `request` |
- * | `open/NAME/ID` | requests of a peer that nobody has answered |
- * | `pump/NAME` | which process empties that outbox |
- * | `outcome/ID` | what a node said of a message that another process had queued |
- * | `confirmed/ID` | the receipt for a message of ours, or why there will be none |
- * | `seen/NAME/ID` | message ids received |
- * | `body/HASH` | bodies received |
+ * | `outbox/NAME/ORDER` | messages that no node has accepted yet |
+ * | `sent/NAME/ID` | accepted messages, kept until the recipient's receipt |
+ * | `inbox/ORDER` | decrypted messages that the application has not acknowledged yet |
+ * | `asked/NAME/ID` | this agent's requests, until some time after their reply |
+ * | `answer/NAME/ID/ORDER` | replies and parts for callers that wait in `request` |
+ * | `open/NAME/ID` | a peer's requests without a reply |
+ * | `pump/NAME` | lease of the process that sends from that outbox |
+ * | `outcome/ID` | the node's answer for a message that another process had queued |
+ * | `confirmed/ID` | the receipt for a sent message, or the reason why there will be none |
+ * | `seen/NAME/ID` | received message ids |
+ * | `body/HASH` | hashes of received bodies |
  * | `receipt/NAME/ID` | receipts to send |
- * | `recovering` | there when the node still has one-time keys of a state that went on elsewhere |
- * | `owed/NAME` | a peer that has to get a reset, and why |
- * | `looked/NAME` | when a better suite was last looked for in that peer's bundle |
- * | `card/NAME` | the highest `seq` seen of that agent's cards |
- * | `own-card` | the own card as it was published last, signed |
- * | `untold` | there when the server may have lost that |
- * | `loss` | when a server may have lost users that are known here |
- * | `strangers` | when somebody unknown last caused a reset |
- * | `aside/NAME/HASH` | bodies that could not be read |
+ * | `recovering` | exists while the node may have one-time keys of a newer copy of this state |
+ * | `owed/NAME` | a pending reset for a peer, with its reason |
+ * | `looked/NAME` | time of the last check of that peer's bundle for a better suite |
+ * | `card/NAME` | the highest `seq` seen in that agent's cards |
+ * | `own-card` | this agent's signed card, as last published |
+ * | `untold` | exists while the server may have lost that card |
+ * | `loss` | time when a server may have lost users that this state knows |
+ * | `strangers` | times of recent resets that unknown senders caused |
+ * | `aside/NAME/HASH` | quarantine: bodies that could not be decrypted |
  */
 export const keys = {
   account: () => 'account',
@@ -70,7 +70,7 @@ export const keys = {
   answer: (peer: Username, messageId: string, order: number) => `answer/${peer}/${messageId}/${sortable(order)}`,
   answersTo: (peer: Username, messageId: string) => `answer/${peer}/${messageId}/`,
   answers: () => 'answer/',
-  /** The request that an answer is to. */
+  /** Returns the key of the request that an answer belongs to. */
   askedFor: (answer: string) => `asked/${answer.split('/').slice(1, 3).join('/')}`,
   open: (peer: Username, messageId: string) => `open/${peer}/${messageId}`,
   openOf: (peer: Username) => `open/${peer}/`,
@@ -89,8 +89,8 @@ export const keys = {
   undecryptables: () => 'aside/',
 }
 
-/** The name in a key of the form `KIND/NAME/…`. */
+/** Returns the name in a key of the form `KIND/NAME/…`. */
 export const nameIn = (key: string): Username => key.split('/')[1] as Username
 
-/** The order number in a key of the form `inbox/ORDER`. */
+/** Returns the order number in a key of the form `inbox/ORDER`. */
 export const orderIn = (key: string): number => Number.parseInt(key.split('/')[1] ?? '', 16)

@@ -2,18 +2,18 @@ import { StateError } from './state-error.ts'
 import { checkKey, checkValue, compareKeys, inRange, type KeyRange, keyRange } from './state-keys.ts'
 import type { ListOptions, StateEntry, StateTransaction } from './state-store.ts'
 
-/** What a store's engine answers from one snapshot. Values may be its own: the transaction copies them. */
+/** Reads from one snapshot of a store's engine. It may return its own values: the transaction copies them. */
 export interface StateSnapshot {
   get(key: string): Promise<Uint8Array | undefined> | Uint8Array | undefined
   range(range: KeyRange): Promise<StateEntry[]> | StateEntry[]
 }
 
-/** `undefined` deletes. */
+/** The writes of a transaction. `undefined` deletes. */
 export type StateChanges = ReadonlyMap<string, Uint8Array | undefined>
 
 /**
- * A transaction that keeps its writes aside and shows them to its own reads; the engine commits `changes` when the work is done.
- * So nothing is written before the work has succeeded, and a rollback is to forget it.
+ * A transaction that buffers its writes and shows them to its own reads. The engine commits the changes when the work
+ * is done, so nothing is written before the work has succeeded, and a rollback only discards the buffer.
  */
 export class BufferedTransaction implements StateTransaction {
   readonly #snapshot: StateSnapshot
@@ -24,7 +24,7 @@ export class BufferedTransaction implements StateTransaction {
     this.#snapshot = snapshot
   }
 
-  /** Ends the transaction: whatever is called on it later fails. */
+  /** Ends the transaction and returns its changes. Later calls on it fail. */
   end(): StateChanges {
     this.#ended = true
     return this.#changes
@@ -63,6 +63,6 @@ export class BufferedTransaction implements StateTransaction {
   }
 
   #check(): void {
-    if (this.#ended) throw new StateError('ended', 'This transaction is over: await every call inside its work.')
+    if (this.#ended) throw new StateError('ended', 'This transaction has ended: await every call inside its work.')
   }
 }

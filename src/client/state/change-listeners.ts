@@ -1,4 +1,4 @@
-/** Listeners of one store. Any number of `notify` calls before they run make one call of each. */
+/** The change handlers of one store. Several `notify` calls before they run cause one call of each. */
 export class ChangeListeners {
   readonly #listeners = new Set<{ call: () => void }>()
   #pending = false
@@ -16,7 +16,7 @@ export class ChangeListeners {
   notify(): void {
     if (this.#pending || this.#listeners.size === 0) return
     this.#pending = true
-    // A task of its own: what a listener throws must not look like a failure of the transaction that woke it.
+    // A separate task: an error of a handler must not look like a failure of the transaction that called `notify`.
     setTimeout(() => {
       this.#pending = false
       for (const { call } of [...this.#listeners]) call()

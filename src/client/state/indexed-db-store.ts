@@ -9,7 +9,7 @@ import type { StateEntry, StateReader, StateStore, StateTransaction } from './st
 const entries = 'entries'
 const meta = 'meta'
 const formatKey = 'format'
-/** Of the object stores; the format of what is in them is a value in `meta`. */
+/** The version of the object stores. The version of the records in them is a value in `meta`. */
 const layoutVersion = 1
 
 interface IndexedDbStoreOptions {
@@ -17,9 +17,10 @@ interface IndexedDbStoreOptions {
 }
 
 /**
- * The state of one agent in a browser, shared by the tabs and workers of one origin. A Web Lock per name makes transactions follow
- * each other; IndexedDB alone would end a transaction whose work computes between its reads. Needs a secure context.
- * @throws StateError `unreadable`, `version` or `disk`
+ * Opens the state of one agent in a browser, shared by the tabs and workers of one origin. A Web Lock per name
+ * serialises transactions; IndexedDB alone would end a transaction whose work computes between its reads. Needs a
+ * secure context.
+ * @throws {StateError} `unreadable`, `version`, `permissions` or `disk`
  */
 export async function openIndexedDbStore(name: string, options: IndexedDbStoreOptions = {}): Promise<StateStore> {
   const { format = firstFormat } = options
@@ -51,7 +52,7 @@ class IndexedDbStore implements StateStore {
     this.#open = new OpenWork(`State "${name}"`)
     this.#channel = new BroadcastChannel(lockName(name))
     this.#channel.onmessage = () => this.#listeners.notify()
-    // Another tab wants to delete the database or change its layout.
+    // Another tab is about to delete the database or to change its layout.
     db.onversionchange = () => void this.close()
   }
 
@@ -60,7 +61,7 @@ class IndexedDbStore implements StateStore {
   }
 
   read<T>(work: (tx: StateReader) => Promise<T> | T): Promise<T> {
-    // IndexedDB has no snapshot that outlives a pause of the work, so readers share the lock.
+    // An IndexedDB snapshot ends when the work pauses, so readers hold the lock in shared mode.
     return this.#open.run(() =>
       withLock(this.#name, 'shared', async () => {
         const reader = new BufferedTransaction(snapshotOf(this.#db, this.#name))
@@ -85,7 +86,7 @@ class IndexedDbStore implements StateStore {
   }
 
   async #transact<T>(work: (tx: StateTransaction) => Promise<T> | T): Promise<T> {
-    // A tab with newer code may have migrated the state while this one was open.
+    // A tab with newer code may have migrated the state while this tab was open.
     const stored = await storedVersion(this.#db, this.#name)
     if (stored !== this.#format.version)
       needsMigration(Math.max(stored, this.#format.version + 1), this.#format, this.#name)
@@ -112,13 +113,13 @@ async function migrate(db: IDBDatabase, name: string, format: StateFormat): Prom
   await commit(db, name, tx.end(), format.version)
 }
 
-/** 0 in a database that has just been made. */
+/** Returns 0 for a new database. */
 async function storedVersion(db: IDBDatabase, name: string): Promise<number> {
   const version: unknown = await result(name, () => db.transaction(meta).objectStore(meta).get(formatKey))
   return typeof version === 'number' ? version : 0
 }
 
-/** One transaction for all changes, on disk when it is complete. */
+/** Writes all changes in one transaction. They are on disk when it resolves. */
 function commit(db: IDBDatabase, name: string, changes: StateChanges, version?: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => reject(asStateError(error, name))
@@ -192,7 +193,7 @@ async function withLock<T>(name: string, mode: LockMode, work: () => Promise<T>)
   return await navigator.locks.request(lockName(name), { mode }, work)
 }
 
-/** Also of the database and the channel: one name for all that belongs to one agent. */
+/** Returns the name of an agent's lock. Its database and its channel have the same name. */
 function lockName(name: string): string {
   return `aimessage-state:${name}`
 }
@@ -211,10 +212,7 @@ function result<T>(name: string, start: () => IDBRequest<T>): Promise<T> {
 
 function asBytes(value: unknown, name: string): Uint8Array {
   if (value instanceof Uint8Array) return value
-  throw new StateError(
-    'unreadable',
-    `State "${name}" holds something that aimessage did not write. It was left as it is.`,
-  )
+  throw new StateError('unreadable', `State "${name}" holds data that aimessage did not write. It was not changed.`)
 }
 
 function asStateError(error: unknown, name: string): StateError {
@@ -231,8 +229,8 @@ function asStateError(error: unknown, name: string): StateError {
   }
   if (kind === 'InvalidStateError') return new StateError('closed', `State "${name}" is closed: open it again.`, cause)
   if (kind === 'NotFoundError' || kind === 'DataError') {
-    return new StateError('unreadable', `State "${name}" has another layout (${detail}). It was left as it is.`, cause)
+    return new StateError('unreadable', `State "${name}" has another layout (${detail}). It was not changed.`, cause)
   }
-  const way = 'Nothing of this change was kept: free some space, and leave private browsing.'
+  const way = 'Nothing of this change was stored: free some space, and leave private browsing.'
   return new StateError('disk', `State "${name}" cannot be stored (${kind || 'error'}: ${detail}). ${way}`, cause)
 }

@@ -6,8 +6,8 @@ import { compareKeys, inRange, type KeyRange } from './state-keys.ts'
 import type { StateEntry, StateReader, StateStore, StateTransaction } from './state-store.ts'
 
 /**
- * What outlives a memory store: open several stores on one disk to play several processes of an agent, or the next life of one.
- * It does not outlive this process.
+ * The data behind memory stores. Open several stores on one disk to simulate several processes of an agent, or its
+ * restart. The data is lost when this process ends.
  */
 export class MemoryDisk {
   #entries = new Map<string, Uint8Array>()
@@ -15,13 +15,13 @@ export class MemoryDisk {
   readonly queue = new SerialQueue()
   readonly stores = new Set<ChangeListeners>()
 
-  /** What is committed now, and stays so whatever is committed later. */
+  /** Returns the current data. Later commits do not change the snapshot. */
   snapshot(): StateSnapshot {
     this.#snapshotTaken = true
     return snapshotOf(this.#entries)
   }
 
-  /** The same without that promise: for the one transaction that may commit next. */
+  /** Returns the current data without copying. Only for the one transaction that may commit next. */
   latest(): StateSnapshot {
     return snapshotOf(this.#entries)
   }
@@ -38,7 +38,7 @@ export class MemoryDisk {
   }
 }
 
-/** A store that keeps everything in this process's memory: for tests, and for agents that live once. */
+/** Opens a store in the memory of this process: for tests, and for agents that need no restart. */
 export function openMemoryStore(disk: MemoryDisk = new MemoryDisk()): StateStore {
   return new MemoryStore(disk)
 }

@@ -1,17 +1,17 @@
 import { StateError } from './state-error.ts'
 
-/** What is under way on a store, so that closing can wait for it and later calls are refused. */
+/** The running operations of a store. Closing waits for them and refuses later calls. */
 export class OpenWork {
   readonly #running = new Set<Promise<unknown>>()
   readonly #what: string
   #closed = false
 
-  /** `what` names the store in the error. */
+  /** @param what names the store in the error */
   constructor(what: string) {
     this.#what = what
   }
 
-  /** @throws StateError `closed` */
+  /** @throws {StateError} `closed` */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new StateError('closed', `${this.#what} is closed: open it again.`)
     const running = work()
@@ -23,7 +23,7 @@ export class OpenWork {
     }
   }
 
-  /** Refuses new work and waits for what has been started, also where it fails. */
+  /** Refuses new work, and waits until all running work has succeeded or failed. */
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled(this.#running)

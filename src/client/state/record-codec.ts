@@ -4,10 +4,10 @@ import { decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { lazy } from '../../util/lazy.ts'
 import { StateError } from './state-error.ts'
 
-/** The version of every record of this file's making; a reader refuses what it does not know. */
+/** The version of every record that this codec writes. A reader refuses unknown versions. */
 const version = 1
 
-/** A record of the state: JSON under a version, checked against its schema when it comes back. */
+/** Makes the codec of one kind of record: JSON with a version, checked against its schema when decoded. */
 export function recordCodec<T extends TSchema>(name: string, schema: T) {
   const validator = lazy(() => Compile(schema))
   return {
@@ -19,7 +19,7 @@ export function recordCodec<T extends TSchema>(name: string, schema: T) {
       if (stored.version !== version) {
         throw new StateError(
           'version',
-          `the ${name} record has version ${String(stored.version)}, this release knows ${version}; use the release that wrote it`,
+          `the ${name} record has version ${String(stored.version)}; this release reads ${version}: use the release that wrote it`,
         )
       }
       if (!validator().Check(stored.record)) throw unreadable(name)
@@ -33,7 +33,7 @@ function parse(name: string, bytes: Uint8Array): { version?: unknown; record?: u
     const stored: unknown = JSON.parse(decodeUtf8(bytes))
     if (typeof stored === 'object' && stored !== null) return stored
   } catch {
-    // Said below, for both.
+    // Falls through to the error below.
   }
   throw unreadable(name)
 }
@@ -41,5 +41,5 @@ function parse(name: string, bytes: Uint8Array): { version?: unknown; record?: u
 const unreadable = (name: string) =>
   new StateError(
     'unreadable',
-    `the ${name} record cannot be read; restore the state from a backup, or move it away and register anew`,
+    `the ${name} record cannot be read; restore the state from a backup, or move it away and register again`,
   )

@@ -1,4 +1,4 @@
-/** Runs one piece of work after the other, in the order of the calls. */
+/** Runs one work at a time, in the order of the calls. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve()
 

@@ -1,4 +1,4 @@
-/** What went wrong with an agent's state; `retry` says whether the same call may succeed later without anybody's help. */
+/** The codes of state errors. The value is true if the same call may succeed later without a change. */
 export const retryable = {
   /** The store was closed, or is closing. */
   closed: false,
@@ -6,37 +6,37 @@ export const retryable = {
   ended: false,
   /** A key that is not 1 to 200 printable ASCII characters, or a value that is not bytes. */
   invalid: false,
-  /** The directory or a file is not ours, half-written or garbage. */
+  /** The directory or a file belongs to another program, is incomplete or is damaged. */
   unreadable: false,
-  /** Owner or mode of the directory or a file lets others in, or keeps us out. */
+  /** Owner or mode of the directory or a file allows others access, or denies it to this process. */
   permissions: false,
-  /** Written by a newer version of this software, or by an older one that cannot be migrated. */
+  /** A newer version of this software wrote the state, or an older one that cannot be migrated. */
   version: false,
-  /** It is encrypted, and neither a passphrase nor a key was given. */
+  /** The state is encrypted, and neither a passphrase nor a key was given. */
   secret_missing: false,
-  /** It is encrypted with another passphrase or key, or its header was changed. */
+  /** The state is encrypted with another passphrase or key, or its header was changed. */
   secret_wrong: false,
-  /** It is to be encrypted, and is already. */
+  /** The state cannot be encrypted: it is encrypted already. */
   encrypted: false,
-  /** A passphrase or key was given, and it is not encrypted. */
+  /** A passphrase or key was given, but the state is not encrypted. */
   not_encrypted: false,
-  /** It was exported: the identity lives elsewhere now. */
+  /** The identity was exported and is used elsewhere now. */
   moved: false,
-  /** An identity was to be brought in, and there is one. */
+  /** An import would replace an identity. */
   occupied: false,
-  /** A file that was to be written is there already. */
+  /** The file to write exists already. */
   file_exists: false,
-  /** Another process works with it, and this needs it alone. */
+  /** Another process has the state open, and the operation needs exclusive access. */
   in_use: true,
-  /** Another process held the state for longer than the time allowed. */
+  /** Another process held the write lock longer than the timeout. */
   locked: true,
-  /** The disk is full or failed; nothing of the transaction was kept. */
+  /** The disk is full or failed. Nothing of the transaction was stored. */
   disk: true,
 } as const
 
 export type StateErrorCode = keyof typeof retryable
 
-/** The text names the file or database concerned and the way out. The original is untouched. */
+/** A failure of the state. The text names the file or database and what to do. A refused file is never changed. */
 export class StateError extends Error {
   override readonly name = 'StateError'
   readonly code: StateErrorCode

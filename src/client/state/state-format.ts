@@ -1,13 +1,13 @@
 import { StateError } from './state-error.ts'
 import type { StateTransaction } from './state-store.ts'
 
-/** The layout of what a client keeps under its keys. */
+/** The layout of the values that a client stores. */
 export interface StateFormat {
-  /** 1 at first; one more with each change that older software would misread. */
+  /** Starts at 1. Increases with each change that older software would misread. */
   version: number
   /**
-   * Brings what version `from` wrote to version `from + 1`. All steps and the new version are one transaction.
-   * Not given: older versions are refused.
+   * Converts data of version `from` to version `from + 1`. All steps and the new version are one transaction.
+   * Without it, older versions are refused.
    */
   migrate?: (tx: StateTransaction, from: number) => Promise<void> | void
 }
@@ -15,21 +15,21 @@ export interface StateFormat {
 export const firstFormat: StateFormat = { version: 1 }
 
 /**
- * Whether state of version `stored` must be migrated before use.
- * @throws StateError `version`, naming `path` and the way out
+ * Returns true if a state of version `stored` must be migrated before use.
+ * @throws {StateError} `version`; the text names `path` and what to do
  */
 export function needsMigration(stored: number, format: StateFormat, path: string): boolean {
   if (stored === format.version) return false
   if (stored > format.version) {
     throw new StateError(
       'version',
-      `${path} was written by a newer version of aimessage (state format ${stored}, this one knows ${format.version}): update it.`,
+      `${path} was written by a newer version of aimessage (state format ${stored}, this version reads ${format.version}): update.`,
     )
   }
   if (!format.migrate || stored < 1) {
     throw new StateError(
       'version',
-      `${path} has state format ${stored}, and this version of aimessage knows only ${format.version}: use the version that wrote it.`,
+      `${path} has state format ${stored}; this version of aimessage reads only ${format.version}: use the version that wrote it.`,
     )
   }
   return true

@@ -1,26 +1,26 @@
 import { StateError } from './state-error.ts'
 import type { ListOptions } from './state-store.ts'
 
-/** ASCII only, so that the order of bytes is the order of JavaScript strings and of IndexedDB keys. */
+/** Only ASCII, so that bytes, JavaScript strings and IndexedDB keys sort alike. */
 const keyPattern = /^[\x20-\x7e]{1,200}$/
 const prefixPattern = /^[\x20-\x7e]{0,200}$/
 
-/** Sorts behind every key with the same beginning. */
+/** Sorts after every key with the same prefix. */
 const afterEveryKey = '\x7f'
 
-/** @throws StateError `invalid` */
+/** @throws {StateError} `invalid` */
 export function checkKey(key: string): void {
   if (!keyPattern.test(key)) {
     throw new StateError('invalid', 'A state key must be 1 to 200 printable ASCII characters.')
   }
 }
 
-/** @throws StateError `invalid` */
+/** @throws {StateError} `invalid` */
 export function checkValue(value: Uint8Array): void {
   if (!(value instanceof Uint8Array)) throw new StateError('invalid', 'A state value must be a Uint8Array.')
 }
 
-/** Keys of a listing: `from` itself is included unless it is `after`, `to` is not. */
+/** The key range of a listing. Includes `from` unless `fromExcluded`; excludes `to`. */
 export interface KeyRange {
   from: string
   fromExcluded: boolean
@@ -30,8 +30,8 @@ export interface KeyRange {
 }
 
 /**
- * Bounds of a listing in ascending order, whichever way it is read.
- * @throws StateError `invalid`
+ * Returns the bounds of a listing. They are ascending also if the listing is reversed.
+ * @throws {StateError} `invalid`
  */
 export function keyRange(
   prefix: string,

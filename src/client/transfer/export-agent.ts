@@ -19,10 +19,11 @@ import { decodeExport, encodeExport } from './export-file.ts'
 const fileMode = 0o600
 
 /**
- * Moves an identity out of a state directory into an encrypted file: all of its state. Once the file is on disk, the directory is marked,
- * and nothing opens it any more. `secret` encrypts the file, and opens the state where that is encrypted.
- * @throws {NotRegisteredError} {StateError} `in_use` while another process has the state open; `secret_missing`, `secret_wrong`,
- * `moved`, `invalid`; `file_exists`; `disk` where the file cannot be written
+ * Moves an agent's whole state from a directory into an encrypted file. Once the file is on disk, the directory is
+ * marked as moved and can no longer be opened. `secret` encrypts the file, and decrypts the state if that is encrypted.
+ * @throws {NotRegisteredError}
+ * @throws {StateError} `in_use` while another process has the state open; `secret_missing`, `secret_wrong`, `moved`,
+ * `invalid`; `file_exists`; `disk` if the file cannot be written
  */
 export async function exportAgent(path: string, file: string, secret: Secret): Promise<Account> {
   const store = await openDirectoryStore(path, { use: 'alone' })
@@ -30,7 +31,7 @@ export async function exportAgent(path: string, file: string, secret: Secret): P
     const entries = await store.read(tx => readRecords(tx, path, secret))
     const account = await accountIn(entries)
     await writeNew(resolve(file), encodeExport(entries, secret, { random: randomBytes }))
-    // In this order: what ends between the two leaves two copies, which the next login notices, and not none.
+    // In this order: a crash between the two steps leaves two copies, which the next login detects, rather than none.
     await store.transaction(tx => tx.put(ownKeys.moved, new Uint8Array()))
     return account
   } finally {
@@ -39,8 +40,9 @@ export async function exportAgent(path: string, file: string, secret: Secret): P
 }
 
 /**
- * Brings an exported identity into a state directory, which may not hold one. With `stateSecret` the new state is encrypted.
- * @throws {StateError} `occupied` where there is an identity: nothing is changed; `unreadable`, `version`, `secret_wrong`, `moved`, …
+ * Imports an exported agent into a state directory without one. `stateSecret` encrypts the new state.
+ * @throws {StateError} `occupied` if the directory holds an identity; nothing is changed. `unreadable`, `version`,
+ * `secret_wrong`, `moved`, …
  */
 export async function importAgent(
   path: string,
@@ -72,9 +74,9 @@ async function readRecords(tx: StateReader, path: string, secret: Secret): Promi
 }
 
 const occupied = (path: string): StateError =>
-  new StateError('occupied', `${path} holds an identity already: import into another place. Nothing was changed.`)
+  new StateError('occupied', `${path} holds an identity already: import into another directory. Nothing was changed.`)
 
-/** Whose records they are. @throws {NotRegisteredError} */
+/** Returns the account in the records. @throws {NotRegisteredError} */
 async function accountIn(entries: readonly StateEntry[]): Promise<Account> {
   const store = openMemoryStore()
   const account = entries.find(([key]) => key === keys.account())
@@ -82,7 +84,7 @@ async function accountIn(entries: readonly StateEntry[]): Promise<Account> {
   return toAccount((await Identity.open(store)).required)
 }
 
-/** The file appears under its name only when it is complete and on disk, and never in place of another. */
+/** Creates a file. It appears under its name only when it is complete and on disk, and never replaces another file. */
 async function writeNew(file: string, bytes: Uint8Array): Promise<void> {
   const draft = `${file}.${toHex(randomBytes(8))}`
   try {

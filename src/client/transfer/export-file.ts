@@ -11,14 +11,14 @@ import { StateError } from '../state/state-error.ts'
 import type { StateEntry } from '../state/state-store.ts'
 
 /**
- * An exported state: `magic || vec32 head || nonce 24 || XChaCha20-Poly1305`. All before the nonce is authenticated. Inside:
- * u32 count, then vec16 key and vec32 value of each record.
+ * An exported state is `magic || vec32 head || nonce 24 || XChaCha20-Poly1305`. Everything before the nonce is
+ * authenticated. The plaintext is a u32 count, then vec16 key and vec32 value of each record.
  */
 const magic = encodeUtf8('AIMessage export\n')
 
 const Head = recordCodec('export', Type.Object({ derivation: Derivation }))
 
-/** @throws {StateError} `invalid` for a secret that nobody should choose. */
+/** @throws {StateError} `invalid` for a short passphrase or a key of the wrong length */
 export function encodeExport(
   entries: readonly StateEntry[],
   secret: Secret,
@@ -32,8 +32,8 @@ export function encodeExport(
 }
 
 /**
- * The records of an export.
- * @param where names the file in errors.
+ * Decrypts an export and returns its records.
+ * @param where names the file in errors
  * @throws {StateError} `unreadable`, `version` or `secret_wrong`
  */
 export function decodeExport(bytes: Uint8Array, secret: Secret, where: string): StateEntry[] {
@@ -43,27 +43,27 @@ export function decodeExport(bytes: Uint8Array, secret: Secret, where: string): 
   if (!key) {
     throw new StateError(
       'secret_wrong',
-      `${where} was exported with ${wantedSecret(derivation)}, and something else was given.`,
+      `${where} was exported with ${wantedSecret(derivation)}, but the other kind of secret was given.`,
     )
   }
   const content = openBytes(key, sealed, front)
   if (content) return readAll(content, readEntries)
   throw new StateError(
     'secret_wrong',
-    `${where} does not open: the passphrase or key is another one, or the file is damaged. Nothing was imported.`,
+    `${where} cannot be decrypted: wrong passphrase or key, or the file is damaged. Nothing was imported.`,
   )
 }
 
 function split(bytes: Uint8Array, where: string): { front: Uint8Array; head: Uint8Array; sealed: Uint8Array } {
   const isExport = equalBytes(bytes.subarray(0, magic.length), magic)
-  if (!isExport) throw new StateError('unreadable', `${where} is no export of aimessage.`)
+  if (!isExport) throw new StateError('unreadable', `${where} is not an export of aimessage.`)
   try {
     const reader = new ByteReader(bytes.subarray(magic.length))
     const head = reader.vec32()
     const sealed = reader.rest()
     return { front: bytes.subarray(0, bytes.length - sealed.length), head, sealed }
   } catch {
-    throw new StateError('unreadable', `${where} is cut off: export again, or use another copy of the file.`)
+    throw new StateError('unreadable', `${where} is incomplete: export again, or use another copy of the file.`)
   }
 }
 

@@ -9,7 +9,7 @@ import { isKemKey, type Verify } from '../primitives.ts'
 import { checkIdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
 
 /** A prekey with the owner's signature over it. */
-export type SignedKey = { readonly id: number; readonly key: Uint8Array; readonly signature: Uint8Array }
+type SignedKey = { readonly id: number; readonly key: Uint8Array; readonly signature: Uint8Array }
 export type OneTimeKey = { readonly id: number; readonly key: Uint8Array }
 export type OneTimeKemKey = SignedKey
 

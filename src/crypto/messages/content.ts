@@ -12,7 +12,7 @@ const receiptStates = { delivered: 1, read: 2 } as const
 
 export type ContentKind = (typeof kinds)[number]
 /** A kind of a later version, with its number on the wire. Its content is authentic; only its meaning is unknown. */
-export type UnknownKind = `unknown-${number}`
+type UnknownKind = `unknown-${number}`
 /** The plaintext of one message. `id` is 16 random bytes and stays the same if the content is encrypted again. */
 export type Content = {
   readonly id: Uint8Array

@@ -38,7 +38,7 @@ export type OfferMessage = {
   readonly expiresAtS: number
   readonly served: Served
 }
-export type OfferDeclined = { readonly type: 'offer-declined'; readonly offerId: Uint8Array; readonly reason: number }
+type OfferDeclined = { readonly type: 'offer-declined'; readonly offerId: Uint8Array; readonly reason: number }
 /** The message types of a `body` (docs/E2E.md section 6). */
 export type Message = RatchetMessage | PrekeyMessage | OfferMessage | OfferDeclined
 

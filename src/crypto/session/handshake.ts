@@ -19,7 +19,7 @@ import {
 import type { Suite } from '../suites.ts'
 
 /** The result of X3DH or PQXDH, equal on both sides. The caller wipes `sharedSecret`. */
-export type Agreement = {
+type Agreement = {
   readonly sid: Uint8Array
   readonly sharedSecret: Uint8Array
   readonly associatedData: Uint8Array
@@ -27,7 +27,7 @@ export type Agreement = {
 type PublicPrekey = { readonly id: number; readonly key: Uint8Array }
 
 /** The responder's public keys that the initiator uses. With `kem` the suite is 2, otherwise 1. */
-export type ResponderKeys = {
+type ResponderKeys = {
   readonly identity: Uint8Array
   readonly address: string
   readonly signedPrekey: PublicPrekey

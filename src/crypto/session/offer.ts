@@ -20,7 +20,7 @@ import { startSession } from './start-session.ts'
 
 /** The interactive exchange (docs/E2E.md section 12): `key_exchange` frames carry an offer and its answer. */
 
-export type MakeOfferOptions = {
+type MakeOfferOptions = {
   readonly self: Self
   /** The recipient's address. An answer from any other address is refused. */
   readonly to: string
@@ -72,7 +72,7 @@ export const dropOffer = (prekeys: Prekeys, offerId: Uint8Array): Prekeys => ({
 export const findOffer = ({ offers }: Prekeys, offerId: Uint8Array, from: string): PendingOffer | undefined =>
   offers.find(offer => offer.to === from && equalBytes(offer.offerId, offerId))
 
-export type AcceptOfferOptions = {
+type AcceptOfferOptions = {
   readonly self: Self
   readonly prekeys: Prekeys
   readonly policy?: Policy
@@ -80,7 +80,7 @@ export type AcceptOfferOptions = {
   readonly random: Random
   readonly verify?: Verify
 }
-export type Acceptance =
+type Acceptance =
   /** Encrypt a content now and send it in a `key_exchange` frame. */
   | { readonly outcome: 'answer'; readonly peer: Peer; readonly sid: Uint8Array }
   /** Our own offer crossed this one, and the peer answers ours (rule 9). */

@@ -17,11 +17,11 @@ import {
 } from '../primitives.ts'
 import { findSkipped, type SkippedKeys, withoutExpired, withoutSkipped, withSkipped } from './skipped-keys.ts'
 
-export type KeyPair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
+type KeyPair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }
 /** A chain key and the number of its next message. */
 export type Chain = { readonly key: Uint8Array; readonly n: number }
 /** The peer's sending chain and the ratchet key that started it. */
-export type ReceivingChain = Chain & { readonly dh: Uint8Array }
+type ReceivingChain = Chain & { readonly dh: Uint8Array }
 /**
  * The state of the Double Ratchet (revision 4, section 3). Immutable: each operation returns the next state, and the
  * caller commits it. `sending` is null for a responder that has received nothing; `receiving` is null for an initiator
@@ -37,7 +37,7 @@ export type Ratchet = {
   readonly skipped: SkippedKeys
 }
 /** The inputs of a decryption besides the message. `lifetimeMs` is how long a mailbox keeps a message. */
-export type DecryptContext = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
+type DecryptContext = { readonly nowMs: number; readonly random: Random; readonly lifetimeMs: number }
 type Sealed = { readonly associatedData: Uint8Array; readonly header: RatchetHeader; readonly sealed: Uint8Array }
 
 const zeros32 = new Uint8Array(32)
@@ -138,7 +138,7 @@ function advance(from: Chain, n: number): Uint8Array[] {
 const tooFar = (from: number, to: number): boolean => to - from > cryptoLimits.maxSkippedPerMessage
 
 /** Returns the message keys of `chainKeys`, numbered from `chain.n`, for `withSkipped`. */
-function passOver(chain: ReceivingChain, chainKeys: readonly Uint8Array[], skippedAtMs: number) {
+function toSkippedRun(chain: ReceivingChain, chainKeys: readonly Uint8Array[], skippedAtMs: number) {
   const keys = chainKeys.map((chainKey, index) => ({ n: chain.n + index, key: messageKey(chainKey) }))
   return { dh: chain.dh, skippedAtMs, keys }
 }
@@ -154,14 +154,14 @@ function openOnChain(chain: ReceivingChain, skipped: SkippedKeys, message: Seale
   return {
     plaintext,
     receiving: { dh: chain.dh, key: nextChainKey(current), n: n + 1 },
-    skipped: withSkipped(skipped, passOver(chain, chainKeys, nowMs)),
+    skipped: withSkipped(skipped, toSkippedRun(chain, chainKeys, nowMs)),
   }
 }
 
 /** Keeps the keys of the old chain's outstanding messages, unless the gap exceeds the limit. */
 function closeChain(chain: ReceivingChain | null, skipped: SkippedKeys, pn: number, nowMs: number): SkippedKeys {
   if (!chain || pn <= chain.n || tooFar(chain.n, pn)) return skipped
-  return withSkipped(skipped, passOver(chain, advance(chain, pn - 1), nowMs))
+  return withSkipped(skipped, toSkippedRun(chain, advance(chain, pn - 1), nowMs))
 }
 
 /** The peer has a new ratchet key: turn the root, open the message, and only then make our next ratchet key. */

@@ -35,10 +35,10 @@ t.test('another secret, and the other kind, are told apart from a file that is n
   const open = (secret: Secret, bytes = file) => decodeExport(bytes, secret, '/tmp/FILE')
   t.throws(() => open({ type: 'passphrase', passphrase: 'correct horse batterz' }), {
     code: 'secret_wrong',
-    message: /^\/tmp\/FILE does not open/,
+    message: /^\/tmp\/FILE cannot be decrypted/,
   })
   t.throws(() => open(key), { code: 'secret_wrong', message: /exported with a passphrase/ })
-  t.throws(() => open(passphrase, encodeUtf8('{"not":"one"}')), { code: 'unreadable', message: /no export/ })
+  t.throws(() => open(passphrase, encodeUtf8('{"not":"one"}')), { code: 'unreadable', message: /not an export/ })
   t.throws(() => open(passphrase, file.subarray(0, 25)), { code: 'unreadable' })
 })
 

@@ -7,17 +7,17 @@ import { requireHere } from '../own-keys.ts'
 import type { StateStore } from '../state-store.ts'
 import { type DirectoryStoreOptions, openDirectoryStore } from './directory-store.ts'
 
-/** A migration would have to read through the encryption: when there is a second format, it is given here and not below. */
+/** Without `format`: a migration must read decrypted values, so a second format would be passed in here. */
 interface AgentDirectoryOptions extends Omit<DirectoryStoreOptions, 'format'> {
-  /** Encrypts a new state, and opens an encrypted one. */
+  /** Encrypts a new state, or opens an encrypted one. */
   secret?: Secret
 }
 
 /**
- * The state of one agent in a directory of a local disk, shared by any number of processes of this machine and user. Made when
- * it does not exist. See docs/STATE.md.
- * @throws {StateError} `unreadable`, `permissions`, `version`, `locked`, `in_use`, `disk`, `moved`, `secret_missing`, `secret_wrong` or
- * `not_encrypted`
+ * Opens the state of one agent in a directory on a local disk, shared by any number of processes of this machine and
+ * user. Creates the directory if it does not exist. See docs/STATE.md.
+ * @throws {StateError} `unreadable`, `permissions`, `version`, `locked`, `in_use`, `disk`, `moved`, `secret_missing`,
+ * `secret_wrong` or `not_encrypted`
  */
 export async function openAgentDirectory(
   path: string,
@@ -35,7 +35,7 @@ export async function openAgentDirectory(
   }
 }
 
-/** Whether a directory has a state, of whatever kind. Makes and opens nothing. */
+/** Returns true if a directory has a state of any kind. Creates and opens nothing. */
 export async function hasState(path: string): Promise<boolean> {
   const found = await stat(join(path, 'state.db')).catch(error => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined

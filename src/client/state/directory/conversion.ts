@@ -8,7 +8,8 @@ import type { StateTransaction } from '../state-store.ts'
 import { openDirectoryStore } from './directory-store.ts'
 
 /**
- * Encrypts a state that is in clear, in one transaction. What was there may be found on the disk for as long as the file system likes.
+ * Encrypts an unencrypted state, in one transaction. The file system may keep the unencrypted data on the disk for
+ * longer.
  * @throws {StateError} `in_use` while any other process has it open; `encrypted`, `moved`, `invalid`
  */
 export const encryptState = (path: string, secret: Secret): Promise<void> =>
@@ -16,7 +17,7 @@ export const encryptState = (path: string, secret: Secret): Promise<void> =>
     if (await readEncryption(tx)) {
       throw new StateError(
         'encrypted',
-        `${path} is encrypted already: decrypt it first to encrypt it with something else.`,
+        `${path} is encrypted already: to change the passphrase or key, decrypt it first.`,
       )
     }
     const entries = await tx.list('')
@@ -25,8 +26,8 @@ export const encryptState = (path: string, secret: Secret): Promise<void> =>
   })
 
 /**
- * Takes the encryption away, in one transaction.
- * @throws {StateError} `in_use`, `secret_wrong`, `moved`; `not_encrypted` where there is nothing to take away.
+ * Decrypts an encrypted state, in one transaction.
+ * @throws {StateError} `in_use`, `secret_wrong`, `moved`; `not_encrypted` if the state is not encrypted
  */
 export const decryptState = (path: string, secret: Secret): Promise<void> =>
   convert(path, async tx => {

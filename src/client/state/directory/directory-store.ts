@@ -10,23 +10,23 @@ import { prepareDirectory, type StateDirectory } from './state-directory.ts'
 import { WriteBatches } from './write-batches.ts'
 import { beginWithin, WriteTurn } from './write-turn.ts'
 
-/** Connections kept for the next read. */
+/** Number of idle connections that are kept for later reads. */
 const idleReaders = 4
 
 export interface DirectoryStoreOptions {
   format?: StateFormat
-  /** How long to wait for another process that writes, before `locked`. Default 30 s. */
+  /** How long to wait for another process that writes before failing with `locked`. Default 30 s. */
   lockTimeoutMs?: number
-  /** `alone` keeps all other processes out until the store is closed. Default `shared`. */
+  /** `alone` excludes all other processes until the store is closed. Default `shared`. */
   use?: 'shared' | 'alone'
 }
 
 type OpenOptions = Required<DirectoryStoreOptions>
 
 /**
- * The state of one agent in a directory of a local disk, shared by any number of processes of this machine and user. Made when
- * it does not exist. See docs/STATE.md.
- * @throws StateError `unreadable`, `permissions`, `version`, `locked`, `in_use` or `disk`
+ * Opens the state of one agent in a directory on a local disk, shared by any number of processes of this machine and
+ * user. Creates the directory if it does not exist. See docs/STATE.md.
+ * @throws {StateError} `unreadable`, `permissions`, `version`, `locked`, `in_use` or `disk`
  */
 export async function openDirectoryStore(path: string, options: DirectoryStoreOptions = {}): Promise<StateStore> {
   const { format = firstFormat, lockTimeoutMs = 30_000, use = 'shared' } = options
@@ -48,18 +48,18 @@ export async function openDirectoryStore(path: string, options: DirectoryStoreOp
 function inUse({ database }: StateDirectory): StateError {
   return new StateError(
     'in_use',
-    `${database} is used by another process: end it (fuser ${database} names it), and try again.`,
+    `${database} is used by another process: end it (find it with: fuser ${database}), and try again.`,
   )
 }
 
-/** Looks for damage in one snapshot, and brings an older format up to date in one transaction. */
+/** Checks one snapshot for damage, and migrates an older format in one transaction. */
 async function checkDatabase(
   connection: SqliteConnection,
   turn: WriteTurn,
   { format, lockTimeoutMs }: OpenOptions,
   directory: StateDirectory,
 ): Promise<void> {
-  // Waits: while another process recovers the log of one that was killed, reads are refused too.
+  // Waits, because reads also fail while another process recovers the log of a killed process.
   await beginWithin(connection, 'DEFERRED', lockTimeoutMs, directory)
   let stored: number
   try {
@@ -87,7 +87,7 @@ function checkedVersion(connection: SqliteConnection, { database }: StateDirecto
 }
 
 async function migrate(connection: SqliteConnection, format: StateFormat): Promise<void> {
-  // Read again: another process may have been first.
+  // Read again: another process may have migrated the state first.
   for (let from = connection.number('PRAGMA user_version'); from < format.version; from++) {
     const tx = new BufferedTransaction(connection)
     await format.migrate?.(tx, from)
@@ -108,7 +108,7 @@ class DirectoryStore implements StateStore {
   readonly #use: OpenOptions['use']
   readonly #batches: WriteBatches
   readonly #open: OpenWork
-  readonly #listeners = new ChangeListeners()
+  readonly #handlers = new ChangeListeners()
   readonly #readers: SqliteConnection[] = []
   #watch: DirectoryWatch | undefined
   #seenVersion = 0
@@ -123,9 +123,9 @@ class DirectoryStore implements StateStore {
     this.#batches = new WriteBatches({
       connection,
       turn,
-      // A process of a newer version may have migrated the state while this one runs.
+      // A process of a newer version may have migrated the state while this process runs.
       check: () => requireVersion(connection, options.format, directory),
-      committed: () => this.#listeners.notify(),
+      committed: () => this.#handlers.notify(),
     })
   }
 
@@ -134,7 +134,7 @@ class DirectoryStore implements StateStore {
   }
 
   read<T>(work: (tx: StateReader) => Promise<T> | T): Promise<T> {
-    // A second connection would find the state taken.
+    // A second connection could not open the state, which this connection holds alone.
     if (this.#use === 'alone') return this.transaction(work)
     return this.#open.run(async () => {
       const connection = this.#readers.pop() ?? new SqliteConnection(this.#directory.database)
@@ -151,15 +151,15 @@ class DirectoryStore implements StateStore {
     })
   }
 
-  onChange(listener: () => void): () => void {
-    const end = this.#listeners.add(listener)
+  onChange(handler: () => void): () => void {
+    const end = this.#handlers.add(handler)
     if (!this.#watch && !this.#closed) {
       this.#seenVersion = this.#connection.number('PRAGMA data_version')
-      this.#watch = new DirectoryWatch(this.#directory.path, () => this.#look())
+      this.#watch = new DirectoryWatch(this.#directory.path, () => this.#check())
     }
     return () => {
       end()
-      if (this.#listeners.size === 0) this.#stopWatching()
+      if (this.#handlers.size === 0) this.#stopWatching()
     }
   }
 
@@ -169,30 +169,30 @@ class DirectoryStore implements StateStore {
   }
 
   async #close(): Promise<void> {
-    this.#listeners.clear()
+    this.#handlers.clear()
     this.#stopWatching()
     await this.#open.close()
     try {
       if (this.#use === 'alone') this.#connection.useLog()
       this.#connection.checkpoint()
     } catch {
-      // Everything is on disk, if only in the log.
+      // All data is on disk, at least in the log.
     }
     for (const connection of [...this.#readers, this.#connection]) connection.close()
   }
 
-  /** data_version changes only by commits of other connections, and only this one writes in this process. */
-  #look(): void {
+  /** `data_version` changes only by commits of other connections. In this process only this connection writes. */
+  #check(): void {
     let version: number
     try {
       version = this.#connection.number('PRAGMA data_version')
     } catch {
-      // The next transaction will say what is wrong.
+      // The next transaction reports the error.
       return
     }
     if (version === this.#seenVersion) return
     this.#seenVersion = version
-    this.#listeners.notify()
+    this.#handlers.notify()
   }
 
   #stopWatching(): void {

@@ -1,20 +1,20 @@
 import { type FSWatcher, watch } from 'node:fs'
 
-/** Where the file system reports nothing (network and FUSE mounts), changes are seen this late. */
+/** Poll interval, ms, for file systems that report no changes (network and FUSE mounts). */
 const pollMs = 1000
-/** One look for a burst of file events. */
+/** Delay that joins a burst of file events into one call, ms. */
 const settleMs = 5
 
-/** Calls `look` when something in a directory may have changed. Keeps the process alive until it is stopped. */
+/** Calls `check` when something in a directory may have changed. Keeps the process alive until it is stopped. */
 export class DirectoryWatch {
-  readonly #look: () => void
+  readonly #check: () => void
   readonly #poll: NodeJS.Timeout
   readonly #watcher: FSWatcher | undefined
   #settle: NodeJS.Timeout | undefined
 
-  constructor(path: string, look: () => void) {
-    this.#look = look
-    this.#poll = setInterval(look, pollMs)
+  constructor(path: string, check: () => void) {
+    this.#check = check
+    this.#poll = setInterval(check, pollMs)
     this.#watcher = this.#start(path)
   }
 
@@ -27,7 +27,7 @@ export class DirectoryWatch {
   #start(path: string): FSWatcher | undefined {
     try {
       const watcher = watch(path, () => this.#changed())
-      // The poll goes on without it.
+      // Polling continues without the watcher.
       watcher.on('error', () => watcher.close())
       return watcher
     } catch {
@@ -38,7 +38,7 @@ export class DirectoryWatch {
   #changed(): void {
     this.#settle ??= setTimeout(() => {
       this.#settle = undefined
-      this.#look()
+      this.#check()
     }, settleMs)
   }
 }

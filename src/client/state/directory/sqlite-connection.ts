@@ -4,13 +4,13 @@ import { StateError } from '../state-error.ts'
 import type { KeyRange } from '../state-keys.ts'
 import type { StateEntry } from '../state-store.ts'
 
-/** "AIMs": tells our files from other SQLite files. */
+/** "AIMs": marks the database as one of this program. */
 export const applicationId = 0x41494d73
 
 /**
- * WAL, so that readers and the writer do not wait for each other; FULL, so that each commit is synced before it returns (on a Mac,
- * fsync alone leaves it in the drive); secure_delete, so that used keys are overwritten in the database. A copy may stay in the
- * write-ahead log until that is reused.
+ * WAL: readers and the writer do not wait for each other. FULL: each commit is synced before it returns (on a Mac,
+ * fsync alone leaves the data in the drive's cache). secure_delete: used keys are overwritten in the database; a copy
+ * may stay in the write-ahead log until its space is reused.
  */
 const settings = `
   PRAGMA synchronous = FULL;
@@ -22,33 +22,40 @@ const tables = `
   PRAGMA application_id = ${applicationId};
   CREATE TABLE entry (key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;`
 
-/** One connection to the database of a state directory. Calls block this process, for a commit as long as the disk takes. */
+/**
+ * One connection to the database of a state directory. Calls are synchronous: a commit blocks this process until it is
+ * on disk.
+ */
 export class SqliteConnection implements StateSnapshot {
   readonly #path: string
   readonly #db: Database.Database
   readonly #statements = new Map<string, Database.Statement<unknown[]>>()
 
-  /** Opens a file that exists; touches nothing in it. */
+  /** Opens an existing file, without changing it. */
   constructor(path: string) {
     this.#path = path
     this.#db = this.#guard(() => new Database(path))
     this.#guard(() => this.#db.exec(settings))
   }
 
-  /** The log is switched on last, so that the file is whole without one. */
+  /** Creates the tables. Switches the log on last, so that the file is complete without a log. */
   createTables(version: number): void {
     this.#guard(() => this.#db.exec(`${tables} PRAGMA user_version = ${version}; PRAGMA journal_mode = WAL;`))
   }
 
-  /** A copy made by `VACUUM INTO` has lost this mode. Changes the file: only once it is known to be ours. */
+  /**
+   * Switches the database to log mode; a copy made by `VACUUM INTO` is not in that mode. Changes the file: call it only
+   * after the check that the file belongs to this program.
+   */
   useLog(): void {
     this.#guard(() => this.#db.exec('PRAGMA locking_mode = NORMAL'))
     if (this.#row('PRAGMA journal_mode')?.[0] !== 'wal') this.#guard(() => this.#db.exec('PRAGMA journal_mode = WAL'))
   }
 
   /**
-   * Takes the whole state for this connection, until `useLog` gives it back or the process ends. False while any other connection is open:
-   * each holds a shared lock on the file for as long as it uses the log (sqlite.org/wal.html, section 8).
+   * Reserves the whole state for this connection, until `useLog` or the end of the process. Returns false while any
+   * other connection is open: each holds a shared lock on the file while it uses the log (sqlite.org/wal.html, section
+   * 8).
    */
   takeAlone(): boolean {
     try {
@@ -62,11 +69,11 @@ export class SqliteConnection implements StateSnapshot {
     }
   }
 
-  /** False when another process holds what this needs. */
+  /** Returns false if another process holds the required lock. */
   begin(mode: 'IMMEDIATE' | 'DEFERRED'): boolean {
     try {
       this.#guard(() => this.#db.exec(`BEGIN ${mode}`))
-      // The first read is what takes the snapshot.
+      // The first read takes the snapshot.
       if (mode === 'DEFERRED') this.number('PRAGMA user_version')
       return true
     } catch (error) {
@@ -80,7 +87,7 @@ export class SqliteConnection implements StateSnapshot {
     this.#guard(() => this.#db.exec('COMMIT'))
   }
 
-  /** Never throws: where it fails, SQLite has rolled back, or does so when the file is next opened. */
+  /** Never throws. If it fails, SQLite has rolled back already, or will when the file is next opened. */
   rollback(): void {
     try {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
@@ -95,7 +102,7 @@ export class SqliteConnection implements StateSnapshot {
     this.#guard(() => this.#db.exec(`PRAGMA user_version = ${version}`))
   }
 
-  /** The first damage that SQLite finds, or `ok`. */
+  /** Returns the first damage that SQLite finds, or `ok`. */
   checkPages(): string {
     return String(this.#row('PRAGMA quick_check(1)')?.[0])
   }
@@ -123,12 +130,12 @@ export class SqliteConnection implements StateSnapshot {
     }
   }
 
-  /** Writes the log into the database, as far as other processes let it. */
+  /** Writes the log into the database, as far as other processes allow. */
   checkpoint(): void {
     this.number('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
-  /** The binding lets go of the files only when its statements are collected as garbage. */
+  /** The binding releases the files only when its statements are garbage-collected. */
   close(): void {
     this.#statements.clear()
     this.#guard(() => this.#db.close())
@@ -143,7 +150,7 @@ export class SqliteConnection implements StateSnapshot {
     const known = this.#statements.get(sql)
     if (known) return known
     const statement = this.#db.prepare(sql)
-    // What writes has no rows, and refuses to be asked for them.
+    // A statement that writes has no rows: `raw` would throw.
     if (statement.reader) statement.raw()
     this.#statements.set(sql, statement)
     return statement
@@ -162,7 +169,7 @@ function asBytes(value: unknown): Uint8Array | undefined {
   return value instanceof Uint8Array ? value : undefined
 }
 
-/** SQLite's result codes (sqlite.org/rescode.html), as what the user can do about them. */
+/** Maps SQLite's result codes (sqlite.org/rescode.html) to errors that say what the user can do. */
 function asStateError(error: unknown, path: string): StateError {
   const { code, message } = error instanceof Error && 'code' in error ? error : { code: '', message: String(error) }
   const kind = String(code).split('_').slice(0, 2).join('_')
@@ -180,13 +187,13 @@ function asStateError(error: unknown, path: string): StateError {
   }
   return new StateError(
     'disk',
-    `${path}: ${message}. Nothing of this change was kept: check the disk's space and health.`,
+    `${path}: ${message}. Nothing of this change was stored: check the disk's space and health.`,
     cause,
   )
 }
 
-/** Damage, of which we change nothing, so that whatever can be rescued still can. */
+/** Returns the error for a damaged file. The file is not changed, so that its data can still be rescued. */
 export function unreadable(path: string, damage: string, options?: { cause?: unknown }): StateError {
-  const way = 'It was left as it is: move it away and restore a copy, or start anew with an empty directory.'
+  const way = 'It was not changed: move it away and restore a copy, or start with an empty directory.'
   return new StateError('unreadable', `${path} is not a readable state database (${damage}). ${way}`, options)
 }

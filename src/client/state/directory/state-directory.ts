@@ -11,15 +11,15 @@ const fileMode = 0o600
 
 export interface StateDirectory {
   path: string
-  /** SQLite puts `-wal` and `-shm` beside it, with its mode. */
+  /** SQLite creates `-wal` and `-shm` next to it, with the same mode. */
   database: string
-  /** Touched by a process that waits for its turn. */
+  /** A process that waits for its turn to write touches this file. */
   waiting: string
 }
 
 /**
- * Makes a state directory that is whole and only ours, or takes the one that is there; tightens modes.
- * @throws StateError
+ * Creates a complete state directory, or checks an existing one. Restricts its modes to this user.
+ * @throws {StateError}
  */
 export async function prepareDirectory(path: string, version: number): Promise<StateDirectory> {
   const root = resolve(path)
@@ -44,10 +44,10 @@ export async function prepareDirectory(path: string, version: number): Promise<S
   return directory
 }
 
-/** The database appears under its name only when it is complete, once, whichever process is first. */
+/** Creates the database. It appears under its name only when it is complete; if several processes try, one succeeds. */
 async function createDatabase({ path, database }: StateDirectory, version: number): Promise<void> {
   const left = await lstat(`${database}-wal`).catch(ignore('ENOENT'))
-  // SQLite would play it into the new database.
+  // SQLite would apply this log to the new database.
   if (left && left.size > 0) throw unreadable(`${database}-wal`, 'its state.db is missing')
   const draft = `${database}.${randomBytes(8).toString('hex')}`
   try {
@@ -68,7 +68,10 @@ async function createDatabase({ path, database }: StateDirectory, version: numbe
   await syncPath(path)
 }
 
-/** Never opens the database: closing any descriptor of it would drop the locks that this process holds on it. */
+/**
+ * Checks type and owner, and sets the mode. Never opens the database: closing a descriptor would drop this process's
+ * locks on it.
+ */
 async function secure(path: string, mode: number, kind: 'directory' | 'file'): Promise<void> {
   const found = await lstat(path).catch(ignore('ENOENT'))
   if (!found) return
@@ -80,7 +83,7 @@ async function secure(path: string, mode: number, kind: 'directory' | 'file'): P
 function foreign(path: string, found: Stats): StateError {
   return new StateError(
     'permissions',
-    `${path} belongs to user ${found.uid}: run as that user, or give it to this one (chown).`,
+    `${path} belongs to user ${found.uid}: run as that user, or change the owner (chown).`,
   )
 }
 

@@ -3,14 +3,20 @@ import type { StateTransaction } from '../state-store.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import type { WriteTurn } from './write-turn.ts'
 
-/** Transactions that wait together share one commit, and so one sync of the disk, for so long and so many. Then others have a turn. */
+/**
+ * Waiting transactions share one commit, and so one sync of the disk, up to this time and number. Then other processes
+ * may write.
+ */
 const batchMs = 10
 const batchTransactions = 100
 
 type Outcome = { failed: false } | { failed: true; error: unknown }
 
 interface Waiting {
-  /** Does the work inside the open batch; what it returns is told how the batch ended. Rejects when the batch cannot go on. */
+  /**
+   * Runs the work inside the open batch. Returns a function to call with the batch's outcome. Rejects if the batch must
+   * fail.
+   */
   run: () => Promise<(outcome: Outcome) => void>
   settle: (outcome: Outcome) => void
 }
@@ -18,13 +24,13 @@ interface Waiting {
 interface WriteBatchesOptions {
   connection: SqliteConnection
   turn: WriteTurn
-  /** Called inside each batch before the first work; what it throws fails the batch. */
+  /** Called inside each batch before the first work. If it throws, the batch fails. */
   check: () => void
   /** Called after each batch that changed something. */
   committed: () => void
 }
 
-/** Runs the transactions of one process in the order of the calls, several to a commit. */
+/** Runs the transactions of one process in the order of the calls, several in one commit. */
 export class WriteBatches {
   readonly #options: WriteBatchesOptions
   #waiting: Waiting[] = []
@@ -52,7 +58,7 @@ export class WriteBatches {
 
   async #drain(): Promise<void> {
     this.#running = true
-    // Calls of the same turn of the event loop belong to the first batch.
+    // Calls made before the next microtask join the first batch.
     await null
     while (this.#waiting.length > 0) await this.#batch()
     this.#running = false
@@ -71,7 +77,7 @@ export class WriteBatches {
     } catch (error) {
       outcome = { failed: true, error }
       connection.rollback()
-      // Nobody's turn came: the first waiter bears the error, and the others try for themselves.
+      // The batch failed before any transaction ran: reject the first one, retry the rest.
       if (settles.length === 0) settles.push(...this.#waiting.splice(0, 1).map(({ settle }) => settle))
     }
     for (const settle of settles) settle(outcome)
@@ -88,7 +94,7 @@ export class WriteBatches {
     } while (settles.length < batchTransactions && performance.now() < end)
   }
 
-  /** A failed work leaves no trace in the batch: its changes are only applied when it is done. */
+  /** Runs one work and applies its changes when it has succeeded, so that failed work leaves no trace in the batch. */
   async #perform<T>(
     work: (tx: StateTransaction) => Promise<T> | T,
   ): Promise<{ failed: false; result: T } | { failed: true; error: unknown }> {
@@ -101,7 +107,7 @@ export class WriteBatches {
       return { failed: true, error }
     }
     const changes = tx.end()
-    // What fails here fails the batch: SQLite may have rolled it back as a whole.
+    // An error here fails the batch: SQLite may have rolled it back as a whole.
     this.#options.connection.apply(changes)
     if (changes.size > 0) this.#changed = true
     return { failed: false, result }

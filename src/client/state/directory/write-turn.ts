@@ -4,24 +4,28 @@ import { StateError } from '../state-error.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import type { StateDirectory } from './state-directory.ts'
 
-/** A waiter that says nothing for so long has had its turn, or died. */
-const knockLifetimeMs = 20
-/** How long one process may write while others wait. To give way after each commit would leave the disk idle most of the time. */
+/** A waiting process that did not touch the file for this time has written, or has ended, ms. */
+const waitingLifetimeMs = 20
+/**
+ * How long one process may write while others wait, ms. Yielding after each commit would leave the disk idle most of
+ * the time.
+ */
 const sliceMs = 10
+/** Longest pause between two attempts of a waiting process, ms. */
 const longestPauseMs = 4
-/** Longer than the longest pause between two tries of a waiter. */
+/** How long a writer yields, ms: longer than `longestPauseMs`. */
 const courtesyMs = longestPauseMs + 1
 
 /**
- * Whose turn it is to write, among the processes of one directory. SQLite's own lock decides; it ends with its process, however
- * that ends. It knows no queue, so a waiter knocks by touching a file, and who has
- * written for a while then lets others go first.
+ * Shares the right to write among the processes of one directory. SQLite's lock decides; it ends with its process in
+ * any case. That lock has no queue, so a waiting process touches a file, and a process that has written for `sliceMs`
+ * then yields.
  */
 export class WriteTurn {
   readonly #connection: SqliteConnection
   readonly #directory: StateDirectory
   readonly #timeoutMs: number
-  /** When this process began to write without giving way; 0 when it has not. */
+  /** When this process began to write without yielding; 0 if it does not write. */
   #since = 0
 
   constructor(connection: SqliteConnection, directory: StateDirectory, timeoutMs: number) {
@@ -30,29 +34,29 @@ export class WriteTurn {
     this.#timeoutMs = timeoutMs
   }
 
-  /** Begins a write transaction. @throws StateError `locked` after the time allowed */
+  /** Begins a write transaction. @throws {StateError} `locked` after the timeout */
   async take(): Promise<void> {
     if (this.#since > 0 && performance.now() - this.#since > sliceMs) {
-      if (this.#someoneKnocks()) await sleep(courtesyMs)
+      if (this.#isAnyWaiting()) await sleep(courtesyMs)
       this.#since = 0
     }
     await beginWithin(this.#connection, 'IMMEDIATE', this.#timeoutMs, this.#directory, () => {
       this.#since = 0
-      this.#knock()
+      this.#signalWaiting()
     })
     if (this.#since === 0) this.#since = performance.now()
   }
 
-  #someoneKnocks(): boolean {
+  #isAnyWaiting(): boolean {
     try {
-      return Math.abs(Date.now() - statSync(this.#directory.waiting).mtimeMs) < knockLifetimeMs
+      return Math.abs(Date.now() - statSync(this.#directory.waiting).mtimeMs) < waitingLifetimeMs
     } catch {
       return false
     }
   }
 
-  /** Courtesy only: without it the lock is still a lock. */
-  #knock(): void {
+  /** Errors are ignored: this only improves fairness, and the lock works without it. */
+  #signalWaiting(): void {
     try {
       const now = new Date()
       utimesSync(this.#directory.waiting, now, now)
@@ -61,8 +65,9 @@ export class WriteTurn {
 }
 
 /**
- * Tries until it has begun; `refused` is called after each try that failed. The binding could wait by itself, but would stop this process.
- * @throws StateError `locked` after the time allowed
+ * Tries to begin until it succeeds. Calls `refused` after each failed attempt. The binding's own wait would block this
+ * process.
+ * @throws {StateError} `locked` after the timeout
  */
 export async function beginWithin(
   connection: SqliteConnection,
@@ -75,7 +80,10 @@ export async function beginWithin(
   while (!connection.begin(mode)) {
     if (performance.now() > deadline) {
       const held = `${database} has been held by another process for ${timeoutMs / 1000} s`
-      throw new StateError('locked', `${held}: end the one that hangs (fuser ${database} names them), or try again.`)
+      throw new StateError(
+        'locked',
+        `${held}: end the process that hangs (find it with: fuser ${database}), or try again.`,
+      )
     }
     refused()
     await sleep(1 + Math.random() * (longestPauseMs - 1))

@@ -6,18 +6,18 @@ import { StateError } from '../state-error.ts'
 import { type Secret, secretKeyBytes } from './secret.ts'
 
 const saltBytes = 16
-/** Of a passphrase that is chosen here. Argon2id makes guessing dear, not impossible. */
+/** Minimum for a new passphrase: Argon2id makes guessing expensive, not impossible. */
 const minPassphraseChars = 8
 
-/** Paid by every process that opens an encrypted state: OWASP's third choice, 0.2 s of CPU in JavaScript. */
+/** Cost for every process that opens an encrypted state: OWASP's third choice, 0.2 s of CPU in JavaScript. */
 export const openingCost: Argon2Cost = { memoryKib: 12_288, passes: 3, lanes: 1 }
-/** Paid once per move, for a file that travels: the second choice of RFC 9106 section 4. */
+/** Cost of an export or import: the second choice of RFC 9106 section 4, because the file leaves the machine. */
 export const exportCost: Argon2Cost = { memoryKib: 65_536, passes: 3, lanes: 4 }
 
 /** 16 bytes in canonical base64url: the last character carries two bits. */
 const Salt = Type.String({ pattern: '^[A-Za-z0-9_-]{21}[AQgw]$' })
 
-/** How the key came from a secret. The bounds keep a forged file from costing more than a quarter of a GiB. */
+/** Parameters of the key derivation. The bounds limit the memory that a forged file can demand to 256 MiB. */
 export const Derivation = Type.Union([
   Type.Object({
     type: Type.Literal('argon2id'),
@@ -30,7 +30,10 @@ export const Derivation = Type.Union([
 ])
 export type Derivation = Static<typeof Derivation>
 
-/** A derivation of its own for something new. @throws {StateError} `invalid` for a secret that nobody should choose. */
+/**
+ * Returns the parameters for a new state or export, with a fresh salt.
+ * @throws {StateError} `invalid` for a short passphrase
+ */
 export function chooseDerivation(secret: Secret, cost: Argon2Cost, random: Random): Derivation {
   const salt = encodeBase64Url(random(saltBytes))
   if (secret.type === 'key') return { type: 'hkdf-sha256', salt }
@@ -41,14 +44,14 @@ export function chooseDerivation(secret: Secret, cost: Argon2Cost, random: Rando
 }
 
 /**
- * The key for a secret; nothing where the other kind of secret was used.
- * @throws {StateError} `invalid` for a key of another length.
+ * Derives the key from a secret. Returns undefined if the other kind of secret is needed.
+ * @throws {StateError} `invalid` for a key of the wrong length
  */
 export function deriveKey(secret: Secret, derivation: Derivation): Uint8Array | undefined {
   const salt = decodeBase64Url(derivation.salt)
   if (secret.type === 'passphrase') {
     if (derivation.type !== 'argon2id') return undefined
-    // The same passphrase comes out of keyboards in several spellings.
+    // Keyboards produce the same passphrase in several Unicode forms.
     return argon2id(encodeUtf8(secret.passphrase.normalize('NFKC')), salt, derivation)
   }
   if (secret.key.length !== secretKeyBytes) throw new StateError('invalid', `A key must have ${secretKeyBytes} bytes.`)
@@ -56,5 +59,5 @@ export function deriveKey(secret: Secret, derivation: Derivation): Uint8Array | 
   return hkdfSha256(salt, secret.key, encodeUtf8('aimessage key file'), secretKeyBytes)
 }
 
-/** For errors: which kind of secret something wants. */
+/** Names the kind of secret that is needed, for errors. */
 export const wantedSecret = ({ type }: Derivation): string => (type === 'argon2id' ? 'a passphrase' : 'a key file')

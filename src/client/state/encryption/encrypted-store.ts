@@ -12,15 +12,15 @@ import type { Secret } from './secret.ts'
 const version = 1
 
 interface EncryptionOptions {
-  /** Names the state in errors. */
+  /** Name of the state in errors. */
   where?: string
   random?: Random
 }
 
 /**
- * A store whose values are encrypted. Keys stay readable, so that they can be listed in order: docs/STATE.md says what they tell.
- * An empty store begins to be encrypted; closing this one closes it.
- * @throws {StateError} `secret_wrong`; `not_encrypted` where there are records in clear.
+ * Opens a store that encrypts its values. Keys stay readable, so that they can be listed in order: docs/STATE.md says
+ * what they reveal. Encrypts an empty store from the first record. Closing the returned store closes `store`.
+ * @throws {StateError} `secret_wrong`; `not_encrypted` if the store has unencrypted records.
  */
 export async function openEncryptedStore(
   store: StateStore,
@@ -32,7 +32,7 @@ export async function openEncryptedStore(
   return new EncryptedStore(store, new RecordCipher(key, where, random))
 }
 
-/** Another process may be first, here too. */
+/** Begins the encryption, unless another process has done so first. */
 function begin(store: StateStore, secret: Secret, where: string, random: Random): Promise<Uint8Array> {
   return store.transaction(async tx => {
     const header = await readEncryption(tx)
@@ -40,14 +40,14 @@ function begin(store: StateStore, secret: Secret, where: string, random: Random)
     if (await hasRecords(tx)) {
       throw new StateError(
         'not_encrypted',
-        `${where} is not encrypted: run "aimessage encrypt" once with this passphrase or key, or leave it out.`,
+        `${where} is not encrypted: run "aimessage encrypt" once with this passphrase or key, or omit it.`,
       )
     }
     return beginEncryption(tx, secret, { random })
   })
 }
 
-/** Seals records under their names, so that none can stand in for another. */
+/** Encrypts records with their names as associated data, so that no record can replace another. */
 export class RecordCipher {
   readonly #key: Uint8Array
   readonly #where: string
@@ -75,10 +75,10 @@ export class RecordCipher {
     const what =
       code === 'version'
         ? 'was written by another version of aimessage'
-        : 'is damaged, or was put there by somebody else'
+        : 'is damaged, or was not written by this agent'
     return new StateError(
       code,
-      `${this.#where}: the record ${JSON.stringify(name)} ${what}. It was left as it is: restore a copy of the state.`,
+      `${this.#where}: the record ${JSON.stringify(name)} ${what}. It was not changed: restore a copy of the state.`,
     )
   }
 }
@@ -102,8 +102,8 @@ class EncryptedStore implements StateStore {
     return this.#store.read(tx => work(new EncryptedReader(tx, this.#cipher)))
   }
 
-  onChange(listener: () => void): () => void {
-    return this.#store.onChange(listener)
+  onChange(handler: () => void): () => void {
+    return this.#store.onChange(handler)
   }
 
   close(): Promise<void> {
@@ -130,7 +130,7 @@ class EncryptedReader implements StateReader {
     prefix: string,
     { limit = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
   ): Promise<StateEntry[]> {
-    // The state's own keys may be among them, and do not count.
+    // The state's own keys may be among the entries and must not count.
     const entries = await this.#tx.list(prefix, { ...options, limit: limit + ownKeyCount })
     return entries
       .filter(([key]) => !isOwnKey(key))
@@ -165,5 +165,5 @@ class EncryptedTransaction extends EncryptedReader implements StateTransaction {
 }
 
 function requireClientKey(key: string): void {
-  if (isOwnKey(key)) throw new StateError('invalid', 'Keys that begin with ! are those of the state itself.')
+  if (isOwnKey(key)) throw new StateError('invalid', 'Keys that begin with ! are reserved for the state itself.')
 }

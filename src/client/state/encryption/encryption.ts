@@ -11,17 +11,17 @@ import { openBytes, sealBytes } from './sealed-bytes.ts'
 import { type Secret, secretKeyBytes } from './secret.ts'
 
 /**
- * The head of an encrypted state. The records have a random key of their own, which only the secret opens: that checks the secret,
- * and another secret needs no other records.
+ * The header of an encrypted state. Its records are encrypted with a random key, which is stored here encrypted by the
+ * secret. That makes a wrong secret detectable, and a new secret does not require new records.
  */
 const Header = recordCodec('encryption', Type.Object({ derivation: Derivation, key: Type.String() }))
 type Header = Static<typeof Header.schema>
 
-/** The parameters are authenticated: who weakens them finds that nothing opens. */
+/** The parameters are authenticated: after a change of them, decryption fails. */
 const headerAad = (derivation: Derivation): Uint8Array =>
   encodeUtf8(`aimessage state ${JSON.stringify(Object.entries(derivation).sort(([a], [b]) => (a < b ? -1 : 1)))}`)
 
-/** Begins an encrypted state, in the caller's transaction. @returns the key of its records. */
+/** Begins the encryption of a state, in the caller's transaction. @returns the key of its records */
 export function beginEncryption(
   tx: StateTransaction,
   secret: Secret,
@@ -36,27 +36,27 @@ export function beginEncryption(
   return key
 }
 
-/** The head of the state, if it is encrypted. */
+/** Returns the header of the state, if it is encrypted. */
 export async function readEncryption(tx: StateReader): Promise<Header | undefined> {
   const bytes = await tx.get(ownKeys.encryption)
   return bytes && Header.decode(bytes)
 }
 
-/** The key of the records. @throws {StateError} `secret_wrong` */
+/** Returns the key of the records. @throws {StateError} `secret_wrong` */
 export function unlock({ derivation, key }: Header, secret: Secret, where: string): Uint8Array {
   const wrapping = deriveKey(secret, derivation)
   if (!wrapping) {
     throw new StateError(
       'secret_wrong',
-      `${where} is encrypted with ${wantedSecret(derivation)}, and something else was given.`,
+      `${where} is encrypted with ${wantedSecret(derivation)}, but the other kind of secret was given.`,
     )
   }
   const opened = openBytes(wrapping, decodeBase64Url(key), headerAad(derivation))
   if (opened) return opened
-  throw new StateError('secret_wrong', `${where} does not open with this passphrase or key. Nothing was changed.`)
+  throw new StateError('secret_wrong', `${where} cannot be decrypted with this passphrase or key. Nothing was changed.`)
 }
 
-/** @throws {StateError} `secret_missing` where the state is encrypted. */
+/** @throws {StateError} `secret_missing` if the state is encrypted */
 export async function requirePlain(tx: StateReader, where: string): Promise<void> {
   const header = await readEncryption(tx)
   if (!header) return

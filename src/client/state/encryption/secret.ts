@@ -1,4 +1,4 @@
-/** What opens an encrypted state or an export. */
+/** Encrypts and decrypts a state or an export. */
 export type Secret =
   | { readonly type: 'passphrase'; readonly passphrase: string }
   /** 32 random bytes. */

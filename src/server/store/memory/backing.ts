@@ -7,8 +7,8 @@ import { MemoryAccess } from './access.ts'
 import { MemoryBuckets } from './buckets.ts'
 import { type Held, type InboxLimits, MemoryInbox } from './inbox.ts'
 
-export type MemoryUser = User & { deleted: boolean; tokens: { tokenHash: TokenHash; createdAt: number }[] }
-export type MemoryKeys = {
+type MemoryUser = User & { deleted: boolean; tokens: { tokenHash: TokenHash; createdAt: number }[] }
+type MemoryKeys = {
   bundle: { text: string; counter: number } | undefined
   oneTimeKeys: OneTimeKey[]
   oneTimeKemKeys: OneTimeKemKey[]

@@ -27,7 +27,7 @@ import { RedisPublishedKeys } from './users/published-keys.ts'
 import { RedisBuckets } from './users/rate-buckets.ts'
 import { RedisUsers } from './users/users.ts'
 
-export type RedisStoreOptions = {
+type RedisStoreOptions = {
   /** In a form that `parseRedisUrl` accepts. */
   url: string
   /** `strict`: a write is confirmed only when a replica has it, too. */

@@ -30,7 +30,7 @@ import type { Bucket } from '../../store.ts'
  *     seq, epoch        the last sequence number and the last epoch that were assigned
  *     count, bytes      envelopes in the inbox and the bytes of their bodies
  *     shared            1 while aim:{u}:share is kept: the inbox is so large that one sender may exceed its share
- *     owner, node       the current claim: `s node connection` or `h token`, and the node that gets its hints
+ *     owner, node       the current claim: `s node connection` or `h connection`, and the node that gets its hints
  *     until, returned   of an HTTP claim: when it expires, and the highest seq that it was given
  *     seen, seenBefore  dedupe windows of the newest entry, and of the newest entry in the other hash
  *     reserved          the client's reserved number

@@ -1,7 +1,8 @@
--- Trims inboxes, each up to a number and a bounded part at a time.
+-- Removes acknowledged envelopes from inboxes, each up to a sequence number, a bounded number per call.
 -- KEYS: for each inbox meta, inbox, share
--- ARGV: 1 most envelopes of one inbox and call, then for each inbox epoch, owner, seq
--- Returns one string an inbox: "acked", "more" (call again), "stale", "bad_ack" (an HTTP claim acknowledges only what it was given), or "e": failed.
+-- ARGV: 1 most envelopes per inbox and call, then for each inbox epoch, owner, seq
+-- Returns one string per inbox: "acked", "more" (call again), "stale", "bad_ack" (this seq was not returned to the HTTP
+-- claim), or "e" (failed).
 local function trim(box, epoch, owner, upTo)
   local held, heldBy, returned, last, count, shared =
     unpack(redis.call('HMGET', box.meta, 'epoch', 'owner', 'returned', 'seq', 'count', 'shared'))

@@ -1,20 +1,23 @@
--- Appends up to 100 envelopes, each with its own result. The only script that a full Redis refuses, and as a whole.
--- What is asked about one recipient is asked once for all of its items: each call of a command costs as much as the rest of an item.
+-- Appends up to 100 envelopes, each with its own result. A full Redis refuses the whole script.
+-- It reads the data of a recipient once for all of its items, because a command costs as much as the rest of an item.
 -- KEYS: for each recipient meta, inbox, share, seen:0, seen:1, rules
--- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same of one sender;
---       then for each recipient: how many items, and for each of them stream, "id from", kind, ttl (ms), fingerprint, body
--- Returns now; one string an item: "s seq prev" stored, "r seq" stored before, "u" unknown user, "d" may not write, "i" id reused,
---         "f" inbox full, "e" failed (a key of this inbox is not what it should be); one string a recipient: "" or "node epoch" of who listens;
---         and one more: "", or when it is to be looked at for what is past its ttl, where the index of due times does not know that.
+-- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same for one sender;
+--       then for each recipient: number of items, and for each item stream, "id from", kind, ttl (ms), fingerprint,
+--       body
+-- Returns 1 now
+--         2 one string per item: "s seq prev" stored, "r seq" stored before, "u" unknown user, "d" sender may not
+--           write, "i" id reused, "f" inbox full, "e" failed (a key of this inbox has a wrong type)
+--         3 one string per recipient: "node epoch" of the claim, or ""
+--         4 one string per recipient: when its mail must be checked for expiry, or "" if that is in the index already
 local now = clock()
 local nowText = text(now)
 local windowMs = tonumber(ARGV[1])
 local window = math.floor(now / windowMs)
 local maxCount, maxBytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local maxSenderCount, maxSenderBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
--- An inbox so small needs no shares: nobody in it can be over its own. What is above pays for them.
+-- In an inbox smaller than this, no sender can exceed its share, so no shares are kept.
 local smallCount, smallBytes = math.min(64, maxSenderCount), math.min(262144, maxSenderBytes)
--- An index that has not looked at a user for so long (ms) has lost it.
+-- If a due time is this far in the past (ms), the index has lost the user.
 local lostMs = 300000
 local itemArgs = 6
 
@@ -34,7 +37,7 @@ local function load(index)
   }
 end
 
--- What was stored before, of all items at once: field -> "seq fingerprint".
+-- Returns the dedupe entries of all items: field -> "seq fingerprint".
 local function findSeen(to, first, items)
   local known, fields = {}, {}
   local function look(key)
@@ -48,7 +51,7 @@ local function findSeen(to, first, items)
   return known
 end
 
--- Counts what waits from each sender, once: from here on the shares are kept.
+-- Counts the queued envelopes of each sender once. From then on the shares are kept.
 local function countShares(to)
   redis.call('UNLINK', to.share)
   local from, held = '-', {}
@@ -64,7 +67,7 @@ local function countShares(to)
   to.shares, to.shared, to.changed = held, true, true
 end
 
--- The shares of all who send to it in this call.
+-- Reads the shares of all senders of this call.
 local function findShares(to, first, items)
   local senders, asked = {}, {}
   for at = first + 1, first + items * itemArgs, itemArgs do
@@ -77,7 +80,7 @@ local function findShares(to, first, items)
   end
 end
 
--- A recipient as it is now, with the shares of those who send to it in this call.
+-- Loads a recipient, with the shares of the senders of this call.
 local function open(index, first, items)
   local to = load(index)
   if to.live and to.shared then findShares(to, first, items) end
@@ -114,7 +117,8 @@ local function save(to)
   if #shares > 0 then redis.call('HSET', to.share, unpack(shares)) end
 end
 
--- Once a call: what is past its ttl goes, though nobody reads. What this call changed is written before, and read again after.
+-- Removes expired envelopes, once per call. Writes the changes of this call first, and loads the recipient again
+-- afterwards.
 local function makeRoom(index, to, first, items)
   if to.swept or to.expires > now then return to end
   if to.changed then save(to) end
@@ -146,8 +150,8 @@ local function store(to, from, field, at, prev)
   return seq
 end
 
--- The items of one recipient, in order. All that could fail is read before the first is written.
--- After a refusal that a retry may mend, later ones of the stream are refused alike: none overtakes.
+-- Appends the items of one recipient, in order. Everything that could fail is read before the first write.
+-- After a refusal that a retry may resolve, later items of the stream get the same refusal, so that none overtakes.
 local function appendAll(index, first, items, results)
   local to = open(index, first, items)
   if not to.live then

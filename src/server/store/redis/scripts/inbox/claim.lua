@@ -1,10 +1,10 @@
--- Takes an inbox, or goes on with it.
+-- Claims an inbox, or continues an HTTP claim.
 -- KEYS: 1 meta, 2 user
--- ARGV: 1 owner ("s node connection", "h connection"), 2 node, 3 HTTP: ms it lasts, "" for a socket,
---       4 HTTP: the epoch of a claim that may be taken though a socket has it, since its node is dead; or "",
---       5 socket: until when it is granted (ms since 1970), or ""
--- Returns "taken" epoch queued, and the owner and node before; "conflict"; "held" epoch node: a socket of that node has it; or
--- "late": whoever asked does not wait any more, and would not release it.
+-- ARGV: 1 owner ("s node connection", "h connection"), 2 node, 3 HTTP: lifetime (ms), "" for a socket,
+--       4 HTTP: the epoch of a socket's claim that may be replaced because its node is dead; or "",
+--       5 socket: time until which the claim may be granted (ms since 1970), or ""
+-- Returns "taken" epoch queued, and the previous owner and node ("" for none); "conflict"; "held" epoch node: a socket
+-- of that node has the claim; or "late": the caller no longer waits, and would not release the claim.
 local now = clock()
 if ARGV[5] ~= '' and now > tonumber(ARGV[5]) then return { 'late' } end
 local held, epoch, node, deadline, count, live = unpack(redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'node', 'until', 'count', 'live'))

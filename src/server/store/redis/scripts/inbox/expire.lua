@@ -1,8 +1,9 @@
--- Removes what is past its ttl from an inbox, a bounded part at a time. Several sweepers may believe that they hold the lock: the
--- lower fencing number loses.
+-- Removes expired envelopes from an inbox, a bounded part per call. Several nodes may believe that they hold the lock:
+-- the lower fencing number loses.
 -- KEYS: 1 meta, 2 inbox, 3 share
 -- ARGV: 1 fencing number
--- Returns "overtaken", "leaving" (a deletion stopped half way), "more" (call again), or when to look again: ms since 1970, or ""
+-- Returns "overtaken", "leaving" (a deletion is incomplete), "more" (call again), or the time of the next check: ms
+-- since 1970, or "" for none.
 local fence, leaving = unpack(redis.call('HMGET', KEYS[1], 'sweepFence', 'leaving'))
 if (tonumber(fence) or 0) > tonumber(ARGV[1]) then return 'overtaken' end
 redis.call('HSET', KEYS[1], 'sweepFence', ARGV[1])

@@ -1,6 +1,6 @@
--- Adds users to a set or to a lexical index; may run when Redis is full.
+-- Adds members to a set or to a lexical index, also when Redis is full.
 -- KEYS: 1 set or index
--- ARGV: 1 "set" or "index", then users
+-- ARGV: 1 "set" or "index", then members
 local members = {}
 for at = 2, #ARGV do
   if ARGV[1] == 'index' then members[#members + 1] = 0 end

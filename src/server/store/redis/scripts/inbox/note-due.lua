@@ -1,4 +1,4 @@
--- Notes with a user that the index of due times knows it.
+-- Records in meta the user's time in the index of due times.
 -- KEYS: 1 meta
--- ARGV: 1 when (ms since 1970)
+-- ARGV: 1 due time (ms since 1970)
 return redis.call('HSET', KEYS[1], 'due', ARGV[1])

@@ -1,7 +1,7 @@
--- Whether anything waits in inboxes above a number, for claims that hear nothing.
+-- Checks whether inboxes contain envelopes above a sequence number.
 -- KEYS: meta of each inbox
 -- ARGV: for each inbox epoch, owner, seq
--- Returns one string an inbox: "some", "none", "stale", or "e": failed.
+-- Returns one string per inbox: "some", "none", "stale", or "e" (failed).
 local function peek(meta, epoch, owner, seq)
   local held, heldBy, last, count = unpack(redis.call('HMGET', meta, 'epoch', 'owner', 'seq', 'count'))
   if held ~= epoch or heldBy ~= owner then return 'stale' end

@@ -1,7 +1,8 @@
--- Reads an inbox in order. What is past its ttl is removed on the way.
+-- Reads an inbox in order, and removes expired envelopes that it meets.
 -- KEYS: 1 meta, 2 inbox, 3 share
--- ARGV: 1 epoch, 2 owner, 3 after, 4 most envelopes, 5 most bytes, 6 HTTP: ms the claim lasts from now, or ""
--- Returns false when the claim is not this one's any more, "more" when all it saw was expired (call again), else id, e, b of each.
+-- ARGV: 1 epoch, 2 owner, 3 after, 4 most envelopes, 5 most bytes, 6 HTTP: lifetime of the claim from now (ms), or ""
+-- Returns false if the claim is no longer current, "more" if it met only expired envelopes (call again), else id, e and
+-- b of each envelope.
 local chunk = 32
 local now = clock()
 local epoch, owner, returned = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'owner', 'returned'))
@@ -33,7 +34,7 @@ repeat
     end
   end
   if #entries > 0 then from = '(' .. entries[#entries][1] end
-  -- One call holds Redis for so long only; the next one goes on with what is expired.
+  -- Bounds how long one call blocks Redis: the next call continues.
   isCut = #entries == asked and #expired >= 1000
   isOver = isOver or isCut or #entries < asked or items == maxItems
 until isOver

@@ -1,4 +1,4 @@
--- Gives a claim up, if it is still this one's.
+-- Releases a claim if it is still current.
 -- KEYS: 1 meta, 2 user
 -- ARGV: 1 epoch, 2 owner
 local epoch, owner, live = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'owner', 'live'))

@@ -1,4 +1,4 @@
--- Raises a number that never goes down, and returns it.
+-- Raises the reserved number, which never goes down, and returns it.
 -- KEYS: 1 meta
 -- ARGV: 1 number
 local reserved = tonumber(redis.call('HGET', KEYS[1], 'reserved')) or 0

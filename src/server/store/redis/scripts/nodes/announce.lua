@@ -1,5 +1,6 @@
--- Tells every node something that it may not miss; may run when Redis is full.
+-- Writes an event that every node must see, also when Redis is full.
 -- KEYS: 1 stream
--- ARGV: 1 "token" (it ended), "writers" (a user changed who may write to it) or "drain" (a node is to give up), 2 which, 3 ms that it is kept there
+-- ARGV: 1 "token" (it was revoked), "writers" (a user changed who may write to it) or "drain" (a node should drain),
+--       2 the token hash, username or node id, 3 how long events are kept (ms)
 redis.call('XADD', KEYS[1], 'MINID', '~', text(clock() - ARGV[3]), '*', ARGV[1], ARGV[2])
 return 1

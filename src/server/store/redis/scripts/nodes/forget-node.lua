@@ -1,4 +1,4 @@
--- Forgets a node that is dead and holds nothing any more, unless it came back.
+-- Removes the entry of a dead node that has no claims any more, unless the node came back.
 -- KEYS: 1 nodes
 -- ARGV: 1 node
 local deadline = redis.call('ZSCORE', KEYS[1], ARGV[1])

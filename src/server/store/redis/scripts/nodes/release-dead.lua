@@ -1,7 +1,9 @@
--- Takes a user away from a dead node. Several cleaners may believe that they hold the lock: the lower fencing number loses.
+-- Releases a dead node's claim of one user. Several nodes may believe that they hold the lock: the lower fencing number
+-- loses.
 -- KEYS: 1 meta
--- ARGV: 1 the dead node, 2 fencing number, 3 the epoch from which on claims are later than its death was seen: it came back
--- Returns "released" also where the node has not got the user; "back"; or "overtaken".
+-- ARGV: 1 the dead node, 2 fencing number, 3 epoch: claims from it on were made after the death was seen
+-- Returns "released", also if the node does not have the claim; "back" if the node came back and claimed again; or
+-- "overtaken".
 local node, fence, epoch = unpack(redis.call('HMGET', KEYS[1], 'node', 'fence', 'epoch'))
 if (tonumber(fence) or 0) > tonumber(ARGV[2]) then return 'overtaken' end
 if node ~= ARGV[1] then return 'released' end

@@ -1,6 +1,6 @@
--- Joined in front of the scripts that look at who may write to a user, or change it.
+-- Prepended to the scripts that check or change who may write to a user.
 
--- Whether a user with this "access" and these rules takes anything from a sender.
+-- Returns true if a user with this value of "access" and these rules accepts mail from a sender.
 local function mayWrite(access, rules, from)
   if not access then return true end
   if access == 'closed' then return false end
@@ -9,7 +9,8 @@ local function mayWrite(access, rules, from)
   return rule == 'allowed' or (access == 'contacts' and rule == 'contact')
 end
 
--- "access" follows from what the operator and the user decided; there is none where anybody may write, so that looking costs nothing.
+-- Derives "access" from the settings of the operator and the user. The field is absent if anyone may write, so that the
+-- check costs nothing.
 local function settleAccess(meta)
   local closed, writers, blocks = unpack(redis.call('HMGET', meta, 'closed', 'writers', 'blocks'))
   local access = closed and 'closed' or writers or ((tonumber(blocks) or 0) > 0 and 'anyone')

@@ -1,6 +1,6 @@
--- Joined in front of the scripts that remove envelopes. A box names its keys: meta, inbox, share.
+-- Prepended to the scripts that remove envelopes. A "box" holds the keys of one inbox: meta, inbox, share.
 
--- Nothing waits any more.
+-- Empties an inbox.
 local function empty(box, shared)
   redis.call('HSET', box.meta, 'count', '0', 'bytes', '0')
   redis.call('UNLINK', box.inbox)
@@ -9,7 +9,7 @@ local function empty(box, shared)
   redis.call('UNLINK', box.share)
 end
 
--- Takes what is gone, sender -> count and sender -> bytes, off the shares.
+-- Subtracts removed envelopes (sender -> count, sender -> bytes) from the senders' shares.
 local function unshare(box, counts, sizes)
   local senders, held, gone = {}, {}, {}
   for from in pairs(counts) do senders[#senders + 1] = from end
@@ -27,7 +27,8 @@ local function unshare(box, counts, sizes)
   if #gone > 0 then redis.call('HDEL', box.share, unpack(gone)) end
 end
 
--- Takes these envelopes (as XRANGE gives them) off the accounts, and forgets an inbox that became empty.
+-- Subtracts removed envelopes (as XRANGE returns them) from count, bytes and shares, and deletes an inbox that became
+-- empty.
 local function unaccount(box, entries)
   if #entries == 0 then return end
   local count, bytes, shared = unpack(redis.call('HMGET', box.meta, 'count', 'bytes', 'shared'))

@@ -1,8 +1,9 @@
--- Joined behind inbox.lua in the scripts that look for what is past its ttl. An inbox is not ordered by that, so a pass looks at
--- all of it; a long one is cut, and the next call goes on where it stopped (meta: sweptTo, sweptMin).
+-- Appended to inbox.lua in the scripts that remove expired envelopes. An inbox is not sorted by expiry, so a pass reads
+-- all of it. A long pass stops early, and the next call continues it (meta: sweptTo, sweptMin).
 local sweepItems, sweepBytes, sweepChunk = 1000, 1048576, 32
 
--- Removes what is expired. Returns whether the pass came to its end; then meta says in "expires" when to look again.
+-- Removes expired envelopes. Returns true if the pass is complete; "expires" in meta is then the time of the next
+-- check.
 local function sweep(box, now)
   local from, lowest = unpack(redis.call('HMGET', box.meta, 'sweptTo', 'sweptMin'))
   local seen, bytes, isOver, expired = 0, 0, false, {}

@@ -1,6 +1,7 @@
--- Deletes what a user owns. Its name stays reserved for its key and its numbers go on. "leaving" stays until its tokens and indexes are done with, too.
--- KEYS: 1 user, 2 meta, 3 sessions, 4 tokens to end, 5... what goes as a whole
--- Returns false when there is no such user, else the owner and node of the claim it had.
+-- Deletes the data of a user. The name stays reserved for its key, and numbers and epochs continue. "leaving" is set
+-- until the user's tokens are revoked and its index entries removed.
+-- KEYS: 1 user, 2 meta, 3 sessions, 4 tokens to revoke, 5... keys to delete
+-- Returns false if there is no such user, else owner and node of the claim it had ("" for none).
 local identity, deleted = unpack(redis.call('HMGET', KEYS[1], 'identity', 'deleted'))
 if not identity or deleted then return false end
 local owner, node = unpack(redis.call('HMGET', KEYS[2], 'owner', 'node'))
@@ -8,7 +9,7 @@ redis.call('HSET', KEYS[1], 'deleted', text(clock()))
 redis.call('HDEL', KEYS[2], 'live', 'owner', 'node', 'until', 'returned', 'count', 'bytes', 'shared', 'seen', 'seenBefore', 'expires', 'sweptTo', 'sweptMin',
   'writers', 'blocks')
 settleAccess(KEYS[2])
--- Answers to key fetches, kept for a while, are not those of the user that comes after.
+-- Stored answers to key fetches must not be given for a later user of the name: fetch-keys.lua compares "lives".
 redis.call('HINCRBY', KEYS[2], 'lives', 1)
 redis.call('HSET', KEYS[2], 'leaving', '1')
 if redis.call('EXISTS', KEYS[3]) == 1 then

@@ -1,8 +1,11 @@
--- Gives a user's keys to one who wants to write to it, with one one-time key of each kind while there are any and while they
--- are not asked for too often. The same request is answered alike for a while.
--- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys, 5 this request's answer, 6 rules, 7 who took how often in this window
--- ARGV: 1 ms an answer is kept, 2 and 3 most takes in a window and its ms, 4 who asks, 5 most takes of one
--- Returns "unknown_user", "forbidden", "no_keys", or bundle, one-time key, KEM key ("" for none), how many are left of each, owner, node.
+-- Returns a user's bundle, with one one-time key of each kind if there is one and the limits allow it. A repeated
+-- request gets the same answer for a while.
+-- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys, 5 stored answer to this request, 6 rules,
+--       7 one-time keys taken in this window by each requester
+-- ARGV: 1 how long an answer is stored (ms), 2 most keys taken in a window, 3 length of the window (ms), 4 requester,
+--       5 most keys taken by one requester in a window
+-- Returns "unknown_user", "forbidden", "no_keys"; or "found", bundle, one-time key and KEM key ("" for none). A new
+-- answer also has the number of keys left of each kind, and the node of the claim ("" for none).
 local live, lives, owner, node, access = unpack(redis.call('HMGET', KEYS[1], 'live', 'lives', 'owner', 'node', 'access'))
 if live ~= '1' then return { 'unknown_user' } end
 if not mayWrite(access, KEYS[6], ARGV[4]) then return { 'forbidden' } end

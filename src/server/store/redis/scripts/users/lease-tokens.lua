@@ -1,7 +1,8 @@
--- Hands out tokens of a bucket that all nodes share, as many as are wanted and there, but none where there are fewer than needed.
--- KEYS: 1 bucket ("tokens at": how many there were at that ms)
--- ARGV: 1 tokens a second, 2 most, 3 wanted, 4 needed
--- Returns how many, and in how many ms there are as many as needed.
+-- Takes tokens from a bucket that all nodes share: as many as are wanted and available, but none if fewer than needed
+-- are.
+-- KEYS: 1 bucket ("tokens at": the number of tokens at that time, ms since 1970)
+-- ARGV: 1 tokens per second, 2 burst, 3 wanted, 4 needed
+-- Returns the number of tokens granted, and the time until as many as needed are available (ms).
 local now = clock()
 local perSecond, burst, wanted, needed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local left, at = string.match(redis.call('GET', KEYS[1]) or '', '(%S+) (%S+)')

@@ -1,7 +1,7 @@
--- Replaces a user's card, or takes it away.
+-- Replaces a user's card, or removes it.
 -- KEYS: 1 meta, 2 card
--- ARGV: 1 card or "", 2 its counter, 3 its capabilities, by spaces
--- Returns false for a card older than the one there, else the capabilities of that one.
+-- ARGV: 1 card or "", 2 its counter, 3 its capabilities, separated by spaces
+-- Returns false if the stored card is newer, else the capabilities of the previous card.
 local counter, before = unpack(redis.call('HMGET', KEYS[2], 'counter', 'capabilities'))
 if ARGV[1] == '' or redis.call('HGET', KEYS[1], 'live') ~= '1' then
   redis.call('DEL', KEYS[2])

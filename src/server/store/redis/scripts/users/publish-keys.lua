@@ -1,8 +1,8 @@
--- Takes a user's published keys.
+-- Stores keys that a user publishes.
 -- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys
--- ARGV: 1 bundle or "", 2 its counter, 3 and 4 most one-time keys and KEM keys, 5 how many one-time keys follow; then
---       these and the KEM keys, each "id key..."
--- Returns false for an older bundle, else how many keys of each kind are there.
+-- ARGV: 1 bundle or "", 2 its counter, 3 most one-time keys, 4 most KEM keys, 5 number of one-time keys that follow;
+--       then the one-time keys and the KEM keys, each "id key..."
+-- Returns false if the stored bundle is newer, else the number of keys of each kind.
 local function fill(pool, full, first, last)
   local held = redis.call('LRANGE', pool, 0, -1)
   local ids = {}

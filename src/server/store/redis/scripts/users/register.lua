@@ -1,16 +1,16 @@
--- Claims a name for a key. A deleted user's name stays its key's.
+-- Claims a name for a key. The name of a deleted user stays reserved for its key.
 -- KEYS: 1 user, 2 meta
--- ARGV: 1 identity, 2 "1" when a free name may be taken, 3 "loss" for one that is back only because Redis may have lost it
--- Returns "taken", "blocked", "same", "deleted", "free" (and may not be taken) or "created".
+-- ARGV: 1 identity, 2 "1" if a free name may be taken, 3 "loss" if the user returns because Redis may have lost it
+-- Returns "taken", "blocked", "same", "deleted", "free" (but the caller may not take it) or "created".
 local identity, deleted = unpack(redis.call('HMGET', KEYS[1], 'identity', 'deleted'))
 if identity and identity ~= ARGV[1] then return 'taken' end
 if redis.call('HEXISTS', KEYS[2], 'closed') == 1 then return 'blocked' end
 if identity and not deleted then
-  -- Mends a user whose meta was lost alone.
+  -- Repairs a user of which only meta was lost.
   redis.call('HSETNX', KEYS[2], 'live', '1')
   return 'same'
 end
--- A released name has nothing but the number of its lives.
+-- Of a released name, only "lives" is left.
 if ARGV[3] == 'loss' and (deleted or redis.call('HEXISTS', KEYS[2], 'lives') == 1) then return 'deleted' end
 if ARGV[2] ~= '1' then return 'free' end
 local now = text(clock())

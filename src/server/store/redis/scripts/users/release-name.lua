@@ -1,6 +1,7 @@
--- Frees the name of a deleted user for any key. Its numbers go on; what its client reserved was of the key that goes.
+-- Frees the name of a deleted user for any key. Sequence numbers and epochs continue; the reserved number belongs to
+-- the old key and is deleted.
 -- KEYS: 1 user, 2 meta
--- Returns "unknown", "live" (not deleted, or not wholly) or "released".
+-- Returns "unknown", "live" (not deleted, or not completely) or "released".
 local identity, deleted = unpack(redis.call('HMGET', KEYS[1], 'identity', 'deleted'))
 if not identity then return 'unknown' end
 if not deleted or redis.call('HEXISTS', KEYS[2], 'leaving') == 1 then return 'live' end

@@ -1,6 +1,6 @@
--- Says of one other user whether it may write to this one.
+-- Sets or removes a user's rule for one peer.
 -- KEYS: 1 meta, 2 rules
--- ARGV: 1 the other, 2 "allowed", "blocked", or "" to take it back, 3 most rules
+-- ARGV: 1 peer, 2 "allowed", "blocked", or "" to remove the rule, 3 most rules
 -- Returns "set" or "full".
 if redis.call('HGET', KEYS[1], 'live') ~= '1' then return 'set' end
 local before = redis.call('HGET', KEYS[2], ARGV[1])

@@ -1,4 +1,4 @@
--- Says who may write to a user. Contacts are kept only as long as they count.
+-- Sets who may write to a user. "contact" rules are removed when the setting is no longer "contacts".
 -- KEYS: 1 meta, 2 rules
 -- ARGV: 1 "anyone", "contacts" or "allowlist"
 if redis.call('HGET', KEYS[1], 'live') ~= '1' then return 0 end
