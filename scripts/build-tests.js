@@ -10,9 +10,11 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const sources = ['src', 'test', 'tools', 'chaos', 'bench', 'fuzz']
 /** Programs that tests start. Chaos programs, nodes and commands are none of them: they have their own builds. */
 const program =
-  /^(?:test\/fixtures\/(?:crash\/agent|processes\/.*-main|state\/.*-process)\.ts|(?:chaos|fuzz)\/main\.ts)$/
+  /^(?:test\/fixtures\/(?:crash\/agent|processes\/.*-main|state\/.*-process)\.ts|(?:chaos|fuzz|bench\/hostile)\/main\.ts)$/
 /** They contain native code, or find files of theirs by their own path. */
 const external = ['tap', 'libsql', 'esbuild', 'playwright-core', 'tsx', '@fastify/swagger-ui', 'pino', 'thread-stream']
+
+const keepMs = 3_600_000
 
 const filesIn = folder =>
   readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
@@ -47,12 +49,16 @@ const keepAddresses = {
   },
 }
 
+/** A run that goes on meanwhile still loads the files of the build before. */
+function removeOld() {
+  for (const file of filesIn('.build')) if (modifiedMs(file) < Date.now() - keepMs) rmSync(join(root, file))
+}
+
 async function bundleTests() {
   const files = sources.flatMap(filesIn)
   if (modifiedMs('.build/.built') > newest([...files, 'package.json', 'scripts/build-tests.js'])) return
   const startedS = Date.now() / 1_000
-  rmSync(join(root, '.build'), { recursive: true, force: true })
-  const entryPoints = files.filter(file => /^test\/.*\.test\.ts$/.test(file) || program.test(file))
+  const entryPoints = files.filter(file => file.endsWith('.test.ts') || program.test(file))
   await build({
     absWorkingDir: root,
     entryPoints,
@@ -72,6 +78,7 @@ async function bundleTests() {
     plugins: [keepAddresses],
     logLevel: 'warning',
   })
+  removeOld()
   // Sources edited meanwhile are newer.
   writeFileSync(join(root, '.build/.built'), '')
   utimesSync(join(root, '.build/.built'), startedS, startedS)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { endingWithParent } from '../../tools/processes.ts'
 import { median } from '../statistics.ts'
 import { startAimessage } from '../systems/aimessage.ts'
 import type { Owner } from '../systems/system.ts'
@@ -78,7 +79,8 @@ async function openWorld(owner: Owner): Promise<Environment> {
 
 /** CPU time of one run, ms: bash reports what its child used. */
 async function measure({ name, args, requests = [] }: Command, env: Environment): Promise<number> {
-  const child = spawn('bash', ['-c', 'TIMEFORMAT="cpu %3U %3S"; time "$@"', 'bash', process.execPath, ...args], {
+  const timed = ['-c', 'TIMEFORMAT="cpu %3U %3S"; time "$@"', 'bash', process.execPath, ...args]
+  const child = spawn(...endingWithParent('bash', timed), {
     env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env },
   })
   const closed = once(child, 'close')
