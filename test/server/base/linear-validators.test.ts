@@ -91,7 +91,7 @@ for (const [name, validate] of Object.entries(validators)) {
 }
 
 // Evidence: L12
-t.test('the measure finds a pattern that goes back', async t => {
+t.test('the measurement detects a backtracking pattern', async t => {
   const pattern = /^(?:[a-z]*[a-z]*)!$/
   t.notOk(
     isLinear(

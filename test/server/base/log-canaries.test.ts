@@ -64,7 +64,7 @@ async function ask(client: HttpClient, ...call: Parameters<HttpClient['call']>):
 
 const metricsOn = async (port: number): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
 
-t.test('somebody works with secrets', async t => {
+t.test('a client uses secrets', async t => {
   const { body: invite } = await admin.call('POST', '/v1/admin/invites', {})
   const registered = await http.register(alice, keep('an invite', invite.invite))
   t.equal(registered.status, 201)
@@ -75,7 +75,7 @@ t.test('somebody works with secrets', async t => {
   t.match(await socket.request({ type: 'send', to: 'alice', body: 'AAAA' }), { type: 'accepted' })
 })
 
-t.test('frames that are refused, with something secret in each field', async t => {
+t.test('refused frames with a secret in each field', async t => {
   const frames: (string | Uint8Array)[] = [
     canary('no JSON'),
     `{"type":"send","id":"${canary('cut off')}`,
@@ -118,7 +118,7 @@ t.test('frames that are refused, with something secret in each field', async t =
   t.ok(answers.length > 20)
 })
 
-t.test('requests that are refused, with something secret in each part', async t => {
+t.test('refused requests with a secret in each part', async t => {
   const wrong = () => new HttpClient(node.url, canary('a bearer'))
   t.equal(await ask(wrong(), 'GET', '/v1/users'), 401)
   t.equal(await ask(wrong(), 'GET', '/v1/admin/nodes'), 401)
@@ -157,7 +157,7 @@ t.test('requests that are refused, with something secret in each part', async t 
   t.equal(await operator('PUT', `/v1/admin/nodes/${canary('a node')}/drain`), 404)
 })
 
-t.test('a Redis that refuses, stands still, and is gone', async t => {
+t.test('a Redis that refuses, hangs, and is gone', async t => {
   const client = await RawClient.loggedIn(t, other.wsUrl, alice)
   const send = (id: string) => {
     const frame = { type: 'send', id, to: 'alice', body: canary(`the body of ${id}`) }
@@ -192,7 +192,7 @@ t.test('a Redis that refuses, stands still, and is gone', async t => {
 })
 
 // Evidence: X3, X5, W10, W24, API8
-t.test('none of it is in a log, a metric, an error, or Redis', async t => {
+t.test('no secret is in a log, a metric, an error, or Redis', async t => {
   const metrics = await Promise.all(metricsPorts.map(metricsOn))
   for (const one of nodes) await one.stop()
   const files = join(redis.dir, 'appendonlydir')

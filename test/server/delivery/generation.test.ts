@@ -26,7 +26,7 @@ async function startLossyNode(t: Parameters<typeof startTestNode>[0]) {
   }
 }
 
-t.test('a sender that does not know what may be lost sends nothing newer', async t => {
+t.test('a sender that does not know of a possible loss cannot send newer messages', async t => {
   const { wsUrl, lose } = await startLossyNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
   const alice = await RawClient.listening(t, wsUrl)
@@ -40,7 +40,7 @@ t.test('a sender that does not know what may be lost sends nothing newer', async
   t.match(await again.request(send('two')), { type: 'accepted' })
 })
 
-t.test('connections that only send are sent back to the login, too', async t => {
+t.test('connections that only send must log in again too', async t => {
   const { wsUrl, lose, tell } = await startLossyNode(t)
   const sender = await RawClient.loggedIn(t, wsUrl)
   const listener = await RawClient.listening(t, wsUrl)
@@ -50,7 +50,7 @@ t.test('connections that only send are sent back to the login, too', async t => 
   t.match(await listener.closed, { code: 4503 })
 })
 
-t.test('a lost lease alone ends no connection that only sends', async t => {
+t.test('a lost lease alone closes no connection that only sends', async t => {
   const { wsUrl, tell } = await startLossyNode(t)
   const sender = await RawClient.loggedIn(t, wsUrl)
   tell()

@@ -35,7 +35,7 @@ async function hintsLink(redis: RedisProcess, links: readonly Socket[]): Promise
 }
 
 // Evidence: C3
-t.test('C3: a node whose hints overrun Redis is cut off, and loses nothing', async t => {
+t.test('C3: Redis disconnects a node whose hints overrun its buffer, and no message is lost', async t => {
   const redis = await startRedis(t, { config: { 'client-output-buffer-limit': limit } })
   const near = await startNode(t, redis)
   const link = await hintsLink(redis, near.links)

@@ -25,7 +25,7 @@ async function startNodes(
 }
 
 // Evidence: T1
-t.test('T1: nodes whose clocks are an hour off, either way, serve as all others do', async t => {
+t.test('T1: nodes whose clocks are an hour fast or slow serve like all others', async t => {
   const nodes = await startNodes(t, [hourMs, -hourMs, 0])
   const bob = newUser()
   const alice = await RawClient.loggedIn(t, nodes[2]?.wsUrl ?? '')
@@ -50,7 +50,7 @@ t.test('T1: nodes whose clocks are an hour off, either way, serve as all others 
 })
 
 // Evidence: T1
-t.test('T1: a session ends at its time, and not before, whatever the clock of the node says', async t => {
+t.test('T1: a login expires on time, and not earlier, whatever the clock of the node says', async t => {
   const lifeS = 4
   const nodes = await startNodes(t, [hourMs, -hourMs, 0], { SESSION_TTL_S: String(lifeS) })
   for (const { wsUrl } of nodes) {

@@ -46,7 +46,7 @@ async function killOne(t: Test, { redisUrl, refuge, observer }: Place): Promise<
 }
 
 // Evidence: P9, N1
-t.test('fifteen seconds after the kill of a node nobody is shown online that is not, nor offline that is', async t => {
+t.test('fifteen seconds after a node is killed, every user is listed as online or offline correctly', async t => {
   const redis = await startRedis(t)
   const [refuge, view] = await Promise.all([1, 2].map(() => startNodeProcess(t, { REDIS_URL: redis.url })))
   if (!refuge || !view) return t.fail('two nodes')

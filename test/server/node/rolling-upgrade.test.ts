@@ -79,7 +79,7 @@ t.test('nodes of two releases work side by side: a rolling upgrade under load, a
 })
 
 // Evidence: S4
-t.test('a release that is too old, or skips one, does not start and says which does', async t => {
+t.test('a release that is too old, or skips a release, does not start and names the release that does', async t => {
   const redis = await startRedis(t)
   const start = async (schema: Schema) => (await openRelease(redis.url, schema)).close()
   await start(releases.first)

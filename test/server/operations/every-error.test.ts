@@ -180,7 +180,7 @@ for (const [code, provocation] of Object.entries(provocations)) {
 }
 
 // Evidence: D14
-t.test('there is a way to each error', async t => {
+t.test('every error of the table is covered', async t => {
   t.same(Object.keys(provocations).sort(), Object.keys(errors).sort())
   for (const [code, { socket, http }] of Object.entries(provocations)) t.ok(socket ?? http, code)
 })

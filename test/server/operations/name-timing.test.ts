@@ -30,7 +30,7 @@ const welch = (a: readonly number[], b: readonly number[]): number =>
   Math.abs(mean(a) - mean(b)) / Math.sqrt(variance(a) / a.length + variance(b) / b.length)
 
 // Evidence: A5
-t.test('A5: a login with a wrong proof answers and takes the same for known and unknown names', async t => {
+t.test('A5: a login with a wrong proof gets the same error in the same time for known and unknown names', async t => {
   const redis = await startRedis(t)
   const config = readConfig({})
   const store = await openRedisStore(storeOptions(config), { url: redis.url })

@@ -139,7 +139,7 @@ const property = (open?: () => Change) =>
   })
 
 t.test(
-  'whatever listens, stops, acknowledges and breaks over two nodes, an inbox has one receiver and loses nothing',
+  'whichever connections listen, stop, acknowledge and break over two nodes, an inbox has one receiver and loses nothing',
   () => fc.assert(property(), runs),
 )
 

@@ -39,7 +39,7 @@ async function metric({ metricsUrl }: RunningNode, name: string): Promise<number
   return Number(new RegExp(`^aimessage_${name} (\\d+)$`, 'm').exec(text)?.[1])
 }
 
-t.test('who is one too many of an address is told when to come again', async t => {
+t.test('an upgrade above the limit of its address gets a time to retry', async t => {
   const node = await startSlowNode(t)
   const clients = await crowd(t, node)
   const answers = await Promise.all(Array.from({ length: 40 }, () => askUpgrade(node.url, one)))
@@ -55,14 +55,14 @@ t.test('who is one too many of an address is told when to come again', async t =
   for (const { socket } of clients) socket.terminate()
 })
 
-t.test('another address has its turn before the many of one', async t => {
+t.test('another address is admitted before the many of one', async t => {
   const node = await startSlowNode(t)
   await crowd(t, node)
   t.equal(statusOf(await askUpgrade(node.url, other)), 101)
   t.ok((await metric(node, 'upgrades_waiting')) > 0)
 })
 
-t.test('the client comes back when it was told to', async t => {
+t.test('the client retries at the given time', async t => {
   const node = await startSlowNode(t)
   const directory = await temporaryDirectory(t)
   const alice = await registerAgent(t, node.wsUrl, 'alice')
@@ -85,7 +85,7 @@ t.test('the client comes back when it was told to', async t => {
   for (const { socket } of clients) socket.terminate()
 })
 
-t.test('many who were let in one by one and log in at once wait for their turn, too', async t => {
+t.test('many admitted sockets that log in at once wait for admission too', async t => {
   const node = await startSlowNode(t)
   const areIn = (clients: RawClient[]) =>
     Promise.all(clients.map(client => client.find(({ type }) => type === 'challenge')))
@@ -100,7 +100,7 @@ t.test('many who were let in one by one and log in at once wait for their turn, 
   for (const refusal of refusals) t.match(refusal, { code: 'unavailable', retryAfter: Number })
 })
 
-t.test('a socket that goes while it waits takes nobody’s turn', async t => {
+t.test('a socket that closes while it waits takes no place in the queue', async t => {
   const node = await startSlowNode(t)
   const clients = await crowd(t, node)
   for (const { socket } of clients.slice(limits.upgradesBurst)) socket.terminate()
@@ -109,7 +109,7 @@ t.test('a socket that goes while it waits takes nobody’s turn', async t => {
   t.ok((await metric(node, 'connections')) <= limits.upgradesBurst + 10)
 })
 
-t.test('who waits when the node goes is told so', async t => {
+t.test('a waiting upgrade is refused when the node shuts down', async t => {
   const node = await startSlowNode(t)
   await crowd(t, node)
   // There is room again, and two seconds' worth of others before it.
@@ -122,7 +122,7 @@ t.test('who waits when the node goes is told so', async t => {
   t.match(problemIn(answer), { code: 'unavailable', detail: 'the node is shutting down' })
 })
 
-t.test('a socket that is let in when all there is room for are in is refused', async t => {
+t.test('a socket that is admitted while the node is full is refused', async t => {
   const node = await startTestNode(t, { MAX_CONNECTIONS: '50' })
   const clients = openClients(t, node, 60, {})
   const outcomes = await Promise.all(

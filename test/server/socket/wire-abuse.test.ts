@@ -78,7 +78,7 @@ const upgrade = {
   'sec-websocket-version': '13',
 }
 
-t.test('an upgrade whose own headers are crowded out is refused, and the node lives', async t => {
+t.test('an upgrade with too many headers is refused, and the node continues', async t => {
   const { url } = await startTestNode(t)
   const many = Object.fromEntries(Array.from({ length: 2_100 }, (_, index) => [`h${index}`, '']))
   const status = statusOf(
