@@ -9,9 +9,9 @@ import { freePort, startRedis } from '../../../tools/servers/redis.ts'
 import { nodeUser } from '../../../tools/servers/redis-acl.ts'
 import { findBytes } from '../../fixtures/find-bytes.ts'
 
-/** What is told to a node where it does not belong, or must not stay. Each is searched for, as it is and in hex and base64. */
+/** Secrets sent to a node that it must not keep or log. The test searches for each, raw, in hex and in base64. */
 const planted: { what: string; bytes: Buffer }[] = []
-/** A new one, 32 bytes as base64url: it fits wherever a token, a nonce, a key or an invite does. */
+/** A new secret, 32 bytes as base64url: it has the form of a token, a nonce, a key or an invite. */
 function canary(what: string): string {
   const bytes = randomBytes(32)
   planted.push({ what, bytes })

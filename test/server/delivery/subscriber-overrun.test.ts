@@ -10,7 +10,7 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { proxyRedis } from '../../fixtures/servers/redis-links.ts'
 import { until } from '../store/contract/world.ts'
 
-/** More than Redis keeps for a subscriber here (by default it is 32 MB, or 8 MB for a minute), and than all buffers on the way. */
+/** What Redis buffers for a subscriber here (by default 32 MB, or 8 MB for a minute); the test sends more than all buffers hold. */
 const limit = 'pubsub 4mb 2mb 1'
 const messages = 400
 const bodyChars = 120_000

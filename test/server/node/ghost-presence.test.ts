@@ -6,7 +6,7 @@ import { startRedis } from '../../../tools/servers/redis.ts'
 
 /** PROTOCOL.md section 8: after a node dies its users are offline by then, ms. */
 const offlineMs = 15_000
-/** Kills, and how many at once. A hundred of them take about five minutes: `KILLS=100 npx tsx test/server/node/ghost-presence.test.ts`. */
+/** Number of kills. A hundred take about five minutes: `KILLS=100 npx tsx test/server/node/ghost-presence.test.ts`. */
 const kills = Number(process.env.KILLS ?? 4)
 const lanes = Math.min(kills, 10)
 

@@ -22,7 +22,7 @@ const releases = {
 const openRelease = (url: string, schema: Schema): Promise<Store> =>
   openRedisStore(storeOptions(readConfig({})), { url, schema })
 
-/** Three places of a node behind one address; whoever dials gets one that takes connections. */
+/** Three places of a node behind one address; a client gets a place that accepts connections. */
 async function startPlaces(t: Test, url: string, schema: Schema) {
   const start = async (release: Schema) => startTestNode(t, {}, { store: await openRelease(url, release) })
   const places = await Promise.all([1, 2, 3].map(() => start(schema)))

@@ -15,7 +15,7 @@ import { open } from '../store/contract/world.ts'
 const rounds = 1_000
 /** The first ones make everything warm. */
 const warmUps = 1_000
-/** A machine that does something else for a moment is no difference between names: the longest twentieth is left out on both sides. */
+/** Share of the samples that count. The longest twentieth is left out on both sides, because other work of the machine causes it. */
 const kept = 0.95
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

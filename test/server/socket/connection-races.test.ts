@@ -83,8 +83,8 @@ async function listenLast(world: ScheduledNodes): Promise<TestConnection> {
 }
 
 /**
- * The last of them has got what nobody acknowledged, and no other listens. `false` when it lost its claim: one that was on its way
- * for longer comes later, even that of a connection which has ended since.
+ * Checks that the last connection received everything unacknowledged, and that no other one listens. Returns `false` if it
+ * lost its claim: a claim that was delayed longer comes later, even one of a connection that has ended since.
  */
 async function isReceiver({ log }: ScheduledNodes, bobs: TestConnection[], accepted: number[]): Promise<boolean> {
   const last = bobs.at(-1)

@@ -25,7 +25,10 @@ function openClients(t: Owner, { wsUrl }: RunningNode, count: number, headers: R
   return clients
 }
 
-/** As many from one address as come in at once and may wait, and some more, so that it is full for a while however slowly they come. */
+/**
+ * Opens as many connections from one address as the node admits at once and lets wait, and some more, so that the queue is
+ * full for a while however slowly they arrive.
+ */
 async function crowd(t: Owner, node: RunningNode, { more = 15, headers = one } = {}) {
   const clients = openClients(t, node, room + more, headers)
   while ((await metric(node, 'upgrades_waiting')) < room - limits.upgradesBurst - 5) await turn()
