@@ -15,7 +15,7 @@ import { open } from '../store/contract/world.ts'
 const rounds = 1_000
 /** The first logins warm up the code. */
 const warmUps = 1_000
-/** Share of the longest times that is left out on both sides: other load causes them, not the names. */
+/** Share of the times that is kept on both sides: other load causes the longest ones, not the names. */
 const kept = 0.95
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
