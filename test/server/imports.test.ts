@@ -16,7 +16,7 @@ t.test('a node can check signatures and nothing else of the cryptography', async
     'crypto/encoding/byte-writer.ts',
     'crypto/errors.ts',
     'crypto/keys/identity.ts',
-    // How a bundle is read before its signatures are checked: key ids and raw keys, and the bounds of both.
+    // Parses a bundle before its signatures are checked: key ids, raw keys and their bounds.
     'crypto/encoding/key-reader.ts',
     'crypto/labels.ts',
     'crypto/limits.ts',

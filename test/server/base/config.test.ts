@@ -3,7 +3,7 @@ import t from 'tap'
 import { ConfigError, type Environment, readConfig, settings } from '../../../src/server/base/config.ts'
 import { runNodeProcess } from '../../../tools/servers/node.ts'
 
-/** The message of the refusal, which begins with the variable. */
+/** Returns the message of the error, which starts with the variable. */
 function refusal(env: Environment): string {
   try {
     readConfig(env)

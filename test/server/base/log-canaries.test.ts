@@ -9,22 +9,25 @@ import { freePort, startRedis } from '../../../tools/servers/redis.ts'
 import { nodeUser } from '../../../tools/servers/redis-acl.ts'
 import { findBytes } from '../../fixtures/find-bytes.ts'
 
-/** Secrets sent to a node that it must not keep or log. The test searches for each, raw, in hex and in base64. */
+/**
+ * Secrets sent to a node, in the wrong place or in the right one. The test searches for each, as it is, in hex and in
+ * base64.
+ */
 const planted: { what: string; bytes: Buffer }[] = []
-/** A new secret, 32 bytes as base64url: it has the form of a token, a nonce, a key or an invite. */
+/** Creates a canary: 32 bytes as base64url, valid as a token, a nonce, a key or an invite. */
 function canary(what: string): string {
   const bytes = randomBytes(32)
   planted.push({ what, bytes })
   return bytes.toString('base64url')
 }
-/** A secret that the node made itself. */
+/** Adds a secret that the node created. */
 function keep(what: string, secret: unknown): string {
   planted.push({ what, bytes: Buffer.from(String(secret), 'base64url') })
   return String(secret)
 }
 const long = (text: string) => text.repeat(2).slice(0, 86)
 
-/** Every text that a node answered with an error. */
+/** The text of every error that a node sent. */
 const answers: string[] = []
 
 const adminToken = canary('the token of the operator')
@@ -47,7 +50,7 @@ const admin = new HttpClient(node.url, adminToken)
 const alice = newUser('alice')
 const http = new HttpClient(node.url)
 
-/** Sends a frame and notes what it is answered; one that closes the connection is followed by a new one. */
+/** Sends a frame and records the reply. Opens a new connection if the frame closed the old one. */
 async function provoke(client: RawClient, raw: string | Uint8Array, { binary = false } = {}): Promise<void> {
   const from = client.received.length
   client.socket.send(raw, { binary })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { openLogger } from '../../../src/server/base/logger.ts'
 
-/** Logs into a list of lines. */
+/** A logger that writes to a list of lines. */
 function openList() {
   const lines: string[] = []
   return { lines, log: openLogger('trace', { write: line => lines.push(line) }) }

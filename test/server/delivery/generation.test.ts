@@ -3,7 +3,7 @@ import type { Notice } from '../../../src/server/store/store.ts'
 import { bodyOf, newName, RawClient } from '../../../tools/clients/raw-client.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** A node over a store that can be made to say that it may have lost writes. */
+/** A node whose store can report that it may have lost writes. */
 async function startLossyNode(t: Parameters<typeof startTestNode>[0]) {
   let generation = 'first'
   let hear: (notice: Notice) => void = () => {}
@@ -18,7 +18,7 @@ async function startLossyNode(t: Parameters<typeof startTestNode>[0]) {
   const { wsUrl } = await startTestNode(t, {}, { store })
   return {
     wsUrl,
-    /** The store is another one; its node hears of it later. */
+    /** Changes the generation; the node gets the notice later. */
     lose: () => {
       generation = 'second'
     },

@@ -6,7 +6,7 @@ import type { Envelope, Notice } from '../../../src/server/store/store.ts'
 import { RawClient } from '../../../tools/clients/raw-client.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** A node whose hints a test passes on, or not. */
+/** A node whose hints a test passes on or drops. */
 async function startDeafNode(t: Test) {
   const store = openTestStore()
   let hear: (notice: Notice) => void = () => {}

@@ -18,7 +18,7 @@ const send = (id: string, to = 'bob', body = 'AAAA'): Send => ({
 const stored = (seq: number): AppendResult => ({ status: 'stored', seq, queued: false, repeated: false })
 const full: AppendResult = { status: 'inbox_full', retryAfter: 3 }
 
-/** Appends that a test answers one by one: what a store out of reach or a full inbox does, at the moment it matters. */
+/** Appends that a test answers one by one, to simulate an unreachable store or a full inbox at the right moment. */
 class Appends {
   readonly calls: { ids: string[]; answer: Deferred<AppendResult[]> }[] = []
   #arrived = defer<void>()
@@ -126,7 +126,7 @@ t.test('a store out of reach is unavailable, and blocks later sends to the recip
   const fault = batch.append(new SendStream('2'), send('c'))
   ;(await store.call(1)).answer.reject(new TypeError('ours'))
   t.same(await fault, { status: 'unavailable' })
-  t.equal(faults.length, 1, 'a fault of ours is reported')
+  t.equal(faults.length, 1, 'an unexpected error is reported')
 })
 
 t.test(

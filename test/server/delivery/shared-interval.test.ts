@@ -2,7 +2,7 @@ import t from 'tap'
 import { SharedInterval } from '../../../src/server/delivery/shared-interval.ts'
 import { ManualClock } from '../../fixtures/manual-clock.ts'
 
-/** A interval of 10 s, by a clock that a test moves. */
+/** An interval of 10 s, with a clock that a test moves. */
 function openRota() {
   const clock = new ManualClock()
   const ran: string[] = []

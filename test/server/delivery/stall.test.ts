@@ -7,10 +7,10 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { type NodeProcess, startNodeProcess } from '../../../tools/servers/node.ts'
 import { startRedis } from '../../../tools/servers/redis.ts'
 
-/** Longer than a node's lease: others may judge it meanwhile. */
+/** Longer than a node's lease, so that other nodes may take its claims. */
 const stallMs = limits.leaseMs + 2_000
 
-/** Makes the event loop of a node stand still, through Node's own inspector: the node has no hook for it. */
+/** Stalls the event loop of a node process through Node's inspector: the node itself has no hook for it. */
 async function stall(node: NodeProcess, ms: number): Promise<void> {
   const url = node
     .logs()

@@ -7,7 +7,7 @@ const isChained = (pushed: readonly Push[]) => pushed.every(({ prev }, index) =>
 
 type Dialled = { wsUrl: string }
 
-/** The same on one node, over two, and over two in processes of their own. */
+/** Runs a test on one node, over two nodes, and over two node processes. */
 async function allWays(t: Test, run: (t: Test, first: Dialled, second: Dialled) => Promise<void>): Promise<void> {
   await t.test('on one node', async t => {
     const node = await startTestNode(t)
@@ -60,7 +60,7 @@ t.test('the winner gets everything that was not acknowledged, and all later mess
     for (const id of ['a', 'b', 'c']) await send(id)
     const pushed = await old.pushes(3)
     old.send({ type: 'ack', seq: pushed[0]?.seq })
-    // An acknowledgement has no answer; that of `stop` comes when it is stored.
+    // An acknowledgement has no answer. The answer to `stop` comes after the acknowledgement is stored.
     await old.request({ type: 'stop' })
     t.match(await old.request({ type: 'listen' }), { queued: 2 })
     const next = await RawClient.listening(t, second.wsUrl, user)

@@ -10,7 +10,7 @@ const ADMIN_TOKEN = 'canary-token-of-the-operator-0123456789'
 const env = { ADMIN_TOKEN }
 const refused = (status: number, code: string) => ({ status, body: { code } })
 
-/** A node with administration, an operator's client, and what it logged of acts. */
+/** A node with administration, an operator's client, and the audit log. */
 async function openAdministration(t: Test, more: Record<string, string> = {}) {
   const lines: string[] = []
   const log = openLogger(more.LOG_LEVEL ?? 'error', { write: line => lines.push(line) })
@@ -63,7 +63,7 @@ t.test('guessing the token is limited by address, and an operator at another add
   t.comment(`${tried} of 60 guesses were looked at`)
   t.ok(tried <= 30)
   t.match(guesses.at(-1), { ...refused(429, 'rate_limited'), body: { retryAfter: Number } })
-  // Meanwhile there may be room for one more, which is spent before the next attempt.
+  // The bucket may have refilled for one more call; this call uses it up before the next attempt.
   let right = await call(ADMIN_TOKEN, '192.0.2.1')
   for (let attempt = 1; attempt < 10 && right.status !== 429; attempt += 1) {
     await guess(5)
@@ -230,7 +230,7 @@ t.test('over two processes and Redis an act reaches the other node, even if the 
   const [first, second] = nodes
   if (!first || !second) return t.fail('two nodes')
   const admin = new HttpClient(first.url, ADMIN_TOKEN)
-  /** How long until the other node has closed the socket, ms. */
+  /** The time until the other node closes the socket, ms. */
   const untilClosed = async (client: RawClient, start: number) => {
     const beat = setInterval(() => client.send({ type: 'heartbeat' }), 20)
     const { code } = await client.closed

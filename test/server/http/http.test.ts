@@ -249,7 +249,7 @@ t.test(
     const { body } = await reader.call('GET', '/v1/inbox')
     const waiting = reader.call('GET', '/v1/inbox?wait=50')
     const socket = await RawClient.loggedIn(t, wsUrl, bob)
-    // The wait has begun once its listener is there; a second look shows the claim is the caller's own.
+    // The wait has begun once it is subscribed. The second read shows that the caller holds the claim.
     await reader.call('GET', '/v1/inbox')
     await socket.request({ type: 'listen' })
     t.match(await waiting, problem(409, 'conflict'))

@@ -10,7 +10,7 @@ import { runSenderProcess } from '../../fixtures/processes/sender-process.ts'
 
 const hourMs = 3_600_000
 const preload = `--import=${fileURLToPath(new URL('../../fixtures/clock-offset.mjs', import.meta.url))}`
-/** A process whose clock is wrong by so many ms. */
+/** A node process whose clock is wrong by some ms. */
 const wrongClock = (offsetMs: number) => ({ NODE_OPTIONS: preload, CLOCK_OFFSET_MS: String(offsetMs) })
 
 async function startNodes(
@@ -43,7 +43,7 @@ t.test('T1: nodes whose clocks are an hour fast or slow serve like all others', 
     const list = await alice.request({ type: 'list_users', online: true })
     t.match(list, { users: [{ username: bob.username, online: true }] })
   }
-  // By now each has judged the leases of the others.
+  // By now each node has checked the leases of the others.
   await delay(14_000)
   for (const { url } of nodes) t.equal((await fetch(`${url}/health/ready`)).status, 200)
   t.match(await listener?.request({ type: 'heartbeat' }), { type: 'heartbeat' })

@@ -5,7 +5,7 @@ import { ConnectionRegistry, type OpenConnection } from '../../../src/server/nod
 const small = { maxConnections: 4, maxConnectionsPerAddress: 2, maxConnectionsPerUser: 1, maxStrangers: 3 }
 const [alice, bob] = [parseUsername('alice'), parseUsername('bob')]
 
-/** Closing it removes it, as a connection does. */
+/** A connection that removes itself when closed. */
 function open(connections: ConnectionRegistry, address: string) {
   const closed: string[] = []
   const connection: OpenConnection = {

@@ -11,7 +11,7 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 import { openTestStore, type StoreFaults, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** A clock that a test moves: what is due by then runs late, as after a stall. */
+/** A clock that a test moves. Timers that are due run late, as after a stall. */
 class MovedClock implements Clock {
   #now = 0
   readonly #timers = new Set<{ at: number; run: () => void }>()
@@ -25,12 +25,12 @@ class MovedClock implements Clock {
     return { cancel: () => void this.#timers.delete(timer) }
   }
 
-  /** Every timer at its time. */
+  /** Runs every timer on time. */
   async run(ms: number): Promise<void> {
     for (const end = this.#now + ms; this.#now < end; ) await this.stall(Math.min(100, end - this.#now))
   }
 
-  /** The process stands still for so long, and then every timer that is due runs. */
+  /** Simulates a stall of the process; then every timer that is due runs. */
   async stall(ms: number): Promise<void> {
     this.#now += ms
     const due = [...this.#timers].filter(({ at }) => at <= this.#now)
@@ -43,7 +43,7 @@ class MovedClock implements Clock {
 
 type Renew = () => Promise<'kept' | 'lapsed'>
 
-/** A node lease with a clock of its own; `lost` counts how often claims were dropped. */
+/** A node lease with its own clock. `lost` counts how often claims were dropped. */
 async function startPresence(faults: (inner: Store) => StoreFaults = () => ({})) {
   const clock = new MovedClock()
   const inner = openTestStore()

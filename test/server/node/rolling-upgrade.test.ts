@@ -12,7 +12,7 @@ import { FaultProxy } from '../../../tools/net/fault-proxy.ts'
 import { startRedis } from '../../../tools/servers/redis.ts'
 import { type RunningNode, startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** Releases that follow each other: each reads what the next one writes. */
+/** Consecutive releases: each can read what the next one writes. */
 const releases = {
   first: { oldest: 1, writes: 1, newest: 2 },
   second: { oldest: 1, writes: 2, newest: 3 },
@@ -22,7 +22,7 @@ const releases = {
 const openRelease = (url: string, schema: Schema): Promise<Store> =>
   openRedisStore(storeOptions(readConfig({})), { url, schema })
 
-/** Three places of a node behind one address; a client gets a place that accepts connections. */
+/** Three slots for nodes behind one address. A client reaches a slot whose node accepts connections. */
 async function startPlaces(t: Test, url: string, schema: Schema) {
   const start = async (release: Schema) => startTestNode(t, {}, { store: await openRelease(url, release) })
   const places = await Promise.all([1, 2, 3].map(() => start(schema)))
@@ -32,7 +32,7 @@ async function startPlaces(t: Test, url: string, schema: Schema) {
   t.teardown(() => front.close())
   return {
     server: `ws://127.0.0.1:${front.port}/ws`,
-    /** One place after the other: the old node drains, and the new one takes its place. */
+    /** Replaces the nodes slot by slot: the old node drains, and the new node takes over its slot. */
     roll: async (release: Schema) => {
       for (const [at, old] of places.entries()) {
         open.delete(old)

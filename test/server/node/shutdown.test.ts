@@ -6,7 +6,7 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** What a container runtime grants before it kills. */
+/** The time before a container runtime kills the process. */
 const graceMs = 10_000
 
 // Evidence: U1
@@ -41,7 +41,7 @@ t.test(
     t.teardown(() => socket.destroy())
     socket.on('error', () => {})
     await once(socket, 'connect')
-    // Under way when the node begins to go, so that it is not simply closed.
+    // In progress when the shutdown starts, so that the node does not simply close it.
     socket.write(upgrade.slice(0, 40))
     await new Promise(resolve => setTimeout(resolve, 100))
     const startedAt = performance.now()

@@ -7,7 +7,7 @@ import { HttpClient } from '../../../tools/clients/http-client.ts'
 import { newUser, RawClient, type User } from '../../../tools/clients/raw-client.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** A card of a user, as `by` would sign it. */
+/** A card of a user, signed by `by`. */
 function cardOf(user: User, seq = 1, by = user): string {
   const address = formatAddress(parseUsername(user.username), 'localhost')
   const content = { title: `I am ${user.username}`, capabilities: ['code'], acceptsRequests: true }

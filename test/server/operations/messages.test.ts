@@ -7,7 +7,7 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 const codeOf = (frame: ServerFrame): string => (frame.type === 'error' ? frame.code : frame.type)
 const seqOf = (frame: ServerFrame): number => (frame.type === 'accepted' ? frame.seq : 0)
 
-/** Each push names the one before it, the first one names nothing. */
+/** Returns true if each push names the previous `seq` in `prev`, and the first one 0. */
 function isChained(pushed: readonly Push[]): boolean {
   return pushed.every(({ prev, seq }, index) => prev === (pushed[index - 1]?.seq ?? 0) && seq > prev)
 }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Admission } from '../../../src/server/rate-limits/admission.ts'
 import { ManualClock } from '../../fixtures/manual-clock.ts'
 
-/** Ten a second, two at once, waits of up to half a second: five wait. */
+/** Ten arrivals per second, a burst of two, and waits of up to half a second: so five may wait. */
 function openAdmission() {
   const clock = new ManualClock()
   const admission = new Admission({ perSecond: 10, burst: 2, maxWaitMs: 500, maxRetryS: 3 }, clock)

@@ -11,7 +11,7 @@ const uncounted = rate.burst * uncountedShare
 const block = rate.burst * leaseShare
 const blocks: LeaseRule = toLeaseRule({ counting: 'blocks', away: 'open' }, rate)
 
-/** A bucket whose clock and store are the test's. */
+/** A bucket whose clock and store the test controls. */
 function openBucket(rule: LeaseRule, answer: (request: LeaseRequest) => Promise<Lease>) {
   const time = { ms: 0 }
   const asked: LeaseRequest[] = []

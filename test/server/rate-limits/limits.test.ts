@@ -11,7 +11,7 @@ import { newName, newUser, RawClient } from '../../../tools/clients/raw-client.t
 import { askUpgrade, statusOf } from '../../../tools/clients/raw-http.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** What a client was told besides what it asked for. */
+/** The frames that a client got besides the replies to its requests. */
 function watch(client: Awaited<ReturnType<typeof registerAgent>>) {
   const seen = { delayed: [] as string[], disconnected: [] as number[] }
   client.on('delayed', ({ error }) => seen.delayed.push('code' in error ? String(error.code) : error.name))
@@ -256,6 +256,6 @@ t.test('a request whose headers arrive too slowly ends with 408', { timeout: 60_
   t.ok(performance.now() - start < limits.headersTimeoutMs + 15_000)
 })
 
-/** The status that an upgrade from this address is answered with. */
+/** Returns the status of the response to an upgrade from an address. */
 const refusedStatus = async (url: string, address: string): Promise<number> =>
   statusOf(await askUpgrade(url, { 'X-Forwarded-For': address }))

@@ -3,7 +3,9 @@ import { limits } from '../../../src/protocol/limits.ts'
 import { FrameQueue } from '../../../src/server/socket/frame-queue.ts'
 import { type Deferred, defer } from '../../../src/util/deferred.ts'
 
-/** A queue of named frames that records which frames were started. Frames named `s` are pipelined, all others are not. */
+/**
+ * A queue of named frames; names with `s` are pipelined. Records the started frames, and the calls of pause and resume.
+ */
 function openQueue() {
   const started: string[] = []
   const pending = new Map<string, Deferred<void>>()

@@ -17,7 +17,7 @@ const frame = fc.record({
   rest: fc.dictionary(fc.constantFrom(...fields, 'instance', 'prefix', 'online', 'oneTimeKeys', 'token'), value),
 })
 
-/** A node, and what it logged as faults of its own. */
+/** A node, and the internal errors that it logged. */
 async function startWatched(t: { teardown(end: () => Promise<unknown> | unknown): unknown }) {
   const faults: string[] = []
   const node = await startTestNode(
@@ -43,7 +43,7 @@ t.test(
         await client.request({ type: 'heartbeat', id: 'last' })
         const answers = client.received.slice(from).filter(answer => !isPush(answer) && 'id' in answer)
         const answered = answers.map(answer => ('id' in answer ? answer.id : '')).filter(id => id !== 'last')
-        // An acknowledgement that is right has no answer.
+        // A valid acknowledgement has no answer.
         const expected = frames.flatMap(({ type }, index) => (type === 'ack' ? [] : [`${run}-${index}`]))
         client.socket.terminate()
         const unanswered = expected.filter(id => answered.filter(each => each === id).length !== 1)

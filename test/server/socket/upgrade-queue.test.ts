@@ -10,7 +10,7 @@ type Owner = Parameters<typeof startTestNode>[0]
 const one: Record<string, string> = { 'X-Forwarded-For': '192.0.2.1' }
 const other: Record<string, string> = { 'X-Forwarded-For': '192.0.2.2' }
 
-/** Ten sockets are let in a second. */
+/** The node admits ten sockets per second. */
 const startSlowNode = (t: Owner) =>
   startTestNode(t, { UPGRADES_PER_S: '10', TRUST_PROXY: '127.0.0.1', METRICS_PORT: '0' })
 
@@ -26,8 +26,8 @@ function openClients(t: Owner, { wsUrl }: RunningNode, count: number, headers: R
 }
 
 /**
- * Opens as many connections from one address as the node admits at once and lets wait, and some more, so that the queue is
- * full for a while however slowly they arrive.
+ * The most upgrades from one address that are admitted at once or may wait, plus some more. The address stays full for
+ * a while, however slowly the upgrades arrive.
  */
 async function crowd(t: Owner, node: RunningNode, { more = 15, headers = one } = {}) {
   const clients = openClients(t, node, room + more, headers)
@@ -78,7 +78,7 @@ t.test('the client retries at the given time', async t => {
   const waits: number[] = []
   again.on('reconnecting', ({ waitMs }) => waits.push(waitMs))
   const receiving = receiveSome(again, 1)
-  // However slowly all this goes, there is no room when it comes.
+  // There is no room when it arrives, however slow the machine is.
   while (waits.length === 0) {
     clients.push(...openClients(t, node, 5, {}))
     await turn()
@@ -115,7 +115,7 @@ t.test('a socket that closes while it waits takes no place in the queue', async 
 t.test('a waiting upgrade is refused when the node shuts down', async t => {
   const node = await startSlowNode(t)
   await crowd(t, node)
-  // There is room again, and two seconds' worth of others before it.
+  // There is room again, with two seconds of other upgrades before it.
   while ((await metric(node, 'upgrades_waiting')) > 20) await turn()
   const waiting = askUpgrade(node.url, one)
   await turn(100)
