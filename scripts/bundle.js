@@ -1,7 +1,6 @@
-// Makes dist/ from src/: the programs and the library with the packages that they use, in few files, because a command
-// that loads hundreds of small modules spends most of its time on loading. Only libsql, which cannot be bundled, and
-// typebox, which the published types refer to, are dependencies of the package. Nothing is minified: a stack trace shows
-// the names of the sources. Types come from the compiler (tsconfig.build.json).
+// Makes dist/ from src/: the programs and the library with the packages they use, in few files, because a command that loads hundreds of small
+// modules spends most of its time on loading. Only what cannot be in a bundle is a dependency of the package (and typebox, which its types refer to). Nothing is minified: a stack trace
+// shows the names of the sources. Types come from the compiler (tsconfig.build.json).
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,10 +25,7 @@ const shared = {
   logLevel: 'warning',
 }
 
-/**
- * A file that a module reads has the same place relative to it in dist/ as in src/ or, for @fastify/swagger-ui, in its
- * package.
- */
+/** A file that a module reads is at the same place relative to it in dist/ as in src/ (or, for @fastify/swagger-ui, in its package). */
 const filesBesideModules = {
   name: 'files-beside-modules',
   setup({ onLoad }) {
@@ -46,10 +42,7 @@ const filesBesideModules = {
   },
 }
 
-/**
- * typebox runs nothing when it is imported, but its package.json does not say so. With this a command loads only the parts
- * that it uses.
- */
+/** typebox runs nothing when it is imported, but does not say so in its package.json: a command loads only the parts that it uses. */
 const typeboxIsPure = {
   name: 'typebox-is-pure',
   setup({ onResolve, resolve }) {
@@ -77,7 +70,7 @@ const node = await build({
   splitting: true,
   platform: 'node',
   banner: { js: banner },
-  // libsql has a native module for each platform. supports-color is installed only for a development tool: debug, which
+  // libsql has a native module for each platform. supports-color is only here because of a development tool: debug, which
   // ioredis uses, tries to load it and continues without.
   external: ['libsql', 'supports-color'],
   plugins: [filesBesideModules, typeboxIsPure],

@@ -17,10 +17,7 @@ import { encodeBase64Url, toHex } from '../../src/util/bytes.ts'
 import { makeAcquainted } from '../../tools/clients/crypto-agents.ts'
 import { nodeEndingWithParent } from '../../tools/processes.ts'
 
-/**
- * The cost of a start for an agent with many sessions: `npx tsx bench/client-start/main.ts`. CPU time, so that other work on
- * the machine has little influence.
- */
+/** What a start costs an agent with many sessions: `npx tsx bench/client-start/main.ts`. CPU time, so that other work beside it tells little. */
 const peers = 1_000
 /** Of the last 14 days. */
 const messages = 20_000
