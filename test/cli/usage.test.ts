@@ -33,7 +33,7 @@ const wrong: [args: string[], says: RegExp][] = [
   [['admin', 'blok', 'bob'], /unknown command 'blok'[\s\S]*Did you mean block\?/],
   [['admin', 'block'], /missing required argument 'name'[\s\S]*usage: aimessage admin block/],
   [['admin', 'invite', '--hours', '0'], /'0' is invalid/],
-  [['admin', 'nodes'], /the token of the administration is missing: set AIMESSAGE_ADMIN_TOKEN/],
+  [['admin', 'nodes'], /the administration token is missing: set AIMESSAGE_ADMIN_TOKEN/],
   [['admin', 'nodes', '--token-file', '/nonexistent'], /--token-file cannot be read/],
   [['export'], /missing required argument 'file'[\s\S]*usage: aimessage export/],
   [['import'], /missing required argument 'file'[\s\S]*usage: aimessage import/],
