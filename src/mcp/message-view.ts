@@ -36,7 +36,7 @@ export type ToolMessage = {
 /** Returns the first 96 bits of an identity key: too many to be imitated. */
 export const fingerprint = (identity: string): string => identity.slice(0, 16)
 
-/** Escapes another agent's text for a JSON string: line breaks stay, and every other control character becomes visible text. */
+/** Escapes another agent's text: line breaks stay, and every other control character becomes visible text. */
 export const escapeText = (text: string): string => escapeLines(text).join('\n')
 
 /** The sender chooses the time, so it may be any number. */

@@ -206,7 +206,7 @@ export async function unreadOf(session: McpSession): Promise<Values> {
   }
 }
 
-/** Registers a tool. The server checks the input against the schema before the tool runs; an error becomes the tool's result. */
+/** Registers a tool. The server checks its input against the schema; an error becomes the result of the tool. */
 export function addTool<Input extends TObject>(
   server: McpServer,
   session: McpSession,

@@ -11,9 +11,7 @@ export const adminTokenVariables = ['AIMESSAGE_ADMIN_TOKEN', 'ADMIN_TOKEN'] as c
 export function readAdminToken(file: string | undefined, env: NodeJS.ProcessEnv = process.env): string {
   const token = file === undefined ? fromEnvironment(env) : readSecretFile('--token-file', file)
   if (token === undefined) {
-    throw usageError(
-      `the administration token is missing: set ${adminTokenVariables[0]}, or give a --token-file`,
-    )
+    throw usageError(`the administration token is missing: set ${adminTokenVariables[0]}, or give a --token-file`)
   }
   if (/^[!-~]+$/.test(token)) return token
   throw usageError('the administration token is printable ASCII without spaces; this one is not')

@@ -43,8 +43,8 @@ export async function withNewAgent<T>(settings: Settings, work: Work<T>): Promis
 }
 
 /**
- * Like `withAgent`, but connects first. It fails if the server is unreachable, and if the connection breaks and the next
- * attempt fails; a client on its own would keep trying.
+ * Like `withAgent`, but connects first. It fails if the server is unreachable, and if the connection breaks and the
+ * next attempt fails; a client on its own would keep trying.
  */
 export const withConnectedAgent = <T>(context: Context, work: Work<T>): Promise<T> =>
   withAgent(context, async client => {

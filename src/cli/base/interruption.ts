@@ -4,7 +4,7 @@ const graceMs = 800
 const numbers = { SIGINT: 2, SIGTERM: 15 } as const
 type EndSignal = keyof typeof numbers
 
-/** SIGINT and SIGTERM as one `AbortSignal`. The process exits if the command does not end in time, or on a second signal. */
+/** SIGINT and SIGTERM as one `AbortSignal`. A second signal, or a command that ends too late, exits the process. */
 export class Interruption {
   readonly #controller = new AbortController()
   readonly #names: readonly EndSignal[] = ['SIGINT', 'SIGTERM']

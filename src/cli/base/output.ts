@@ -12,7 +12,7 @@ export class OutputClosedError extends Error {
   override readonly name = 'OutputClosedError'
 }
 
-/** Writes results to standard output and everything else to standard error. With `json`, each line is one JSON object. */
+/** Writes results to standard output, everything else to standard error. With `json`, each line is one JSON object. */
 export class Output {
   readonly json: boolean
   readonly #stdout: Stream

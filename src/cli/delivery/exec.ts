@@ -9,8 +9,8 @@ import { messageJson } from '../text/message-text.ts'
 import type { Deliver } from './deliver.ts'
 
 /**
- * Runs a shell command for each message, with the message as one line of JSON on its standard input, never on its command
- * line. Exit code 0 accepts the message. For a request, its output is the reply.
+ * Runs a shell command for each message, with the message as one line of JSON on its standard input, never on its
+ * command line. Exit code 0 accepts the message. For a request, its output is the reply.
  * @param timeoutMs after this time the command and its children are killed
  */
 export const execDeliver =

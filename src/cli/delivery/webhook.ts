@@ -9,8 +9,8 @@ const timeoutMs = 30_000
 const minSecretChars = 16
 
 /**
- * Returns `t=SECONDS,v1=HEX`, the HMAC-SHA-256 of `SECONDS.BODY` under the secret. The receiver must refuse old times and
- * compare in constant time.
+ * Returns `t=SECONDS,v1=HEX`, the HMAC-SHA-256 of `SECONDS.BODY` under the secret. The receiver must refuse old times
+ * and compare in constant time.
  */
 export function signature(secret: string, seconds: number, body: string): string {
   const hmac = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')

@@ -6,7 +6,7 @@ export const inviteVariable = 'AIMESSAGE_INVITE'
 
 export type InviteOptions = { invite?: string; inviteFile?: string }
 
-/** An invite works once, so it may be an option too. The variable and the file hide it from other users of the machine. */
+/** An invite works once, so it may be an option. The variable and the file hide it from other users of the machine. */
 export const addInviteOptions = (command: Command, fileText: string): Command =>
   command
     .addOption(
