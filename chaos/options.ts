@@ -5,7 +5,7 @@ import { type Guard, guardRemovals, guards } from './guard-removals.ts'
 export type ChaosOptions = {
   faults: readonly FaultName[]
   /** How long faults happen, in ms. */
-  stormMs: number
+  faultsMs: number
   seed: number
   agents: number
   /** Messages per second of one agent. */
@@ -40,7 +40,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
   const guard = readGuard(values.break)
   return {
     faults: values.faults === undefined && guard ? guardRemovals[guard].shownBy : readFaults(values.faults ?? 'all'),
-    stormMs: readNumber('minutes', values.minutes ?? '1', 0.1, 600) * 60_000,
+    faultsMs: readNumber('minutes', values.minutes ?? '1', 0.1, 600) * 60_000,
     seed: readNumber('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 31),
     agents: readNumber('agents', values.agents ?? '20', 2, 1_000),
     rate: readNumber('rate', values.rate ?? '2', 0.01, 1_000),

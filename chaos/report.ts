@@ -83,10 +83,10 @@ function operationsOf({ history }: ReportInput): Operation[] {
 }
 
 function latenciesOf({ phases }: ReportInput, operations: readonly Operation[]): Latency[] {
-  const { load, storm, healed, end } = phases
+  const { load, firstFault, healed, end } = phases
   const spans = [
-    { phase: 'before', from: load, to: storm },
-    { phase: 'faults', from: storm, to: healed },
+    { phase: 'before', from: load, to: firstFault },
+    { phase: 'faults', from: firstFault, to: healed },
     { phase: 'after', from: healed, to: end },
   ]
   return spans.flatMap(({ phase, from, to }) => {
@@ -106,13 +106,13 @@ function latenciesOf({ phases }: ReportInput, operations: readonly Operation[]):
   })
 }
 
-function answersOf({ history, phases: { storm, healed } }: ReportInput): Summary['answers'] {
+function answersOf({ history, phases: { firstFault, healed } }: ReportInput): Summary['answers'] {
   const open = new Map<string, { conn: string; tm: number }>()
   const ms: number[] = []
   for (const event of ofKind(history, 'sent', 'accepted', 'refused', 'close')) {
     const conn = `${event.client} ${event.conn}`
     if (event.ev === 'sent') {
-      if (event.tm >= storm && event.tm < healed) open.set(`${conn} ${event.frame}`, { conn, tm: event.tm })
+      if (event.tm >= firstFault && event.tm < healed) open.set(`${conn} ${event.frame}`, { conn, tm: event.tm })
       continue
     }
     const isEnded = (key: string, sent: { conn: string }) =>

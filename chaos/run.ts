@@ -63,7 +63,7 @@ class Run {
     await this.#reportDuring('calm', sleep(calmMs))
     const before = this.#memory()
     this.#peak = before
-    const storm = monotonicMs()
+    const firstFault = monotonicMs()
     const sampling = this.#sampleRegularly()
     await this.#reportDuring('faults', this.#runFaults())
     await this.#heal()
@@ -76,7 +76,7 @@ class Run {
     await this.#end()
     this.#reader.update()
     this.#report('checking')
-    const phases: Phases = { load, storm, healed, drained, end: monotonicMs() }
+    const phases: Phases = { load, firstFault, healed, drained, end: monotonicMs() }
     return {
       history: this.#reader.history,
       audit: this.#reader.audit,
@@ -92,7 +92,7 @@ class Run {
   }
 
   #runFaults(): Promise<void> {
-    const { faults: names, seed, stormMs: durationMs } = this.#options
+    const { faults: names, seed, faultsMs: durationMs } = this.#options
     return runFaults({ world: this.#world, names, seed, durationMs, records: this.#faults })
   }
 

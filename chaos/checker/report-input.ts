@@ -24,7 +24,7 @@ export type ReportInput = {
 }
 
 /** The start of the load and of the faults, the end of the faults, of the drain (null: never) and of the run. */
-export type Phases = { load: number; storm: number; healed: number; drained: number | null; end: number }
+export type Phases = { load: number; firstFault: number; healed: number; drained: number | null; end: number }
 
 /** A statement that must hold. `check` returns its violations. */
 export type Invariant = { name: string; title: string; check(input: ReportInput): string[] }

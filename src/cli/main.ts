@@ -1,10 +1,10 @@
 import { CommanderError } from 'commander'
-import type { Start } from './context.ts'
-import { exitCodes } from './exit-codes.ts'
-import { exitCodeOf, toFailure } from './failure.ts'
-import { Interruption } from './interruption.ts'
-import { readSettings, type SharedOptions } from './options.ts'
-import { Output, OutputClosedError } from './output.ts'
+import type { Start } from './base/context.ts'
+import { exitCodes } from './base/exit-codes.ts'
+import { exitCodeOf, toFailure } from './base/failure.ts'
+import { Interruption } from './base/interruption.ts'
+import { readSettings, type SharedOptions } from './base/options.ts'
+import { Output, OutputClosedError } from './base/output.ts'
 import { buildProgram } from './program.ts'
 
 /** Runs one command line (without the names of node and script). Answers what to exit with; never throws. */

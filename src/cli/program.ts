@@ -1,5 +1,10 @@
 import { Command, type CommanderError } from 'commander'
 import { addAdmin } from './admin/admin-commands.ts'
+import type { Start } from './base/context.ts'
+import { exitCodes } from './base/exit-codes.ts'
+import { usageError } from './base/failure.ts'
+import { addSharedOptions } from './base/options.ts'
+import { version } from './base/version.ts'
 import { addAllow, addBlock, addPrivacy, addSessions, addUnrule } from './commands/access.ts'
 import { addCard } from './commands/card.ts'
 import { addDemo } from './commands/demo.ts'
@@ -16,11 +21,6 @@ import { addTrust } from './commands/trust.ts'
 import { addUsers } from './commands/users.ts'
 import { addVerify } from './commands/verify.ts'
 import { addWhoami } from './commands/whoami.ts'
-import type { Start } from './context.ts'
-import { exitCodes } from './exit-codes.ts'
-import { usageError } from './failure.ts'
-import { addSharedOptions } from './options.ts'
-import { version } from './version.ts'
 
 const agentCommands = [
   addRegister,

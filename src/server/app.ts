@@ -21,18 +21,18 @@ import { userRoutes } from './http/users.ts'
 import type { NodeContext } from './node/node-context.ts'
 import { webSockets, websocketRoute } from './socket/websocket-route.ts'
 
-/** An HTTP connection on which nothing moves, ms: longer than the longest wait for mail. */
+/** Closes an HTTP connection without traffic after this time, ms. Longer than the longest wait for mail. */
 const connectionTimeoutMs = (limits.maxWaitS + 15) * 1000
 
-/** A name in a path: the longest address, with its `@` escaped. */
+/** The longest name in a path: an address with its `@` escaped. */
 const maxPathNameChars = 260
 
-/** The Fastify app of a node: HTTP, the socket, their errors and their description. Does not listen yet. */
+/** Builds the Fastify app of a node: HTTP routes, the WebSocket, errors and OpenAPI. It does not listen yet. */
 export async function buildApp(node: NodeContext, drain: AbortSignal): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = node.log
   const app = Fastify({
     loggerInstance,
-    // One for each request would cost 9 µs and 12 KB; the one line that needs the request names it.
+    // A logger for each request would cost 9 µs and 12 KB. The one line about a request names it itself.
     childLoggerFactory: logger => logger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
@@ -69,7 +69,7 @@ export async function buildApp(node: NodeContext, drain: AbortSignal): Promise<F
   return app
 }
 
-/** JSON by the rules of a frame: depth, UTF-8, no prototype tricks. Any other content type is 415. */
+/** Parses JSON by the rules of a frame: bounded depth, valid UTF-8, no `__proto__`. Any other content type is 415. */
 function parseOnlyJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
@@ -79,10 +79,11 @@ function parseOnlyJson(app: FastifyInstance): void {
 
 function addDefaults(app: FastifyInstance, node: NodeContext): void {
   app.addHook('onRequest', async (request, reply) => {
-    // Node itself would answer without a code.
+    // Node's own reply would have no error code.
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
       throw new ProtocolError('bad_frame', 'Host is missing')
-    if (request.ws && request.routeOptions.url !== '/ws') throw new ProtocolError('not_found', 'the socket is at /ws')
+    if (request.ws && request.routeOptions.url !== '/ws')
+      throw new ProtocolError('not_found', 'the WebSocket is at /ws')
     if (!node.isDraining() || request.url.startsWith('/health/')) return
     reply.header('connection', 'close')
     throw unavailable('the node is shutting down')

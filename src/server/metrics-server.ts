@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { collectProcessMetrics } from './base/metrics.ts'
 import type { NodeContext } from './node/node-context.ts'
 
-/** Prometheus metrics on a listener of their own, so that a proxy for clients cannot show them. */
+/** Serves Prometheus metrics on a port of their own, so that the proxy for clients cannot expose them. */
 export async function serveMetrics(
   node: NodeContext,
   host: string,

@@ -5,18 +5,20 @@ import { openMemoryStore } from './store/memory/memory-store.ts'
 import { openRedisStore } from './store/redis/redis-store.ts'
 import type { Store, StoreOptions } from './store/store.ts'
 
-/** The engine that the configuration names. */
+/** Opens the engine that the configuration names. */
 export async function openStore(config: Config, log: Logger): Promise<Store> {
   const options = storeOptions(config)
   if (config.store.kind === 'redis') {
     const { url, durability, appendOnly } = config.store
     return openRedisStore(options, { url, durability, appendOnly, warn: message => log.warn(message) })
   }
-  log.warn('in memory: one node, and nothing survives it; set REDIS_URL for more')
+  log.warn(
+    'the store is in memory: for one node only, and lost when it ends; set REDIS_URL for a shared, durable store',
+  )
   return openMemoryStore(options)
 }
 
-/** A new node id each time: claims of a process that died are never taken for its successor's. */
+/** Each call generates a new node id, so that a new process never continues the claims of a dead one. */
 export const storeOptions = (config: Config): StoreOptions => ({
   nodeId: randomUUID(),
   inboxMaxMessages: config.inboxMaxMessages,

@@ -11,7 +11,10 @@ import { NodeLease } from './node/node-lease.ts'
 import { openStore } from './open-store.ts'
 import type { Notice, Store } from './store/store.ts'
 
-/** How long each step of a shutdown may wait for work in progress, ms. Senders repeat an unfinished append at another node. */
+/**
+ * How long each step of a shutdown may wait for work in progress, ms. Senders repeat an unfinished append at another
+ * node.
+ */
 const drainMs = 2_000
 
 /** A running node. */
@@ -119,7 +122,9 @@ function socketsOf(server: Server): ReadonlySet<Socket> {
   return sockets
 }
 
-/** Lets responses in progress finish, then destroys the remaining connections: idle peers, and peers that do not read. */
+/**
+ * Lets responses in progress finish, then destroys the remaining connections: idle peers, and peers that do not read.
+ */
 async function closeHttp(app: FastifyInstance, sockets: ReadonlySet<Socket>): Promise<void> {
   const closed = app.close()
   await atMost(drainMs, closed)

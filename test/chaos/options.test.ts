@@ -5,7 +5,7 @@ import { readOptions, UsageError } from '../../chaos/options.ts'
 t.test('without options all faults happen for a minute, with a new seed', async t => {
   const options = readOptions([])
   t.same(options.faults, faultNames)
-  t.equal(options.stormMs, 60_000)
+  t.equal(options.faultsMs, 60_000)
   t.equal(options.guard, undefined)
 })
 
@@ -13,7 +13,7 @@ t.test('options are read', async t => {
   const args = '--faults kill-node,rollback --minutes 0.5 --seed 7 --agents 4 --rate 3 --break dedupe --keep here'
   t.same(readOptions(args.split(' ')), {
     faults: ['kill-node', 'rollback'],
-    stormMs: 30_000,
+    faultsMs: 30_000,
     seed: 7,
     agents: 4,
     rate: 3,

@@ -52,7 +52,7 @@ t.test('frames are timed until their answer or the end of their connection', asy
     at(300, alice, { ev: 'close', conn: '1.1', code: 1006, reason: '' }),
     at(900, alice, { ev: 'sent', ...frame }),
   ]
-  const phases = { load: 0, storm: 50, healed: 800, drained: 9_000, end: 10_000 }
+  const phases = { load: 0, firstFault: 50, healed: 800, drained: 9_000, end: 10_000 }
   t.match(summarize(reportInput({ history, phases })).answers, { count: 3, p50: 30, longest: 60 })
 })
 

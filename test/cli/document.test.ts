@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import t from 'tap'
 import { adminTokenVariables } from '../../src/cli/admin/admin-token.ts'
-import { exitCodes } from '../../src/cli/exit-codes.ts'
-import { inviteVariable } from '../../src/cli/invite.ts'
+import { exitCodes } from '../../src/cli/base/exit-codes.ts'
+import { inviteVariable } from '../../src/cli/input/invite.ts'
+import { passphraseVariable } from '../../src/cli/input/secret.ts'
 import { buildProgram } from '../../src/cli/program.ts'
-import { passphraseVariable } from '../../src/cli/secret.ts'
 
 const page = readFileSync(new URL('../../docs/CLI.md', import.meta.url), 'utf8')
 const program = buildProgram(async () => {})

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { encodeJsonLine, escapeLine, escapeLines, wrap } from '../../src/cli/escape.ts'
+import { encodeJsonLine, escapeLine, escapeLines, wrap } from '../../src/util/escape.ts'
 
 /** Written out here on its own, from the Unicode names. */
 const dangerous = [

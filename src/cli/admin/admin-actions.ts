@@ -1,9 +1,9 @@
 import type { Static, TSchema } from 'typebox'
 import { adminRoutes as routes } from '../../protocol/admin-http.ts'
+import { escapeLine } from '../../util/escape.ts'
 import { eachPage } from '../../util/pages.ts'
-import { escapeLine } from '../escape.ts'
-import { timeText } from '../message-text.ts'
-import type { Draw } from '../output.ts'
+import type { Draw } from '../base/output.ts'
+import { timeText } from '../text/message-text.ts'
 import { type AdminAccess, callAdmin } from './admin-api.ts'
 import type { AdminCommandName, AdminOptions } from './admin-table.ts'
 

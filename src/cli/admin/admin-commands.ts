@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Context, Start } from '../context.ts'
+import type { Context, Start } from '../base/context.ts'
 import { type AdminCommand, type AdminCommandName, type AdminOptions, adminCommands } from './admin-table.ts'
 import { readAdminToken } from './admin-token.ts'
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { parseCount } from '../options.ts'
+import { parseCount } from '../base/options.ts'
 
 /** The options of the administration's commands, as Commander gives them. */
 export type AdminOptions = { tokenFile?: string; hours?: number; prefix?: string; online?: boolean }

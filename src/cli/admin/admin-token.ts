@@ -1,5 +1,5 @@
-import { usageError } from '../failure.ts'
-import { readSecretFile } from '../secret-file.ts'
+import { usageError } from '../base/failure.ts'
+import { readSecretFile } from '../input/secret-file.ts'
 
 /** Never an option: command lines are seen by every user of the machine. The second is what a node itself is given. */
 export const adminTokenVariables = ['AIMESSAGE_ADMIN_TOKEN', 'ADMIN_TOKEN'] as const

@@ -1,9 +1,9 @@
 import { Argument, type Command } from 'commander'
 import type { Client, Login, Writers } from '../../client/node.ts'
-import { type Context, type Start, withConnectedAgent } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import { timeText } from '../message-text.ts'
-import type { Paint } from '../paint.ts'
+import { escapeLine } from '../../util/escape.ts'
+import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import { timeText } from '../text/message-text.ts'
+import type { Paint } from '../text/paint.ts'
 
 const choices: readonly Writers[] = ['anyone', 'contacts', 'allowlist']
 

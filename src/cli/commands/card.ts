@@ -4,11 +4,11 @@ import type { AgentCard, CardContent, Client } from '../../client/node.ts'
 import { CryptoError } from '../../crypto/errors.ts'
 import { formatAddress } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
-import { toA2aCard } from '../a2a-card.ts'
-import { type Context, notRegistered, type Start, withConnectedAgent } from '../context.ts'
-import { escapeLine, escapeLines } from '../escape.ts'
-import { usageError } from '../failure.ts'
-import type { Paint } from '../paint.ts'
+import { escapeLine, escapeLines } from '../../util/escape.ts'
+import { type Context, notRegistered, type Start, withConnectedAgent } from '../base/context.ts'
+import { usageError } from '../base/failure.ts'
+import { toA2aCard } from '../text/a2a-card.ts'
+import type { Paint } from '../text/paint.ts'
 
 type Options = {
   title?: string

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Start } from '../context.ts'
+import type { Start } from '../base/context.ts'
 
 export function addDemo(program: Command, start: Start): void {
   program

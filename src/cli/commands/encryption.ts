@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import { type Context, notRegistered, type Start } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import { askSecret } from '../secret.ts'
+import { escapeLine } from '../../util/escape.ts'
+import { type Context, notRegistered, type Start } from '../base/context.ts'
+import { askSecret } from '../input/ask-secret.ts'
 
 const notes =
   '\nRefused while another process uses the agent. The passphrase comes from AIMESSAGE_PASSPHRASE, a key from --key-file; without either it is asked for on the terminal.'

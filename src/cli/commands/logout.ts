@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Context, type Start, withConnectedAgent } from '../context.ts'
+import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
 
 export function addLogout(program: Command, start: Start): void {
   program

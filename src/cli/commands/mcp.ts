@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Client } from '../../client/node.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { type Context, notRegistered, type Start, withNewAgent } from '../context.ts'
-import { reportEvents } from '../event-report.ts'
-import { toFailure, usageError } from '../failure.ts'
-import { addInviteOptions, type InviteOptions, readInvite } from '../invite.ts'
-import type { Output } from '../output.ts'
-import { version } from '../version.ts'
+import { type Context, notRegistered, type Start, withNewAgent } from '../base/context.ts'
+import { toFailure, usageError } from '../base/failure.ts'
+import type { Output } from '../base/output.ts'
+import { version } from '../base/version.ts'
+import { addInviteOptions, type InviteOptions, readInvite } from '../input/invite.ts'
+import { reportEvents } from '../text/event-report.ts'
 
 type Options = InviteOptions & { http?: number; token?: string; name?: string }
 

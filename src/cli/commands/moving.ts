@@ -2,9 +2,9 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { NotRegisteredError } from '../../client/base/errors.ts'
 import type { Account } from '../../client/node.ts'
-import { type Context, notRegistered, type Start } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import { askSecret } from '../secret.ts'
+import { escapeLine } from '../../util/escape.ts'
+import { type Context, notRegistered, type Start } from '../base/context.ts'
+import { askSecret } from '../input/ask-secret.ts'
 
 const secrets =
   '\nThe passphrase comes from AIMESSAGE_PASSPHRASE, a key from --key-file; without either it is asked for on the terminal.'

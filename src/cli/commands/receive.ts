@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
 import type { Client, ReceiveOptions } from '../../client/node.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { type Context, type Start, withAgent } from '../context.ts'
+import { type Context, type Start, withAgent } from '../base/context.ts'
+import { usageError } from '../base/failure.ts'
+import { parseCount, parseSeconds } from '../base/options.ts'
+import type { Output } from '../base/output.ts'
 import { deliverEach } from '../delivery/deliver.ts'
-import { reportEvents } from '../event-report.ts'
-import { usageError } from '../failure.ts'
-import { drawMessage, messageJson } from '../message-text.ts'
-import { parseCount, parseSeconds } from '../options.ts'
-import type { Output } from '../output.ts'
+import { reportEvents } from '../text/event-report.ts'
+import { drawMessage, messageJson } from '../text/message-text.ts'
 
 type Options = { count?: number; wait?: number }
 type ListenOptions = Options & { exec?: string; execTimeout?: number; webhook?: string; touch?: string }

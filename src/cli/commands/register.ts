@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
+import { escapeLine } from '../../util/escape.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { type Context, type Start, withNewAgent } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import { addInviteOptions, type InviteOptions, readInvite } from '../invite.ts'
-import { readStandardInput } from '../standard-input.ts'
+import { type Context, type Start, withNewAgent } from '../base/context.ts'
+import { addInviteOptions, type InviteOptions, readInvite } from '../input/invite.ts'
+import { readStandardInput } from '../input/standard-input.ts'
 
 export function addRegister(program: Command, start: Start): void {
   const register = program

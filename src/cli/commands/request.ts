@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { type Context, type Start, withConnectedAgent } from '../context.ts'
-import { reportEvents } from '../event-report.ts'
-import { drawMessage, messageJson } from '../message-text.ts'
-import { parseSeconds } from '../options.ts'
+import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import { parseSeconds } from '../base/options.ts'
+import { reportEvents } from '../text/event-report.ts'
+import { drawMessage, messageJson } from '../text/message-text.ts'
 import { bodyOf } from './send.ts'
 
 type Options = { timeout?: number }

@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import { UnreachableError } from '../../client/base/errors.ts'
 import type { Accepted, Client } from '../../client/node.ts'
-import { type Context, type Start, withConnectedAgent } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import { CliError, toFailure, usageError } from '../failure.ts'
-import { parseCount, parseSeconds } from '../options.ts'
-import { readStandardInput } from '../standard-input.ts'
+import { escapeLine } from '../../util/escape.ts'
+import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import { CliError, toFailure, usageError } from '../base/failure.ts'
+import { parseCount, parseSeconds } from '../base/options.ts'
+import { readStandardInput } from '../input/standard-input.ts'
 
 /** Times: seconds to live, milliseconds to wait. */
 type Options = { ttl?: number; timeout?: number }

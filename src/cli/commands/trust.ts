@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import { UnreachableError } from '../../client/base/errors.ts'
 import type { Client, PeerIdentity } from '../../client/node.ts'
+import { escapeLine } from '../../util/escape.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { type Context, type Start, withAgent } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import type { Paint } from '../paint.ts'
-import { numberRows } from '../peer-text.ts'
+import { type Context, type Start, withAgent } from '../base/context.ts'
+import type { Paint } from '../text/paint.ts'
+import { numberRows } from '../text/peer-text.ts'
 
 type Decision = 'accepted' | 'kept' | 'nothing-to-decide'
 

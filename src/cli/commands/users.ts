@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { ListedUser } from '../../client/node.ts'
-import { type Context, type Start, withConnectedAgent } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import { timeText } from '../message-text.ts'
-import type { Paint } from '../paint.ts'
+import { escapeLine } from '../../util/escape.ts'
+import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import { timeText } from '../text/message-text.ts'
+import type { Paint } from '../text/paint.ts'
 
 type Query = { online?: boolean; prefix?: string; capability?: string }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { PeerIdentity } from '../../client/node.ts'
-import { type Context, type Start, withAgent } from '../context.ts'
-import { drawPeer } from '../peer-text.ts'
+import { type Context, type Start, withAgent } from '../base/context.ts'
+import { drawPeer } from '../text/peer-text.ts'
 
 export function addVerify(program: Command, start: Start): void {
   program

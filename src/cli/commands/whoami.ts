@@ -1,9 +1,9 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { Command } from 'commander'
 import type { Account } from '../../client/node.ts'
-import { type Context, notRegistered, requireState, type Start } from '../context.ts'
-import { escapeLine } from '../escape.ts'
-import type { Settings } from '../options.ts'
+import { escapeLine } from '../../util/escape.ts'
+import { type Context, notRegistered, requireState, type Start } from '../base/context.ts'
+import type { Settings } from '../base/options.ts'
 
 export function addWhoami(program: Command, start: Start): void {
   program

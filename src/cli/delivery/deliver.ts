@@ -1,7 +1,7 @@
 import type { Client, ReceivedMessage } from '../../client/node.ts'
 import { sleep } from '../../util/signal.ts'
-import { toFailure } from '../failure.ts'
-import type { Output } from '../output.ts'
+import { toFailure } from '../base/failure.ts'
+import type { Output } from '../base/output.ts'
 
 /** Hands a message to somebody, and answers once that one has it. Throws when it does not. */
 export type Deliver = (message: ReceivedMessage, signal: AbortSignal) => Promise<void>

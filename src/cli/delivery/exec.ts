@@ -4,8 +4,8 @@ import { NotOpenError } from '../../client/base/errors.ts'
 import type { Client, ReceivedMessage } from '../../client/node.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeJsonLine } from '../../util/escape.ts'
-import { CliError } from '../failure.ts'
-import { messageJson } from '../message-text.ts'
+import { CliError } from '../base/failure.ts'
+import { messageJson } from '../text/message-text.ts'
 import type { Deliver } from './deliver.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { encodeJsonLine } from '../../util/escape.ts'
-import { CliError, usageError } from '../failure.ts'
-import { messageJson } from '../message-text.ts'
+import { CliError, usageError } from '../base/failure.ts'
+import { messageJson } from '../text/message-text.ts'
 import type { Deliver } from './deliver.ts'
 
 /** How long a receiver may take, ms. */

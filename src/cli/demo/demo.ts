@@ -1,45 +1,45 @@
 import { raceAbort } from '../../util/signal.ts'
-import type { Output } from '../output.ts'
-import { openStage, type Stage } from './demo-node.ts'
+import type { Output } from '../base/output.ts'
+import { type DemoNode, startDemoNode } from './demo-node.ts'
 import { listen } from './next-message.ts'
-import { Narrator } from './printer.ts'
+import { Printer } from './printer.ts'
 import {
   answer,
-  comeBack,
+  closeBob,
   compareKeys,
-  farewell,
-  goAway,
-  nodeStarts,
+  introduceNode,
+  printNextCommands,
   registerAgent,
-  showWhatTheNodeSaw,
-  showWhatWaits,
-  writeToAbsent,
+  reopenBob,
+  sendToAbsent,
+  showRecords,
+  showWaiting,
 } from './steps.ts'
 
-/** Nothing here takes long; what has not happened by then will not, ms. */
-const patienceMs = 20_000
+/** Every step is quick. After this time the demo fails, ms. */
+const timeoutMs = 60_000
 
-/** Plays a conversation on a node of its own. Everything it tells is taken from what happened. */
+/** Runs a conversation on a node of its own, and prints what happens. */
 export async function playDemo(output: Output, signal: AbortSignal): Promise<void> {
-  const stage = await openStage()
+  const node = await startDemoNode()
   try {
-    const patience = AbortSignal.timeout(patienceMs)
-    await raceAbort(play({ ...stage, narrator: new Narrator(output) }), AbortSignal.any([signal, patience]))
+    const ends = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    await raceAbort(play({ ...node, printer: new Printer(output) }), ends)
   } finally {
-    await stage.close()
+    await node.close()
   }
 }
 
-async function play(scene: Stage & { narrator: Narrator }): Promise<void> {
-  await nodeStarts(scene)
-  const alice = await registerAgent(scene, 'alice')
-  await goAway(scene, await registerAgent(scene, 'bob'))
-  const aliceHears = listen(alice.client)
-  await writeToAbsent(scene, alice)
-  await showWhatWaits(scene)
-  const bob = await comeBack(scene)
-  await answer(scene, bob, aliceHears)
-  await compareKeys(scene, alice, bob)
-  await showWhatTheNodeSaw(scene)
-  await farewell(scene)
+async function play(demo: DemoNode & { printer: Printer }): Promise<void> {
+  await introduceNode(demo)
+  const alice = await registerAgent(demo, 'alice')
+  await closeBob(demo, await registerAgent(demo, 'bob'))
+  const incoming = listen(alice)
+  await sendToAbsent(demo, alice)
+  await showWaiting(demo)
+  const bob = await reopenBob(demo)
+  await answer(demo, bob, incoming)
+  await compareKeys(demo, alice, bob)
+  await showRecords(demo)
+  await printNextCommands(demo)
 }

@@ -1,32 +1,31 @@
 import type { Client, ReceivedMessage } from '../../client/node.ts'
 import { defer } from '../../util/deferred.ts'
 
-/** What an agent that listens will hear next. */
-export type Ears = {
+export type Incoming = {
   message: Promise<ReceivedMessage>
-  /** The id of a message of its own that was read. */
+  /** The id of a sent message that the recipient has read. */
   read: Promise<{ id: string }>
 }
 
-/** Listens for one message and one receipt. */
-export function listen(client: Client): Ears {
+/** Listens for the next message and the next read receipt. */
+export function listen(client: Client): Incoming {
   const read = defer<{ id: string }>()
   client.on('read', read.resolve)
   const message = nextMessage(client)
-  // Whoever awaits them is told; if the scene ends before, nobody is.
+  // If the demo ends early, nothing awaits this promise.
   message.catch(() => {})
   return { message, read: read.promise }
 }
 
-/** The next message, acknowledged; listening goes on. */
+/** Resolves with the next message, already acknowledged. Listening continues. */
 async function nextMessage(client: Client): Promise<ReceivedMessage> {
-  const heard = defer<ReceivedMessage>()
-  const hear = async () => {
+  const received = defer<ReceivedMessage>()
+  const receive = async () => {
     for await (const message of client.receive()) {
       await message.ack()
-      heard.resolve(message)
+      received.resolve(message)
     }
   }
-  hear().catch(heard.reject)
-  return heard.promise
+  receive().catch(received.reject)
+  return received.promise
 }

@@ -1,8 +1,8 @@
-import { escapeLines } from '../escape.ts'
-import type { Output } from '../output.ts'
+import { escapeLines } from '../../util/escape.ts'
+import type { Output } from '../base/output.ts'
 
-/** Tells a demonstration step by step. */
-export class Narrator {
+/** Prints the numbered steps of the demo. */
+export class Printer {
   readonly #output: Output
   #step = 0
 
@@ -10,7 +10,7 @@ export class Narrator {
     this.#output = output
   }
 
-  /** A numbered step with what came of it. `facts` is what `--json` shows. */
+  /** Prints one step and its outcome. `facts` is the content of `--json`. */
   async step(title: string, facts: Record<string, unknown>, lines: readonly string[]): Promise<void> {
     this.#step += 1
     const step = this.#step

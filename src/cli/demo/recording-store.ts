@@ -1,17 +1,17 @@
 import type { AppendItem, Store } from '../../server/store/store.ts'
 import { encodeUtf8 } from '../../util/bytes.ts'
 
-/** Everything that a node hands to its store to keep, and every line that it logs. */
-export class Witness {
+/** Records every envelope that a node stores, and every line that it logs. */
+export class Recorder {
   readonly envelopes: AppendItem[] = []
   readonly #logged: string[] = []
 
-  /** Where a logger writes. */
+  /** The destination for a logger. */
   readonly log = { write: (line: string): void => void this.#logged.push(line) }
 
-  /** The same store, which keeps nothing that is not noted here. */
-  watch(store: Store): Store {
-    const append = store.inboxes.append.bind(store)
+  /** Returns the same store. From now on it records each envelope before it stores it. */
+  record(store: Store): Store {
+    const append = store.inboxes.append.bind(store.inboxes)
     store.inboxes.append = items => {
       this.envelopes.push(...items)
       return append(items)
@@ -19,14 +19,14 @@ export class Witness {
     return store
   }
 
-  /** Whether a text stands anywhere in it, as it is or as bytes that were only encoded. */
+  /** Returns true if the records contain a text as it is, or as bytes that were encoded but not encrypted. */
   has(text: string): boolean {
     const everything = [...this.envelopes.map(envelope => JSON.stringify(envelope)), ...this.#logged].join('\n')
     return [text, ...encodings(text)].some(form => everything.includes(form))
   }
 }
 
-/** base64url and hex of the text; base64url also for a text that starts in the middle of a group of three bytes. */
+/** Returns the text in base64url and hex. base64url has three forms: it depends on where in a group of three bytes the text starts. */
 function encodings(text: string): string[] {
   const bytes = encodeUtf8(text)
   const shifted = [0, 1, 2].map(shift =>

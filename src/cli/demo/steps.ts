@@ -1,112 +1,113 @@
+import type { Client } from '../../client/node.ts'
 import type { AppendItem } from '../../server/store/store.ts'
 import { defer } from '../../util/deferred.ts'
-import type { DemoAgent, Stage } from './demo-node.ts'
-import { type Ears, listen } from './next-message.ts'
-import type { Narrator } from './printer.ts'
-import { bothNumbers } from './safety.ts'
+import type { DemoNode } from './demo-node.ts'
+import { type Incoming, listen } from './next-message.ts'
+import type { Printer } from './printer.ts'
 
-type Scene = Stage & { narrator: Narrator }
+type Demo = DemoNode & { printer: Printer }
 
 const question = 'bob, the build on main is broken. Can you have a look when you are back?'
 const reply = 'Found it: a missing import. It is fixed, main is green again.'
 
-/** Characters of a body that are worth showing. */
+/** Number of characters of a body that are printed. */
 const shownChars = 60
 
-export async function nodeStarts({ server, narrator }: Scene): Promise<void> {
-  await narrator.step('A node starts in this process, on the embedded engine', { server }, [
-    `It listens on ${server}. Nothing below is staged: each line tells what came of the step.`,
+export async function introduceNode({ server, printer }: Demo): Promise<void> {
+  await printer.step('A node starts in this process, with its data in memory', { server }, [
+    `It listens on ${server}. Nothing below is prepared: each line shows what really happened.`,
   ])
 }
 
-export async function registerAgent({ enter, narrator }: Scene, name: string): Promise<DemoAgent> {
-  const agent = await enter(name)
+export async function registerAgent({ openAgent, printer }: Demo, name: string): Promise<Client> {
+  const agent = await openAgent(name)
   const published = defer<{ oneTimeKeys: number; oneTimeKemKeys: number }>()
-  agent.client.on('published', published.resolve)
-  const { address, identity } = await agent.client.register(name)
+  agent.on('published', published.resolve)
+  const { address, identity } = await agent.register(name)
   const { oneTimeKeys, oneTimeKemKeys } = await published.promise
-  await narrator.step(`${name} registers`, { address, identity, oneTimeKeys, oneTimeKemKeys }, [
+  await printer.step(`${name} registers`, { address, identity, oneTimeKeys, oneTimeKemKeys }, [
     `${address}, identity key ${identity}`,
-    'The private half was made here and stays here.',
-    `For when nobody answers, the node got public keys: ${oneTimeKeys} one-time X25519, ${oneTimeKemKeys} one-time ML-KEM.`,
+    'The private key was created here and never leaves this machine.',
+    `${name} published keys for senders: ${oneTimeKeys} one-time X25519, ${oneTimeKemKeys} one-time ML-KEM.`,
   ])
   return agent
 }
 
-export async function goAway({ narrator }: Scene, { client }: DemoAgent): Promise<void> {
-  await client.close()
-  await narrator.step('bob goes away', {}, ['He has no connection now, and nothing of him runs.'])
+export async function closeBob({ printer }: Demo, bob: Client): Promise<void> {
+  await bob.close()
+  await printer.step('bob closes', {}, ['Now bob has no connection and no running process.'])
 }
 
-export async function writeToAbsent({ narrator }: Scene, { client }: DemoAgent): Promise<void> {
+export async function sendToAbsent({ printer }: Demo, alice: Client): Promise<void> {
   const session = defer<{ peer: string; initiated: boolean }>()
-  client.on('session', session.resolve)
-  const { id, seq, queued } = await client.send('bob', question)
+  alice.on('session', session.resolve)
+  const { id, seq, queued } = await alice.send('bob', question)
   const { initiated } = await session.promise
-  await narrator.step('alice writes to bob', { text: question, id, seq, queued, initiated }, [
+  await printer.step('alice writes to bob', { text: question, id, seq, queued, initiated }, [
     `alice: "${question}"`,
-    `With bob's public keys from the node she ${initiated ? 'started' : 'joined'} a session without him, and encrypted it.`,
-    `The node has stored it. ${queued ? 'Nobody listens for bob: it waits.' : 'bob is listening.'}`,
+    `alice ${initiated ? 'started' : 'joined'} a session with bob's published keys, and encrypted the message.`,
+    `The node has stored it. ${queued ? 'bob is not listening: the message waits.' : 'bob is listening.'}`,
   ])
 }
 
-/** The envelope as the store was given it, while it waits. */
-export async function showWhatWaits({ witness, countQueued, narrator }: Scene): Promise<void> {
+/** Prints the waiting envelope as the node stored it. */
+export async function showWaiting({ recorder, countQueued, printer }: Demo): Promise<void> {
   const waiting = await countQueued('bob')
-  await narrator.step('What the node has of it', { waiting, envelopes: witness.envelopes.map(shown) }, [
-    `${waiting} envelope in bob's inbox. All that it says:`,
-    ...witness.envelopes.map(drawEnvelope),
+  await printer.step('What the node has stored', { waiting, envelopes: recorder.envelopes.map(toJson) }, [
+    `bob's inbox has ${waiting} envelope. This is its whole content:`,
+    ...recorder.envelopes.map(drawEnvelope),
   ])
 }
 
-export async function comeBack({ enter, narrator }: Scene): Promise<DemoAgent> {
-  const bob = await enter('bob')
-  const { from, text, verified } = await listen(bob.client).message
-  await narrator.step('bob comes back, with nothing but his directory', { from, text, verified }, [
+export async function reopenBob({ openAgent, printer }: Demo): Promise<Client> {
+  const bob = await openAgent('bob')
+  const { from, text, verified } = await listen(bob).message
+  await printer.step('bob opens again, from the state in its directory', { from, text, verified }, [
     `${from}: "${text}"`,
-    'He finished the key exchange with what alice had put into her message.',
+    "alice's message contained what bob needed to complete the key exchange.",
     verified === 'verified'
-      ? "He has compared alice's key."
-      : "It is the first time that he sees alice's key: from now on he would notice another one.",
+      ? "bob has compared alice's key."
+      : "bob sees alice's key for the first time, and will notice if another key comes later.",
   ])
   return bob
 }
 
-export async function answer({ narrator }: Scene, { client }: DemoAgent, alice: Ears): Promise<void> {
-  const { id } = await client.send('alice', reply)
+export async function answer({ printer }: Demo, bob: Client, alice: Incoming): Promise<void> {
+  const { id } = await bob.send('alice', reply)
   const { from, text } = await alice.message
   const read = await alice.read
-  await narrator.step('bob answers', { id, from, text, read: read.id }, [
+  await printer.step('bob answers', { id, from, text, read: read.id }, [
     `${from}: "${text}"`,
-    'A receipt, encrypted like any message, told alice that bob has read hers.',
+    "A receipt, encrypted like every message, told alice that bob has read alice's message.",
   ])
 }
 
-export async function compareKeys({ narrator }: Scene, alice: DemoAgent, bob: DemoAgent): Promise<void> {
-  const [hers, his] = await bothNumbers(alice, bob)
-  const isSame = hers === his
-  await narrator.step('Is somebody in between? The two compare safety numbers', { alice: hers, bob: his, isSame }, [
-    `alice sees: ${inGroups(hers)}`,
-    `bob sees:   ${inGroups(his)}`,
-    isSame ? 'They are the same: each has the true key of the other.' : 'They differ: do not trust this conversation!',
+export async function compareKeys({ printer }: Demo, alice: Client, bob: Client): Promise<void> {
+  const { safetyNumber: ofAlice } = await alice.identityOf('bob')
+  const { safetyNumber: ofBob } = await bob.identityOf('alice')
+  const isSame = ofAlice === ofBob
+  await printer.step('alice and bob compare safety numbers', { alice: ofAlice, bob: ofBob, isSame }, [
+    `alice sees: ${inGroups(ofAlice)}`,
+    `bob sees:   ${inGroups(ofBob)}`,
+    isSame ? 'They are equal: nobody is in between.' : 'They differ: do not trust this conversation!',
   ])
 }
 
 const inGroups = (digits: string): string => digits.replace(/\d{5}(?=\d)/g, '$& ')
 
-export async function showWhatTheNodeSaw({ witness, narrator }: Scene): Promise<void> {
-  const { envelopes } = witness
-  const isReadable = [question, reply].some(text => witness.has(text))
-  await narrator.step('All that the node saw', { envelopes: envelopes.map(shown), isReadable }, [
+export async function showRecords({ recorder, printer }: Demo): Promise<void> {
+  const { envelopes } = recorder
+  const isReadable = [question, reply].some(text => recorder.has(text))
+  await printer.step('Everything that the node has seen', { envelopes: envelopes.map(toJson), isReadable }, [
     ...envelopes.map(drawEnvelope),
-    'Receipts travel as messages: the node cannot tell which of these is one.',
+    'Receipts are encrypted like messages: the node cannot tell which of these is a receipt.',
     isReadable
-      ? 'One of the two texts is in there: this must not be, please report it!'
-      : 'Neither text is in what it stored or logged (at its finest log level): it was searched for, plain and encoded.',
+      ? 'A text of the conversation is readable in there. This must not happen: please report it!'
+      : 'Neither text is in the stored data or in the log (at level trace), neither plain nor encoded.',
   ])
 }
 
-const shown = ({ from, to, kind, body }: AppendItem) => ({
+const toJson = ({ from, to, kind, body }: AppendItem) => ({
   from,
   to,
   kind,
@@ -125,9 +126,9 @@ const nextCommands = [
   'npx aimessage listen --agent bob',
 ]
 
-export async function farewell({ narrator }: Scene): Promise<void> {
-  await narrator.step(
-    'Now you: the first command in one terminal, the others in another',
+export async function printNextCommands({ printer }: Demo): Promise<void> {
+  await printer.step(
+    'Try it: run the first command in one terminal and the others in a second one',
     { nextCommands },
     nextCommands,
   )

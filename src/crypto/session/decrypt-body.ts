@@ -80,7 +80,7 @@ function open(session: Session, message: RatchetMessage, options: DecryptOptions
 }
 
 /** A sender's reset ends all of its earlier sessions: a message on one of those was encrypted before the reset. */
-const wasLeft = (peer: Peer, session: Session): boolean => {
+const precedesReset = (peer: Peer, session: Session): boolean => {
   const active = activeSession(peer)
   const isReset = active?.role.kind === 'inbound' && active.opening === 'reset'
   return isReset && session.status.kind === 'retired' && !mayOutliveReset(session, active)
@@ -112,7 +112,7 @@ function receiveKnown(peer: Peer, before: Session, message: RatchetMessage, opti
     content,
     sid: session.sid,
     arrival: { kind: 'known' },
-    isLate: isLate || wasLeft(peer, before),
+    isLate: isLate || precedesReset(peer, before),
   }
 }
 

@@ -138,7 +138,7 @@ function advance(from: Chain, n: number): Uint8Array[] {
 const tooFar = (from: number, to: number): boolean => to - from > cryptoLimits.maxSkippedPerMessage
 
 /** Returns the message keys of `chainKeys`, numbered from `chain.n`, for `withSkipped`. */
-function passOver(chain: ReceivingChain, chainKeys: readonly Uint8Array[], skippedAtMs: number) {
+function toSkippedRun(chain: ReceivingChain, chainKeys: readonly Uint8Array[], skippedAtMs: number) {
   const keys = chainKeys.map((chainKey, index) => ({ n: chain.n + index, key: messageKey(chainKey) }))
   return { dh: chain.dh, skippedAtMs, keys }
 }
@@ -154,14 +154,14 @@ function openOnChain(chain: ReceivingChain, skipped: SkippedKeys, message: Seale
   return {
     plaintext,
     receiving: { dh: chain.dh, key: nextChainKey(current), n: n + 1 },
-    skipped: withSkipped(skipped, passOver(chain, chainKeys, nowMs)),
+    skipped: withSkipped(skipped, toSkippedRun(chain, chainKeys, nowMs)),
   }
 }
 
 /** Keeps the keys of the old chain's outstanding messages, unless the gap exceeds the limit. */
 function closeChain(chain: ReceivingChain | null, skipped: SkippedKeys, pn: number, nowMs: number): SkippedKeys {
   if (!chain || pn <= chain.n || tooFar(chain.n, pn)) return skipped
-  return withSkipped(skipped, passOver(chain, advance(chain, pn - 1), nowMs))
+  return withSkipped(skipped, toSkippedRun(chain, advance(chain, pn - 1), nowMs))
 }
 
 /** The peer has a new ratchet key: turn the root, open the message, and only then make our next ratchet key. */

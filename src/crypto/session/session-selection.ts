@@ -50,7 +50,12 @@ export function withoutExpiredSessions(peer: Peer, nowMs: number, lifetimeMs: nu
 }
 
 /** Makes the smallest sid of `contenders` active, supersedes the other contenders, and maps all others with `rest`. */
-function decide(peer: Peer, contenders: readonly Session[], nowMs: number, rest: (session: Session) => Session): Peer {
+function activateSmallest(
+  peer: Peer,
+  contenders: readonly Session[],
+  nowMs: number,
+  rest: (session: Session) => Session,
+): Peer {
   const [winner] = [...contenders].sort((a, b) => compareBytes(a.sid, b.sid))
   if (!winner) return peer
   const sessions = peer.sessions.map(session => {
@@ -65,22 +70,22 @@ export function admitSession(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   const own = peer.sessions.filter(session => mayCross(session, nowMs))
   const resets = own.filter(({ opening }) => opening === 'reset')
   const inbound = peer.sessions.filter(hasSid(sid))
-  if (resets.length === 0) return decide(peer, [...own, ...inbound], nowMs, session => session)
+  if (resets.length === 0) return activateSmallest(peer, [...own, ...inbound], nowMs, session => session)
   // Our own reset wins over a plain start that it crossed, because the peer decides the same (rule 5).
   const lost = (session: Session) => (hasSid(sid)(session) ? supersede(session, resets[0]?.sid ?? sid, nowMs) : session)
-  return decide(peer, resets, nowMs, lost)
+  return activateSmallest(peer, resets, nowMs, lost)
 }
 
 /** Rule 5: the peer's session `sid` began with a reset and retires all others. Of two, the smaller sid wins. */
 export function admitReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   const resets = peer.sessions.filter(session => session.opening === 'reset' && mayCross(session, nowMs))
   const inbound = peer.sessions.filter(hasSid(sid))
-  return decide(peer, [...resets, ...inbound], nowMs, session => retire(session, nowMs))
+  return activateSmallest(peer, [...resets, ...inbound], nowMs, session => retire(session, nowMs))
 }
 
 /** Rule 5 for one of our own sessions whose first content is a reset. */
 export function openWithReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
-  return decide(peer, peer.sessions.filter(hasSid(sid)), nowMs, session => retire(session, nowMs))
+  return activateSmallest(peer, peer.sessions.filter(hasSid(sid)), nowMs, session => retire(session, nowMs))
 }
 
 /** A decrypted message makes its session active, unless that session is superseded or retired. */

@@ -1,11 +1,11 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 
-/** Bits of an IPv6 address that its owner has no say in: whoever has one /64 has all of it. */
+/** The 16-bit groups of an IPv6 network: a provider gives each customer at least a whole /64. */
 const networkGroups = 4
 
 /**
- * Whom an IP address counts as: an IPv4 address as itself, however it is written; an IPv6 address as its /64. What is no address, as a
- * careless proxy may pass on, counts as one.
+ * Returns the key that an IP address is limited by: an IPv4 address in its dotted form, an IPv6 address as its /64.
+ * Text that is no IP address, which a misconfigured proxy may pass on, has one common key.
  */
 export function addressKey(ip: string): string {
   const [bare = ''] = ip.split('%', 1)
@@ -17,7 +17,7 @@ export function addressKey(ip: string): string {
 
 const hex = (group: number): string => group.toString(16)
 
-/** The eight numbers of a valid IPv6 address. */
+/** The eight 16-bit groups of a valid IPv6 address. */
 function groupsOf(ip: string): number[] {
   const [head = '', tail] = ip.split('::')
   const before = partsOf(head)
@@ -27,14 +27,14 @@ function groupsOf(ip: string): number[] {
 
 const partsOf = (text: string): number[] => (text === '' ? [] : text.split(':').flatMap(part))
 
-/** One group, or two of an IPv4 address at the end. */
+/** Returns one group, or the two groups of a trailing IPv4 address. */
 function part(text: string): number[] {
   if (!text.includes('.')) return [Number.parseInt(text, 16)]
   const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number)
   return [a * 256 + b, c * 256 + d]
 }
 
-/** `::ffff:a.b.c.d` is how a socket that takes both kinds writes an IPv4 address. */
+/** A dual-stack socket writes an IPv4 address as `::ffff:a.b.c.d`. */
 function mappedIPv4(groups: readonly number[]): string | undefined {
   if (groups.slice(0, 5).some(group => group !== 0) || groups[5] !== 0xffff) return undefined
   return groups
@@ -43,7 +43,7 @@ function mappedIPv4(groups: readonly number[]): string | undefined {
     .join('.')
 }
 
-/** Whether it is an address, or one with the length of a prefix: a CIDR. */
+/** Returns true for an IP address, or a CIDR: an address with a prefix length. */
 export function isNetwork(text: string): boolean {
   const [ip = '', length, ...rest] = text.split('/')
   const version = isIP(ip)

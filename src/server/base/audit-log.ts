@@ -1,9 +1,9 @@
 import type { Logger } from './logger.ts'
 
-/** What an operator did, or tried to. Never a secret: `target` is a name that was recognised as one. */
+/** A call of the operator's routes, successful or not. `target` is a recognised name or id, never a secret. */
 type Act = { act: string; ip: string; request: string; target?: string; status: number }
 
-/** Where acts are written: one line each, at whatever level the node logs, unless it is silent. */
+/** Logs one line for each act, at every log level except `silent`. */
 export class AuditLog {
   readonly #log: Logger
 

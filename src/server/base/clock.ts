@@ -1,12 +1,12 @@
 import { startTimer, type Timer } from '../../util/timer.ts'
 
-/** Time as a parameter, so that tests own it. */
+/** Time as a parameter, so that tests control it. */
 export type Clock = {
   /** Milliseconds since 1970. */
   now(): number
-  /** Milliseconds that never step back, for lengths of time. */
+  /** A monotonic clock in ms, for durations. */
   elapsed(): number
-  /** Runs once after `ms`; longer than a timer can be waits in stages. */
+  /** Runs `run` once after `ms`, which may exceed the longest timer of Node. */
   after(ms: number, run: () => void): Timer
 }
 

@@ -7,148 +7,163 @@ import { parseRedisUrl } from '../store/redis/connection/redis-url.ts'
 import { isNetwork } from './address-key.ts'
 import { hashSecret } from './secrets.ts'
 
-/** One environment variable: its default as it would be written there, and why one changes it. */
-type Setting = { schema: TSchema; default: string; why: string }
+/** An environment variable: its schema, its default as text, and its description in `.env.example`. */
+type Setting = { schema: TSchema; default: string; description: string }
 
 const choice = (...names: string[]) => Type.Union(names.map(name => Type.Literal(name)))
 const positive = (maximum: number) => Type.Integer({ minimum: 1, maximum })
-/** 128 bits, even of hex. */
+/** 128 bits, even if the token is hexadecimal. */
 const minAdminTokenChars = 32
 const maxTtlS = 10 * 365 * 86_400
 
-/** Everything an operator may set. `.env.example` lists the same, and a test holds it against this table. */
+/** All settings of a node. A test compares `.env.example` with this table. */
 export const settings = {
   PORT: {
     schema: Type.Integer({ minimum: 0, maximum: 65_535 }),
     default: '8080',
-    why: 'Port for clients; 0 takes a free one.',
+    description: 'Port for clients; 0 takes a free one.',
   },
   HOST: {
     schema: Type.String({ minLength: 1 }),
     default: '127.0.0.1',
-    why: 'Address to listen on; 0.0.0.0 means every interface, behind a proxy with TLS.',
+    description: 'Address to listen on; 0.0.0.0 means every interface, behind a proxy with TLS.',
   },
   DOMAIN: {
     schema: Type.String(),
     default: 'localhost',
-    why: 'Name of this deployment in addresses (username@DOMAIN) and logins. Only a loopback HOST may keep the default.',
+    description:
+      'Name of this deployment in addresses (username@DOMAIN) and logins. Only a loopback HOST may keep the default.',
   },
   REDIS_URL: {
     schema: Type.String(),
     default: '',
-    why: 'Shared Redis: redis://host:6379, redis+sentinel://host:26379/mymaster, redis+cluster://host:6379; empty: memory.',
+    description:
+      'Shared Redis: redis://host:6379, redis+sentinel://host:26379/mymaster, redis+cluster://host:6379; empty: memory.',
   },
   STORE: {
     schema: choice('', 'redis', 'memory'),
     default: '',
-    why: 'Empty follows REDIS_URL. With NODE_ENV=production, set memory explicitly to use it.',
+    description: 'Empty follows REDIS_URL. With NODE_ENV=production, set memory explicitly to use it.',
   },
   DURABILITY: {
     schema: choice('standard', 'strict'),
     default: 'standard',
-    why: 'strict: a message is accepted once a replica of Redis also has it; needs min-replicas-to-write 1.',
+    description: 'strict: a message is accepted once a replica of Redis also has it; needs min-replicas-to-write 1.',
   },
   REDIS_APPENDONLY: {
     schema: choice('required', 'optional'),
     default: 'required',
-    why: 'optional: accepts a Redis without an append-only file, which loses all mail since its last snapshot when it ends.',
+    description:
+      'optional: accepts a Redis without an append-only file, which loses all mail since its last snapshot when it ends.',
   },
   LOG_LEVEL: {
     schema: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     default: 'info',
-    why: 'Lowest level that is logged; no level logs a body, a token or a frame.',
+    description: 'Lowest level that is logged; no level logs a body, a token or a frame.',
   },
   METRICS_PORT: {
     schema: Type.Union([Type.Literal(''), Type.Integer({ minimum: 0, maximum: 65_535 })]),
     default: '',
-    why: 'Separate port for Prometheus metrics, on the same HOST, so that they can stay private; empty: off.',
+    description: 'Separate port for Prometheus metrics, on the same HOST, so that they can stay private; empty: off.',
   },
-  REGISTRATION: { schema: choice('open', 'invite', 'closed'), default: 'open', why: 'Who may register a free name.' },
+  REGISTRATION: {
+    schema: choice('open', 'invite', 'closed'),
+    default: 'open',
+    description: 'Who may register a free name.',
+  },
   LISTING: {
     schema: choice('open', 'closed'),
     default: 'open',
-    why: 'closed: users cannot list or look up other users; they can still write to a name that they know.',
+    description: 'closed: users cannot list or look up other users; they can still write to a name that they know.',
   },
   ADMIN_TOKEN: {
     schema: Type.String(),
     default: '',
-    why: 'Secret for /v1/admin, at least 32 characters, e.g. from openssl rand -base64 32; empty: administration is off.',
+    description:
+      'Secret for /v1/admin, at least 32 characters, e.g. from openssl rand -base64 32; empty: administration is off.',
   },
   ALLOWED_ORIGINS: {
     schema: Type.String(),
     default: '',
-    why: 'Origins of web pages that may connect, comma-separated; empty: only the same host.',
+    description: 'Origins of web pages that may connect, comma-separated; empty: only the same host.',
   },
   TRUST_PROXY: {
     schema: Type.String(),
     default: '',
-    why: 'Proxies whose X-Forwarded-For is trusted, as comma-separated addresses or CIDRs.',
+    description: 'Proxies whose X-Forwarded-For is trusted, as comma-separated addresses or CIDRs.',
   },
   MAX_CONNECTIONS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnections),
-    why: 'Sockets of one node; the process needs a file descriptor for each, and 1000 more.',
+    description: 'Sockets of one node; the process needs a file descriptor for each, and 1000 more.',
   },
   MAX_CONNECTIONS_PER_ADDRESS: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerAddress),
-    why: 'Sockets of one node from one address (IPv6: /64). Behind a proxy set TRUST_PROXY, or all share one address.',
+    description:
+      'Sockets of one node from one address (IPv6: /64). Behind a proxy set TRUST_PROXY, or all share one address.',
   },
   MAX_CONNECTIONS_PER_USER: {
     schema: positive(1_000_000),
     default: String(limits.maxConnectionsPerUser),
-    why: 'Sockets of one node that are logged in as one user.',
+    description: 'Sockets of one node that are logged in as one user.',
   },
   MAX_STRANGERS: {
     schema: positive(1_000_000),
     default: String(limits.maxStrangers),
-    why: 'Sockets of one node that have not logged in; beyond it the node closes the oldest.',
+    description: 'Sockets of one node that have not logged in; beyond it the node closes the oldest.',
   },
   UPGRADES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.upgradesPerS),
-    why: 'Upgrades, and logins on sockets, that a node admits a second; others wait up to 3 s, or get a time to retry.',
+    description:
+      'Upgrades, and logins on sockets, that a node admits a second; others wait up to 3 s, or get a time to retry.',
   },
   USER_FRAMES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.userFramesPerS),
-    why: 'Frames a second of one user over all nodes; twice as many in a burst.',
+    description: 'Frames a second of one user over all nodes; twice as many in a burst.',
   },
   USER_BYTES_PER_S: {
     schema: Type.Integer({ minimum: limits.maxFrameBytes, maximum: 1_073_741_824 }),
     default: String(limits.userBytesPerS),
-    why: 'Bytes a second of one user over all nodes; eight times as many in a burst, half of either to one recipient.',
+    description:
+      'Bytes a second of one user over all nodes; eight times as many in a burst, half of either to one recipient.',
   },
   PAIR_MESSAGES_PER_S: {
     schema: positive(1_000_000),
     default: String(limits.pairMessagesPerS),
-    why: 'Messages a second from one user to one other over all nodes; twice as many in a burst.',
+    description: 'Messages a second from one user to one other over all nodes; twice as many in a burst.',
   },
   REGISTRATIONS_PER_HOUR: {
     schema: positive(1_000_000_000),
     default: String(limits.registrationsPerHour),
-    why: 'Registrations from one address (IPv6: /64) over all nodes; as many in a burst.',
+    description: 'Registrations from one address (IPv6: /64) over all nodes; as many in a burst.',
   },
-  SESSION_TTL_S: { schema: positive(maxTtlS), default: String(limits.sessionTtlS), why: 'How long a token is valid.' },
+  SESSION_TTL_S: {
+    schema: positive(maxTtlS),
+    default: String(limits.sessionTtlS),
+    description: 'How long a token is valid.',
+  },
   MESSAGE_TTL_S: {
     schema: positive(maxTtlS),
     default: String(limits.messageTtlS),
-    why: 'How long an unacknowledged message is kept at most.',
+    description: 'How long an unacknowledged message is kept at most.',
   },
   DEDUPE_WINDOW_S: {
     schema: positive(86_400),
     default: String(limits.dedupeWindowS),
-    why: 'How long a node recognizes a repeated send; costs memory for each message.',
+    description: 'How long a node recognizes a repeated send; costs memory for each message.',
   },
   INBOX_MAX_MESSAGES: {
     schema: positive(1_000_000),
     default: String(limits.inboxMaxMessages),
-    why: 'Messages that one inbox holds before it is full.',
+    description: 'Messages that one inbox holds before it is full.',
   },
   INBOX_MAX_BYTES: {
     schema: positive(1_073_741_824),
     default: String(limits.inboxMaxBytes),
-    why: 'Bytes that one inbox holds before it is full.',
+    description: 'Bytes that one inbox holds before it is full.',
   },
 } as const satisfies Record<string, Setting>
 
@@ -158,18 +173,18 @@ type AppendOnly = 'required' | 'optional'
 type Listing = 'open' | 'closed'
 type Registration = 'open' | 'invite' | 'closed'
 
-/** What a node runs with. Lists are parsed, times are milliseconds. */
+/** The parsed configuration of a node. Times are in ms. */
 export type Config = {
   port: number
   host: string
   domain: string
   store: { kind: 'memory' } | { kind: 'redis'; url: string; durability: Durability; appendOnly: AppendOnly }
   logLevel: string
-  /** `null`: no metrics. */
+  /** `null` turns metrics off. */
   metricsPort: number | null
   registration: Registration
   listing: Listing
-  /** `null`: there is no administration. The token itself is not kept. */
+  /** `null` turns the administration off. The token itself is not kept. */
   adminTokenHash: string | null
   allowedOrigins: readonly string[]
   trustProxy: readonly string[]
@@ -189,7 +204,9 @@ export type Config = {
   inboxMaxBytes: number
 }
 
-/** Wrong configuration, in one line that names the variable. Whoever started the node prints it and exits with 2. */
+/**
+ * A wrong configuration. The message is one line that starts with the variable. The process prints it and exits with 2.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly variable: string
@@ -200,11 +217,11 @@ export class ConfigError extends Error {
   }
 }
 
-/** Variables as a process has them. */
+/** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads the configuration; an empty variable counts as not set.
+ * Reads the configuration. An empty variable counts as not set.
  * @throws {ConfigError}
  */
 export function readConfig(env: Environment = process.env): Config {
@@ -267,7 +284,7 @@ function readDomain(domain: string, host: string): string {
   if (domain === settings.DOMAIN.default && !isLoopback(host)) {
     throw new ConfigError(
       'DOMAIN',
-      `must name this deployment: "localhost" is for a loopback HOST, and HOST is ${host}`,
+      `must name this deployment: "localhost" is allowed only with a loopback HOST, and HOST is ${host}`,
     )
   }
   return domain
@@ -280,8 +297,9 @@ function readStore(text: (name: SettingName) => string, production: boolean): Co
   if (url && store !== 'memory') return { kind: 'redis', url: readRedisUrl(url), durability, appendOnly }
   if (durability === 'strict') throw new ConfigError('DURABILITY', 'strict needs Redis: set REDIS_URL')
   if (store === 'memory') return { kind: 'memory' }
-  if (store === 'redis') throw new ConfigError('REDIS_URL', 'must be set where STORE is redis')
-  if (production) throw new ConfigError('REDIS_URL', 'must be set in production, or STORE=memory said')
+  if (store === 'redis') throw new ConfigError('REDIS_URL', 'must be set if STORE is redis')
+  if (production)
+    throw new ConfigError('REDIS_URL', 'must be set with NODE_ENV=production, or set STORE=memory explicitly')
   return { kind: 'memory' }
 }
 
@@ -297,13 +315,13 @@ function readRegistration(text: string): Registration {
   return text === 'invite' || text === 'closed' ? text : 'open'
 }
 
-/** What is wrong with it is said without it. */
+/** The error must not contain the token. */
 function readAdminToken(token: string): string | null {
   if (token === '') return null
   if (/^\S+$/.test(token) && token.length >= minAdminTokenChars) return hashSecret(token)
   throw new ConfigError(
     'ADMIN_TOKEN',
-    `must have ${minAdminTokenChars} characters or more, and no space; make one with: openssl rand -base64 32`,
+    `must have ${minAdminTokenChars} characters or more and no spaces; create one with: openssl rand -base64 32`,
   )
 }
 

@@ -2,7 +2,7 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
 
-/** Names under which a secret or a frame could get into a log by mistake. */
+/** Field names under which a secret or a frame could enter a log by mistake. */
 const secretNames = [
   'token',
   'authorization',
@@ -19,21 +19,21 @@ const secretNames = [
 ]
 const redact = secretNames.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
 
-/** An error without what libraries hang on it: ioredis adds the command and its arguments. */
+/** Drops the extra properties that libraries add to errors: ioredis adds the command and its arguments. */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) }
   const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
   return { type: error.name, message: error.message, stack: error.stack, ...code }
 }
 
-/** The route, not the URL: a query may hold what a client should not have put there. */
+/** Logs the route instead of the URL: a client may have put a secret into the query. */
 const describeRequest = (request: { method?: string; routeOptions?: { url?: string }; ip?: string }) => ({
   method: request.method,
   route: request.routeOptions?.url,
   ip: request.ip,
 })
 
-/** Sets pino up; the only place that does. */
+/** Creates the logger of a process. The only place that configures pino. */
 export function openLogger(level: string, destination?: DestinationStream): Logger {
   const options = {
     level,

@@ -1,37 +1,37 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../../protocol/errors.ts'
 
-/** What a node counts. One registry per node, so that two nodes of one process do not share numbers. */
+/** The metrics of a node. Each node has its own registry: two nodes of one process must not share counters. */
 export type Metrics = ReturnType<typeof openMetrics>
 
 export function openMetrics() {
   const registry = new Registry()
   const registers = [registry]
   const counter = (name: string, help: string) => new Counter({ name: `aimessage_${name}_total`, help, registers })
-  const accepted = counter('accepted', 'Sends that were stored or known')
+  const accepted = counter('accepted', 'Sends that were stored, repeated ones included')
   const pushed = counter('pushed', 'Envelopes pushed to listening sockets')
-  const inboxReads = counter('inbox_reads', 'Reads of an inbox by a delivery loop; with hints alone there are few')
+  const inboxReads = counter('inbox_reads', 'Reads of an inbox by its delivery; few while notices carry the envelopes')
   const catchUps = new Counter({
     name: 'aimessage_catch_ups_total',
-    help: 'Looks at an inbox because a hint had a gap before it or carried nothing, the subscription began anew, or it was time',
+    help: 'Reads of an inbox because a notice did not suffice: a gap, no envelope, a new subscription, or the periodic check',
     labelNames: ['reason'],
     registers,
   })
   const unheard = new Counter({
     name: 'aimessage_hints_unheard_total',
-    help: 'Hints to another node that were lost: it has no subscriber, or the queue to it is full',
+    help: 'Lost notices to another node: it has no subscriber, or the queue to it is full',
     labelNames: ['why'],
     registers,
   })
   const leasesLost = new Counter({
     name: 'aimessage_leases_lost_total',
-    help: 'Times this node gave its claims up: the lease ran out, it lapsed unseen, or the process stood still',
+    help: 'Times this node gave up its claims: its lease ran out or lapsed, or its process stalled',
     labelNames: ['why'],
     registers,
   })
   const refused = new Counter({
     name: 'aimessage_errors_total',
-    help: 'Errors answered',
+    help: 'Errors sent to clients',
     labelNames: ['code'],
     registers,
   })
@@ -41,19 +41,19 @@ export function openMetrics() {
     labelNames: ['reason'],
     registers,
   })
-  const putOff = counter('upgrades_put_off', 'Upgrades that were told to come again later')
+  const putOff = counter('upgrades_put_off', 'Upgrades that were refused with a time for the retry')
   const upgradesWaiting = new Gauge({
     name: 'aimessage_upgrades_waiting',
-    help: 'Upgrades that wait to be let in',
+    help: 'Upgrades that wait for admission',
     registers,
   })
   const loginsWaiting = new Gauge({
     name: 'aimessage_logins_waiting',
-    help: 'Logins that wait for their turn',
+    help: 'Logins that wait for admission',
     registers,
   })
   const connections = new Gauge({ name: 'aimessage_connections', help: 'Open sockets', registers })
-  const listening = new Gauge({ name: 'aimessage_listening', help: 'Inboxes that are listened to here', registers })
+  const listening = new Gauge({ name: 'aimessage_listening', help: 'Inboxes with a listener on this node', registers })
   const batchItems = new Histogram({
     name: 'aimessage_append_items',
     help: 'Sends of one append',
@@ -83,5 +83,5 @@ export function openMetrics() {
   }
 }
 
-/** Event-loop lag, memory and the like: of the process, so only where one node is the process. */
+/** Adds event-loop lag, memory and more of the process. Only for a process that runs a single node. */
 export const collectProcessMetrics = (metrics: Metrics): void => collectDefaultMetrics({ register: metrics.registry })

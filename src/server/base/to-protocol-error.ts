@@ -1,10 +1,10 @@
 import { ProtocolError } from '../../protocol/errors.ts'
 import { StoreUnavailableError } from '../store/store.ts'
 
-/** Seconds after which to come back to a node whose store is out of reach. */
+/** Seconds after which a client may retry while the store is out of reach. */
 const unavailableRetryS = 1
 
-/** What a client is told of a thrown error: a refusal in the protocol's words, or nothing of a fault of ours. */
+/** Returns the error frame's content for a thrown error. An unexpected error becomes `internal`, without any detail. */
 export function toProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error
   if (error instanceof StoreUnavailableError) {
@@ -12,10 +12,10 @@ export function toProtocolError(error: unknown): ProtocolError {
       retryAfter: unavailableRetryS,
     })
   }
-  return new ProtocolError('internal', 'a fault of ours')
+  return new ProtocolError('internal', 'internal error')
 }
 
-/** `waitMs` as whole seconds, so that who waits them is let through. */
+/** Rounds `waitMs` up to whole seconds, so that a client that waits this long is not refused again. */
 export const rateLimited = (message: string, waitMs: number): ProtocolError =>
   new ProtocolError('rate_limited', message, { retryAfter: Math.max(1, Math.ceil(waitMs / 1_000)) })
 

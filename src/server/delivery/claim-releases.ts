@@ -1,7 +1,10 @@
 import type { Logger } from '../base/logger.ts'
 import { type Claim, type Inboxes, StoreUnavailableError } from '../store/store.ts'
 
-/** Gives claims up, and tries again where the store was out of reach: a forgotten claim would show its user online while this node lives. */
+/**
+ * Releases claims, and retries after the store was out of reach. An unreleased claim would show its user as online for
+ * as long as this node lives.
+ */
 export class ClaimReleases {
   readonly #inboxes: Pick<Inboxes, 'release'>
   readonly #log: Pick<Logger, 'error'>
@@ -23,7 +26,7 @@ export class ClaimReleases {
     }
   }
 
-  /** What could not be released before; called when the store answers again. */
+  /** Retries all failed releases. Called when the store can be reached again. */
   async retry(): Promise<void> {
     await Promise.all([...this.#unreleased].map(claim => this.release(claim)))
   }

@@ -45,16 +45,17 @@ type DeliveryContext = {
 /** Why the delivery reads the inbox instead of pushing the envelope of a hint. */
 type CatchUp = 'gap' | 'bare' | 'resumed' | 'timer'
 
-/** How long a claim that is not ours any more waits to hear who has it: the notice names the winner. */
+/** How long the delivery waits for the notice that names the new owner after it lost its claim, ms. */
 const replacedGraceMs = 500
-/** When to look again after the store was out of reach, ms. */
+/** Delay before a retry after the store was out of reach, ms. */
 const retryMs = 1_000
-/** One read: short scripts, and little in memory for each of many listeners. */
+/** The most that one read returns. Keeps scripts short and the memory of each listener small. */
 const maxReadBytes = 262_144
 
 /**
- * Pushes one inbox to one connection, in `seq` order, each envelope once (PROTOCOL.md section 7). The inbox is the truth: a
- * hint that fits is pushed as it is, and anything else makes the loop read. `#wakeUps` is read before the inbox is, so that no wake-up falls between.
+ * Pushes one inbox to one connection, in `seq` order, each envelope once (PROTOCOL.md section 7). The stored inbox is
+ * authoritative: a hint with the very next envelope is pushed as it is; anything else makes the loop read the inbox.
+ * The loop reads `#wakeUps` before the inbox, so that it misses no wake-up.
  */
 export class InboxDelivery implements NoticeSubscriber {
   readonly connection: ConnectionId
@@ -82,7 +83,7 @@ export class InboxDelivery implements NoticeSubscriber {
   }
 
   /**
-   * Claims the inbox. Listens for notices before it does, so that a takeover right behind the claim is not missed.
+   * Claims the inbox. Subscribes to notices first, so that it does not miss a takeover right after the claim.
    * @throws {ProtocolError} `conflict`; {StoreUnavailableError}
    */
   async claim(instance: string): Promise<{ epoch: number; queued: number }> {
@@ -94,7 +95,7 @@ export class InboxDelivery implements NoticeSubscriber {
         connection: this.connection,
         instance,
       })
-      if (claimed === 'conflict') throw new ProtocolError('conflict', 'the inbox is claimed by another')
+      if (claimed === 'conflict') throw new ProtocolError('conflict', 'the inbox is claimed by another connection')
       this.#claim = claimed.claim
       return { epoch: claimed.claim.epoch, queued: claimed.queued }
     } catch (error) {
@@ -103,7 +104,7 @@ export class InboxDelivery implements NoticeSubscriber {
     }
   }
 
-  /** Begins to push; called when the answer to `listen` is on its way. */
+  /** Starts to push. Called after the reply to `listen` was sent. */
   start(): void {
     if (this.#over || !this.#claim) return
     this.#pushing = true
@@ -126,8 +127,8 @@ export class InboxDelivery implements NoticeSubscriber {
   }
 
   /**
-   * Everything up to `seq` is stored by the client.
-   * @throws {ProtocolError} `bad_ack` above what was pushed.
+   * Acknowledges everything up to `seq`: the client has stored it.
+   * @throws {ProtocolError} `bad_ack` above the last pushed `seq`
    */
   ack(seq: number): void {
     if (seq > this.#window.lastPushed) throw new ProtocolError('bad_ack', 'seq is above what was pushed')
@@ -136,14 +137,14 @@ export class InboxDelivery implements NoticeSubscriber {
     if (this.#blocked && this.#window.isWide) this.#wake()
   }
 
-  /** The socket has written all it had. */
+  /** The socket has written all its data. */
   drained(): void {
     this.#timers.slow?.cancel()
     delete this.#timers.slow
     if (this.#blocked) this.#wake()
   }
 
-  /** Pushes nothing more, stores what was acknowledged, gives the claim up. */
+  /** Stops pushing, stores the acknowledgements and releases the claim. */
   async stop(): Promise<void> {
     this.#finish()
     const claim = this.#claim
@@ -152,7 +153,7 @@ export class InboxDelivery implements NoticeSubscriber {
     await this.#context.claimReleases.release(claim)
   }
 
-  /** From here on nothing is pushed and nothing is heard. */
+  /** Stops pushing and unsubscribes from notices. */
   #finish(): void {
     this.#pushing = false
     this.#over = true
@@ -170,7 +171,9 @@ export class InboxDelivery implements NoticeSubscriber {
     else if (!this.#blocked && !this.#pushNext(envelope)) this.#missed(envelope)
   }
 
-  /** It was not pushed: either there is no room, and what makes room wakes the loop, or something before it is missing. */
+  /**
+   * Reads the inbox for an envelope that was not pushed: either there was no room, or an envelope before it is missing.
+   */
   #missed(envelope: Envelope): void {
     if (envelope.prev === this.#window.lastPushed) this.#wake()
     else this.#catchUpFor('gap')
@@ -181,13 +184,13 @@ export class InboxDelivery implements NoticeSubscriber {
     this.#wake()
   }
 
-  /** A read is under way: what fits behind it is pushed without another one. */
+  /** Keeps a hint during a read. If it follows the last envelope of the read, it needs no other read. */
   #keepHint(envelope: Envelope): void {
     if (this.#hints.length < limits.maxUnacked) this.#hints.push(envelope)
     else this.#wakeUps += 1
   }
 
-  /** Pushes the envelope if it is the very next one; `false` when the inbox must be read instead. */
+  /** Pushes the envelope if it is the very next one. Returns false if the inbox must be read instead. */
   #pushNext(envelope: Envelope): boolean {
     return envelope.prev === this.#window.lastPushed && this.#push(envelope)
   }
@@ -201,7 +204,7 @@ export class InboxDelivery implements NoticeSubscriber {
     return true
   }
 
-  /** Window and socket have room. Where not, an `ack` or `drained` wakes the loop again. */
+  /** Returns true if the window and the socket have room. Otherwise an `ack` or `drained` wakes the loop later. */
   #mayPush(bytes: number): boolean {
     const buffered = this.#receiver.bufferedBytes()
     if (buffered >= limits.pauseBufferedBytes) this.#watchSlow(buffered)
@@ -209,12 +212,12 @@ export class InboxDelivery implements NoticeSubscriber {
     return !this.#blocked
   }
 
-  /** Closes a receiver whose buffer has not shrunk for 30 s. */
+  /** Closes the connection if its buffer has not shrunk for 30 s. */
   #watchSlow(before: number): void {
     this.#timers.slow ??= this.#context.clock.after(limits.slowConsumerMs, () => {
       delete this.#timers.slow
       const buffered = this.#receiver.bufferedBytes()
-      if (buffered >= before) this.#lose('slowConsumer', 'read nothing for 30 s')
+      if (buffered >= before) this.#lose('slowConsumer', 'the peer read nothing for 30 s')
       else if (this.#blocked) this.#wake()
     })
   }
@@ -225,8 +228,8 @@ export class InboxDelivery implements NoticeSubscriber {
   }
 
   /**
-   * Reads until a read finds nothing and no wake-up came since it began. From the last `await` to the end of `finally` nothing
-   * runs in between, so a wake-up is either seen by the comparison or finds `#reading` false.
+   * Reads until a read returns nothing and no wake-up came since it began. Nothing runs between the last `await` and
+   * the end of `finally`, so the comparison sees each wake-up, or the wake-up finds `#reading` false.
    */
   async #catchUp(): Promise<void> {
     this.#reading = true
@@ -256,7 +259,7 @@ export class InboxDelivery implements NoticeSubscriber {
     return this.#context.store.inboxes.read(claim, this.#window.lastPushed, limit)
   }
 
-  /** The hints that came during a read; `false` when one does not fit behind it. */
+  /** Pushes the hints that came during a read. Returns false if one does not follow the pushed envelopes. */
   #pushHints(): boolean {
     const hints = this.#hints.filter(({ seq }) => seq > this.#window.lastPushed).sort((a, b) => a.seq - b.seq)
     this.#hints = []
@@ -279,12 +282,12 @@ export class InboxDelivery implements NoticeSubscriber {
       if (outcome === 'acked') this.#storedAck = Math.max(this.#storedAck, seq)
       if (outcome === 'stale') this.#stale()
     } catch (error) {
-      // Not lost: it is cumulative, and the next check tries again.
+      // An acknowledgement is cumulative, so the next check repeats it.
       if (!(error instanceof StoreUnavailableError)) this.#context.log.error({ err: error }, 'acknowledgement failed')
     }
   }
 
-  /** Now and then looks at the inbox and the claim though nothing woke us: any hint may have been lost. */
+  /** Runs at each interval, because any hint or notice may have been lost. */
   #check(): void {
     void this.#storeAck()
     void this.#peek()
@@ -301,7 +304,10 @@ export class InboxDelivery implements NoticeSubscriber {
     }
   }
 
-  /** Not our claim any more. Who has it is in a notice that may be on its way; without one, the agent shall come back. */
+  /**
+   * The claim is lost. A notice that names the new owner may still arrive; without one, the connection closes as
+   * `draining`, and the agent reconnects.
+   */
   #stale(): void {
     if (this.#over || this.#timers.lost || !this.#claim) return
     this.#pushing = false

@@ -8,7 +8,9 @@ export type NoticeSubscriber = {
   notice(notice: Notice): void
 }
 
-/** Passes the store's notices to the subscribers of each user. A user usually has one; more while a claim changes hands. */
+/**
+ * Passes the store's notices to the subscribers of each user. A user usually has one; more while a claim changes hands.
+ */
 export class NoticeRouter {
   readonly #byUser = new Map<Username, Set<NoticeSubscriber>>()
 

@@ -2,7 +2,7 @@ import { limits } from '../../protocol/limits.ts'
 
 type Pushed = { seq: number; bytes: number }
 
-/** What was pushed on a connection and not acknowledged: at most 256 envelopes or 1 MiB (PROTOCOL.md section 7). */
+/** Envelopes pushed on a connection and not acknowledged: at most 256, or 1 MiB (PROTOCOL.md section 7). */
 export class PushWindow {
   #unacked: Pushed[] = []
   #first = 0
@@ -10,7 +10,7 @@ export class PushWindow {
   #lastPushed = 0
   #lastAcked = 0
 
-  /** The `seq` pushed last on this connection, 0 before the first. */
+  /** The last `seq` pushed on this connection; 0 before the first. */
   get lastPushed(): number {
     return this.#lastPushed
   }
@@ -23,12 +23,14 @@ export class PushWindow {
     return this.#unacked.length - this.#first
   }
 
-  /** Room for one more read. The last part is asked for only whole, so that one big envelope is not read again and again. */
+  /**
+   * The most that the next read may return. `maxBytes` is at least 1: the store returns one envelope whatever its size.
+   */
   get room(): { maxItems: number; maxBytes: number } {
     return { maxItems: limits.maxUnacked - this.size, maxBytes: Math.max(limits.maxUnackedBytes - this.#bytes, 1) }
   }
 
-  /** A quarter is free: pushing that paused goes on, with reads worth their while. */
+  /** True if a quarter of the window is free. Paused pushing resumes then, so that the next read returns enough. */
   get isWide(): boolean {
     return this.size * 4 <= limits.maxUnacked * 3 && this.#bytes * 4 <= limits.maxUnackedBytes * 3
   }
@@ -43,7 +45,7 @@ export class PushWindow {
     this.#lastPushed = seq
   }
 
-  /** Frees everything up to `seq`. `false` when it is old news. */
+  /** Frees everything up to `seq`. Returns false if `seq` was acknowledged before. */
   ack(seq: number): boolean {
     if (seq <= this.#lastAcked) return false
     this.#lastAcked = seq
@@ -55,7 +57,7 @@ export class PushWindow {
     return true
   }
 
-  /** Cuts the freed part off once it is half: amortised constant, where `shift` would walk the array each time. */
+  /** Cuts off the freed part once it is half of the array. Amortised O(1); `shift` would copy the array each time. */
   #forgetFreed(): void {
     if (this.#first * 2 < this.#unacked.length) return
     this.#unacked = this.#unacked.slice(this.#first)

@@ -3,15 +3,20 @@ import type { Username } from '../../protocol/names.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { type AppendItem, type AppendResult, type Inboxes, StoreUnavailableError } from '../store/store.ts'
 
-/** Recipients of one stream for whom a refused send must come again first: more than any agent has, little enough to remember. */
+/**
+ * The most recipients of one stream that are blocked by a refused send. More than an agent writes to; bounds memory.
+ */
 const maxHeldRecipients = 10_000
 
-/** What one connection sends. Lives as long as the connection; HTTP calls have one each. */
+/** The sends of one connection, in order. Lives as long as the connection; an HTTP call has one of its own. */
 export class SendStream {
   readonly id: string
-  /** Whether sends of it are under way. */
+  /** True while an append with sends of this stream is in progress. */
   busy = false
-  /** False once the store may have lost what the sender was told was stored: what it sends before it knows would overtake that. */
+  /**
+   * Returns false once the store may have lost accepted sends. Later sends must be refused until the sender knows: they
+   * would overtake the lost ones.
+   */
   readonly isCurrent: () => boolean
   readonly #refusals = new Map<Username, { id: string; result: AppendResult }>()
 
@@ -20,18 +25,20 @@ export class SendStream {
     this.isCurrent = isCurrent
   }
 
-  /** The refusal that holds this send up: of another id, which must come again first. */
+  /** Returns the refusal of an earlier send to the same recipient that must be repeated before this send. */
   refusalFor(item: Send): { id: string; result: AppendResult } | undefined {
     const refusal = this.#refusals.get(item.to)
     return refusal?.id === item.id ? undefined : refusal
   }
 
-  /** Whether more is held up than can be remembered; the stream must end then, or a successor could overtake. */
+  /**
+   * True if too many recipients are blocked to remember more. The stream must end then, or a later send could overtake.
+   */
   get isFull(): boolean {
     return this.#refusals.size >= maxHeldRecipients
   }
 
-  /** Keeps the first refusal per recipient, and forgets it once its id has got a final answer. */
+  /** Records the first refusal for each recipient, and removes it once its id has a final result. */
   settled(item: Send, result: AppendResult): void {
     const held = this.refusalFor(item) !== undefined
     if (held) return
@@ -42,23 +49,23 @@ export class SendStream {
 
 export type Send = Omit<AppendItem, 'stream'>
 
-/** `refused`: it may not be stored any more, and waits only for the answer in its turn. */
+/** `refused`: not to be stored any more; it only waits until its answer is next in order. */
 type Waiting = { stream: SendStream; item: Send; bytes: number; refused: boolean; answer: Deferred<AppendResult> }
 
-/** Calls under way at once: hides the way to Redis and back, and keeps batches large. */
+/** Concurrent calls of the store: enough to hide the round trip, few enough to keep batches large. */
 const maxInFlight = 4
-/** Sends that wait for Redis, bytes of all connections together: more is `unavailable`, or a slow Redis would fill memory. */
+/** The most bytes of all connections that wait for the store; more is `unavailable`. A slow Redis would fill memory. */
 const maxWaitingBytes = 33_554_432
-/** An envelope's fields besides its body, bytes. */
+/** Size estimate of an envelope's fields besides its body, bytes. */
 const envelopeOverhead = 256
 
 const unavailable: AppendResult = { status: 'unavailable' }
 const mayRetry = ({ status }: AppendResult): boolean => status === 'inbox_full' || status === 'unavailable'
 
 /**
- * All appends of one event-loop turn as one `store.append`. Sends of a stream are appended in order: one that has sends under way
- * waits for them, and after a refusal that a retry may mend later ones to the same recipient fail alike until the
- * refused id comes again (PROTOCOL.md section 6).
+ * Appends the sends of one event-loop turn with one call of the store. Sends of a stream are appended in order: a send
+ * waits for the appends of its stream in progress. After a refusal that may be retried, later sends to the same
+ * recipient are refused too until the refused id is repeated (PROTOCOL.md section 6).
  */
 export class SendBatch {
   readonly #inboxes: Pick<Inboxes, 'append'>
@@ -70,7 +77,9 @@ export class SendBatch {
   #scheduled = false
   #whenIdle: Deferred<void> | undefined
 
-  /** `onError` hears what the store threw besides being out of reach; `onBatch` the size of each call. */
+  /**
+   * `onError` gets unexpected errors of the store, not `StoreUnavailableError`; `onBatch` gets the size of each call.
+   */
   constructor(
     inboxes: Pick<Inboxes, 'append'>,
     onError: (error: unknown) => void = () => {},
@@ -81,19 +90,19 @@ export class SendBatch {
     this.#onBatch = onBatch
   }
 
-  /** Never rejects: a store out of reach, or too much waiting for it, is `unavailable`. */
+  /** Never rejects. `unavailable` if the store is out of reach, or if too much waits for it. */
   append(stream: SendStream, item: Send): Promise<AppendResult> {
     const bytes = item.body.length + envelopeOverhead
     if (this.#waitingBytes + bytes > maxWaitingBytes) return this.refuse(stream, item)
     return this.#enqueue({ stream, item, bytes, refused: false, answer: defer() })
   }
 
-  /** A send that is refused, retryable, without being tried; those behind it wait for its id all the same. */
+  /** Refuses a send as `unavailable` without trying it. Later sends to its recipient wait for its id as usual. */
   refuse(stream: SendStream, item: Send): Promise<AppendResult> {
     return this.#enqueue({ stream, item: { ...item, body: '' }, bytes: 0, refused: true, answer: defer() })
   }
 
-  /** Resolves when nothing waits and nothing is under way. */
+  /** Resolves when no send waits and no append is in progress. */
   idle(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve()
     this.#whenIdle ??= defer<void>()
@@ -131,7 +140,10 @@ export class SendBatch {
     this.#whenIdle = undefined
   }
 
-  /** The next call, oldest first. A stream that has sends under way is left out; sends that must fail alike do so here. */
+  /**
+   * Takes the sends for the next call, oldest first. Skips streams with an append in progress, and settles sends that
+   * an earlier refusal blocks.
+   */
   #take(): Waiting[] {
     const batch: Waiting[] = []
     const rest: Waiting[] = []
@@ -191,7 +203,7 @@ export class SendBatch {
     }
   }
 
-  /** What waited for a call that failed would wait as long for its own. */
+  /** Refuses everything that waits: another call would take as long as the failed one. */
   #refuseWaiting(): void {
     for (const waiting of this.#waiting) waiting.refused = true
   }

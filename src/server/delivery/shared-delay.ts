@@ -1,6 +1,8 @@
 import type { Clock } from '../base/clock.ts'
 
-/** What many have to do soon, done for all of them together: one timer, and one turn of the event loop in which calls of the store can join. */
+/**
+ * Delays work and runs it together: with one timer, in one turn of the event loop, so that store calls can be batched.
+ */
 export class SharedDelay {
   readonly #ms: number
   readonly #clock: Pick<Clock, 'after'>
@@ -11,7 +13,7 @@ export class SharedDelay {
     this.#clock = clock
   }
 
-  /** Runs it once, within `ms`, however often it joins until then. `run` must not throw. */
+  /** Runs `run` once within `ms`, even if it joins several times until then. `run` must not throw. */
   join(run: () => void): void {
     if (this.#joined.size === 0) this.#clock.after(this.#ms, () => this.#runAll())
     this.#joined.add(run)

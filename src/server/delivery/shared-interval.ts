@@ -3,10 +3,13 @@ import type { Clock } from '../base/clock.ts'
 
 type Slot = { readonly runs: Set<() => void>; timer: Timer }
 
-/** How near to each other those come together who are run together, ms. */
+/** Work that joins within this time of each other runs together, ms. */
 const slotMs = 250
 
-/** What many do every now and then, done by those together who began at about the same time: one timer, and one turn of the event loop in which calls of the store can join. */
+/**
+ * Repeats work at an interval. Work that joined at about the same time shares one timer and one turn of the event loop,
+ * so that store calls can be batched.
+ */
 export class SharedInterval {
   readonly #everyMs: number
   readonly #clock: Pick<Clock, 'after' | 'elapsed'>
@@ -17,7 +20,7 @@ export class SharedInterval {
     this.#clock = clock
   }
 
-  /** Runs it every so many ms until it is cancelled, for the first time after as long. `run` must not throw. */
+  /** Runs `run` at each interval until cancelled; the first run is one interval from now. `run` must not throw. */
   join(run: () => void): Timer {
     const phase = Math.floor((this.#clock.elapsed() % this.#everyMs) / slotMs)
     const slot = this.#slots.get(phase) ?? this.#open(phase)

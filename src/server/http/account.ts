@@ -6,7 +6,7 @@ import { listRules, privacy, setRule } from '../operations/privacy.ts'
 import { costOf } from '../rate-limits/frame-rules.ts'
 import { routeOptions } from './route-options.ts'
 
-/** What is a user's own to decide: its logins, and who may write to it. */
+/** The caller's logins, and the rules for who may write to the caller. */
 export const accountRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
   const routes = httpRoutes
   const optionsOf = (route: (typeof routes)[keyof typeof routes]) => routeOptions(app, route, costOf('list_rules'))

@@ -20,7 +20,7 @@ import { guardOperator } from './plugins/operator.ts'
 
 type Options = { node: NodeContext; tokenHash: string }
 
-/** The operator's routes: docs/PROTOCOL.md section 11. There are none where `ADMIN_TOKEN` is not set. */
+/** The operator's routes (docs/PROTOCOL.md section 11). They exist only if `ADMIN_TOKEN` is set. */
 export const operatorRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { node, tokenHash }) => {
   const acts = new Map(Object.entries(adminRoutes).map(([act, { method, path }]) => [`${method} ${path}`, act]))
   const noteTarget = guardOperator(
@@ -41,7 +41,7 @@ export const operatorRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { 
 
   app.delete(routes.revokeInvite.path, { schema: routes.revokeInvite.schema }, async (request, reply) => {
     const { id } = request.params
-    // Noted once there was such an id: somebody may name the invite itself here.
+    // Logged only after the id was found: the caller may have sent the secret invite instead of its id.
     await revokeInvite(node, id)
     noteTarget(request, id)
     return reply.code(204).send(null)

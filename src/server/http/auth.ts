@@ -10,7 +10,7 @@ import type { NodeContext } from '../node/node-context.ts'
 import { type Login, login, register } from '../operations/login.ts'
 import { routeOptions } from './route-options.ts'
 
-/** Names and tokens: docs/PROTOCOL.md sections 5 and 10. */
+/** Registration, login and logout (docs/PROTOCOL.md sections 5 and 10). */
 export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
   const { challenge, register: registration, login: authentication, logout } = httpRoutes
   const onRequest = async (request: FastifyRequest) => node.addressRates.spend(addressKey(request.ip))
@@ -23,13 +23,13 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = asyn
 
   app.post(registration.path, { schema: registration.schema, onRequest }, async (request, reply) => {
     await takeNonce(node, request.body)
-    const session = await register(node, addressKey(request.ip), request.body)
-    return reply.code(session.created ? 201 : 200).send(toAnswer(session))
+    const registered = await register(node, addressKey(request.ip), request.body)
+    return reply.code(registered.created ? 201 : 200).send(toResponse(registered))
   })
 
   app.post(authentication.path, { schema: authentication.schema, onRequest }, async request => {
     await takeNonce(node, request.body)
-    return toAnswer(await login(node, request.body))
+    return toResponse(await login(node, request.body))
   })
 
   app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {
@@ -38,10 +38,10 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = asyn
   })
 }
 
-const toAnswer = ({ username, token, expiresAt }: Login) => ({ username, token, expiresAt })
+const toResponse = ({ username, token, expiresAt }: Login) => ({ username, token, expiresAt })
 
-/** The nonce is gone whatever comes of the attempt. */
+/** Uses up the nonce, whatever the result of the attempt. */
 async function takeNonce(node: NodeContext, { username, nonce }: { username: string; nonce: string }): Promise<void> {
   if (await node.store.logins.takeChallenge(nonce, parseUsername(username))) return
-  throw new ProtocolError('unauthorized', 'the proof is not right')
+  throw new ProtocolError('unauthorized', 'the proof is wrong')
 }

@@ -4,11 +4,11 @@ import { unavailable } from '../base/to-protocol-error.ts'
 import type { NodeContext } from '../node/node-context.ts'
 
 const schema = {
-  summary: 'For whatever starts and watches nodes',
+  summary: 'For process managers and load balancers',
   response: { 200: Type.Object({ status: Type.Literal('ok') }) },
 }
 
-/** Live: the process answers. Ready: it may be given work. */
+/** Live: the process responds. Ready: the node takes work. */
 export async function healthRoutes(app: FastifyInstance, { node }: { node: NodeContext }): Promise<void> {
   app.get('/health/live', { schema }, () => ({ status: 'ok' }))
 

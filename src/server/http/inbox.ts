@@ -6,7 +6,7 @@ import type { NodeContext } from '../node/node-context.ts'
 import { ackInbox, readInbox } from '../operations/inbox.ts'
 import { routeOptions } from './route-options.ts'
 
-/** The inbox for callers that cannot hold a socket. `drain` ends every wait. */
+/** The inbox for callers without a WebSocket. `drain` ends every wait. */
 export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext; drain: AbortSignal }> = async (
   app,
   { node, drain },
@@ -18,7 +18,7 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext; drain: 
     const over = new AbortController()
     const end = () => over.abort()
     reply.raw.once('close', end)
-    // `AbortSignal.any` would leave a trace of every wait with `drain`, for as long as the node lives.
+    // `AbortSignal.any` would add memory to `drain` for each wait, until the node ends.
     const stopWatching = onAbort(drain, end)
     try {
       return await readInbox(node, request.getLogin(), request.query, over.signal)

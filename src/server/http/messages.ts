@@ -7,7 +7,7 @@ import type { NodeContext } from '../node/node-context.ts'
 import { send } from '../operations/send.ts'
 import { routeOptions } from './route-options.ts'
 
-/** Every call is a stream of its own: the order of two calls is the caller's to keep, by waiting. */
+/** Each call is a stream of its own. A caller that needs an order waits for one call before the next. */
 export const messageRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
   const { send: route } = httpRoutes
 

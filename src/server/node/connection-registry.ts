@@ -26,7 +26,10 @@ export type OpenConnection = TokenHolder & {
 const tooMany = (what: string) =>
   new ProtocolError('rate_limited', `too many connections of this ${what}`, { retryAfter: limits.fullRetryS })
 
-/** Every open socket of this node by address, user and token. HTTP calls that wait for mail are registered by token only. */
+/**
+ * Every open socket of this node by address, user and token. HTTP calls that wait for mail are registered by token
+ * only.
+ */
 export class ConnectionRegistry {
   readonly #limits: ConnectionLimits
   /** Values are the addresses that the sockets come from. */
@@ -52,7 +55,10 @@ export class ConnectionRegistry {
     if (this.#byAddress.count(address) >= this.#limits.maxConnectionsPerAddress) throw tooMany('address')
   }
 
-  /** Adds a socket that has not logged in. If there are too many such sockets, closes the oldest: it had time for a login. */
+  /**
+   * Adds a socket that has not logged in. If there are too many such sockets, closes the oldest: it had time for a
+   * login.
+   */
   add(connection: OpenConnection, address: string): void {
     this.#open.set(connection, address)
     this.#byAddress.add(address)
@@ -61,7 +67,7 @@ export class ConnectionRegistry {
     const [oldest] = this.#strangers
     if (!oldest) return
     this.#strangers.delete(oldest)
-    void oldest.close('loginTimeout', 'too many wait to log in')
+    void oldest.close('loginTimeout', 'too many connections wait to log in')
   }
 
   /** Called when a socket has logged in. @throws {ProtocolError} `rate_limited` if the user has too many sockets. */
@@ -99,14 +105,14 @@ export class ConnectionRegistry {
   /** Closes every holder of a token that has ended. */
   revoked(token: TokenHash): void {
     for (const holder of [...(this.#byToken.get(token) ?? [])]) {
-      void holder.close('unauthorized', 'the session has ended')
+      void holder.close('unauthorized', 'the login has ended')
     }
   }
 
   /** Closes connections whose peers do not know that the store may have lost mail, so that they log in again. */
   closeOutdated(): void {
     for (const connection of [...this.#open.keys()]) {
-      if (connection.isOutdated) void connection.close('draining', 'what was accepted may be lost: log in again')
+      if (connection.isOutdated) void connection.close('draining', 'accepted messages may be lost: log in again')
     }
   }
 

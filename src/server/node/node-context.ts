@@ -36,7 +36,10 @@ export type NodeContext = {
   readonly userRates: UserRates
   /** Queues upgrades from all addresses. */
   readonly upgradeAdmission: Admission
-  /** Queues logins on sockets. A login costs more than an upgrade, and many admitted sockets may log in at the same time. */
+  /**
+   * Queues logins on sockets. A login costs more than an upgrade, and many admitted sockets may log in at the same
+   * time.
+   */
   readonly loginAdmission: Admission
   /** Returns a number from 0 to 1, for jitter. */
   random(): number

@@ -3,19 +3,26 @@ import type { Timer } from '../../util/timer.ts'
 import { StoreUnavailableError } from '../store/store.ts'
 import type { NodeContext } from './node-context.ts'
 
-/** How often the store is rid of what dead nodes left and of what is past its time, ms, plus up to a fifth so that nodes do not do it together. */
+/**
+ * Interval of cleaning up after dead nodes and of sweeping expired mail, ms. Jitter adds up to a fifth, to spread the
+ * nodes.
+ */
 const cleanUpMs = 30_000
 
-/** How soon a renewal that failed is tried again, ms: a store that comes back for a moment keeps the lease. */
+/**
+ * Delay before a failed renewal is retried, ms. Short, so that a store that is back only briefly still renews the
+ * lease.
+ */
 const retryMs = 500
 
-/** How often the node looks whether it stood still, ms, and for how long it may have, ms: half a lease later others may judge it. */
+/** Interval of the check for stalls of this process, ms. */
 const watchMs = 500
+/** The longest stall after which the node keeps its claims, ms. The other half of the lease remains for a renewal. */
 const maxStallMs = limits.leaseMs / 2
 
 /**
- * Keeps this node's lease. What was claimed under a lease that ran out is dropped, whether Redis was away or this process was: a node that
- * slept learns it from its own clock before it does anything else.
+ * Renews this node's lease. When the lease is lost, the node drops all its claims, whether Redis was out of reach or
+ * this process stalled. A node that slept detects this by its own clock before it does anything else.
  */
 export class NodeLease {
   readonly #node: NodeContext
@@ -26,14 +33,14 @@ export class NodeLease {
   #renewing = false
   readonly #timers: { renew?: Timer; cleanUp?: Timer; watch?: Timer } = {}
 
-  /** `onLost`: what was claimed here is not this node's any more. */
+  /** `onLost` must drop all claims of this node. */
   constructor(node: NodeContext, onLost: () => void) {
     this.#node = node
     this.#onLost = onLost
     this.#renewedAt = node.clock.elapsed()
   }
 
-  /** Takes the lease. @throws {StoreUnavailableError} */
+  /** Acquires the lease and starts the timers. @throws {StoreUnavailableError} */
   async start(): Promise<void> {
     await this.#renewOnce()
     this.#scheduleRenewal()
@@ -64,7 +71,9 @@ export class NodeLease {
     })
   }
 
-  /** A node that stood still for half a lease serves nobody meanwhile: its agents do better elsewhere. */
+  /**
+   * After a stall of half a lease, the node drops its claims: the agents served here are better off at another node.
+   */
   #checkStall(expectedAt: number): void {
     const stalledMs = this.#node.clock.elapsed() - expectedAt
     if (stalledMs < maxStallMs) return
@@ -73,7 +82,7 @@ export class NodeLease {
     void this.#renew()
   }
 
-  /** The lease began no later than its renewal was asked for. */
+  /** Counts from the request of the last renewal: the lease did not begin earlier. */
   #checkLease(): void {
     const hasEnded = this.#node.clock.elapsed() - this.#renewedAt >= limits.leaseMs
     if (hasEnded && !this.#isLost) this.#lose('ran out')
@@ -81,12 +90,12 @@ export class NodeLease {
 
   #lose(why: 'ran out' | 'lapsed' | 'stood still', facts: { stalledMs?: number } = {}): void {
     this.#isLost = true
-    this.#node.log.warn({ why, ...facts }, 'the lease was lost; claims are dropped')
+    this.#node.log.warn({ why, ...facts }, 'the lease was lost: the node drops its claims')
     this.#node.metrics.leasesLost.inc({ why })
     this.#onLost()
   }
 
-  /** Whether the lease stands anew. */
+  /** Returns true if the lease was renewed. */
   async #renew(): Promise<boolean> {
     if (this.#renewing) return false
     this.#renewing = true
@@ -105,7 +114,7 @@ export class NodeLease {
   async #renewOnce(): Promise<void> {
     const askedAt = this.#node.clock.elapsed()
     const state = await this.#node.store.nodes.renewLease()
-    // By its own clock this process did not notice: the machine slept, or Redis' clock was set forward.
+    // This process's clock did not show it: the machine slept, or the clock of Redis was set forward.
     if (state === 'lapsed' && !this.#isLost) this.#lose('lapsed')
     this.#renewedAt = askedAt
     this.#isLost = false

@@ -8,7 +8,7 @@ import { endLogins } from './active-logins.ts'
 
 const unknownUser = () => new ProtocolError('unknown_user', 'no such user')
 
-/** Neither begins as an option would: both are typed on command lines. */
+/** Neither text starts with `-`, so that both can be typed as arguments on a command line. */
 function generateInvite(): { invite: string; id: string } {
   for (;;) {
     const invite = generateSecret()
@@ -17,7 +17,7 @@ function generateInvite(): { invite: string; id: string } {
   }
 }
 
-/** A new invite, which lets one user register. Its text is told once; nodes keep its hash. */
+/** Creates an invite that lets one user register. Its text is returned only here; nodes store its hash. */
 export async function createInvite(
   { store }: NodeContext,
   expiresInS: number = limits.inviteTtlS,
@@ -49,7 +49,7 @@ export async function inspectUser(
   return { ...account, sessions: sessions.length }
 }
 
-/** First nobody logs in any more, then those that are logged in end. @throws {ProtocolError} `unknown_user` */
+/** Blocks new logins first, then ends the existing ones. @throws {ProtocolError} `unknown_user` */
 export async function blockUser(node: NodeContext, username: Username): Promise<{ sessionsEnded: number }> {
   if (!(await node.store.admin.block(username))) throw unknownUser()
   return { sessionsEnded: await endLogins(node, username) }
@@ -60,16 +60,16 @@ export async function unblockUser({ store }: NodeContext, username: Username): P
   if (!(await store.admin.unblock(username))) throw unknownUser()
 }
 
-/** Mail, keys and sessions go; the name stays reserved for its key. @throws {ProtocolError} `unknown_user` */
+/** Deletes mail, keys and logins. The name stays reserved for its key. @throws {ProtocolError} `unknown_user` */
 export async function removeUser({ store }: NodeContext, username: Username): Promise<void> {
   if (!(await store.admin.findAccount(username))) throw unknownUser()
   await store.users.delete(username)
 }
 
 /**
- * For an agent that has lost its key: deletes what it had, which nobody can read any more, and frees the name for a new key. Whoever
- * knew the old key is told by its own client.
- * @throws {ProtocolError} `unknown_user`; `unavailable` while the deletion is under way elsewhere
+ * For an agent that lost its key: deletes the user, whose mail cannot be decrypted any more, and frees the name for a
+ * new key. Peers that knew the old key get a warning from their own clients.
+ * @throws {ProtocolError} `unknown_user`; `unavailable` while another node still deletes the user
  */
 export async function releaseName(node: NodeContext, username: Username): Promise<void> {
   await removeUser(node, username)

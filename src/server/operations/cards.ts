@@ -7,17 +7,18 @@ import { checkOwner, ownerOf, readSigned } from './signed.ts'
 import { getUser } from './users.ts'
 
 /**
- * Takes a card from its owner once its signature is right, by the key the name is registered with; takes the one there away where none is given.
- * @throws {ProtocolError} `bad_frame`, `conflict` for a card older than the one here
+ * Stores a card after checking its signature with the key that the name is registered with. Without `text`, removes the
+ * stored card.
+ * @throws {ProtocolError} `bad_frame`; `conflict` if the card is older than the stored card
  */
 export async function publishCard(node: NodeContext, username: Username, text: string | undefined): Promise<void> {
   const stored = text === undefined ? null : await toStored(node, username, text)
   if ((await node.store.cards.publish(username, stored)) === 'conflict') {
-    throw new ProtocolError('conflict', 'the card is older than the one here')
+    throw new ProtocolError('conflict', 'the card is older than the stored card')
   }
 }
 
-/** @throws {ProtocolError} `not_found` where there is none; what `getUser` throws */
+/** @throws {ProtocolError} `not_found` if the user has no card; all errors of `getUser` */
 export async function fetchCard(
   node: NodeContext,
   own: Username,

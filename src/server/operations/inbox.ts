@@ -13,7 +13,7 @@ type InboxPage = { messages: Envelope[]; cursor: number; queued: number; epoch: 
 /** `wait` is in seconds. */
 type InboxQuery = { limit?: number | undefined; wait?: number | undefined; after?: number | undefined }
 
-const takenOver = () => new ProtocolError('conflict', 'the inbox is claimed by another')
+const takenOver = () => new ProtocolError('conflict', 'the inbox is claimed by another connection')
 const ownerOf = ({ tokenHash }: Login) => ({ kind: 'http', connection: tokenHash, ttlMs: limits.httpClaimMs }) as const
 /** The most that one call returns: the push window of a socket. */
 const maxPageBytes = limits.maxUnackedBytes
@@ -48,15 +48,15 @@ class InboxWatch implements NoticeSubscriber, TokenHolder {
 
   /** @throws {ProtocolError} `unauthorized` once the login has ended, `conflict` once another took the inbox over. */
   check({ epoch }: Claim): void {
-    if (this.#loginEnded) throw new ProtocolError('unauthorized', 'the session has ended')
+    if (this.#loginEnded) throw new ProtocolError('unauthorized', 'the login has ended')
     if (this.#replacedBy > epoch) throw takenOver()
   }
 }
 
 /**
- * Returns envelopes that are not acknowledged, oldest first, above the cursor `after`. Claims a free inbox, or continues
- * the caller's own claim. Waits until there is an envelope, `wait` seconds have passed, or `abort` fires (the caller hung
- * up, or the node drains).
+ * Returns envelopes that are not acknowledged, oldest first, above the cursor `after`. Claims a free inbox, or
+ * continues the caller's own claim. Waits until there is an envelope, `wait` seconds have passed, or `abort` fires (the
+ * caller hung up, or the node drains).
  * @throws {ProtocolError} `conflict` if another owner holds the inbox; `unauthorized` if the login ends during the wait
  */
 export async function readInbox(

@@ -15,8 +15,8 @@ type Upload = {
 }
 
 /**
- * Takes keys from their owner once every signature is right, by the key the name is registered with.
- * @throws {ProtocolError} `bad_frame` with the field, `conflict` for a bundle older than the one here
+ * Stores keys after checking every signature with the key that the name is registered with.
+ * @throws {ProtocolError} `bad_frame` with the field; `conflict` if the bundle is older than the stored bundle
  */
 export async function publishKeys(node: NodeContext, username: Username, upload: Upload): Promise<KeyCounts> {
   const owner = await ownerOf(node, username)
@@ -24,12 +24,12 @@ export async function publishKeys(node: NodeContext, username: Username, upload:
   for (const { key } of upload.oneTimeKeys ?? []) decodeField('oneTimeKeys', key)
   for (const key of upload.oneTimeKemKeys ?? []) checkKemKey(owner.identity, key)
   const counts = await node.store.keys.publish(username, toStored(upload, bundle))
-  if (counts === 'conflict') throw new ProtocolError('conflict', 'the bundle is older than the one here')
+  if (counts === 'conflict') throw new ProtocolError('conflict', 'the bundle is older than the stored bundle')
   return counts
 }
 
 /**
- * A bundle and at most one key of either pool.
+ * Returns the bundle and at most one key of each pool.
  * @throws {ProtocolError} `invalid_username`, `unknown_user`, `forbidden`, `no_keys`, `rate_limited`
  */
 export async function fetchKeys(
@@ -42,7 +42,7 @@ export async function fetchKeys(
   await node.userRates.spendFetch(requester)
   const keys = await node.store.keys.fetch(username, requester, id)
   if (keys === 'unknown_user') throw new ProtocolError('unknown_user', 'no such user')
-  if (keys === 'forbidden') throw new ProtocolError('forbidden', 'this user takes nothing from you')
+  if (keys === 'forbidden') throw new ProtocolError('forbidden', 'this user does not accept messages from you')
   if (keys === 'no_keys') throw new ProtocolError('no_keys', 'the user has published no bundle')
   return { username, ...keys }
 }

@@ -11,23 +11,25 @@ import type { NodeContext } from '../node/node-context.ts'
 import type { TokenHash } from '../store/ids.ts'
 import type { InviteRule } from '../store/store.ts'
 
-/** What a login gives: `token` goes to the client, its hash stays. */
+/** A login. The client keeps `token`; nodes store its hash. */
 export type Login = { username: Username; token: string; tokenHash: TokenHash; expiresAt: number }
 
 type Proof = { username: string; nonce: string; signature: string }
 type Registration = Proof & {
   identity: string
   invite?: string | undefined
-  /** The caller had the name, and this deployment may have lost it: what was deleted stays deleted. */
+  /** The caller owned the name, and this deployment may have lost it. A deleted user stays deleted. */
   again?: boolean | undefined
 }
 
-const blocked = () => new ProtocolError('forbidden', 'this user is blocked here')
-const wrongProof = () => new ProtocolError('unauthorized', 'the proof is not right')
+const blocked = () => new ProtocolError('forbidden', 'an operator blocked this user')
+const wrongProof = () => new ProtocolError('unauthorized', 'the proof is wrong')
 
 /**
- * Claims a free name for a key; with the same key again it is a login. The nonce must have been taken by the caller.
- * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`, `rate_limited`; `unknown_user` for `again` when it was deleted
+ * Registers a free name for a key, and logs in. If the name has this key already, only logs in. The caller must have
+ * used up the nonce.
+ * @throws {ProtocolError} `invalid_username`, `unauthorized`, `username_taken`, `forbidden`, `rate_limited`;
+ * `unknown_user` for `again` if the user was deleted
  */
 export async function register(
   node: NodeContext,
@@ -42,14 +44,14 @@ export async function register(
   const outcome = await node.store.users.register(username, request.identity, rule, request.again ? 'loss' : 'deletion')
   if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
   if (outcome === 'blocked') throw blocked()
-  if (outcome === 'deleted') throw new ProtocolError('unknown_user', 'this user was deleted here')
+  if (outcome === 'deleted') throw new ProtocolError('unknown_user', 'this user was deleted')
   if (outcome === 'forbidden') throw new ProtocolError('forbidden', 'registration is not open to this caller')
   return { ...(await createSession(node, username)), created: outcome === 'created' }
 }
 
 /**
- * A token for a signed nonce. An unknown name costs and answers the same as a wrong key.
- * @throws {ProtocolError} `invalid_username`, `unauthorized`, `forbidden` when an operator blocked it
+ * Logs in with a signed nonce. An unknown name and a wrong key cost the same and get the same error.
+ * @throws {ProtocolError} `invalid_username`, `unauthorized`; `forbidden` if an operator blocked the user
  */
 export async function login(node: NodeContext, request: Proof): Promise<Login> {
   const username = parseUsername(request.username)
@@ -58,31 +60,35 @@ export async function login(node: NodeContext, request: Proof): Promise<Login> {
 }
 
 /**
- * Goes on with a token.
+ * Resumes the login of a token.
  * @throws {ProtocolError} `unauthorized`
  */
 export async function resume(node: NodeContext, token: string): Promise<Login> {
   const tokenHash = hashSecret(token)
   const session = await node.store.logins.find(tokenHash)
-  if (!session || session.expiresAt <= node.store.now()) throw new ProtocolError('unauthorized', 'no such session')
+  if (!session || session.expiresAt <= node.store.now()) throw new ProtocolError('unauthorized', 'no such login')
   return { ...session, token, tokenHash }
 }
 
-/** Checks a proof against the key that the name is registered with. That it is blocked is told to its owner alone. */
+/**
+ * Checks a proof with the key that the name is registered with. Only the owner of the key learns that it is blocked.
+ */
 export async function checkOwnProof(
   node: NodeContext,
   purpose: RelayAuth['purpose'],
   { username, nonce, signature }: { username: Username; nonce: string; signature: string },
 ): Promise<void> {
   const user = await node.store.users.find(username)
-  const identity = trustedIdentityKey(decodeBase64Url(user?.identity ?? nobody))
+  const identity = trustedIdentityKey(decodeBase64Url(user?.identity ?? dummyKey))
   await checkProof(node, purpose, { username, identity, nonce, signature })
   if (!user) throw wrongProof()
   if (user.blocked) throw blocked()
 }
 
-/** A key whose owner nobody is, for names that nobody has: the base point. Read anew each time, as the keys of others are. */
-const nobody = encodeBase64Url(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
+/**
+ * Dummy public key (the base point), verified against for unknown names: timing must not reveal whether a name exists.
+ */
+const dummyKey = encodeBase64Url(Uint8Array.of(0x58, ...new Array<number>(31).fill(0x66)))
 
 async function checkProof(
   node: NodeContext,
@@ -106,7 +112,7 @@ function readIdentity(text: string): IdentityKey {
   }
 }
 
-/** Schemas know the alphabet and the length; this refuses a second spelling of the same bytes. */
+/** The schema checked alphabet and length. This rejects a second encoding of the same bytes. */
 export function decodeField(name: string, text: string): Uint8Array {
   try {
     return decodeBase64Url(text)

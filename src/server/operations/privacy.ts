@@ -4,7 +4,7 @@ import { parseRecipient, type Username } from '../../protocol/names.ts'
 import type { NodeContext } from '../node/node-context.ts'
 import type { PeerRule, Writers } from '../store/privacy.ts'
 
-/** Who may write to a user; said anew first where it is given. */
+/** Returns which users may write to this user. If `writers` is given, sets it first. */
 export async function privacy(
   { store }: NodeContext,
   own: Username,
@@ -16,8 +16,8 @@ export async function privacy(
 }
 
 /**
- * Allows or blocks one other user, whether there is one of that name or not; `none` takes it back.
- * @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain, `conflict` when the list is full
+ * Allows or blocks another user, registered or not; `none` removes the rule.
+ * @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain, `conflict` if the list is full
  */
 export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
   { store, config }: NodeContext,
@@ -27,15 +27,12 @@ export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
 ): Promise<{ username: Username; rule: Rule }> {
   const username = parseRecipient(name, config.domain)
   if ((await store.privacy.setRule(own, username, rule === 'none' ? null : rule)) === 'full') {
-    throw new ProtocolError(
-      'conflict',
-      `the list is full: ${limits.maxRules} others are on it; take somebody off it first`,
-    )
+    throw new ProtocolError('conflict', `the list is full: it has ${limits.maxRules} rules; remove one first`)
   }
   return { username, rule }
 }
 
-/** A page of what a user said of others, sorted by name. */
+/** Returns a page of the user's rules, sorted by name. */
 export function listRules(
   { store }: NodeContext,
   own: Username,

@@ -23,12 +23,12 @@ export async function send(
   return accepted
 }
 
-/** A send that is refused before it is tried holds up those behind it like any other. */
+/** Refuses a send untried. Later sends to its recipient wait for its repetition, as after any other refusal. */
 export function refuseSend(node: NodeContext, stream: SendStream, from: Username, request: SendRequest): void {
   try {
     void node.sends.refuse(stream, toSend(node, from, request))
   } catch {
-    // A recipient that cannot be: nothing to hold up.
+    // The recipient is invalid: there are no later sends to block.
   }
 }
 
@@ -48,12 +48,12 @@ function toAccepted(result: AppendResult): Accepted {
     case 'unknown_user':
       throw new ProtocolError('unknown_user', 'no such user')
     case 'forbidden':
-      throw new ProtocolError('forbidden', 'this user takes nothing from you')
+      throw new ProtocolError('forbidden', 'this user does not accept messages from you')
     case 'id_reused':
-      throw new ProtocolError('id_reused', 'this id was sent with other content')
+      throw new ProtocolError('id_reused', 'this id was used for another message')
     case 'inbox_full':
       throw new ProtocolError('inbox_full', 'the inbox is full', { retryAfter: result.retryAfter })
     case 'unavailable':
-      throw unavailable('the outcome is unknown: send the same again')
+      throw unavailable('the outcome is unknown: repeat the same send')
   }
 }

@@ -9,18 +9,18 @@ import { verifyEd25519 } from '../base/ed25519.ts'
 import type { NodeContext } from '../node/node-context.ts'
 import { decodeField } from './login.ts'
 
-/** Whom something that was signed is of. */
+/** The owner of a signed value. */
 export type Owner = { readonly address: string; readonly identity: IdentityKey }
 
-/** A user, with the key its name is registered with. @throws {ProtocolError} `unauthorized` when the user is gone */
+/** Returns a user's address and registered key. @throws {ProtocolError} `unauthorized` if the user was deleted */
 export async function ownerOf(node: NodeContext, username: Username): Promise<Owner> {
   const user = await node.store.users.find(username)
-  if (!user) throw new ProtocolError('unauthorized', 'the user is gone')
+  if (!user) throw new ProtocolError('unauthorized', 'the user was deleted')
   const identity = trustedIdentityKey(decodeBase64Url(user.identity))
   return { address: formatAddress(username, node.config.domain), identity }
 }
 
-/** What stands in a field, once its form and signature are right. @throws {ProtocolError} `bad_frame` */
+/** Decodes a signed field and checks its signature. @throws {ProtocolError} `bad_frame` */
 export function readSigned<Signed>(
   field: string,
   text: string,
@@ -35,10 +35,10 @@ export function readSigned<Signed>(
   }
 }
 
-/** That it is its owner's who publishes it. @throws {ProtocolError} `bad_frame` */
+/** Checks that the publisher is the owner of the signed value. @throws {ProtocolError} `bad_frame` */
 export function checkOwner(field: string, signed: Owner, owner: Owner): void {
   if (signed.address !== owner.address) throw new ProtocolError('bad_frame', `${field} is for another address`)
   if (encodeBase64Url(signed.identity) !== encodeBase64Url(owner.identity)) {
-    throw new ProtocolError('bad_frame', `${field} is of another identity key`)
+    throw new ProtocolError('bad_frame', `${field} has another identity key`)
   }
 }

@@ -7,16 +7,16 @@ import { checkOwnProof } from './login.ts'
 
 type Query = { [Field in keyof UserQuery]?: UserQuery[Field] | undefined }
 
-/** A page of users, sorted by name. @throws {ProtocolError} `forbidden` where nobody may list them */
+/** Returns a page of users, sorted by name. @throws {ProtocolError} `forbidden` if `LISTING` is closed */
 export async function listUsers(
   node: NodeContext,
   query: Query,
 ): Promise<{ users: UserStatus[]; cursor: string | null }> {
-  if (node.config.listing === 'closed') throw new ProtocolError('forbidden', 'users are not listed here')
+  if (node.config.listing === 'closed') throw new ProtocolError('forbidden', 'this server does not list users')
   return findUsers(node, query)
 }
 
-/** The same, for an operator. */
+/** The same for an operator, who may always list users. */
 export function findUsers(
   node: NodeContext,
   { online, prefix, capability, cards, limit = limits.defaultPage, cursor }: Query,
@@ -31,11 +31,11 @@ export function findUsers(
   })
 }
 
-/** @throws {ProtocolError} `invalid_username`, `unknown_user`; `forbidden` for another's name where nobody may list users */
+/** @throws {ProtocolError} `invalid_username`, `unknown_user`; `forbidden` for another user if `LISTING` is closed */
 export async function getUser(node: NodeContext, own: Username, name: string): Promise<User & { online: boolean }> {
   const username = parseRecipient(name, node.config.domain)
   if (node.config.listing === 'closed' && username !== own) {
-    throw new ProtocolError('forbidden', 'users are not listed here')
+    throw new ProtocolError('forbidden', 'this server does not list users')
   }
   const user = await node.store.users.find(username)
   if (!user) throw new ProtocolError('unknown_user', 'no such user')
@@ -43,8 +43,8 @@ export async function getUser(node: NodeContext, own: Username, name: string): P
 }
 
 /**
- * Deletes the caller's own user: mail, keys and sessions go, the name stays reserved for its key.
- * @throws {ProtocolError} `forbidden` for another's name, `unauthorized` for a wrong proof
+ * Deletes the caller's mail, keys and logins. The name stays reserved for its key.
+ * @throws {ProtocolError} `forbidden` for another user, `unauthorized` for a wrong proof
  */
 export async function deleteUser(
   node: NodeContext,
@@ -52,9 +52,9 @@ export async function deleteUser(
   request: { username: string; nonce: string; signature: string },
 ): Promise<void> {
   const username = parseUsername(request.username)
-  if (username !== own) throw new ProtocolError('forbidden', 'only a user itself may delete it')
+  if (username !== own) throw new ProtocolError('forbidden', 'only the user itself may delete it')
   if (!(await node.store.logins.takeChallenge(request.nonce, username))) {
-    throw new ProtocolError('unauthorized', 'the nonce is used, old, or of another name')
+    throw new ProtocolError('unauthorized', 'the nonce is used, expired, or for another name')
   }
   await checkOwnProof(node, 'delete', { ...request, username })
   await node.store.users.delete(username)

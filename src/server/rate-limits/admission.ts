@@ -6,34 +6,34 @@ import { unavailable } from '../base/to-protocol-error.ts'
 import type { Rate } from '../store/store.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-/** One who wants to be let in: exactly one of the two is called, unless it leaves before. */
+/** A pending admission. Exactly one of `admit` or `refuse` is called, unless `leave` is called first. */
 export type Arrival = {
   admit(): void
-  /** `unavailable`: when to come again. */
+  /** `error` is `unavailable` with a time for the retry. */
   refuse(error: ProtocolError): void
 }
 
 type AdmissionOptions = Rate & {
-  /** Who would wait longer is told to come again, ms. */
+  /** The longest wait, ms. An arrival that would wait longer is refused. */
   maxWaitMs: number
-  /** The latest time that anybody is told, s. */
+  /** The longest `retryAfter` of a refusal, s. */
   maxRetryS: number
 }
 
 /**
- * Lets connections in, or their logins, at a steady rate, those of each address in the order they came and the addresses by turns:
- * thousands that come back at once leave those who are there their share of the node, and one address that opens many does not keep
- * others out.
+ * Admits upgrades or logins at a steady rate: round-robin over the addresses, first come first served within an
+ * address. Thousands of clients that reconnect at once leave the node time for its other clients, and one address with
+ * many connections does not keep other addresses out.
  */
 export class Admission {
   readonly #options: AdmissionOptions
   readonly #clock: Pick<Clock, 'elapsed' | 'after'>
   readonly #bucket: TokenBucket
-  /** By address; whose turn is next comes first. */
+  /** By address, in the order of admission. */
   readonly #waiting = new Map<string, Arrival[]>()
   #size = 0
   #timer: Timer | undefined
-  /** When the last one of those who were told to come again is expected, by the clock's `elapsed`. */
+  /** When the last refused client is expected to retry, by `Clock.elapsed`. */
   #expectedUntil = 0
   #hasEnded = false
 
@@ -43,25 +43,28 @@ export class Admission {
     this.#bucket = new TokenBucket(options, clock)
   }
 
-  /** How many wait. */
+  /** The number of arrivals that wait. */
   get size(): number {
     return this.#size
   }
 
-  /** Admits at once where nobody waits and the rate allows it. Where too many wait, the last one of the address with most of them is refused. */
+  /**
+   * Admits `arrival` at once if no other waits and the rate allows it. If too many wait, refuses the last arrival of
+   * the address with the most of them.
+   */
   enter(address: string, arrival: Arrival): void {
     if (this.#hasEnded) return arrival.refuse(unavailable('the node is shutting down'))
     if (this.#size === 0) {
       const waitMs = this.#bucket.take()
       if (waitMs === 0) return arrival.admit()
-      this.#timer ??= this.#clock.after(waitMs, () => this.#turn())
+      this.#timer ??= this.#clock.after(waitMs, () => this.#admitNext())
     }
     this.#wait(address, arrival)
     const { perSecond, maxWaitMs } = this.#options
     if (this.#size > (perSecond * maxWaitMs) / 1_000) this.#refuseOne()
   }
 
-  /** The same for one who stays until it is its turn. @throws {ProtocolError} `unavailable`: when to come again. */
+  /** Resolves when admitted. @throws {ProtocolError} `unavailable` if refused */
   turn(address: string): Promise<void> {
     const { promise, resolve, reject } = defer<void>()
     this.enter(address, { admit: resolve, refuse: reject })
@@ -75,7 +78,7 @@ export class Admission {
     this.#size += 1
   }
 
-  /** It does not wait any more. */
+  /** Removes an arrival that no longer waits. */
   leave(address: string, arrival: Arrival): void {
     const others = this.#waiting.get(address) ?? []
     const at = others.indexOf(arrival)
@@ -85,7 +88,7 @@ export class Admission {
     this.#size -= 1
   }
 
-  /** Refuses all who wait, and whoever comes. */
+  /** Refuses all that wait and all later arrivals. */
   end(): void {
     this.#hasEnded = true
     this.#timer?.cancel()
@@ -95,16 +98,16 @@ export class Admission {
     for (const arrival of waiting) arrival.refuse(unavailable('the node is shutting down'))
   }
 
-  /** One at a time: what follows of it is done before the next one, who may be one too many by then. */
-  #turn(): void {
+  /** Admits one arrival per timer, so that all effects of an admission take place before the next one. */
+  #admitNext(): void {
     this.#timer = undefined
     if (this.#size === 0) return
     const waitMs = this.#bucket.take()
     if (waitMs === 0) this.#next()?.admit()
-    if (this.#size > 0) this.#timer ??= this.#clock.after(waitMs, () => this.#turn())
+    if (this.#size > 0) this.#timer ??= this.#clock.after(waitMs, () => this.#admitNext())
   }
 
-  /** Takes the first one of the address whose turn it is, which goes behind the others. */
+  /** Takes the first arrival of the first address, and moves this address behind the others. */
   #next(): Arrival | undefined {
     const [first] = this.#waiting
     if (!first) return undefined
@@ -125,10 +128,10 @@ export class Admission {
     const last = arrivals?.at(-1)
     if (address === undefined || last === undefined) return
     this.leave(address, last)
-    last.refuse(unavailable('too many connect to this node at once', this.#retryAfter()))
+    last.refuse(unavailable('too many clients connect to this node', this.#retryAfter()))
   }
 
-  /** Those who are told to come again are expected one after the other, behind those who wait. */
+  /** Spreads the retries of refused clients at the admission rate, after the arrivals that wait now. */
   #retryAfter(): number {
     const { perSecond, maxWaitMs, maxRetryS } = this.#options
     const now = this.#clock.elapsed()

@@ -7,7 +7,7 @@ import {
   clientFrames,
 } from '../../protocol/frames.ts'
 
-/** What a connection in `state` answers to a frame of `type` instead of handling it; `null` when it may (PROTOCOL.md section 2). */
+/** Returns the error for a frame of `type` in `state`; `null` if the state allows it (PROTOCOL.md section 2). */
 export function refusalIn(state: ConnectionState, type: ClientFrameType): ProtocolError | null {
   const needed: ConnectionState = clientFrames[type].state
   if (isLogin(type)) return state === 'challenged' ? null : new ProtocolError('bad_frame', 'type: already logged in')
@@ -24,13 +24,14 @@ export type LoginFrame = ClientFrameOf<'register'> | ClientFrameOf<'authenticate
 export const isLogin = (type: ClientFrameType): boolean => type === 'register' || type === 'authenticate'
 
 /**
- * Frames that do not wait for the answers to those before them. Sends share a batch and keep their order there. An `ack` only moves
- * a number here and is trimmed later than any append already begun; behind a send it would stop every stream that answers what it reads.
+ * Returns true for frames that do not wait for the answers to earlier pipelined frames. Sends share a batch, which
+ * keeps their order. An `ack` only moves a number here; the store trims the inbox later than any append already in
+ * progress. If an ack waited for a send, a client that replies to each message it reads would lose its pipelining.
  */
 export const isPipelined = (type: ClientFrameType): boolean =>
   type === 'send' || type === 'key_exchange' || type === 'ack'
 
-const ofLists: ReadonlySet<ClientFrameType> = new Set([
+const costly: ReadonlySet<ClientFrameType> = new Set([
   'list_users',
   'list_rules',
   'publish_card',
@@ -40,8 +41,11 @@ const ofLists: ReadonlySet<ClientFrameType> = new Set([
   'end_sessions',
 ])
 
-/** What a frame counts against its rate: a listing makes the store read hundreds of users, a decision is told to every node, and each key has a signature to check. */
+/**
+ * Returns the tokens that a frame takes from its rate. A listing makes the store read hundreds of users, a changed rule
+ * or login is broadcast to all nodes, and each published key has a signature to check.
+ */
 export function costOf(type: ClientFrameType): number {
   if (type === 'publish_keys') return 200
-  return ofLists.has(type) ? 20 : 1
+  return costly.has(type) ? 20 : 1
 }

@@ -4,21 +4,23 @@ import { type Lease, type LeaseRequest, type Rate, StoreUnavailableError } from 
 import type { BucketRule } from './rate-table.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-/** Ms until there is enough: 0 now, or a promise of it while the store is asked. */
+/** Ms until there are enough tokens; 0 means taken. A promise while the node asks the store. */
 export type Wait = number | Promise<number>
 
-/** A rule of the table, as a node applies it. */
+/** A rule of the rate table, as a node applies it. */
 export type LeaseRule = {
   rate: Rate
-  /** What this node lets through without asking. */
+  /** The rate that this node allows without asking the store. */
   uncounted: Rate
-  /** Tokens taken at once, and below how many the next are asked for. */
+  /** Tokens per lease; below `refillBelow` the node asks for the next lease. */
   block: number
   refillBelow: number
   away: BucketRule['away']
 }
 
-/** How long a node goes on by itself before it asks a store again that did not answer, ms; nobody waits for that answer. */
+/**
+ * How long a node uses its own bucket before it asks an unreachable store again, ms. No frame waits for that answer.
+ */
 const awayMs = 1_000
 
 export function toLeaseRule({ counting, away }: Pick<BucketRule, 'counting' | 'away'>, rate: Rate): LeaseRule {
@@ -30,9 +32,9 @@ export function toLeaseRule({ counting, away }: Pick<BucketRule, 'counting' | 'a
 }
 
 /**
- * One bucket that all nodes share, as this node spends from it. It takes tokens in blocks, the next before the last is spent, so that
- * what comes waits for the store only when much comes at once. Over all nodes at most the rate and its burst pass, and for each node the
- * uncounted part and one block more.
+ * This node's part of a bucket that all nodes share. It leases tokens in blocks, and asks for the next block before the
+ * last is spent, so that a frame waits for the store only in a burst. All nodes together allow at most the rate and its
+ * burst, plus the uncounted part and one block for each node.
  */
 export class LeasedBucket {
   readonly #rule: LeaseRule
@@ -40,7 +42,7 @@ export class LeasedBucket {
   readonly #uncounted: TokenBucket
   readonly #ask: (rate: Rate, request: LeaseRequest) => Promise<Lease>
   #held = 0
-  /** The store has nothing before. */
+  /** The store has no tokens before this time, by `Clock.elapsed`. */
   #emptyUntil = 0
   #leasing: Promise<void> | undefined
   #alone: { until: number; bucket: TokenBucket } | undefined
@@ -56,7 +58,7 @@ export class LeasedBucket {
     this.#uncounted = new TokenBucket(rule.uncounted, clock)
   }
 
-  /** Takes `cost`, at most the burst. Rejects only where the store is away and the rule is `shut`. */
+  /** Takes `cost` tokens, at most the burst. Rejects only if the store is out of reach and the rule is `shut`. */
   take(cost: number): Wait {
     if (this.#uncounted.take(cost) === 0) return 0
     const nowMs = this.#clock.elapsed()
@@ -82,7 +84,7 @@ export class LeasedBucket {
     this.#lease(1).catch(() => {})
   }
 
-  /** One question at a time. */
+  /** Sends one request at a time to the store. */
   #lease(needed: number): Promise<void> {
     this.#leasing ??= this.#leaseNow(needed).finally(() => {
       this.#leasing = undefined

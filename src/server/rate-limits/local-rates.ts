@@ -4,10 +4,10 @@ import { rateLimited } from '../base/to-protocol-error.ts'
 import type { Rate } from '../store/store.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-/** Keys that are remembered: who was quiet for the longest is forgotten first, and has a full bucket again. */
+/** The most keys to remember. The key unused for longest is dropped first; its next use gets a full bucket. */
 const maxKeys = 10_000
 
-/** Counts what comes to this node against a rate, by whoever it comes from. */
+/** Limits calls to this node by key, such as an IP address. */
 export class LocalRates {
   readonly #buckets = new RecentMap<string, TokenBucket>(maxKeys)
   readonly #make: () => TokenBucket

@@ -3,9 +3,9 @@ import type { Config } from '../base/config.ts'
 import type { BucketKind, Rate } from '../store/store.ts'
 
 /**
- * What is counted over all nodes: docs/LIMITS.md. `counting` says whether a node takes tokens in blocks and lets a little through
- * uncounted, or asks for each. `away` is what happens while the store does not answer: `open` goes on with a bucket of this node's own,
- * `shut` is `unavailable`.
+ * A rate that all nodes count together (docs/LIMITS.md). `counting`: `blocks` leases tokens in blocks and allows a
+ * small part uncounted; `each` asks the store for each token. `away`, while the store is out of reach: `open` continues
+ * with a bucket of this node's own, `shut` refuses with `unavailable`.
  */
 export type BucketRule = {
   rate: (config: Config) => Rate

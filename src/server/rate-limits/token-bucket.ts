@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Rate } from '../store/store.ts'
 
-/** Counts what comes against a rate. */
+/** A token bucket in memory. */
 export class TokenBucket {
   readonly #rate: Rate
   readonly #clock: Pick<Clock, 'elapsed'>
@@ -15,7 +15,7 @@ export class TokenBucket {
     this.#filledAt = clock.elapsed()
   }
 
-  /** Takes `cost`: 0 when there was enough, else ms until there is. */
+  /** Takes `cost` tokens and returns 0; if there are not enough, takes none and returns the ms until there are. */
   take(cost = 1): number {
     this.#fill()
     if (this.#left < cost) return Math.ceil(((cost - this.#left) * 1_000) / this.#rate.perSecond)

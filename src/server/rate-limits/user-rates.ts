@@ -9,7 +9,7 @@ import { LeasedBucket, type LeaseRule, toLeaseRule, type Wait } from './leased-b
 import { bucketRules } from './rate-table.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-/** Users, pairs and addresses that a node remembers. Who is forgotten has its uncounted part again; what the store counts stays. */
+/** The most users, pairs and addresses that a node remembers. A dropped entry restarts only its uncounted part. */
 const maxUsers = 20_000
 const maxPairs = 20_000
 const maxAddresses = 10_000
@@ -19,7 +19,7 @@ const refusalRate = { perSecond: limits.refusalsPerS, burst: limits.refusalsBurs
 type OfUser = { frames: LeasedBucket; bytes: LeasedBucket; refusals: TokenBucket }
 type OfPair = { messages: LeasedBucket; bytes: LeasedBucket }
 
-/** What users, pairs and addresses may spend on all nodes together, as this one counts it. */
+/** Limits users, pairs of users, and addresses over all nodes. */
 export class UserRates {
   readonly #buckets: Buckets
   readonly #clock: Clock
@@ -45,18 +45,18 @@ export class UserRates {
     }
   }
 
-  /** A frame on a socket. */
+  /** Counts a frame on a socket. */
   takeFrame(user: Username, cost: number, bytes: number): Wait {
     const { frames, bytes: volume } = this.#users.take(user, this.#makeUser)
     return both(frames.take(cost), () => volume.take(bytes))
   }
 
-  /** Whether the user may be answered `rate_limited` once more on this node. */
+  /** Returns true if this node may send the user one more `rate_limited` error. */
   takeRefusal(user: Username): boolean {
     return this.#users.take(user, this.#makeUser).refusals.take() === 0
   }
 
-  /** A message of so many characters of body. */
+  /** Counts a message with a body of `bodyChars` characters. */
   takeMessage(user: Username, peer: Username, bodyChars: number): Wait {
     const { messages, bytes } = this.#pairs.take(`${user} ${peer}`, () => this.#makePair(user, peer))
     return both(messages.take(1), () => bytes.take(bodyChars))
@@ -105,7 +105,7 @@ export class UserRates {
   }
 }
 
-/** The second only where the first has let it through. */
+/** Takes from the second bucket only if the first had enough. */
 function both(first: Wait, second: () => Wait): Wait {
   if (typeof first === 'number') return first > 0 ? first : second()
   return first.then(waitMs => (waitMs > 0 ? waitMs : second()))

@@ -37,8 +37,8 @@ const maxReasonChars = 120
 
 /**
  * The protocol of one socket, without the socket. A frame enters by `receive`, passes queue, scheduler and handler, and
- * its answer leaves by `reply`. Frames take effect in order: sends do not wait for each other's answers, any other frame
- * waits for the frames before it. Everything that a connection started ends with it.
+ * its answer leaves by `reply`. Frames take effect in order: sends do not wait for each other's answers, any other
+ * frame waits for the frames before it. Everything that a connection started ends with it.
  */
 export class Connection implements OpenConnection, FrameContext {
   readonly id: string = generateSecret()
@@ -127,7 +127,8 @@ export class Connection implements OpenConnection, FrameContext {
   send(text: string): void {
     if (this.isClosed) return
     this.#wire.send(text)
-    if (this.bufferedBytes() > limits.maxBufferedBytes) void this.close('slowConsumer', '2 MiB wait to be read')
+    if (this.bufferedBytes() > limits.maxBufferedBytes)
+      void this.close('slowConsumer', '2 MiB wait for the peer to read')
   }
 
   reply(frame: ServerFrame): void {
@@ -139,7 +140,7 @@ export class Connection implements OpenConnection, FrameContext {
     this.node.metrics.refused.inc({ code })
     this.reply({ type: 'error', ...(id !== undefined && { id }), code, message, ...(retryAfter && { retryAfter }) })
     if (error.close) void this.close(error.close, message)
-    if (this.sendStream.isFull) void this.close('draining', 'too many recipients wait for a repetition')
+    if (this.sendStream.isFull) void this.close('draining', 'too many recipients wait for a repeated send')
   }
 
   /**
@@ -154,7 +155,8 @@ export class Connection implements OpenConnection, FrameContext {
     try {
       await this.node.loginAdmission.turn(this.#address)
       if (this.isClosed) return
-      if (this.node.isDraining() || !this.node.store.isReady()) throw unavailable('come back at another node')
+      if (this.node.isDraining() || !this.node.store.isReady())
+        throw unavailable('this node takes no logins now: connect to another node')
       if (frame.type === 'authenticate' && frame.token !== undefined) this.#bind(hashSecret(frame.token))
       const attempt = await this.#attempt(frame, nonce)
       if (this.isClosed) return
@@ -258,7 +260,7 @@ export class Connection implements OpenConnection, FrameContext {
       store.inboxes.reserve(username, 0),
       !isNew || store.logins.find(tokenHash),
     ])
-    if (!found) throw new ProtocolError('unauthorized', 'the session has ended')
+    if (!found) throw new ProtocolError('unauthorized', 'the login has ended')
     return reserved
   }
 
@@ -267,7 +269,7 @@ export class Connection implements OpenConnection, FrameContext {
     this.#state.deadline.cancel()
     const { username, token, expiresAt } = attempt
     const lifeMs = Math.max(0, expiresAt - this.node.store.now())
-    const expiry = this.node.clock.after(lifeMs, () => void this.close('unauthorized', 'the session has expired'))
+    const expiry = this.node.clock.after(lifeMs, () => void this.close('unauthorized', 'the login has expired'))
     this.#state = { kind: 'authenticated', login: attempt, expiry }
     const generation = this.node.store.generation()
     this.#generation = generation

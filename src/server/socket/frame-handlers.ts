@@ -14,7 +14,9 @@ type Handlers = {
   [Type in ClientFrameType]: (context: FrameContext, frame: ClientFrameOf<Type>) => void | Promise<void>
 }
 
-/** One handler for each frame type, called if the connection's state allows the frame. An error becomes an error frame. */
+/**
+ * One handler for each frame type, called if the connection's state allows the frame. An error becomes an error frame.
+ */
 const handlers = {
   register: (context, frame) => context.logIn(frame),
   authenticate: (context, frame) => context.logIn(frame),
@@ -109,7 +111,10 @@ const toRequest = ({ type, id, to, body, ttl }: SendFrame): SendRequest => ({
   kind: type === 'send' ? 'message' : 'key_exchange',
 })
 
-/** Called for a frame that was refused untried and may be repeated: later sends to the recipient wait for its repetition. */
+/**
+ * Called for a frame that was refused untried and may be repeated: later sends to the recipient wait for its
+ * repetition.
+ */
 export function blockStream(context: FrameContext, frame: ClientFrame): void {
   if (!isSend(frame) || context.state === 'challenged') return
   refuseSend(context.node, context.sendStream, context.login.username, toRequest(frame))

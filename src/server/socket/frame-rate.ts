@@ -9,7 +9,7 @@ import { TokenBucket } from '../rate-limits/token-bucket.ts'
 const strangerRate = { perSecond: limits.strangerFramesPerS, burst: limits.strangerFramesBurst }
 const controlRate = { perSecond: limits.controlFramesPerS, burst: limits.controlFramesBurst }
 
-/** What the frames of one connection count against: a bucket of its own before the login, then what its user may spend on all nodes. */
+/** Counts the frames of one connection: before the login by a bucket of its own, then by the rates of its user. */
 export class FrameRate {
   readonly #node: Pick<NodeContext, 'userRates' | 'clock' | 'config'>
   readonly #strange: TokenBucket
@@ -21,29 +21,29 @@ export class FrameRate {
     this.#control = new TokenBucket(controlRate, node.clock)
   }
 
-  /** A frame that counts so much and was so many bytes, from `user` once there is one: ms until it may take effect. */
+  /** Counts a frame. Returns the ms until it may take effect. `user` is undefined before the login. */
   take(cost: number, bytes: number, user: Username | undefined): Wait {
     return user === undefined ? this.#strange.take(cost) : this.#node.userRates.takeFrame(user, cost, bytes)
   }
 
-  /** The same against what `user` may send to one recipient. */
+  /** The same for the rate from `user` to the recipient of a send. */
   takeMessage(frame: ClientFrame, user: Username | undefined): Wait {
     if (!isSend(frame) || user === undefined) return 0
     const to = this.#recipientOf(frame.to)
     return to === undefined ? 0 : this.#node.userRates.takeMessage(user, to, frame.body.length)
   }
 
-  /** Whether one more WebSocket ping or pong is in order. */
+  /** Returns true if the peer may send one more WebSocket ping or pong. */
   takeControl(): boolean {
     return this.#control.take() === 0
   }
 
-  /** Whether one more answer `rate_limited` is. A stranger had its share of frames before. */
+  /** Returns true if the user may get one more `rate_limited` error. Always false before the login. */
   takeRefusal(user: Username | undefined): boolean {
     return user !== undefined && this.#node.userRates.takeRefusal(user)
   }
 
-  /** `undefined` for what is refused anyway. */
+  /** Returns undefined for an invalid recipient, which is refused later. */
   #recipientOf(to: string): Username | undefined {
     try {
       return parseRecipient(to, this.#node.config.domain)

@@ -120,7 +120,7 @@ export class FrameScheduler {
     const refusal = rateLimited('too many frames', waitMs)
     context.refuse(refusal, id)
     if (this.#rate.takeRefusal(context.username)) return
-    void context.close('rateLimited', `come back in ${refusal.retryAfter} s`)
+    void context.close('rateLimited', `too many frames: retry in ${refusal.retryAfter} s`)
   }
 
   #failed({ frame, id }: Arrival, error: unknown): void {

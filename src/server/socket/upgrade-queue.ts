@@ -9,8 +9,8 @@ import type { Arrival } from '../rate-limits/admission.ts'
 type Node = Pick<NodeContext, 'upgradeAdmission' | 'config' | 'metrics'>
 
 /**
- * A server that never listens: it has those upgrades of `server` that were let in. They wait before anything is done for them but
- * reading their headers, so that thousands cost next to nothing until it is their turn.
+ * Returns a server that does not listen, and emits the upgrades of `server` once they are admitted. Until then an
+ * upgrade costs only the reading of its headers, so that thousands can wait.
  */
 export function admitted(server: Server, { upgradeAdmission, config, metrics }: Node): Server {
   const inner = createServer()

@@ -10,36 +10,36 @@ import { Connection, type Wire } from './connection.ts'
 import { admitted } from './upgrade-queue.ts'
 
 const subprotocol = 'aimessage.v1'
-/** Parts of one message: no client of ours sends more than one, and empty ones cost the peer nothing. */
+/** Fragments of one message. Our clients send one; a peer could send many empty ones at no cost. */
 const maxFragments = 64
-/** Pieces in which one message may arrive: the largest frame in segments of 128 bytes. */
+/** Chunks in which one message may arrive: the largest frame in segments of 128 bytes. */
 const maxBufferedChunks = 1_024
-/** How long a peer may take to answer a close, ms: a slow one would hold its buffer all that time. */
+/** How long a peer may take to answer a close frame, ms. Its buffer stays allocated until then. */
 const closeTimeoutMs = 2_000
-/** The same for one that never said who it is, ms. */
+/** The same for a peer that never logged in, ms. */
 const strangerCloseMs = 500
-/** How long peers have to answer the last close of a node that goes, ms. */
-const lastWordMs = 1_000
-/** How often silent peers are looked for, ms. */
-const sweepMs = 1_000
+/** How long peers may take to answer the close frame of a node that shuts down, ms. */
+const shutdownCloseMs = 1_000
+/** Interval of the check for silent peers, ms. */
+const silenceCheckMs = 1_000
 
 const socketOptions = {
   maxPayload: limits.maxFrameBytes,
   maxFragments,
   maxBufferedChunks,
   closeTimeout: closeTimeoutMs,
-  // More than the node lets through, which closes with a code; beyond its own number ws cuts off without one.
+  // Above the node's own limit, which closes with a code: ws closes without a code at this number.
   maxPendingAutoPongs: limits.controlFramesBurst + 1,
   perMessageDeflate: false,
   handleProtocols: () => subprotocol,
 }
 
-/** WebSockets for the whole app: an upgrade is answered on every path, if only with 404. */
+/** Handles upgrades on every path of the app: a path other than `/ws` gets 404. */
 export const webSockets = fastifyPlugin<{ node: NodeContext }>(
   async (app: FastifyInstance, { node }) => {
     await app.register(websocket, {
       options: { ...socketOptions, server: admitted(app.server, node) },
-      // What ws refuses it closes with the right code itself: 1002, 1007, 1008, 1009.
+      // For frames that ws rejects, it closes with the right code itself: 1002, 1007, 1008, 1009.
       errorHandler: (error, _socket, request) => request.log.debug({ err: error }, 'a socket failed'),
       preClose: done => endSockets(app, done),
     })
@@ -47,7 +47,7 @@ export const webSockets = fastifyPlugin<{ node: NodeContext }>(
   { name: 'web-sockets', fastify: '5.x' },
 )
 
-/** `GET /ws`. The only file that sees a WebSocket; the protocol is in `connection`. */
+/** `GET /ws`. Only this file knows WebSockets; the protocol is in `connection.ts`. */
 export async function websocketRoute(app: FastifyInstance, { node }: { node: NodeContext }): Promise<void> {
   const silence = new SilenceWatch()
   app.addHook('onClose', async () => silence.end())
@@ -56,42 +56,46 @@ export async function websocketRoute(app: FastifyInstance, { node }: { node: Nod
     node.connections.checkRoom(addressKey(request.ip))
   }
   const onError = (error: Error) => node.log.debug({ err: error }, 'a socket failed')
-  app.get('/ws', { websocket: true, onRequest, preHandler: letGo, schema: { hide: true } }, (socket, request) => {
-    // The plugin's own listener would keep the request as long as the connection.
-    socket.removeAllListeners('error').on('error', onError)
-    serve(node, silence, socket, request)
-  })
+  app.get(
+    '/ws',
+    { websocket: true, onRequest, preHandler: detachResponse, schema: { hide: true } },
+    (socket, request) => {
+      // The plugin's own handler would keep the request in memory as long as the connection.
+      socket.removeAllListeners('error').on('error', onError)
+      serve(node, silence, socket, request)
+    },
+  )
 }
 
-/** Connections have been closed; peers that do not answer are cut off. */
+/** The connections have sent their close frames. Terminates the sockets of peers that do not answer. */
 function endSockets(app: FastifyInstance, done: () => void): void {
   const { websocketServer } = app
   const timer = setTimeout(() => {
     for (const client of websocketServer.clients) client.terminate()
-  }, lastWordMs)
+  }, shutdownCloseMs)
   websocketServer.close(() => {
     clearTimeout(timer)
     done()
   })
 }
 
-/** @throws {ProtocolError} what the upgrade is refused with */
+/** @throws {ProtocolError} if the upgrade must be refused */
 function checkUpgrade(node: NodeContext, request: FastifyRequest): void {
-  if (!request.ws) throw new ProtocolError('bad_frame', 'this is a WebSocket: GET /ws with Upgrade')
+  if (!request.ws) throw new ProtocolError('bad_frame', 'this route is a WebSocket: send GET /ws with Upgrade')
   node.addressRates.spend(addressKey(request.ip))
   const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
-  if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol is ${subprotocol}`)
+  if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol must be ${subprotocol}`)
   if (!isAllowedOrigin(request, node.config.allowedOrigins)) {
     throw new ProtocolError('forbidden', 'this origin may not connect')
   }
 }
 
-/** The upgrade will be answered by ws: an answer that nobody writes would stay with the transport as long as the connection, and the request with it. */
-async function letGo({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply): Promise<void> {
+/** ws writes the response to the upgrade. Fastify's unused response would stay in memory as long as the connection. */
+async function detachResponse({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply): Promise<void> {
   raw.detachSocket(socket)
 }
 
-/** Browsers send an origin and cannot lie about it; whoever is no browser needs none. */
+/** A browser always sends the true origin of the page. Other clients need none. */
 function isAllowedOrigin({ headers, host }: FastifyRequest, allowed: readonly string[]): boolean {
   const { origin } = headers
   if (origin === undefined || allowed.includes(origin)) return true
@@ -122,13 +126,13 @@ function serve(node: NodeContext, silence: SilenceWatch, socket: WebSocket, requ
   })
 }
 
-/** `ws` hands over one buffer for each message unless told otherwise. */
+/** By default, `ws` passes one buffer for each message. */
 function toBytes(data: RawData): Uint8Array {
   if (Array.isArray(data)) return Buffer.concat(data)
   return data instanceof ArrayBuffer ? new Uint8Array(data) : data
 }
 
-/** Everything that is sent in one turn of the event loop leaves in one write. */
+/** Joins everything sent in one turn of the event loop into one write. */
 function openWire(socket: WebSocket, transport: FastifyRequest['raw']['socket']): Wire {
   let corked = false
   const cork = () => {
@@ -157,12 +161,12 @@ function openWire(socket: WebSocket, transport: FastifyRequest['raw']['socket'])
 
 type Watched = { heardAt: number; pingedAt: number }
 
-/** Pings each peer every 25 s and drops those that were silent for 35 s. One timer for all. */
+/** Pings each peer every 25 s, and terminates peers that were silent for 35 s. All sockets share one timer. */
 class SilenceWatch {
   readonly #watched = new Map<WebSocket, Watched>()
-  readonly #timer = setInterval(() => this.#sweep(), sweepMs).unref()
+  readonly #timer = setInterval(() => this.#check(), silenceCheckMs).unref()
 
-  /** Returns what to call whenever the peer was heard. */
+  /** Returns a function to call whenever the peer sent something. */
   watch(socket: WebSocket): () => void {
     const now = performance.now()
     const watched: Watched = { heardAt: now, pingedAt: now }
@@ -180,7 +184,7 @@ class SilenceWatch {
     clearInterval(this.#timer)
   }
 
-  #sweep(): void {
+  #check(): void {
     const now = performance.now()
     for (const [socket, watched] of this.#watched) {
       if (now - watched.heardAt >= limits.silenceMs) socket.terminate()

@@ -18,5 +18,5 @@ t.test('the page states what a guess at a passphrase costs', async t => {
   const stated = ({ memoryKib, passes, lanes }: typeof openingCost) =>
     `${memoryKib / 1_024} MiB, ${passes} passes, ${lanes} lane`
   t.ok(section('Encryption at rest').includes(stated(openingCost)))
-  t.ok(section('Moving house').includes(stated(exportCost)))
+  t.ok(section('Export and import').includes(stated(exportCost)))
 })

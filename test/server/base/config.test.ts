@@ -118,12 +118,12 @@ t.test('a wrong password in a URL is not repeated in the refusal', async t => {
   t.notMatch(JSON.stringify(config), /secretsecret/, 'nor kept')
 })
 
-t.test('.env.example lists every setting with its default and its reason', async t => {
+t.test('.env.example lists every setting with its default and its description', async t => {
   const lines = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8').split('\n')
-  for (const [name, { default: value, why }] of Object.entries(settings)) {
+  for (const [name, { default: value, description }] of Object.entries(settings)) {
     const at = lines.indexOf(`#${name}=${value}`)
     t.ok(at > 0, name)
-    t.equal(lines[at - 1], `# ${why}`)
+    t.equal(lines[at - 1], `# ${description}`)
   }
   const listed = lines.flatMap(line => /^#([A-Z_]+)=/.exec(line)?.[1] ?? [])
   t.same(listed, Object.keys(settings), 'and nothing else')

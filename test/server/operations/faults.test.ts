@@ -31,7 +31,7 @@ t.test('a fault of ours is internal: logged with the id, and the connection goes
     type: 'error',
     id: 'list-1',
     code: 'internal',
-    message: 'a fault of ours',
+    message: 'internal error',
   })
   t.match(await client.request({ type: 'fetch_keys', id: 'keys-1', username: 'somebody' }), {
     id: 'keys-1',

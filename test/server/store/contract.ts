@@ -7,6 +7,7 @@ import { claimsContract } from './contract/claims.ts'
 import { deletionContract } from './contract/deletion.ts'
 import { httpClaimsContract } from './contract/http-claims.ts'
 import { listingContract } from './contract/listing.ts'
+import { loginsContract } from './contract/logins.ts'
 import { nodesContract } from './contract/nodes.ts'
 import { privacyContract } from './contract/privacy.ts'
 import { publishedKeysContract } from './contract/published-keys.ts'
@@ -14,10 +15,9 @@ import { quotasContract } from './contract/quotas.ts'
 import { readingContract } from './contract/reading.ts'
 import { registrationContract } from './contract/registration.ts'
 import { repeatingContract } from './contract/repeating.ts'
-import { sessionsContract } from './contract/sessions.ts'
 import type { OpenWorld } from './contract/world.ts'
 
-/** What every engine promises, sentence by sentence of `store.ts`. `openWorld` gives two nodes over a new backing. */
+/** The tests that every engine must pass: the promises of `store.ts`. `openWorld` opens two nodes on a new backing. */
 export function storeContract(t: Test, openWorld: OpenWorld): void {
   for (const contract of contracts) contract(t, openWorld)
 }
@@ -26,7 +26,7 @@ const contracts = [
   registrationContract,
   deletionContract,
   listingContract,
-  sessionsContract,
+  loginsContract,
   appendingContract,
   repeatingContract,
   quotasContract,

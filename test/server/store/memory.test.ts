@@ -5,7 +5,7 @@ import type { OpenWorld } from './contract/world.ts'
 import { contractOptions } from './contract/world.ts'
 import { storeContract } from './contract.ts'
 
-/** A clock that a test moves. */
+/** Opens nodes with a clock that the test moves. */
 const openMemoryWorld: OpenWorld = async (_t, changes = {}) => {
   let ahead = 0
   const options = { ...contractOptions, ...changes }

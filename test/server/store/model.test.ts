@@ -9,7 +9,7 @@ import { until } from './contract/world.ts'
 import { type Operation, operations, operationsWithContacts } from './model/operations.ts'
 import { Player } from './model/player.ts'
 
-/** Small enough that every bound is met often. */
+/** Limits so small that sequences reach them often. */
 const small = { messageTtlS: 86_400, dedupeWindowS: 86_400, inboxMaxMessages: 6, inboxMaxBytes: 400 }
 const numRuns = Number(process.env.RUNS ?? 200)
 let runs = 0
@@ -26,7 +26,7 @@ function openMemoryNodes(count: number): Store[] {
   return Array.from({ length: count }, () => openMemoryStore({ ...small, nodeId: randomUUID() }, backing))
 }
 
-/** Each run has users of its own, so that Redis need not be emptied. */
+/** Each run uses its own usernames, so that Redis need not be emptied. */
 async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Promise<void> {
   const run = `r${runs++}`
   const model = new Player(openMemoryNodes(redisNodes.length), run)
@@ -39,13 +39,13 @@ async function playBoth(redisNodes: Store[], sequence: readonly Operation[]): Pr
       throw new Error(`${JSON.stringify(operation)}\n  memory: ${expected}\n  redis:  ${found}`)
     }
   }
-  await until(() => real.noticed >= model.noticed, `${model.noticed} notices come, of which there are ${real.noticed}`)
+  await until(() => real.noticed >= model.noticed, `${model.noticed} notices have arrived (so far ${real.noticed})`)
   const [expected, found] = [JSON.stringify(model.notices), JSON.stringify(real.notices)]
   if (expected !== found) throw new Error(`notices\n  memory: ${expected}\n  redis:  ${found}`)
 }
 
 // Evidence: S6
-t.test('any sequence of operations on two nodes gives the same results on both engines', async t => {
+t.test('any sequence of operations on two nodes has the same results on both engines', async t => {
   const redis = await startRedis(t)
   const nodes = await openRedisNodes(redis.url, 2)
   await fc.assert(
@@ -55,15 +55,12 @@ t.test('any sequence of operations on two nodes gives the same results on both e
   t.pass(`${numRuns} sequences`)
 })
 
-t.test(
-  'any sequence of operations on one node, contacts among them, gives the same results on both engines',
-  async t => {
-    const redis = await startRedis(t)
-    const nodes = await openRedisNodes(redis.url, 1)
-    await fc.assert(
-      fc.asyncProperty(operationsWithContacts, sequence => playBoth(nodes, sequence)),
-      { numRuns },
-    )
-    t.pass(`${numRuns} sequences`)
-  },
-)
+t.test('any sequence of operations on one node, contacts included, has the same results on both engines', async t => {
+  const redis = await startRedis(t)
+  const nodes = await openRedisNodes(redis.url, 1)
+  await fc.assert(
+    fc.asyncProperty(operationsWithContacts, sequence => playBoth(nodes, sequence)),
+    { numRuns },
+  )
+  t.pass(`${numRuns} sequences`)
+})

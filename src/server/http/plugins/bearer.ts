@@ -10,30 +10,32 @@ declare module 'fastify' {
     getLogin(): Login
   }
   interface FastifyInstance {
-    /** A hook for routes that need `Authorization: Bearer TOKEN`; `cost` is what the call counts against its user's rate. */
+    /**
+     * Hook for routes that need `Authorization: Bearer TOKEN`. `cost` is counted against the rate of the user's calls.
+     */
     bearer(request: FastifyRequest, cost?: number): Promise<void>
   }
 }
 
 const bearerPattern = /^Bearer ([A-Za-z0-9_-]{43})$/i
 
-/** Who calls. The header is the only place a token is taken from. */
+/** Authenticates the caller. A token is accepted from the `Authorization` header only. */
 export const bearer = fastifyPlugin<{ node: NodeContext }>(
   async (app: FastifyInstance, { node }) => {
-    const sessions = new WeakMap<FastifyRequest, Login>()
+    const logins = new WeakMap<FastifyRequest, Login>()
 
     app.decorate('bearer', async (request: FastifyRequest, cost = 1) => {
       const token = bearerPattern.exec(request.headers.authorization ?? '')?.[1]
-      if (!token) throw new ProtocolError('unauthorized', 'this needs Authorization: Bearer TOKEN')
-      const session = await resume(node, token)
-      await node.userRates.spendCall(session.username, cost)
-      sessions.set(request, session)
+      if (!token) throw new ProtocolError('unauthorized', 'this route needs Authorization: Bearer TOKEN')
+      const login = await resume(node, token)
+      await node.userRates.spendCall(login.username, cost)
+      logins.set(request, login)
     })
 
     app.decorateRequest('getLogin', function (this: FastifyRequest): Login {
-      const session = sessions.get(this)
-      if (!session) throw new ProtocolError('unauthorized', 'not logged in')
-      return session
+      const login = logins.get(this)
+      if (!login) throw new ProtocolError('unauthorized', 'not logged in')
+      return login
     })
   },
   { name: 'bearer', fastify: '5.x', dependencies: ['problems'] },

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { Problem } from '../../../protocol/http.ts'
 
-/** `/openapi.json` and `/docs`, made from the schemas that requests are checked with. */
+/** Serves `/openapi.json` and `/docs`, generated from the schemas that validate requests. */
 export const documentation = fastifyPlugin(
   async (app: FastifyInstance) => {
     await app.register(swagger, {

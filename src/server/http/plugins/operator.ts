@@ -7,15 +7,15 @@ import { hashSecret } from '../../base/secrets.ts'
 import type { NodeContext } from '../../node/node-context.ts'
 
 const bearerPattern = /^Bearer (\S{1,512})$/i
-/** What a wrong token counts against its address, besides the call. */
+/** Extra cost of a wrong token, counted against the rate of its IP address. */
 const wrongTokenCost = 10
 
-/** Notes what a request is about, once that is known to be a name and no secret. */
+/** Sets the target of a request in the audit log. Called only with a recognised name or id, never a secret. */
 type NoteTarget = (request: FastifyRequest, target: string) => void
 
 /**
- * Lets whoever has `ADMIN_TOKEN` use the routes of this scope, and writes every call down: those that are refused, too. `acts` says
- * which act a route is.
+ * Requires `ADMIN_TOKEN` on all routes of this scope, and logs every call, refused calls included. `actOf` returns the
+ * act of a route for the log.
  */
 export function guardOperator(
   app: FastifyInstance,
@@ -32,7 +32,7 @@ export function guardOperator(
     const token = bearerPattern.exec(request.headers.authorization ?? '')?.[1]
     if (token !== undefined && timingSafeEqual(Buffer.from(hashSecret(token)), expected)) return
     node.operatorRates.spend(addressKey(request.ip), wrongTokenCost)
-    throw new ProtocolError('unauthorized', 'this needs Authorization: Bearer ADMIN_TOKEN')
+    throw new ProtocolError('unauthorized', 'this route needs Authorization: Bearer ADMIN_TOKEN')
   })
 
   app.addHook('onResponse', async (request, reply) => {

@@ -14,7 +14,10 @@ function sendProblem(reply: FastifyReply, error: ProtocolError, status: number =
   return reply.code(status).type(contentType).serializer(JSON.stringify).send(toProblem(error, status))
 }
 
-/** RFC 9457, with the protocol's code; `status` differs from the table's only for 405, 415 and the like. */
+/**
+ * RFC 9457, plus the protocol's error code. `status` differs from the error table only for statuses such as 405 and
+ * 415.
+ */
 const toProblem = ({ code, message: detail, retryAfter }: ProtocolError, status: number) => ({
   type: 'about:blank',
   title: titles[code],
@@ -44,7 +47,7 @@ const titles: Record<ErrorCode, string> = {
   inbox_full: 'Inbox full',
 }
 
-/** What Fastify itself refuses: a body that is not JSON, too large, of another type, or does not fit its schema. */
+/** Maps Fastify's own errors: a body that is too large, no JSON, of another content type, or against the schema. */
 function fromFastify({ statusCode = 500, message }: FastifyError): { error: ProtocolError; status: number } | null {
   if (statusCode === 413) return { error: new ProtocolError('message_too_large', 'the body is too large'), status: 413 }
   if (statusCode >= 400 && statusCode < 500)
@@ -54,25 +57,25 @@ function fromFastify({ statusCode = 500, message }: FastifyError): { error: Prot
   return null
 }
 
-/** What Fastify refuses before there is a route: a path that cannot be decoded, or a name in it that is too long. */
+/** Replies to errors before routing: a path that cannot be decoded, or a name in it that is too long. */
 export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
   const known = fromFastify(error)
   sendProblem(reply, known?.error ?? toProtocolError(error), known?.status)
 }
 
-/** Status and reason of what Node's parser refuses, by its error; anything else is 400. */
+/** Status and reason for errors of Node's HTTP parser, by code. Any other error is 400. */
 const brokenRequests: Record<string, { status: number; reason: string }> = {
   HPE_HEADER_OVERFLOW: { status: 431, reason: 'Request Header Fields Too Large' },
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, reason: 'Request Timeout' },
 }
 
-/** Answers what is no HTTP request, or too slow a one; there is no request yet to answer otherwise. */
+/** Replies on the raw socket to an invalid or too slow HTTP request, for which Fastify has no request object. */
 export function answerBrokenRequest({ code }: ConnectionError, socket: Socket): void {
   const { status, reason } = brokenRequests[code] ?? { status: 400, reason: 'Bad Request' }
   endWithProblem(socket, new ProtocolError('bad_frame', reason), { status, reason })
 }
 
-/** The last that is written to a connection which never came to a route. */
+/** Writes an error response to a raw socket, and closes it. */
 export function endWithProblem(
   socket: Duplex,
   error: ProtocolError,
@@ -93,10 +96,10 @@ export function endWithProblem(
 const isFastifyError = (error: unknown): error is FastifyError =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('FST_')
 
-/** `/v1/users/:username` as what matches its paths. */
+/** Returns a pattern for the paths of a route such as `/v1/users/:username`. */
 const toPattern = (url: string): RegExp => new RegExp(`^${url.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}/?$`)
 
-/** Every error of this app as one table knows it: docs/PROTOCOL.md sections 9 and 10. */
+/** Replies to every error of the app with a problem document (docs/PROTOCOL.md sections 9 and 10). */
 export const problems = fastifyPlugin<{ node: NodeContext }>(
   async (app: FastifyInstance, { node }) => {
     const routes: { method: string; pattern: RegExp }[] = []
@@ -118,7 +121,7 @@ export const problems = fastifyPlugin<{ node: NodeContext }>(
       const allowed = routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
       if (allowed.length === 0) return sendProblem(reply, new ProtocolError('not_found', 'no such path'))
       reply.header('allow', [...new Set(allowed)].join(', '))
-      return sendProblem(reply, new ProtocolError('bad_frame', 'no such method here'), 405)
+      return sendProblem(reply, new ProtocolError('bad_frame', 'this path has no such method'), 405)
     })
   },
   { name: 'problems', fastify: '5.x' },

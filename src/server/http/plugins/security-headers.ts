@@ -1,19 +1,19 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 
-/** Of every answer. No page of another site shows or reads one, and no browser guesses what it is. */
+/** Sent with every response. No other site may embed or read it, and no browser guesses its content type. */
 const everywhere = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
 }
-/** Nothing here is a page, but for `/docs`, which says itself what it loads. */
+/** No response is a page, except `/docs`, which sets its own policy. */
 const noPage = "default-src 'none'; frame-ancestors 'none'"
-/** A year, where the proxy says that the client came over TLS. */
+/** One year, in s. Sent if the client connected over TLS, as the proxy reports it. */
 const transport = 'max-age=31536000'
 
-/** What browsers are told of every answer. */
+/** Adds security headers for browsers to every response. */
 export const securityHeaders = fastifyPlugin(
   async (app: FastifyInstance) => {
     app.addHook('onRequest', async ({ url, protocol }: FastifyRequest, reply: FastifyReply) => {

@@ -5,7 +5,9 @@ import { Compile } from 'typebox/schema'
 import { Convert } from 'typebox/value'
 import { ProtocolError } from '../../../protocol/errors.ts'
 
-/** The same validator as for frames. Only a query is converted, since it is text; a body must be of the right types itself. */
+/**
+ * Uses the same validator as for frames. Converts only the query, which is text; the body must have the right types.
+ */
 export const validation = fastifyPlugin(
   async (app: FastifyInstance) => {
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
@@ -15,7 +17,7 @@ export const validation = fastifyPlugin(
         if (validator.Check(value)) return { value }
         const [, [error]] = validator.Errors(value)
         const field = error?.instancePath.slice(1).replaceAll('/', '.') || httpPart
-        return { error: new ProtocolError('bad_frame', `${field} ${error?.message ?? 'does not fit'}`) }
+        return { error: new ProtocolError('bad_frame', `${field} ${error?.message ?? 'is invalid'}`) }
       }
     })
   },

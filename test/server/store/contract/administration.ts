@@ -18,7 +18,7 @@ import {
 const invited = (inviteHash: string) => ({ kind: 'invite', inviteHash }) as const
 
 export function administrationContract(t: Test, openWorld: OpenWorld): void {
-  t.test('invites are listed until they expire, the next to expire first, with who used them', async t => {
+  t.test('invites are listed until they expire, the next to expire first, with their users', async t => {
     const { a, b, pass } = await openWorld(t)
     await a.users.addInvite('late', 120_000)
     await a.users.addInvite('soon', 60_000)
@@ -35,7 +35,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.ok(Math.abs((invites[0]?.expiresAt ?? 0) - Date.now() - 60_000) < 30_000, 'in ms since 1970')
   })
 
-  t.test('invites are paged', async t => {
+  t.test('invites are listed in pages', async t => {
     const { a } = await openWorld(t)
     for (let at = 0; at < 5; at += 1) await a.users.addInvite(`invite-${at}`, 60_000 + at * 1_000)
     const first = await a.admin.listInvites({ limit: 3 })
@@ -47,7 +47,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(second.cursor, null)
   })
 
-  t.test('a revoked invite lets nobody in', async t => {
+  t.test('a revoked invite does not allow a registration', async t => {
     const { a, b } = await openWorld(t)
     await a.users.addInvite('hash', 60_000)
     t.equal(await b.admin.revokeInvite('hash'), true)
@@ -56,7 +56,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.same((await a.admin.listInvites({ limit: 10 })).invites, [])
   })
 
-  t.test('a blocked user gets no session and no mail, and its name is not registered again', async t => {
+  t.test('a blocked user gets no login and no mail, and its name cannot be registered again', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     await append(a, item('before'))
@@ -68,7 +68,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await b.users.register(alice, 'another key', open), 'taken')
     t.same(statuses(await b.inboxes.append([item('meanwhile')])), ['forbidden'])
     t.equal(await b.keys.fetch(alice, bob, 'r1'), 'forbidden')
-    t.equal(await b.inboxes.countQueued(alice), 1, 'what was accepted stays')
+    t.equal(await b.inboxes.countQueued(alice), 1, 'accepted mail stays')
     t.equal(await b.admin.unblock(alice), true)
     t.equal(await a.users.register(alice, identityOf(alice), open), 'same')
     await a.logins.create('token', alice, 60_000)
@@ -76,7 +76,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await a.inboxes.append([item('after')])), ['stored'])
   })
 
-  t.test('a block holds for a user that deletes itself, or whose name is released', async t => {
+  t.test('a block outlives the deletion of the user and the release of its name', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     await a.admin.block(alice)
@@ -88,7 +88,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.users.register(alice, 'another key', open), 'created')
   })
 
-  t.test('what a user had decided holds again after a block', async t => {
+  t.test("a user's settings apply again after a block ends", async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     await a.privacy.setWriters(alice, 'allowlist')
@@ -101,14 +101,14 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await a.inboxes.append([item('two')])), ['forbidden'])
   })
 
-  t.test('nobody is blocked who never registered', async t => {
+  t.test('a name that was never registered cannot be blocked', async t => {
     const { a } = await openWorld(t)
     t.equal(await a.admin.block(alice), false)
     t.equal(await a.admin.unblock(alice), false)
     t.equal(await a.users.register(alice, 'one', open), 'created')
   })
 
-  t.test('a released name is free for any key, with none of what it had', async t => {
+  t.test("a released name is free for any key, without the previous user's data", async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const [seq = 0] = await append(a, item('one'))
@@ -123,10 +123,10 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.reserve(alice, 0), 0)
     t.equal(await a.inboxes.countQueued(alice), 0)
     const [next = 0] = await append(b, item('one'))
-    t.ok(next > seq, 'no number is given twice')
+    t.ok(next > seq, 'no sequence number is used twice')
   })
 
-  t.test('an account shows how many envelopes wait, how large and how old, and no body', async t => {
+  t.test('an account shows count, size and age of the queued envelopes, but no body', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     t.equal(await b.admin.findAccount(parseUsername('nobody')), null)
@@ -151,7 +151,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.match(await b.admin.findAccount(alice), { blocked: true, deleted: true, queue: { messages: 0 } })
   })
 
-  t.test('sessions are listed in the order they were made, until they end', async t => {
+  t.test('logins are listed in the order of their creation, until they end', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice)
     t.same(await a.logins.list(alice), [])
@@ -164,18 +164,18 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
       await pass(2)
     }
     await pass(60)
-    const sessions = await b.logins.list(alice)
+    const logins = await b.logins.list(alice)
     t.same(
-      sessions.map(({ tokenHash }) => tokenHash),
+      logins.map(({ tokenHash }) => tokenHash),
       ['one', 'two'],
     )
-    const [first] = sessions
+    const [first] = logins
     t.ok(Math.abs((first?.expiresAt ?? 0) - (first?.createdAt ?? 0) - 60_000) < 1_000, 'both in ms since 1970')
     await b.logins.revoke('one')
     t.equal((await a.logins.list(alice)).length, 1)
   })
 
-  t.test('nodes are listed with what they hold', async t => {
+  t.test('nodes are listed with the number of their claims', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     await claimed(b, alice, socket('c1'))
@@ -187,7 +187,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     )
   })
 
-  t.test('a node is told to drain, wherever that was said, and no other', async t => {
+  t.test('a drain request on any node reaches the node that it names, and no other', async t => {
     const { a, b } = await openWorld(t)
     const [here, there] = [new Notices(a), new Notices(b)]
     t.equal(await a.admin.drain('no-such-node'), false)

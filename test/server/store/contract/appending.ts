@@ -18,7 +18,7 @@ import {
 
 export function appendingContract(t: Test, openWorld: OpenWorld): void {
   // Evidence: D8
-  t.test('envelopes are stored whole and in the order given', async t => {
+  t.test('envelopes are stored complete and in the given order', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const start = Date.now()
@@ -47,7 +47,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     for (const { sentAt } of envelopes) t.ok(Math.abs(sentAt - start) < 60_000, 'in ms since 1970')
   })
 
-  t.test('each envelope names the one before it, though that was trimmed', async t => {
+  t.test('each envelope names the preceding one, even if that was trimmed', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
@@ -65,7 +65,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: T2
-  t.test('numbers follow the clock, so that none is given twice after a loss', async t => {
+  t.test('sequence numbers follow the clock, so that none is used twice after a loss of data', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice)
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
@@ -78,7 +78,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     t.ok(Number.isSafeInteger(three))
   })
 
-  t.test('each inbox has numbers of its own', async t => {
+  t.test('each inbox has its own sequence numbers', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, carol)
     await append(a, item('m1'), item('m1', { to: carol }), item('m2'))
@@ -90,13 +90,13 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(ofCarol[0]?.prev, 0)
   })
 
-  t.test('an append of nothing is nothing', async t => {
+  t.test('an empty append returns no results', async t => {
     const { a } = await openWorld(t)
     t.same(await a.inboxes.append([]), [])
   })
 
   // Evidence: D11
-  t.test('nothing is stored for whom nobody knows, nor for a later user of the name', async t => {
+  t.test('nothing is stored for an unknown user, nor for a later user of the name', async t => {
     const { a } = await openWorld(t)
     await register(a, carol)
     const results = await a.inboxes.append([item('m1'), item('m2', { to: carol }), item('m3')])
@@ -106,7 +106,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await a.inboxes.append([item('m1')])), ['stored'])
   })
 
-  t.test('a user may write to itself', async t => {
+  t.test('a user can write to itself', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     await append(a, item('m1', { from: alice }))
@@ -124,7 +124,7 @@ export function appendingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(envelopes[0]?.body, body)
   })
 
-  t.test('appends of both nodes at once give one order, each chain unbroken', async t => {
+  t.test('concurrent appends on two nodes result in one order with an unbroken chain', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const sends = Array.from({ length: 200 }, (_, index) => {

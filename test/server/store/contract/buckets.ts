@@ -6,18 +6,18 @@ import type { Bucket, Buckets } from '../../../../src/server/store/store.ts'
 import { alice, bob, carol, type OpenWorld } from './world.ts'
 
 const frames = (user: Username): Bucket => ({ kind: 'frames', user })
-/** Slow enough that nothing fills while a test runs. */
+/** Slow enough that a bucket does not refill during a test. */
 const slow = { perSecond: 0.001, burst: 100 }
 
 export function bucketsContract(t: Test, openWorld: OpenWorld): void {
-  t.test('a bucket is shared by all nodes, and hands out what it has', async t => {
+  t.test('a bucket is shared by all nodes, and grants the tokens that it has', async t => {
     const { a, b } = await openWorld(t)
     t.same(await a.buckets.lease(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 60, waitMs: 0 })
     t.same(await b.buckets.lease(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 40, waitMs: 0 })
     t.match(await a.buckets.lease(frames(alice), slow, { wanted: 60, needed: 1 }), { granted: 0 })
   })
 
-  t.test('each user, recipient and address has a bucket of its own for each kind', async t => {
+  t.test('each user, recipient and address has its own bucket for each kind', async t => {
     const { a } = await openWorld(t)
     const buckets: Bucket[] = [
       frames(alice),
@@ -38,7 +38,7 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
     }
   })
 
-  t.test('nothing is given where there is less than needed, and the wait is true', async t => {
+  t.test('nothing is granted if fewer tokens than needed are available, and the returned wait is correct', async t => {
     const { a, pass } = await openWorld(t)
     const rate = { perSecond: 100, burst: 10 }
     await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 10 })
@@ -49,7 +49,7 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 10 }), { granted: 10, waitMs: 0 })
   })
 
-  t.test('a bucket fills to its burst and no further', async t => {
+  t.test('a bucket refills up to its burst', async t => {
     const { a, pass } = await openWorld(t)
     const rate = { perSecond: 1_000, burst: 10 }
     await a.buckets.lease(frames(alice), rate, { wanted: 10, needed: 1 })
@@ -58,20 +58,17 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: L5
-  t.test(
-    'over two nodes a user gets its limit, its burst, and for each node what it may lease and let through',
-    async t => {
-      const { a, b } = await openWorld(t)
-      const rate = { perSecond: 0.001, burst: 1_000 }
-      const passed = await Promise.all([a, b].map(store => spendAll(store.buckets, rate)))
-      const total = passed.reduce((sum, count) => sum + count, 0)
-      const slack = 2 * rate.burst * (limits.uncountedShare + limits.leaseShare)
-      t.ok(total >= rate.burst, `${total} passed of a burst of ${rate.burst}`)
-      t.ok(total <= rate.burst + slack, `${total} passed, ${slack} more than the burst may`)
-    },
-  )
+  t.test("over two nodes, a user gets its burst and at most the slack of each node's leases", async t => {
+    const { a, b } = await openWorld(t)
+    const rate = { perSecond: 0.001, burst: 1_000 }
+    const passed = await Promise.all([a, b].map(store => spendAll(store.buckets, rate)))
+    const total = passed.reduce((sum, count) => sum + count, 0)
+    const slack = 2 * rate.burst * (limits.uncountedShare + limits.leaseShare)
+    t.ok(total >= rate.burst, `${total} passed of a burst of ${rate.burst}`)
+    t.ok(total <= rate.burst + slack, `${total} passed, ${slack} more than the burst may`)
+  })
 
-  t.test('what much asks for costs a call for a block of it', async t => {
+  t.test('many small requests cost one call per block of tokens', async t => {
     const { a } = await openWorld(t)
     let calls = 0
     const counted: Buckets = {
@@ -86,7 +83,7 @@ export function bucketsContract(t: Test, openWorld: OpenWorld): void {
   })
 }
 
-/** Takes one by one until there is nothing, and answers how many. */
+/** Takes tokens one by one until none is left, and returns their number. */
 async function spendAll(buckets: Buckets, rate: { perSecond: number; burst: number }) {
   const rule = toLeaseRule({ counting: 'blocks', away: 'open' }, rate)
   const clock = { elapsed: () => performance.now() }

@@ -8,7 +8,7 @@ const named = async (store: Store, capability: string, more: { online?: boolean 
   (await store.users.list({ capability, limit: 10, ...more })).users.map(({ username }) => username)
 
 export function cardsContract(t: Test, openWorld: OpenWorld): void {
-  t.test('a card is read at every node, and replaced by a newer one', async t => {
+  t.test('a card can be read on every node, and a newer one replaces it', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     t.equal(await b.cards.find(alice), null)
@@ -21,7 +21,7 @@ export function cardsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.cards.find(alice), 'card-6')
   })
 
-  t.test('users are listed by what their cards name, and no longer by what they do not', async t => {
+  t.test('users are listed by the capabilities on their current cards', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     await a.cards.publish(bob, card(1, 'translate', 'code'))
@@ -36,7 +36,7 @@ export function cardsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.cards.find(alice), null)
   })
 
-  t.test('a listing by capability has pages, prefixes and presence as every other', async t => {
+  t.test('a listing by capability supports pages, prefixes and the online filter', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     for (const name of [alice, bob, carol]) await a.cards.publish(name, card(1, 'code'))
@@ -51,7 +51,7 @@ export function cardsContract(t: Test, openWorld: OpenWorld): void {
     t.match((await b.users.list({ capability: 'code', prefix: 'c', limit: 2 })).users, [{ username: 'carol' }])
   })
 
-  t.test('a listing brings cards where they are asked for', async t => {
+  t.test('a listing includes cards if the query asks for them', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     await a.cards.publish(bob, card(1, 'code'))
@@ -60,18 +60,18 @@ export function cardsContract(t: Test, openWorld: OpenWorld): void {
     t.same(await users(false), [undefined, undefined])
   })
 
-  t.test('a card goes with its user, and does not come back with the name', async t => {
+  t.test('a card is deleted with its user, and does not come back with the name', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     await a.cards.publish(alice, card(7, 'code'))
     await b.users.delete(alice)
     t.equal(await a.cards.find(alice), null)
     t.same(await named(a, 'code'), [])
-    t.equal(await a.cards.publish(alice, card(8, 'code')), 'published', 'and does nothing')
+    t.equal(await a.cards.publish(alice, card(8, 'code')), 'published', 'but nothing is stored')
     t.equal(await a.cards.find(alice), null)
     await register(a, alice)
     t.same(await named(b, 'code'), [])
-    t.equal(await a.cards.publish(alice, card(1, 'code')), 'published', 'counters start anew')
+    t.equal(await a.cards.publish(alice, card(1, 'code')), 'published', 'counters start again')
     t.same(await named(b, 'code'), ['alice'])
   })
 }

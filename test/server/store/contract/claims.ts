@@ -15,7 +15,7 @@ import {
 } from './world.ts'
 
 export function claimsContract(t: Test, openWorld: OpenWorld): void {
-  t.test('a socket takes an inbox over, on whichever node, with a higher epoch', async t => {
+  t.test('a socket on any node takes an inbox over with a higher epoch', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const claims = [
@@ -34,7 +34,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.match(claims[3], { username: alice, owner: socket('c4') })
   })
 
-  t.test('who lost the inbox is told, with the name of the winner, wherever it is', async t => {
+  t.test("the previous owner's node gets a notice with the instance of the new owner", async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [here, there] = [new Notices(a), new Notices(b)]
@@ -52,7 +52,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: P1
-  t.test('an old claim can do no harm', async t => {
+  t.test('a replaced claim has no effect', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
@@ -68,7 +68,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await b.inboxes.ack(now, one), 'acked')
   })
 
-  t.test('epoch, connection and node must all be those of the claim', async t => {
+  t.test('a call is refused unless epoch, connection and node all match the claim', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     await append(a, item('m1'))
@@ -91,7 +91,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.same(idsOf(await readAll(a, claim)), ['m1'])
   })
 
-  t.test("what was released is nobody's, and may be released again", async t => {
+  t.test('a released inbox has no owner, and a repeated release does nothing', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const claim = await claimed(a, alice, socket('c1'))
@@ -105,11 +105,11 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     await a.inboxes.release(claim)
     t.same(idsOf(await readAll(b, next)), ['m1'])
     t.ok(next.epoch > claim.epoch)
-    t.same(notices.of('replaced'), [], 'nobody lost it')
+    t.same(notices.of('replaced'), [], 'no claim was replaced')
   })
 
   // Evidence: N5
-  t.test('of many that claim at once, the highest epoch holds the inbox and all others are stale', async t => {
+  t.test('of many concurrent claims, the highest epoch holds the inbox and all others are stale', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const claims = await Promise.all(
@@ -126,7 +126,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.same((await b.users.list({ limit: 9, online: true })).users, [])
   })
 
-  t.test('claims and releases at once leave the listing as the claim is', async t => {
+  t.test('concurrent claims and releases leave the listing consistent with the claim', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     for (let round = 0; round < 25; round += 1) {
@@ -138,7 +138,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     }
   })
 
-  t.test('an append tells the node that listens, and only that one', async t => {
+  t.test('an append sends a notice to the listening node, and only to that one', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, carol)
     const [here, there] = [new Notices(a), new Notices(b)]
@@ -155,7 +155,7 @@ export function claimsContract(t: Test, openWorld: OpenWorld): void {
     t.same(
       hints.map(({ envelope }) => envelope),
       envelopes.slice(1),
-      'a hint carries the envelope as it is read',
+      'a hint contains the same envelope as a read',
     )
     for (const hint of hints) t.match(hint, { username: alice, epoch: claim.epoch })
     t.same(there.all, [])

@@ -31,7 +31,7 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     )
   })
 
-  t.test('a deleted or released name does not come back as one that was lost', async t => {
+  t.test('a deleted or released name cannot be registered again as lost', async t => {
     const { a, b } = await openWorld(t)
     t.equal(await a.users.register(alice, 'one', open, 'loss'), 'created')
     t.equal(await a.users.register(alice, 'one', open, 'loss'), 'same')
@@ -44,7 +44,7 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.users.register(alice, 'two', open), 'created')
   })
 
-  t.test('mail, keys and sessions of a deleted user go', async t => {
+  t.test("a deletion removes the user's mail, keys and logins", async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const notices = new Notices(b)
@@ -69,7 +69,7 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     t.same(await readAll(b, await claimed(b, alice, socket('c1'))), [])
   })
 
-  t.test('what a fetch got before is not given again for the user that comes after', async t => {
+  t.test('a key fetch does not repeat an answer from before the user was deleted', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     await a.keys.publish(alice, { bundle: { text: 'old', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'old' }] })
@@ -81,14 +81,14 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.keys.fetch(alice, bob, 'f1'), { bundle: 'new', oneTimeKey: { id: 1, key: 'new' } })
   })
 
-  t.test('the claim of a deleted user goes, and its node hears of it', async t => {
+  t.test("a deletion ends the user's claim, and its node gets a notice", async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const notices = new Notices(a)
     const claim = await claimed(a, alice, socket('c1'))
     await b.users.delete(alice)
     t.same(await notices.first('deleted'), [{ kind: 'deleted', username: alice }])
-    t.same(notices.of('replaced'), [], 'nobody has a higher epoch')
+    t.same(notices.of('replaced'), [], 'no claim has a higher epoch')
     t.equal(await a.inboxes.read(claim, 0, { maxItems: 1, maxBytes: 1 }), 'stale')
     t.equal(await a.inboxes.ack(claim, 1), 'stale')
     await register(a, alice)
@@ -96,7 +96,7 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.read(claim, 0, { maxItems: 1, maxBytes: 1 }), 'stale')
   })
 
-  t.test('the numbers of a deleted user go on', async t => {
+  t.test('sequence numbers, epochs and the reserved number continue after a deletion', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const [before = 0] = await append(a, item('m1'))
@@ -109,10 +109,10 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     const claim = await claimed(b, alice, socket('c2'))
     t.ok(claim.epoch > epoch)
     t.equal(await b.inboxes.reserve(alice, 1), 700)
-    t.same(idsOf(await readAll(b, claim)), ['m1'], 'the id of before is not a repetition')
+    t.same(idsOf(await readAll(b, claim)), ['m1'], 'an id from before the deletion is not a repetition')
   })
 
-  t.test('deleting whom nobody knows changes nothing', async t => {
+  t.test('deleting an unknown or deleted user changes nothing', async t => {
     const { a } = await openWorld(t)
     await a.users.delete(alice)
     await register(a, alice)

@@ -15,7 +15,7 @@ import {
 } from './world.ts'
 
 export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
-  t.test('an HTTP claim goes on under its epoch, on any node', async t => {
+  t.test('an HTTP claim keeps its epoch on any node', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [one = 0] = await append(a, item('m1'), item('m2'))
@@ -27,7 +27,7 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     t.same(idsOf(await b.inboxes.read(again, 0, everything)), ['m2'])
   })
 
-  t.test('an HTTP claim takes no inbox from anybody', async t => {
+  t.test('an HTTP claim does not replace another claim', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const claim = await claimed(a, alice, socket('c1'))
@@ -42,7 +42,7 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await b.inboxes.read(held, 0, everything), 'stale')
   })
 
-  t.test('a socket takes the inbox from an HTTP claim, whose node is told', async t => {
+  t.test('a socket replaces an HTTP claim, whose node gets a notice', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const notices = new Notices(a)
@@ -59,7 +59,7 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.claim(alice, http('t1')), 'conflict')
   })
 
-  t.test('an HTTP claim acknowledges only what was returned to it', async t => {
+  t.test('an HTTP claim can acknowledge only envelopes that were returned to it', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [one = 0, two = 0, three = 0] = await append(a, item('m1'), item('m2'), item('m3'))
@@ -68,16 +68,16 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     await a.inboxes.read(held, 0, { maxItems: 2, maxBytes: 9_999 })
     t.equal(await a.inboxes.ack(held, three), 'bad_ack')
     t.equal(await b.inboxes.ack(held, two + 1), 'bad_ack')
-    t.equal(await a.inboxes.countQueued(alice), 3, 'and changes nothing')
+    t.equal(await a.inboxes.countQueued(alice), 3, 'a refused acknowledgement changes nothing')
     t.equal(await b.inboxes.ack(held, one), 'acked')
     await a.inboxes.read(held, three, everything)
-    t.equal(await b.inboxes.ack(held, two), 'acked', 'an empty read takes nothing back')
+    t.equal(await b.inboxes.ack(held, two), 'acked', 'an empty read does not lower what was returned')
     t.equal(await b.inboxes.ack(held, two), 'acked')
     t.same(idsOf(await readAll(b, held)), ['m3'])
     t.equal(await b.inboxes.ack(held, three), 'acked')
   })
 
-  t.test('the next HTTP claim acknowledges nothing that only the last one was given', async t => {
+  t.test('an HTTP claim cannot acknowledge envelopes that were returned only to the previous claim', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const [one = 0] = await append(a, item('m1'))
@@ -87,20 +87,20 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     const next = await claimed(a, alice, http('t2'))
     t.equal(await a.inboxes.ack(next, one), 'bad_ack')
     const sock = await claimed(a, alice, socket('c1'))
-    t.equal(await a.inboxes.ack(sock, one), 'acked', 'the node itself knows what it pushed to a socket')
+    t.equal(await a.inboxes.ack(sock, one), 'acked', 'for a socket, the node itself tracks what it pushed')
   })
 
-  t.test('an HTTP claim ends by itself, and each call puts that off', async t => {
+  t.test('an HTTP claim expires, and each claim or read extends it', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice)
     const held = await claimed(a, alice, http('t1', 600))
     await pass(400)
     await a.inboxes.read(held, 0, everything)
     await pass(400)
-    t.equal(await b.inboxes.claim(alice, http('t2', 600)), 'conflict', 'a read put it off')
+    t.equal(await b.inboxes.claim(alice, http('t2', 600)), 'conflict', 'a read extended it')
     await claimed(b, alice, http('t1', 600))
     await pass(400)
-    t.equal(await b.inboxes.claim(alice, http('t2', 600)), 'conflict', 'a claim put it off')
+    t.equal(await b.inboxes.claim(alice, http('t2', 600)), 'conflict', 'a claim extended it')
     t.match(await a.inboxes.append([item('m1')]), [{ queued: false }])
     await pass(300)
     t.match(await a.inboxes.append([item('m2')]), [{ queued: true }])
@@ -109,7 +109,7 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.read(held, 0, everything), 'stale')
   })
 
-  t.test('its own claim that ended gets a new epoch', async t => {
+  t.test('an HTTP owner whose claim expired gets a new epoch', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice)
     const [one = 0] = await append(a, item('m1'))
@@ -122,7 +122,7 @@ export function httpClaimsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.ack(held, one), 'stale')
   })
 
-  t.test('hints go to the node where the HTTP claim was last', async t => {
+  t.test('hints go to the node where the HTTP claim was last used', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [here, there] = [new Notices(a), new Notices(b)]

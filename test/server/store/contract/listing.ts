@@ -6,7 +6,7 @@ import { alice, bob, carol, claimed, dave, http, type OpenWorld, register, socke
 const namesOf = async (store: Store, query: UserQuery): Promise<string[]> =>
   (await store.users.list(query)).users.map(({ username }) => username)
 
-/** All pages of a listing. */
+/** Returns all pages of a listing. */
 async function pagesOf(store: Store, query: UserQuery): Promise<string[][]> {
   const pages: string[][] = []
   let cursor: string | null | undefined
@@ -19,7 +19,7 @@ async function pagesOf(store: Store, query: UserQuery): Promise<string[][]> {
 }
 
 export function listingContract(t: Test, openWorld: OpenWorld): void {
-  t.test('users are listed by name, page after page, each once', async t => {
+  t.test('users are listed by name, page by page, each once', async t => {
     const { a, b } = await openWorld(t)
     await register(a, dave, bob, alice, carol)
     t.same(await namesOf(b, { limit: 10 }), ['alice', 'bob', 'carol', 'dave'])
@@ -32,7 +32,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await pagesOf(b, { limit: 1 }), [['alice'], ['bob'], ['carol'], ['dave']])
   })
 
-  t.test('the cursor is the last name of the page, and need not be a user', async t => {
+  t.test('the cursor is the last name of the page, and any name is accepted', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob, carol)
     t.equal((await a.users.list({ limit: 2 })).cursor, 'bob')
@@ -42,7 +42,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await namesOf(a, { limit: 9, cursor: 'zzz', prefix: 'b' }), [])
   })
 
-  t.test('a prefix means just its letters', async t => {
+  t.test('a prefix matches literally', async t => {
     const { a } = await openWorld(t)
     const names = ['ab-c', 'ab.c', 'ab0', 'ab_c', 'aba', 'abz', 'abz9', 'ac0', 'zzz'].map(parseUsername)
     await register(a, ...names)
@@ -55,13 +55,13 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await pagesOf(a, { limit: 1, prefix: 'abz' }), [['abz'], ['abz9']], 'the prefix may be a name')
   })
 
-  t.test('who listens is online, on every node, until it stops', async t => {
+  t.test('a listening user is online on every node until it stops', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     const claim = await claimed(a, bob, socket('c1'))
     await claimed(a, carol, http('t1'))
     t.equal((await b.users.find(bob))?.online, true)
-    t.equal((await b.users.find(carol))?.online, false, 'an HTTP claim listens to nothing')
+    t.equal((await b.users.find(carol))?.online, false, 'an HTTP claim does not listen')
     t.same(await namesOf(b, { limit: 9, online: true }), ['bob'])
     t.same(await namesOf(b, { limit: 9, online: false }), ['alice', 'carol'])
     t.match((await b.users.list({ limit: 9 })).users, [{ online: false }, { online: true }, { online: false }])
@@ -70,7 +70,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await namesOf(b, { limit: 9, online: true }), [])
   })
 
-  t.test('who listened is seen last when it stopped', async t => {
+  t.test('lastSeenAt is updated when a claim begins and when it is released', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice)
     const seen = async () => (await b.users.find(alice))?.lastSeenAt ?? 0
@@ -93,7 +93,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.equal((await b.users.list({ limit: 1 })).users[0]?.lastSeenAt, await seen())
   })
 
-  t.test('a listing of many finds the few that are online', async t => {
+  t.test('a listing finds the few users that are online among many', async t => {
     const { a, b } = await openWorld(t)
     const names = Array.from({ length: 250 }, (_, index) => parseUsername(`user-${String(index).padStart(3, '0')}`))
     await Promise.all(names.map(name => register(a, name)))

@@ -5,7 +5,7 @@ import type { Store } from '../../../../src/server/store/store.ts'
 import { alice, bob, carol, item, type OpenWorld, register, statuses, until } from './world.ts'
 
 let ids = 0
-/** What becomes of a message from bob to alice. */
+/** Returns the status of a send, from bob to alice by default. */
 async function tryBob(store: Store, changes: Partial<Parameters<typeof item>[1]> = {}): Promise<string | undefined> {
   ids += 1
   return statuses(await store.inboxes.append([item(`try-${ids}`, changes)]))[0]
@@ -13,7 +13,7 @@ async function tryBob(store: Store, changes: Partial<Parameters<typeof item>[1]>
 const fromAlice = { from: alice, to: bob }
 
 export function privacyContract(t: Test, openWorld: OpenWorld): void {
-  t.test('anyone may write to a user that has decided nothing', async t => {
+  t.test('anyone may write to a user without settings', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     t.equal(await a.privacy.readWriters(alice), 'anyone')
@@ -21,19 +21,19 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await tryBob(b), 'stored')
   })
 
-  t.test('whom a user blocks is refused on every node at once, others are not', async t => {
+  t.test('a blocked sender is refused on every node at once; other senders are not', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     t.equal(await a.privacy.setRule(alice, bob, 'blocked'), 'set')
     t.equal(await tryBob(a), 'forbidden')
     t.equal(await tryBob(b), 'forbidden')
     t.equal(await tryBob(b, { from: carol }), 'stored')
-    t.equal(await tryBob(b, fromAlice), 'stored', 'blocking is not being blocked')
+    t.equal(await tryBob(b, fromAlice), 'stored', 'the user can still write to the sender that it blocked')
     await b.privacy.setRule(alice, bob, null)
     t.equal(await tryBob(a), 'stored')
   })
 
-  t.test('with an allowlist only those on it may write', async t => {
+  t.test('with an allowlist, only the senders on it may write', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     await a.privacy.setWriters(alice, 'allowlist')
@@ -42,12 +42,12 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await tryBob(a), 'forbidden')
     t.equal(await tryBob(b, { from: carol }), 'stored')
     t.equal(await tryBob(a, fromAlice), 'stored')
-    t.equal(await tryBob(b), 'forbidden', 'who was written to is not on it')
+    t.equal(await tryBob(b), 'forbidden', 'a recipient of the user is not on the list')
     await b.privacy.setWriters(alice, 'anyone')
     t.equal(await tryBob(b), 'stored')
   })
 
-  t.test('contacts are those that the user has written to since, and those it allows', async t => {
+  t.test('contacts are the users it has written to since the setting, and the users it allows', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     t.equal(await tryBob(b, fromAlice), 'stored', 'before')
@@ -64,7 +64,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     ])
   })
 
-  t.test('whom a user writes to at another node is a contact, too, within a second', async t => {
+  t.test('a recipient on another node becomes a contact within a second', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     t.equal(await tryBob(b, fromAlice), 'stored')
@@ -72,12 +72,12 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     const start = performance.now()
     await until(
       async () => (await tryBob(b, fromAlice)) === 'stored' && (await tryBob(b)) === 'stored',
-      'bob may answer',
+      'bob may reply',
     )
-    t.comment(`known at the other node after ${Math.round(performance.now() - start)} ms`)
+    t.comment(`the other node knows the setting after ${Math.round(performance.now() - start)} ms`)
   })
 
-  t.test('a contact that is blocked stays blocked, whatever is written to it', async t => {
+  t.test('a blocked contact stays blocked when the user writes to it', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     await a.privacy.setWriters(alice, 'contacts')
@@ -86,12 +86,12 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     await tryBob(a, fromAlice)
     t.equal(await tryBob(a), 'forbidden')
     await a.privacy.setRule(alice, bob, null)
-    t.equal(await tryBob(a), 'forbidden', 'no contact any more')
+    t.equal(await tryBob(a), 'forbidden', 'not a contact any more')
     await tryBob(a, fromAlice)
     t.equal(await tryBob(a), 'stored')
   })
 
-  t.test('contacts are forgotten when they do not count any more, what was said of others is not', async t => {
+  t.test('contacts are deleted when the setting changes; other rules stay', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob, carol)
     await a.privacy.setWriters(alice, 'contacts')
@@ -104,7 +104,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await tryBob(a), 'forbidden')
   })
 
-  t.test('what was stored before is delivered, and its repetition is answered as before', async t => {
+  t.test('mail stored before a block is kept, and its repetition gets the same answer', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     const first = await a.inboxes.append([item('one')])
@@ -114,7 +114,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
-  t.test('a refusal for one recipient of a batch is its alone', async t => {
+  t.test('a refusal for one recipient of a batch does not affect the others', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob, carol)
     await a.privacy.setRule(alice, bob, 'blocked')
@@ -123,7 +123,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 0)
   })
 
-  t.test('who may not write gets no keys', async t => {
+  t.test('a requester that may not write gets no keys', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     await a.keys.publish(alice, { bundle: { text: 'bundle', counter: 1 }, oneTimeKeys: [{ id: 1, key: 'key' }] })
@@ -134,7 +134,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.match(await a.keys.fetch(alice, bob, 'r1'), { bundle: 'bundle', oneTimeKey: { id: 1 } })
   })
 
-  t.test('rules are paged by name, and so many there are', async t => {
+  t.test('rules are listed in pages, sorted by name', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const names = Array.from({ length: 7 }, (_, at) => parseUsername(`peer-${at}`))
@@ -148,7 +148,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(second.cursor, null)
   })
 
-  t.test('a full list takes nobody more, and lets go', async t => {
+  t.test('a full list of rules refuses another one until a rule is removed', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     const names = Array.from({ length: limits.maxRules }, (_, at) => parseUsername(`peer-${at}`))
@@ -161,7 +161,7 @@ export function privacyContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await tryBob(a), 'forbidden')
   })
 
-  t.test('what a user decided goes with it', async t => {
+  t.test("a user's settings are deleted with it", async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     await a.privacy.setWriters(alice, 'allowlist')

@@ -15,7 +15,7 @@ const oneTimeOf = (outcome: Outcome): number | undefined =>
   typeof outcome === 'string' ? undefined : outcome.oneTimeKey?.id
 
 export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
-  t.test('keys are handed out in turn, each once, and then only the bundle', async t => {
+  t.test('one-time keys are handed out in order, each once; after the last, only the bundle is returned', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const upload = { bundle: bundle(1), oneTimeKeys: oneTime(1, 2), oneTimeKemKeys: kem(7, 1) }
@@ -31,7 +31,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.keys.count(alice), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
   })
 
-  t.test('the same requester and id get the same answer for a minute', async t => {
+  t.test('a repeated fetch with the same requester and id gets the same answer for a minute', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 5) })
@@ -43,7 +43,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.match(await b.keys.fetch(alice, carol, 'f1'), { bundle: 'bundle-2', oneTimeKey: { id: 2 } })
   })
 
-  t.test('a key is given to one, though many fetch on both nodes at once', async t => {
+  t.test('each one-time key goes to one requester, even with concurrent fetches on two nodes', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 60) })
@@ -57,7 +57,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.equal(new Set(ids).size, 60)
   })
 
-  t.test('an older bundle is a conflict, and nothing of its upload is taken', async t => {
+  t.test('an older bundle is a conflict, and nothing of its upload is stored', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     await a.keys.publish(alice, { bundle: bundle(5) })
@@ -68,7 +68,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.same(await b.keys.fetch(alice, bob, 'f2'), { bundle: 'bundle-6' })
   })
 
-  t.test('a full pool ignores the rest, and an id that it holds is not taken twice', async t => {
+  t.test('keys beyond the capacity of a pool, and ids that it already contains, are ignored', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, bob)
     const full = { oneTimeKeys: limits.maxOneTimeKeys, oneTimeKemKeys: limits.maxOneTimeKemKeys }
@@ -82,21 +82,21 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.same(ids, [...Array.from({ length: 100 }, (_, index) => index + 1), undefined])
   })
 
-  t.test('an id twice in one upload is taken once', async t => {
+  t.test('an id that occurs twice in one upload is stored once', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const twice = { oneTimeKeys: [...oneTime(1, 2), ...oneTime(1, 2)], oneTimeKemKeys: [...kem(1, 1), ...kem(1, 1)] }
     t.same(await a.keys.publish(alice, twice), { oneTimeKeys: 2, oneTimeKemKeys: 1 })
   })
 
-  t.test('a user without bundle has no keys, and an unknown one is unknown', async t => {
+  t.test('a fetch reports no_keys for a user without a bundle, and unknown_user for an unknown user', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     t.equal(await a.keys.fetch(alice, bob, 'f1'), 'no_keys')
     await a.keys.publish(alice, { oneTimeKeys: oneTime(1, 1) })
     t.equal(await a.keys.fetch(alice, bob, 'f1'), 'no_keys')
     t.equal(await a.keys.fetch(carol, bob, 'f1'), 'unknown_user')
-    t.same(await a.keys.count(alice), { oneTimeKeys: 1, oneTimeKemKeys: 0 }, 'and nothing is taken')
+    t.same(await a.keys.count(alice), { oneTimeKeys: 1, oneTimeKemKeys: 0 }, 'no key was taken')
     t.same(await a.keys.publish(carol, { bundle: bundle(1), oneTimeKeys: oneTime(1, 1) }), {
       oneTimeKeys: 0,
       oneTimeKemKeys: 0,
@@ -104,7 +104,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.same(await a.keys.count(carol), { oneTimeKeys: 0, oneTimeKemKeys: 0 })
   })
 
-  t.test('over the limit per target the one-time keys stay, and nobody is unreachable', async t => {
+  t.test('above the limit per target, a fetch returns the bundle without one-time keys', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice, bob)
     await a.keys.publish(alice, { bundle: bundle(1) })
@@ -119,7 +119,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: L11
-  t.test('one requester takes so many one-time keys of a target, and leaves the rest to others', async t => {
+  t.test('above the limit per requester and target, a fetch leaves the one-time keys to other requesters', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice, bob)
     const most = limits.maxOneTimeFetchesPerPair
@@ -134,7 +134,7 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.match(await a.keys.fetch(alice, bob, 'later'), { oneTimeKey: { id: most + 2 } })
   })
 
-  t.test('who runs low is told where it listens', async t => {
+  t.test("the node where a user listens gets a notice when the user's one-time keys run low", async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const [here, there] = [new Notices(a), new Notices(b)]

@@ -19,13 +19,13 @@ import {
 } from './world.ts'
 
 const sender = (index: number) => parseUsername(`sender-${index}`)
-/** Items of many senders, so that no share is in the way. */
+/** Items of many senders, so that no sender exceeds its share. */
 const ofMany = (count: number, changes: Partial<AppendItem> = {}): AppendItem[] =>
   Array.from({ length: count }, (_, index) => item('m', { from: sender(index), stream: `s${index}`, ...changes }))
 
 export function quotasContract(t: Test, openWorld: OpenWorld): void {
   // Evidence: D12
-  t.test('an inbox holds so many envelopes, and has room again after an acknowledgement', async t => {
+  t.test('an inbox has a maximum number of envelopes, and has room again after an acknowledgement', async t => {
     const { a, b } = await openWorld(t, { inboxMaxMessages: 3 })
     await register(a, alice, carol)
     const [one = 0, two = 0] = await append(a, item('m1'), item('m2'), item('m3'))
@@ -34,20 +34,24 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     t.ok(refused?.status === 'inbox_full' && refused.retryAfter > 0)
     t.same(statuses(await a.inboxes.append([item('m1'), item('m5', { stream: 'other' })])), ['stored', 'inbox_full'])
     const claim = await claimed(a, alice, socket('c1'))
-    t.same(idsOf(await readAll(a, claim)), ['m1', 'm2', 'm3'], 'what was refused is not stored, and nothing made room')
+    t.same(
+      idsOf(await readAll(a, claim)),
+      ['m1', 'm2', 'm3'],
+      'a refused envelope is not stored, and no envelope is dropped for it',
+    )
     await a.inboxes.ack(claim, one)
-    t.same(statuses(await b.inboxes.append([item('m4')])), ['stored'], 'the refusal was not remembered')
+    t.same(statuses(await b.inboxes.append([item('m4')])), ['stored'], 'the refusal is not a dedupe entry')
     t.same(statuses(await b.inboxes.append([item('m5')])), ['inbox_full'])
     await a.inboxes.ack(claim, two + 1)
     t.same(statuses(await b.inboxes.append([item('m5'), item('m6')])), ['stored', 'stored'])
   })
 
-  t.test('an inbox holds so many bytes', async t => {
+  t.test('an inbox has a maximum number of bytes', async t => {
     const { a } = await openWorld(t, { inboxMaxBytes: 1_000 })
     await register(a, alice)
     t.same(new Set(statuses(await a.inboxes.append(ofMany(9, { body: 'x'.repeat(100) })))), new Set(['stored']))
     const last = item('last', { from: carol, body: 'x'.repeat(100) })
-    t.same(statuses(await a.inboxes.append([last])), ['stored'], 'up to the last byte')
+    t.same(statuses(await a.inboxes.append([last])), ['stored'], 'exactly up to the limit')
     t.same(statuses(await a.inboxes.append([item('more', { from: dave, body: 'x' })])), ['inbox_full'])
     const claim = await claimed(a, alice, socket('c1'))
     const [first] = await readAll(a, claim)
@@ -56,7 +60,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: D12
-  t.test('one sender holds at most a tenth of the bytes', async t => {
+  t.test('one sender can use at most a tenth of the bytes of an inbox', async t => {
     const { a } = await openWorld(t, { inboxMaxBytes: 10_000 })
     await register(a, alice)
     const half = 'x'.repeat(500)
@@ -65,7 +69,11 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
       'stored',
     ])
     t.same(statuses(await a.inboxes.append([item('m3', { body: 'x' })])), ['inbox_full'])
-    t.same(statuses(await a.inboxes.append([item('m3', { body: half, from: carol })])), ['stored'], 'others still may')
+    t.same(
+      statuses(await a.inboxes.append([item('m3', { body: half, from: carol })])),
+      ['stored'],
+      'other senders still have room',
+    )
     const claim = await claimed(a, alice, socket('c1'))
     const [first] = await readAll(a, claim)
     await a.inboxes.ack(claim, first?.seq ?? 0)
@@ -74,7 +82,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: X7
-  t.test('one sender holds at most so many envelopes', async t => {
+  t.test('one sender has a maximum number of envelopes in an inbox', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const most = limits.maxEnvelopesPerSender
@@ -92,7 +100,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await a.inboxes.append([item('o3')])), ['stored'])
   })
 
-  t.test('what is past its ttl makes room, though nobody reads it', async t => {
+  t.test('expired envelopes make room, even if nobody reads the inbox', async t => {
     const { a, pass } = await openWorld(t, { inboxMaxMessages: 3 })
     await register(a, alice)
     await append(a, item('m1', { ttlMs: 20 }), item('m2'), item('m3', { ttlMs: 20 }))
@@ -102,7 +110,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: API4
-  t.test('a full inbox fails nobody else', async t => {
+  t.test('a full inbox does not affect other recipients', async t => {
     const { a } = await openWorld(t, { inboxMaxMessages: 1 })
     await register(a, alice, carol)
     await append(a, item('m0'))
@@ -111,7 +119,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
   })
 
   t.test(
-    'after a refusal later sends of the stream to that recipient are refused alike, so that none overtakes',
+    'after a refusal, later sends of the stream to that recipient are also refused, so that none overtakes',
     async t => {
       const { a } = await openWorld(t, { inboxMaxBytes: 1_000 })
       await register(a, alice, carol)
@@ -132,7 +140,7 @@ export function quotasContract(t: Test, openWorld: OpenWorld): void {
     },
   )
 
-  t.test('a refusal that no retry mends holds nothing up', async t => {
+  t.test('a refusal that no retry can resolve does not block later sends', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     await append(a, item('m1'))

@@ -15,7 +15,7 @@ import {
 } from './world.ts'
 
 export function readingContract(t: Test, openWorld: OpenWorld): void {
-  t.test('a read goes on above a number, oldest first, and takes nothing away', async t => {
+  t.test('a read returns envelopes above a sequence number, oldest first, and removes nothing', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const seqs = await append(a, item('m1'), item('m2'), item('m3'))
@@ -27,25 +27,28 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 3)
   })
 
-  t.test('a look says whether there is something to read above a number, for many at once, each its own', async t => {
-    const { a } = await openWorld(t)
-    await register(a, alice, bob)
-    const ofAlice = await claimed(a, alice, socket('c1'))
-    const ofBob = await claimed(a, bob, socket('c2'))
-    t.same(await Promise.all([a.inboxes.peek(ofAlice, 0), a.inboxes.peek(ofBob, 0)]), ['none', 'none'])
-    const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
-    const looks = [
-      a.inboxes.peek(ofAlice, 0),
-      a.inboxes.peek(ofBob, 0),
-      a.inboxes.peek(ofAlice, one),
-      a.inboxes.peek(ofAlice, two),
-    ]
-    t.same(await Promise.all(looks), ['some', 'none', 'some', 'none'])
-    await a.inboxes.ack(ofAlice, two)
-    t.equal(await a.inboxes.peek(ofAlice, 0), 'none')
-  })
+  t.test(
+    'peek reports whether there are envelopes above a sequence number; concurrent calls get their own results',
+    async t => {
+      const { a } = await openWorld(t)
+      await register(a, alice, bob)
+      const ofAlice = await claimed(a, alice, socket('c1'))
+      const ofBob = await claimed(a, bob, socket('c2'))
+      t.same(await Promise.all([a.inboxes.peek(ofAlice, 0), a.inboxes.peek(ofBob, 0)]), ['none', 'none'])
+      const [one = 0, two = 0] = await append(a, item('m1'), item('m2'))
+      const peeks = [
+        a.inboxes.peek(ofAlice, 0),
+        a.inboxes.peek(ofBob, 0),
+        a.inboxes.peek(ofAlice, one),
+        a.inboxes.peek(ofAlice, two),
+      ]
+      t.same(await Promise.all(peeks), ['some', 'none', 'some', 'none'])
+      await a.inboxes.ack(ofAlice, two)
+      t.equal(await a.inboxes.peek(ofAlice, 0), 'none')
+    },
+  )
 
-  t.test('a read is bounded by items and bytes, but never empty while there is one', async t => {
+  t.test('a read is bounded by items and bytes, but returns at least one envelope if there is one', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const body = 'x'.repeat(100)
@@ -60,7 +63,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await read(1, 0), ['m1'])
   })
 
-  t.test('an inbox larger than one look is read and trimmed whole', async t => {
+  t.test('an inbox larger than one script step is read and trimmed completely', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const ids = Array.from({ length: 1_300 }, (_, index) => `m${index}`)
@@ -86,7 +89,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 100)
   })
 
-  t.test('what is past its ttl is not read any more', async t => {
+  t.test('expired envelopes are not read', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice)
     await append(a, item('m1', { ttlMs: 20 }), item('m2'), item('m3', { ttlMs: 20 }), item('m4'))
@@ -97,7 +100,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 2)
   })
 
-  t.test('no ttl is above what the deployment allows', async t => {
+  t.test('a ttl is limited to the maximum of the deployment', async t => {
     const { a, pass } = await openWorld(t, { messageTtlS: 0.02 })
     await register(a, alice)
     await append(a, item('m1', { ttlMs: 600_000 }))
@@ -105,7 +108,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.same(await readAll(a, await claimed(a, alice, socket('c1'))), [])
   })
 
-  t.test('behind a thousand and more that are past their ttl, the first read finds what is not', async t => {
+  t.test('the first read finds an envelope behind more than a thousand expired ones', async t => {
     const { a, pass } = await openWorld(t)
     await register(a, alice)
     for (const from of [bob, carol]) {
@@ -120,7 +123,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
-  t.test('an acknowledgement trims up to its number; again or an older one changes nothing', async t => {
+  t.test('an acknowledgement removes envelopes up to its number; a repeated or older one changes nothing', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const [one = 0, two = 0, three = 0] = await append(a, item('m1'), item('m2'), item('m3'))
@@ -140,7 +143,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
-  t.test('acknowledgements of one turn have an outcome each', async t => {
+  t.test('concurrent acknowledgements get their own results', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob, carol)
     const sent = [item('m1'), item('m2'), item('m1', { to: bob, from: alice }), item('m1', { to: carol })]
@@ -162,7 +165,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(carol), 0)
   })
 
-  t.test('what waits is counted, for whoever asks', async t => {
+  t.test('queued envelopes are counted on every node', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     t.equal(await b.inboxes.countQueued(alice), 0)
@@ -174,7 +177,7 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
-  t.test('a reserved number never goes down', async t => {
+  t.test('the reserved number never goes down', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     t.equal(await a.inboxes.reserve(alice, 0), 0)

@@ -6,7 +6,7 @@ const closed = { kind: 'closed' } as const
 const invited = (inviteHash?: string) => ({ kind: 'invite', inviteHash }) as const
 
 export function registrationContract(t: Test, openWorld: OpenWorld): void {
-  t.test('of a thousand that ask for one name on two nodes at once, one gets it', async t => {
+  t.test('exactly one of a thousand concurrent registrations of one name on two nodes succeeds', async t => {
     const { a, b } = await openWorld(t)
     const identities = Array.from({ length: 1_000 }, (_, index) => `identity-${index}`)
     const outcomes = await Promise.all(
@@ -19,7 +19,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal((await b.users.find(alice))?.identity, winners[0])
   })
 
-  t.test('the same key again is the same user, whatever the rule', async t => {
+  t.test('registering a name again with the same key returns the same user, whatever the rule', async t => {
     const { a, b } = await openWorld(t)
     t.equal(await a.users.register(alice, 'one', open), 'created')
     const before = await a.users.find(alice)
@@ -31,7 +31,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.same(await b.users.find(alice), before)
   })
 
-  t.test('a user is known on every node at once, with the time it came', async t => {
+  t.test('a new user is visible on every node at once, with its registration time', async t => {
     const { a, b } = await openWorld(t)
     t.equal(await b.users.find(alice), null)
     await a.users.register(alice, 'one', open)
@@ -42,7 +42,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await b.users.find(bob), null)
   })
 
-  t.test('a free name is forbidden where registration is closed', async t => {
+  t.test('a free name is forbidden if registration is closed', async t => {
     const { a } = await openWorld(t)
     t.equal(await a.users.register(alice, 'one', closed), 'forbidden')
     t.equal(await a.users.find(alice), null)
@@ -50,7 +50,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: L9, API6
-  t.test('an invite lets one user in', async t => {
+  t.test('an invite allows one user to register', async t => {
     const { a, b } = await openWorld(t)
     await a.users.addInvite('hash', 60_000)
     t.equal(await b.users.register(alice, 'one', invited('another')), 'forbidden')
@@ -60,7 +60,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.users.find(bob), null)
   })
 
-  t.test('of many that use one invite at once, one comes in', async t => {
+  t.test('exactly one of many concurrent registrations with one invite succeeds', async t => {
     const { a, b } = await openWorld(t)
     await a.users.addInvite('hash', 60_000)
     const names = Array.from({ length: 50 }, (_, index) => parseUsername(`user-${index}`))
@@ -72,7 +72,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal((await a.users.list({ limit: 100 })).users.length, 1)
   })
 
-  t.test('an invite is not used up by those who need none or get nothing for it', async t => {
+  t.test('a registration that needs no invite, or fails, does not use it up', async t => {
     const { a } = await openWorld(t)
     await a.users.register(alice, 'one', open)
     await a.users.addInvite('hash', 60_000)
@@ -81,7 +81,7 @@ export function registrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.users.register(bob, 'two', invited('hash')), 'created')
   })
 
-  t.test('an invite ends by itself', async t => {
+  t.test('an invite expires', async t => {
     const { a, pass } = await openWorld(t)
     await a.users.addInvite('hash', 20)
     await pass(40)

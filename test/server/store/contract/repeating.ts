@@ -18,7 +18,7 @@ import {
 
 export function repeatingContract(t: Test, openWorld: OpenWorld): void {
   // Evidence: N7
-  t.test('the same send again stores nothing and has the same number', async t => {
+  t.test('a repeated send stores nothing and returns the same sequence number', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [first] = await a.inboxes.append([item('m1')])
@@ -29,7 +29,7 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 2)
   })
 
-  t.test('the same send twice in one batch is one envelope', async t => {
+  t.test('a send repeated in one batch is stored once', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const [first, again] = await a.inboxes.append([item('m1'), item('m1')])
@@ -39,7 +39,7 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: C9
-  t.test('of many equal sends on both nodes at once, one is stored', async t => {
+  t.test('of many concurrent equal sends on two nodes, one is stored', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const results = await Promise.all(
@@ -50,18 +50,18 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
-  t.test('the same id with another body or kind is reused, and stores nothing', async t => {
+  t.test('an id with another body or kind is reported as reused, and nothing is stored', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const [seq] = await append(a, item('m1'))
     const other = [item('m1', { body: 'other' }), item('m1', { kind: 'key_exchange' }), item('m1', { ttlMs: 5 })]
     const results = await a.inboxes.append(other)
     t.same(statuses(results), ['id_reused', 'id_reused', 'stored'])
-    t.equal(seqOf(results[2]), seq, 'how long it is kept is not part of it')
+    t.equal(seqOf(results[2]), seq, 'the ttl is not compared')
     t.equal(await a.inboxes.countQueued(alice), 1)
   })
 
-  t.test('an id is the own one of each sender and each recipient', async t => {
+  t.test('ids are separate for each sender and each recipient', async t => {
     const { a } = await openWorld(t)
     await register(a, alice, carol)
     const results = await a.inboxes.append([
@@ -72,14 +72,14 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.match(results, [{ repeated: false }, { repeated: false }, { repeated: false }])
   })
 
-  t.test('another stream of the sender repeats as well', async t => {
+  t.test('a send is also recognized as repeated on another stream of the sender', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const [seq] = await append(a, item('m1', { stream: 'one' }))
     t.same(await append(a, item('m1', { stream: 'two' })), [seq])
   })
 
-  t.test('a repetition is known after the envelope was acknowledged, and does not bring it back', async t => {
+  t.test('a repetition after the acknowledgement is recognized and does not store the envelope again', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [seq = 0] = await append(a, item('m1'))
@@ -90,7 +90,7 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.same(statuses(await b.inboxes.append([item('m1', { body: 'other' })])), ['id_reused'])
   })
 
-  t.test('a repetition hints again, so that a lost hint does no harm', async t => {
+  t.test('a repetition sends the hint again, so that a lost hint does no harm', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const notices = new Notices(a)
@@ -102,7 +102,7 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.match(again, { username: alice, epoch: claim.epoch })
   })
 
-  t.test('an id is free again when its window is over, and not before', async t => {
+  t.test('an id can be used again after its dedupe window, and not before', async t => {
     const { a, pass } = await openWorld(t, { dedupeWindowS: 1 })
     await register(a, alice)
     const first = seqOf((await a.inboxes.append([item('m1')]))[0])
@@ -117,7 +117,7 @@ export function repeatingContract(t: Test, openWorld: OpenWorld): void {
     t.match(await a.inboxes.append([item('m1')]), [{ repeated: true, seq: again }])
   })
 
-  t.test('entries of several windows are kept apart', async t => {
+  t.test('entries of several dedupe windows are separate', async t => {
     const { a, pass } = await openWorld(t, { dedupeWindowS: 1 })
     await register(a, alice)
     for (let round = 0; round < 6; round += 1) {

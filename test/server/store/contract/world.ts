@@ -12,13 +12,13 @@ import type {
   StoreOptions,
 } from '../../../../src/server/store/store.ts'
 
-/** Two nodes of one deployment, on a backing of their own. */
+/** Two nodes of one deployment, on a new backing. */
 export type World = {
   a: Store
   b: Store
-  /** One more node. */
+  /** Opens another node. */
   open(): Promise<Store>
-  /** Lets time pass: the memory engine's clock is moved, Redis' own is waited for. */
+  /** Lets time pass: moves the clock of the memory engine, waits with Redis. */
   pass(ms: number): Promise<void>
 }
 export type WorldOptions = Partial<Omit<StoreOptions, 'nodeId'>>
@@ -37,7 +37,7 @@ export const carol = parseUsername('carol')
 export const dave = parseUsername('dave')
 export const open = { kind: 'open' } as const
 
-/** The key of a name, where a test does not care which. */
+/** An identity key for a name, for tests that do not depend on the key. */
 export const identityOf = (username: string): string => `key-of-${username}`
 
 export async function register(store: Store, ...usernames: Username[]): Promise<void> {
@@ -53,11 +53,11 @@ export const http = (token: string, ttlMs = 60_000): Owner => ({ kind: 'http', c
 
 export async function claimed(store: Store, username: Username, owner: Owner): Promise<Claim> {
   const outcome = await store.inboxes.claim(username, owner)
-  if (outcome === 'conflict') throw new Error(`the inbox of ${username} is claimed by another`)
+  if (outcome === 'conflict') throw new Error(`another owner has claimed the inbox of ${username}`)
   return outcome.claim
 }
 
-/** A message from bob to alice, unless it is told otherwise. */
+/** A message from bob to alice, unless `changes` say otherwise. */
 export const item = (id: string, changes: Partial<AppendItem> = {}): AppendItem => ({
   stream: 'stream',
   from: bob,
@@ -71,7 +71,7 @@ export const item = (id: string, changes: Partial<AppendItem> = {}): AppendItem 
 
 export const statuses = (results: readonly AppendResult[]): string[] => results.map(({ status }) => status)
 
-/** The number a result carries. */
+/** Returns the sequence number of a result. */
 export function seqOf(result: AppendResult | undefined): number {
   if (result?.status !== 'stored') throw new Error(`not stored: ${result?.status}`)
   return result.seq
@@ -83,7 +83,7 @@ export async function append(store: Store, ...items: AppendItem[]): Promise<numb
 
 export const everything = { maxItems: 100_000, maxBytes: 1_000_000_000 }
 
-/** All that waits. @throws when the claim is stale */
+/** Reads all queued envelopes. @throws {Error} if the claim is stale */
 export async function readAll(store: Store, claim: Claim): Promise<Envelope[]> {
   const envelopes = await store.inboxes.read(claim, 0, everything)
   if (envelopes === 'stale') throw new Error('the claim is stale')
@@ -102,7 +102,7 @@ const isKind =
 
 const deadlineMs = 15_000
 
-/** What a store tells its node. */
+/** Records the notices of a store. */
 export class Notices {
   readonly all: Notice[] = []
   #heard: () => void = () => {}
@@ -118,16 +118,16 @@ export class Notices {
     return this.all.filter(isKind(kind))
   }
 
-  /** The notices of a kind, once there are `count` of them. */
+  /** Waits until there are `count` notices of a kind, and returns them. */
   async first<K extends Kind>(kind: K, count = 1): Promise<NoticeOf<K>[]> {
     await this.#until(() => this.of(kind).length >= count, `${count} notices ${kind}`)
     return this.of(kind)
   }
 
-  /** Resolves when each of the tokens has been reported, as often as may be. */
+  /** Resolves when each of the tokens has been reported at least once. */
   revoked(...tokenHashes: string[]): Promise<void> {
     const isReported = (hash: string) => this.of('revoked').some(({ tokenHash }) => tokenHash === hash)
-    return this.#until(() => tokenHashes.every(isReported), `news of ${tokenHashes}`)
+    return this.#until(() => tokenHashes.every(isReported), `revoked notices of ${tokenHashes}`)
   }
 
   async #until(check: () => boolean, what: string): Promise<void> {
@@ -137,17 +137,17 @@ export class Notices {
         this.#heard = resolve
       })
       if ((await Promise.race([heard, timeout])) === 'late') {
-        throw new Error(`waited in vain for ${what}`)
+        throw new Error(`timed out waiting for ${what}`)
       }
     }
   }
 }
 
-/** Asks again until the answer is yes: for what another process does in its own time. */
+/** Polls until `check` returns true. */
 export async function until(check: () => Promise<boolean> | boolean, what: string): Promise<void> {
   const start = performance.now()
   while (!(await check())) {
-    if (performance.now() - start > deadlineMs) throw new Error(`waited in vain until ${what}`)
+    if (performance.now() - start > deadlineMs) throw new Error(`timed out waiting until ${what}`)
     await delay(10)
   }
 }

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import type { Writers } from '../../../../src/server/store/privacy.ts'
 
-/** Which node, user, claim, ... : small numbers, which each engine's player maps to its own. */
+/** A small number that stands for a node, user, claim, …; each engine's player maps it to its own value. */
 export type Choice = number
-/** A number of an inbox: 0, one that was given, or one that never will be. */
+/** A sequence number of an inbox: 0, an assigned one, or one that is never reached. */
 export type NumberChoice = 'zero' | 'largest' | { given: Choice }
 export type RuleChoice = 'open' | 'closed' | 'no invite' | { invite: Choice }
 export type ItemChoice = {
@@ -15,7 +15,7 @@ export type ItemChoice = {
   body: string
 }
 
-/** One call of a store at one node. */
+/** One call of the store of one node. */
 export type Operation = { node: Choice } & (
   | { kind: 'register'; user: Choice; key: Choice; rule: RuleChoice }
   | { kind: 'addInvite'; invite: Choice }
@@ -23,7 +23,7 @@ export type Operation = { node: Choice } & (
       kind: 'findUser' | 'findAccount' | 'deleteUser' | 'countQueued' | 'countKeys'
       user: Choice
     }
-  | { kind: 'block' | 'unblock' | 'releaseName' | 'listRules' | 'listSessions'; user: Choice }
+  | { kind: 'block' | 'unblock' | 'releaseName' | 'listRules' | 'listLogins'; user: Choice }
   | { kind: 'setWriters'; user: Choice; writers: Writers }
   | { kind: 'setRule'; user: Choice; peer: Choice; rule: 'allowed' | 'blocked' | null }
   | { kind: 'revokeInvite'; invite: Choice }
@@ -35,8 +35,8 @@ export type Operation = { node: Choice } & (
       prefix: Choice | undefined
     }
   | { kind: 'takeChallenge' | 'putChallenge'; text: Choice; user: Choice }
-  /** A token is random, so it is always the same user's: the one of the same number. */
-  | { kind: 'createSession' | 'findSession' | 'revokeSession'; text: Choice }
+  /** Tokens are random in reality, so each token belongs to one user: the one with the same number. */
+  | { kind: 'createLogin' | 'findLogin' | 'revokeLogin'; text: Choice }
   | { kind: 'append'; items: ItemChoice[] }
   | { kind: 'claim'; user: Choice; token: Choice | undefined }
   | { kind: 'read'; claim: Choice; after: NumberChoice; maxItems: number; maxBytes: number }
@@ -75,7 +75,7 @@ const ids = fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 5 })
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
 const is = <K extends string>(...kinds: K[]) => fc.constantFrom(...kinds)
 
-/** Mostly what moves an inbox, so that short sequences reach its corners. */
+/** Prefers operations that change an inbox, so that short sequences reach its corner cases. */
 const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
   fc.oneof(
     {
@@ -108,7 +108,7 @@ const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
     },
     {
       weight: 2,
-      arbitrary: fc.record({ kind: is('block', 'unblock', 'releaseName', 'listRules', 'listSessions'), node, user }),
+      arbitrary: fc.record({ kind: is('block', 'unblock', 'releaseName', 'listRules', 'listLogins'), node, user }),
     },
     {
       weight: 2,
@@ -137,7 +137,7 @@ const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
       }),
     },
     { weight: 3, arbitrary: fc.record({ kind: is('takeChallenge', 'putChallenge'), node, text, user }) },
-    { weight: 2, arbitrary: fc.record({ kind: is('createSession', 'findSession', 'revokeSession'), node, text }) },
+    { weight: 2, arbitrary: fc.record({ kind: is('createLogin', 'findLogin', 'revokeLogin'), node, text }) },
     { weight: 1, arbitrary: fc.record({ kind: is('reserve'), node, user, upTo: fc.nat(9) }) },
     {
       weight: 3,
@@ -153,7 +153,7 @@ const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
     { weight: 3, arbitrary: fc.record({ kind: is('fetchKeys'), node, user, requester: user, text }) },
   )
 
-/** All users register first in most runs: else little happens. */
+/** In most runs some users register first; otherwise most operations have no effect. */
 const sequences = (operation: fc.Arbitrary<Operation>): fc.Arbitrary<Operation[]> =>
   fc
     .tuple(fc.nat(4), fc.array(operation, { maxLength: 60, size: 'max' }))
@@ -163,5 +163,5 @@ const registrations: Operation[] = [0, 1, 2, 3].map(user => ({ kind: 'register',
 
 /** For any number of nodes. */
 export const operations = sequences(operationWith('anyone', 'allowlist'))
-/** For one node: another learns within a second only whose contacts are to be noted. */
+/** For one node only: other nodes learn within a second, not at once, that they must record a user's contacts. */
 export const operationsWithContacts = sequences(operationWith('anyone', 'allowlist', 'contacts'))

@@ -12,11 +12,13 @@ import type { Choice, ItemChoice, NumberChoice, Operation, RuleChoice } from './
 
 type Play<K extends Operation['kind']> = Extract<Operation, { kind: K }>
 
-/** Plays operations on two nodes of one engine and says what came of them, in terms that do not depend on clock or engine. */
+/**
+ * Runs operations on the nodes of one engine, and returns results that depend neither on the clock nor on the engine.
+ */
 export class Player {
   readonly #nodes: readonly Store[]
   readonly #run: string
-  /** The numbers of each inbox, in the order they appeared. */
+  /** The sequence numbers of each inbox, in order of appearance. */
   readonly #seqs = new Map<Username, number[]>()
   readonly #epochs = new Map<Username, number[]>()
   readonly #claims: { claim: Claim; node: Choice }[] = []
@@ -34,12 +36,12 @@ export class Player {
     }
   }
 
-  /** How many notices came, of any node. */
+  /** The number of notices of all nodes. */
   get noticed(): number {
     return this.#notices.reduce((sum, { length }) => sum + length, 0)
   }
 
-  /** What each node heard, in no order. */
+  /** The notices of each node, sorted so that their order does not matter. */
   get notices(): string[][] {
     return this.#notices.map(heard => heard.map(notice => JSON.stringify(this.#notice(notice))).sort())
   }
@@ -61,8 +63,8 @@ export class Player {
         return store.admin.unblock(this.#user(operation.user))
       case 'releaseName':
         return store.admin.releaseName(this.#user(operation.user))
-      case 'listSessions':
-        return store.logins.list(this.#user(operation.user)).then(sessions => sessions.map(one => one.tokenHash))
+      case 'listLogins':
+        return store.logins.list(this.#user(operation.user)).then(logins => logins.map(login => login.tokenHash))
       case 'listRules':
         return store.privacy.listRules(this.#user(operation.user), { limit: 3 })
       case 'setWriters':
@@ -79,11 +81,13 @@ export class Player {
         return store.keys.count(this.#user(operation.user))
       case 'listUsers':
         return this.#list(store, operation)
-      case 'createSession':
-        return store.logins.create(this.#text(operation.text), this.#user(operation.text), 3_600_000).then(() => 'made')
-      case 'findSession':
-        return store.logins.find(this.#text(operation.text)).then(session => session && this.#short(session.username))
-      case 'revokeSession':
+      case 'createLogin':
+        return store.logins
+          .create(this.#text(operation.text), this.#user(operation.text), 3_600_000)
+          .then(() => 'created')
+      case 'findLogin':
+        return store.logins.find(this.#text(operation.text)).then(login => login && this.#short(login.username))
+      case 'revokeLogin':
         return store.logins.revoke(this.#text(operation.text))
       case 'putChallenge':
         return store.logins.putChallenge(this.#text(operation.text), this.#user(operation.user), 3_600_000)
@@ -187,7 +191,7 @@ export class Player {
     })
   }
 
-  /** At the node of the claim, seven times of eight: elsewhere a socket's claim is stale. */
+  /** Uses a claim on its own node seven times out of eight: on another node, a socket's claim is stale. */
   async #withClaim(
     { claim: choice, node }: { claim: Choice; node: Choice },
     use: (store: Store, claim: Claim) => Promise<unknown>,
@@ -233,7 +237,7 @@ export class Player {
     return given[choice.given % Math.max(1, given.length)] ?? 0
   }
 
-  /** Its place among the numbers of the inbox. A new one must be higher than all before. */
+  /** Returns the position of a number among those of the inbox. A new number must be higher than all previous ones. */
   #rank(numbers: Map<Username, number[]>, username: Username, number: number): number {
     const known = numbers.get(username) ?? []
     numbers.set(username, known)

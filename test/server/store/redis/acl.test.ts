@@ -12,17 +12,17 @@ const redis = await startRedis(t, { config: { databases: '500' } })
 const asUser = `redis://aimessage:secret@127.0.0.1:${redis.port}`
 
 t.test('the user of docs/OPERATIONS.md', async t => {
-  // Each world of the contract has a database of its own, which is the one thing a deployment does without.
+  // Each world of the contract uses its own database, so only the tests need `SELECT`.
   await redis.cli('ACL', ...nodeUser('secret', '+select'))
   await redis.cli('ACL', 'LOG', 'RESET')
   storeContract(t, redisWorlds(asUser))
 })
 
-t.test('was refused nothing of what the store does', async t => {
+t.test('is allowed everything that the store does', async t => {
   t.same(await redis.cli('ACL', 'LOG'), [])
 })
 
-/** What a Cluster needs, strict nodes (`wait`), and what opens a connection. */
+/** Commands of a Cluster, of strict nodes (`wait`), and of a new connection. */
 const elsewhere = [
   'wait',
   'cluster|slots',
@@ -35,7 +35,7 @@ const elsewhere = [
   'select',
 ]
 
-t.test('was given nothing that the store does not use', async t => {
+t.test('has no permission that the store does not use', async t => {
   const stats = String(await redis.cli('INFO', 'commandstats'))
   const used = new Set([...stats.matchAll(/^cmdstat_([^:]+):/gm)].map(([, name]) => name))
   const given = nodeUser('secret').flatMap(word => (word.startsWith('+') ? [word.slice(1)] : []))
@@ -47,7 +47,7 @@ t.test('was given nothing that the store does not use', async t => {
 })
 
 // Evidence: X3
-t.test('may do nothing else', async t => {
+t.test('is refused everything else', async t => {
   await redis.cli('SET', 'other', 'value')
   await redis.cli('ACL', ...nodeUser('secret'))
   const client = new Redis(asUser, { lazyConnect: true })
@@ -75,7 +75,7 @@ t.test('may do nothing else', async t => {
   }
 })
 
-t.test('is told so when it lacks a right, without what it wanted to do', async t => {
+t.test('gets an error without command arguments if a permission is missing', async t => {
   await redis.cli('ACL', ...nodeUser('secret', '-xadd', '-getdel'))
   const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: asUser })
   t.teardown(() => store.close())

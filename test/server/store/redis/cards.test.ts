@@ -8,7 +8,7 @@ import { redisWorlds } from './redis-world.ts'
 const server = await startRedis(t)
 const card = { text: 'card-1', counter: 1, capabilities: ['code'] }
 
-t.test('the index of a capability is repaired by reading', async t => {
+t.test('the index of a capability is repaired on reads', async t => {
   const { a, b } = await redisWorlds(server.url)(t)
   const redis = new Redis(server.url)
   t.teardown(() => redis.disconnect())
@@ -19,12 +19,12 @@ t.test('the index of a capability is repaired by reading', async t => {
     (await b.users.list({ capability: 'code', limit: 9 })).users.map(({ username }) => username)
   t.same(await index(), [alice])
 
-  // A node ended between the card and its index, one way and the other.
+  // As if a node had stopped between the writes of a card and its index: extra entries, and missing ones.
   await redis.zadd(capabilityKey('code'), 0, bob, 0, 'nobody')
   t.same(await listed(), [alice])
-  t.same(await index(), [alice], 'who does not belong there is taken out')
+  t.same(await index(), [alice], 'wrong entries are removed')
   await redis.del(capabilityKey('code'))
   t.same(await listed(), [])
   t.equal(await b.cards.find(alice), 'card-1')
-  t.same(await listed(), [alice], 'whose card is read is entered again')
+  t.same(await listed(), [alice], 'reading a card adds its entry again')
 })

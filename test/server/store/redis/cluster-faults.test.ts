@@ -27,7 +27,7 @@ async function openNode(t: Test, url: string, durability: Durability): Promise<S
   return store
 }
 
-/** The replica that became the primary of a key. */
+/** Waits until a replica has become the primary of a key, and returns it. */
 async function promoted(replicas: readonly RedisProcess[], key: string): Promise<RedisProcess> {
   let found: RedisProcess | undefined
   const look = async (): Promise<boolean> => {
@@ -43,7 +43,7 @@ async function promoted(replicas: readonly RedisProcess[], key: string): Promise
 }
 
 // Evidence: R14
-t.test('R14: a slot that moves takes its inbox and its channel with it, and sends go on within 2 s', async t => {
+t.test('R14: when a slot moves, sends to its inbox continue within 2 s, and hints follow the channel', async t => {
   const cluster = await startRedisCluster(t)
   const [a, b] = [await openNode(t, cluster.url, 'standard'), await openNode(t, cluster.url, 'standard')]
   await register(a, alice, bob)
@@ -65,19 +65,19 @@ t.test('R14: a slot that moves takes its inbox and its channel with it, and send
   const heard = notices.of('appended').length
   await sendAll(a, ['after'])
   await notices.first('appended', heard + 1)
-  t.match(notices.of('appended').at(-1), { envelope: { id: 'after' } }, 'hints follow the channel')
+  t.match(notices.of('appended').at(-1), { envelope: { id: 'after' } }, 'hints arrive on the moved channel')
 })
 
 // Evidence: R4
 t.test(
-  'R4: when a primary is killed, strict nodes go on within 2 s of the promotion of its replica and have lost nothing that they accepted',
+  "R4: when a primary is killed, strict nodes continue within 2 s of its replica's promotion and lose no accepted message",
   async t => {
     const config = { 'min-replicas-to-write': '1', 'min-replicas-max-lag': '10', 'cluster-node-timeout': '1000' }
     const cluster = await startRedisCluster(t, { replicas: 2, config })
     for (const { cli } of cluster.servers.slice(0, 3)) {
       await until(
         async () => /state=online.*state=online/s.test(String(await cli('INFO', 'replication'))),
-        'the replicas are there',
+        'the replicas are connected',
       )
     }
     const [a, b] = [await openNode(t, cluster.url, 'strict'), await openNode(t, cluster.url, 'strict')]
@@ -95,14 +95,13 @@ t.test(
     const inherited = Number(await replica.cli('XLEN', inbox))
     await until(async () => Number(await replica.cli('XLEN', inbox)) > inherited, 'the node writes to it')
     const wentOnMs = performance.now() - promotion
-    t.comment(`promotion after ${Math.round(promotion - killed)} ms, the node went on ${Math.round(wentOnMs)} ms later`)
-    t.ok(
-      wentOnMs < 2_000,
-      'two replicas may split the vote, and Redis asks again after 4 s: its own time is not in the bar',
+    t.comment(
+      `promotion after ${Math.round(promotion - killed)} ms, the node continued ${Math.round(wentOnMs)} ms later`,
     )
+    t.ok(wentOnMs < 2_000, 'measured from the promotion, because an election with a split vote takes Redis 4 s longer')
     t.comment(`longest time without an acceptance ${Math.round(await sending)} ms`)
     await Promise.all([a, b].map(readyAgain))
-    t.not(a.generation(), generation, 'clients learn that Redis may have lost something')
+    t.not(a.generation(), generation, 'clients learn that Redis may have lost writes')
     const claim = await claimed(b, alice, socket('c1'))
     t.same(idsOf(await readAll(b, claim)), ids)
   },

@@ -8,7 +8,7 @@ import { storeContract } from '../contract.ts'
 
 const cluster = await startRedisCluster(t)
 
-/** One world at a time: a Cluster has one database. */
+/** Opens one world at a time, because a Cluster has only one database. */
 const openClusterWorld =
   ({ url, servers }: RedisCluster): OpenWorld =>
   async (t, changes = {}) => {

@@ -4,7 +4,7 @@ import { openRedisStore } from '../../../../src/server/store/redis/redis-store.t
 import { type RedisProcess, startRedis } from '../../../../tools/servers/redis.ts'
 import { alice, append, bob, carol, contractOptions, item, register } from '../contract/world.ts'
 
-/** Commands that clients sent, by name, since the last look; those that a script runs are counted, too. */
+/** Returns the commands since the last call, counted by name. Commands inside scripts are included. */
 async function takeCounts(redis: RedisProcess): Promise<Map<string, number>> {
   const stats = String(await redis.cli('INFO', 'commandstats'))
   await redis.cli('CONFIG', 'RESETSTAT')
@@ -14,7 +14,7 @@ async function takeCounts(redis: RedisProcess): Promise<Map<string, number>> {
 }
 
 // Evidence: L7
-t.test('who may write to whom costs a message no call: a sender is asked about once, a contact noted once', async t => {
+t.test('privacy costs no call per message: a sender is looked up once, a contact is recorded once', async t => {
   const redis = await startRedis(t)
   const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })
   t.teardown(() => store.close())
@@ -31,7 +31,7 @@ t.test('who may write to whom costs a message no call: a sender is asked about o
     [alice, bob],
     [bob, alice],
   ] as const
-  // Scripts are loaded, and whoever is written to for the first time is marked as due.
+  // The first round loads the scripts and marks the recipients as due.
   for (const [from, to] of pairs) await send(from, to)
   await takeCounts(redis)
   const rounds = 100
@@ -42,9 +42,9 @@ t.test('who may write to whom costs a message no call: a sender is asked about o
   }
   const [plain, fromKeeper, toKeeper] = [await cost(pairs[0]), await cost(pairs[1]), await cost(pairs[2])]
   t.comment(`of ${rounds} messages: ${JSON.stringify({ plain, fromKeeper, toKeeper })}`)
-  // Renewals of the lease run beside, one in three seconds.
+  // Lease renewals run at the same time, one every three seconds.
   const near = (count = 0) => count >= rounds && count <= rounds + 3
-  for (const { scripts } of [plain, fromKeeper, toKeeper]) t.ok(near(scripts), 'one script a message')
-  t.equal(fromKeeper.hget - plain.hget, rounds, 'the rule that bob has of alice is one look inside of it')
-  t.equal(toKeeper.hget - plain.hget, rounds, 'and so is the one of alice')
+  for (const { scripts } of [plain, fromKeeper, toKeeper]) t.ok(near(scripts), 'one script per message')
+  t.equal(fromKeeper.hget - plain.hget, rounds, 'the script reads the rule of bob for alice')
+  t.equal(toKeeper.hget - plain.hget, rounds, 'the script reads the rule of alice for bob')
 })

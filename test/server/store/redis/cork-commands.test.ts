@@ -2,7 +2,7 @@ import t from 'tap'
 import { corkCommands } from '../../../../src/server/store/redis/connection/cork-commands.ts'
 import { connectTo, startRedis } from '../../../../tools/servers/redis.ts'
 
-t.test('commands that are given in one go leave together, and those of a new connection, too', async t => {
+t.test('commands of one turn are sent in one write, also after a reconnect', async t => {
   const redis = await startRedis(t)
   const client = connectTo(t, redis)
   corkCommands(client)
@@ -10,7 +10,7 @@ t.test('commands that are given in one go leave together, and those of a new con
     await client.ping()
     const answers = Promise.all(['a', 'b', 'c'].map(text => client.echo(text)))
     t.equal(client.stream.writableCorked, 1, connection)
-    t.ok(client.stream.writableLength > 0, 'nothing has left')
+    t.ok(client.stream.writableLength > 0, 'nothing was sent yet')
     await new Promise(resolve => process.nextTick(resolve))
     t.equal(client.stream.writableCorked, 0)
     t.same(await answers, ['a', 'b', 'c'])
@@ -19,7 +19,7 @@ t.test('commands that are given in one go leave together, and those of a new con
   }
 })
 
-t.test('a command without a connection is refused as before', async t => {
+t.test('a command without a connection is still refused', async t => {
   const redis = await startRedis(t)
   const client = connectTo(t, redis)
   corkCommands(client)

@@ -5,7 +5,7 @@ import { startRedis } from '../../../../tools/servers/redis.ts'
 import { alice, claimed, contractOptions, Notices, register, socket } from '../contract/world.ts'
 
 // Evidence: R11
-t.test('R11: a Redis that was emptied is noticed by the next renewal, though no connection ended', async t => {
+t.test('R11: the next renewal detects that Redis was emptied, although no connection ended', async t => {
   const redis = await startRedis(t)
   const store = await openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })
   t.teardown(() => store.close())
@@ -16,7 +16,7 @@ t.test('R11: a Redis that was emptied is noticed by the next renewal, though no 
   await redis.cli('FLUSHALL')
   t.equal(await store.nodes.renewLease(), 'lapsed')
   await notices.first('lease-lost')
-  t.not(store.generation(), before, 'clients learn that what they sent may be lost')
+  t.not(store.generation(), before, 'clients learn that their messages may be lost')
   t.equal(await store.inboxes.ack(claim, 1), 'stale')
   t.equal(await store.users.register(alice, 'another-key', { kind: 'open' }), 'created', 'names are free')
 })

@@ -32,12 +32,12 @@ import {
   until,
 } from '../contract/world.ts'
 
-/** A lock that is no lock: whoever asks has it, at once, for the whole time. */
-const everybody: Acquire = async (_resource, durationMs) => ({
+/** A lock that does not exclude: every caller gets it at once, for the full time. */
+const granted: Acquire = async (_resource, durationMs) => ({
   expiration: Date.now() + durationMs,
   release: async () => {},
 })
-/** Redlock 5.0.0-beta.2 did this: the lock is granted, and its end has passed. */
+/** As Redlock 5.0.0-beta.2 did: the lock is granted after its expiration. */
 const tooLate: Acquire = async () => ({ expiration: Date.now() - 2_000, release: async () => {} })
 
 async function openStore(t: Test, port: number, acquire: Acquire): Promise<Store> {
@@ -47,7 +47,7 @@ async function openStore(t: Test, port: number, acquire: Acquire): Promise<Store
   return store
 }
 
-/** Keeps the leases of these, every second, until the test ends. */
+/** Renews the leases of the stores every second until the test ends. */
 function keepAlive(t: Test, ...stores: Store[]): void {
   const timer = setInterval(
     () => void Promise.all(stores.map(store => store.nodes.renewLease())).catch(() => {}),
@@ -60,14 +60,17 @@ const keepers = 4
 const users = Array.from({ length: 8 }, (_, at) => parseUsername(`user-${at}`))
 const clean = (store: Store) => Promise.all([store.nodes.cleanUpDead(), store.sweep()])
 
-/** One user's life, step by step: mail comes, some of it for a moment only; it listens here and there, and acknowledges. */
+/**
+ * Simulates one user step by step: it receives mail, some with a short ttl, listens on changing nodes, and
+ * acknowledges.
+ */
 class UserLife {
   readonly #username: Username
   readonly #random = seededRandom(4)
   #sent = 0
   #claim: { store: Store; claim: Claim } | undefined
   readonly kept: string[] = []
-  /** Claims that were taken away from a node that lives. */
+  /** Claims that were released although their node was alive. */
   lost = 0
 
   constructor(username: Username) {
@@ -102,31 +105,32 @@ class UserLife {
   }
 
   async #ack(store: Store, claim: Claim, { seq, id }: { seq: number; id: string }): Promise<void> {
-    if ((await store.inboxes.ack(claim, seq)) !== 'acked') throw new Error('what was just read may be acknowledged')
+    if ((await store.inboxes.ack(claim, seq)) !== 'acked')
+      throw new Error('an envelope that was just read cannot be acknowledged')
     const number = (each: string) => Number(each.slice(each.lastIndexOf('-') + 1))
     this.kept.splice(0, this.kept.filter(each => number(each) <= number(id)).length)
   }
 }
 
-/** What Redis counts of an inbox, and what is in it. */
-const booksOf = async ({ cli }: RedisProcess, username: Username) => ({
+/** The number of envelopes that `meta` counts, and the number in the stream. */
+const countsOf = async ({ cli }: RedisProcess, username: Username) => ({
   counted: Number(await cli('HGET', metaKey(username), 'count')),
   held: Number(await cli('XLEN', inboxKey(username))),
 })
 
 // Evidence: S5
 t.test(
-  'where everybody is granted the lock, keepers at work at once lose nothing, leave nothing, and take nothing from the living',
+  'with a lock that every node gets, concurrent cleanups lose no mail, leave nothing behind, and release no claim of a live node',
   async t => {
     const redis = await startRedis(t)
-    const stores = await Promise.all(Array.from({ length: keepers }, () => openStore(t, redis.port, everybody)))
+    const stores = await Promise.all(Array.from({ length: keepers }, () => openStore(t, redis.port, granted)))
     const [first] = stores
     if (!first) throw new Error('keepers')
-    const mortals = await Promise.all([1, 2].map(() => openStore(t, redis.port, everybody)))
+    const mortals = await Promise.all([1, 2].map(() => openStore(t, redis.port, granted)))
     const [returning, dead] = mortals
     if (!returning || !dead) throw new Error('mortals')
     await register(first, ...users)
-    // All listen at nodes that renew no more; others judge them once they have held a lease of their own.
+    // All users listen on nodes that stop renewing. The others treat them as dead after a full lease of their own.
     for (const [at, user] of users.entries()) await claimed(at % 2 ? returning : dead, user, socket(`dead-${at}`))
     keepAlive(t, ...stores)
     await delay(limits.leaseMs + 2_000)
@@ -140,7 +144,7 @@ t.test(
     }
     const live = async (life: UserLife) => {
       while (!over.aborted) await life.step([...stores, returning])
-      // Its last step may have acknowledged all that it had.
+      // The last step may have acknowledged all mail.
       await life.send(first)
     }
     await Promise.all([...stores.map(keep), ...lives.map(live)])
@@ -148,14 +152,14 @@ t.test(
     await until(async () => {
       await Promise.all(stores.map(clean))
       return Number(await redis.cli('ZSCORE', nodesKey, dead.nodeId)) === 0
-    }, 'the dead node is forgotten')
+    }, 'the dead node is removed')
 
     for (const [at, username] of users.entries()) {
       const claim = await claimed(first, username, socket('last'))
       t.same(idsOf(await readAll(first, claim)), lives[at]?.kept, `${username} has its mail, in order`)
-      const { counted, held } = await booksOf(redis, username)
+      const { counted, held } = await countsOf(redis, username)
       t.equal(counted, held)
-      t.equal(lives[at]?.lost, 0, 'no claim of a node that lives was taken away')
+      t.equal(lives[at]?.lost, 0, 'no claim of a live node was released')
     }
     t.same(await redis.cli('SMEMBERS', nodeUsersKey(dead.nodeId)), [])
     t.ok(lives.every(({ kept }) => kept.length > 0))
@@ -163,7 +167,7 @@ t.test(
 )
 
 // Evidence: S5
-t.test('under a lock that is granted past its end nothing is done', async t => {
+t.test('nothing is done under a lock that is granted after its expiration', async t => {
   const redis = await startRedis(t)
   const [keeper, dead] = [await openStore(t, redis.port, tooLate), await openStore(t, redis.port, tooLate)]
   await register(keeper, alice)
@@ -177,7 +181,7 @@ t.test('under a lock that is granted past its end nothing is done', async t => {
   t.equal(await redis.cli('XLEN', inboxKey(alice)), 1)
 })
 
-t.test('a cleaner that was held up takes nothing from a node that came back meanwhile', async t => {
+t.test('a delayed cleanup does not release the claim of a node that came back meanwhile', async t => {
   const redis = await startRedis(t)
   let heard: (chunk: string) => void = () => {}
   const proxy = await FaultProxy.listen(async () => {
@@ -186,37 +190,37 @@ t.test('a cleaner that was held up takes nothing from a node that came back mean
     return link
   })
   t.teardown(() => proxy.close())
-  const slow = await openStore(t, proxy.port, everybody)
-  const [fast, back] = [await openStore(t, redis.port, everybody), await openStore(t, redis.port, everybody)]
+  const slow = await openStore(t, proxy.port, granted)
+  const [fast, back] = [await openStore(t, redis.port, granted), await openStore(t, redis.port, granted)]
   await register(fast, alice)
   await claimed(back, alice, socket('c1'))
   keepAlive(t, fast, slow)
   await delay(limits.leaseMs + 2_000)
 
-  // The fencing number, and then the answer that the node is dead: two numbers of sixteen digits.
+  // Two replies of sixteen digits: the fencing number, and then the epoch that says that the node is dead.
   let numbers = 0
   heard = chunk => {
     if (/^\$16\r\n\d{16}\r\n$/.test(chunk)) numbers += 1
     if (numbers === 2) proxy.set({ kind: 'pause' })
   }
   const cleaning = slow.nodes.cleanUpDead()
-  await until(() => numbers === 2, 'the slow one saw that the node is dead')
+  await until(() => numbers === 2, 'the slow node has seen that the other is dead')
   heard = () => {}
   await fast.nodes.cleanUpDead()
-  t.equal(await redis.cli('HGET', metaKey(alice), 'owner'), null, 'the fast one has cleaned up')
+  t.equal(await redis.cli('HGET', metaKey(alice), 'owner'), null, 'the fast node has cleaned up')
   await back.nodes.renewLease()
   const claim = await claimed(back, alice, socket('c2'))
   proxy.set({ kind: 'pass' })
   await cleaning
-  t.same(await back.inboxes.read(claim, 0, everything), [], 'the claim stands')
+  t.same(await back.inboxes.read(claim, 0, everything), [], 'the claim is still valid')
   await fast.nodes.renewLease()
   t.equal((await fast.users.find(alice))?.online, true)
 })
 
-t.test('of two that believe that they hold the lock, the one with the lower fencing number loses', async t => {
+t.test('of two nodes that both hold the lock, the one with the lower fencing number is refused', async t => {
   const redis = await startRedis(t)
   const client = connectTo(t, redis)
-  const store = await openStore(t, redis.port, everybody)
+  const store = await openStore(t, redis.port, granted)
   await register(store, alice)
   const release = (fence: number) => scripts.releaseDead.run(client, [metaKey(alice)], [store.nodeId, fence, 2 ** 53])
   const expire = (fence: number) =>

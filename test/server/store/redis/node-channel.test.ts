@@ -26,7 +26,7 @@ const hint = (seq: number, body = 'AAAA'): Notice => ({
 
 async function startChannel(t: Test, redis: RedisProcess, own: string) {
   const heard: Notice[] = []
-  const deaf: string[] = []
+  const unreachable: string[] = []
   const [commands, subscriber] = await Promise.all([
     connect(redis.url, 'commands', () => {}),
     connect(redis.url, 'hints', () => {}),
@@ -38,7 +38,7 @@ async function startChannel(t: Test, redis: RedisProcess, own: string) {
     publish,
     subscription: new ServerSubscription(subscriber),
     notifySelf,
-    onDeaf: node => void deaf.push(node),
+    onUnreachable: node => void unreachable.push(node),
   })
   await channel.start()
   t.teardown(() => {
@@ -46,40 +46,40 @@ async function startChannel(t: Test, redis: RedisProcess, own: string) {
     commands.disconnect()
     subscriber.disconnect()
   })
-  return { channel, heard, deaf, subscriber }
+  return { channel, heard, unreachable, subscriber }
 }
 
-t.test('notices go to their node as they are, in order; its own need no Redis', async t => {
+t.test("notices reach their node unchanged and in order; a node's own notices do not use Redis", async t => {
   const redis = await startRedis(t)
   const [a, b] = await Promise.all([startChannel(t, redis, 'a'), startChannel(t, redis, 'b')])
   a.channel.notify('b', [hint(1), hint(2)])
   a.channel.notify('b', [hint(3)])
   a.channel.notify('a', [hint(4)])
   t.same(a.heard, [hint(4)])
-  await until(() => b.heard.length === 3, 'three notices come')
+  await until(() => b.heard.length === 3, 'three notices have arrived')
   t.same(b.heard, [hint(1), hint(2), hint(3)])
 })
 
-t.test('a node without a subscription is noticed', async t => {
+t.test('a publish to a node without a subscription is reported', async t => {
   const redis = await startRedis(t)
   const a = await startChannel(t, redis, 'a')
   a.channel.notify('gone', [hint(1)])
-  await until(() => a.deaf.length === 1, 'the publish reached nobody')
-  t.same(a.deaf, ['gone'])
+  await until(() => a.unreachable.length === 1, 'the publish reached no subscriber')
+  t.same(a.unreachable, ['gone'])
   t.same(a.heard, [{ kind: 'unheard', why: 'no subscriber' }])
 })
 
-t.test('a subscription that was cut begins anew, and says so', async t => {
+t.test('a subscription that was cut is restored and reports it', async t => {
   const redis = await startRedis(t)
   const [a, b] = await Promise.all([startChannel(t, redis, 'a'), startChannel(t, redis, 'b')])
   await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
   await until(() => b.heard.some(({ kind }) => kind === 'resumed'), 'the subscription is back')
   a.channel.notify('b', [hint(1)])
-  await until(() => b.heard.some(({ kind }) => kind === 'appended'), 'hints come again')
+  await until(() => b.heard.some(({ kind }) => kind === 'appended'), 'hints arrive again')
 })
 
 t.test(
-  'what waits for a slow Redis is bounded; once it is through, the other node is told that hints are missing',
+  'notices waiting for a slow Redis are bounded; once they are sent, the other node learns that some are missing',
   async t => {
     const redis = await startRedis(t)
     const [a, b] = await Promise.all([startChannel(t, redis, 'a'), startChannel(t, redis, 'b')])
@@ -88,10 +88,13 @@ t.test(
     for (let seq = 1; seq <= 100; seq += 1) a.channel.notify('b', [hint(seq, body)])
     await redis.kill('SIGCONT')
     const lost = a.heard.filter(({ kind }) => kind === 'unheard').length
-    t.ok(lost > 50 && lost < 70, `${lost} of 100 were left out: 4 MiB wait`)
-    await until(() => b.heard.some(({ kind }) => kind === 'resumed'), 'the node is told to look itself')
+    t.ok(lost > 50 && lost < 70, `${lost} of 100 were dropped: 4 MiB wait`)
+    await until(() => b.heard.some(({ kind }) => kind === 'resumed'), 'the node is told to check its inboxes')
     t.equal(b.heard.filter(({ kind }) => kind === 'appended').length, 100 - lost)
     a.channel.notify('b', [hint(101)])
-    await until(() => b.heard.some(notice => notice.kind === 'appended' && notice.envelope?.seq === 101), 'it goes on')
+    await until(
+      () => b.heard.some(notice => notice.kind === 'appended' && notice.envelope?.seq === 101),
+      'later hints arrive',
+    )
   },
 )

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { openRedisStore } from '../../../../src/server/store/redis/redis-store.ts'
 import { contractOptions, type OpenWorld } from '../contract/world.ts'
 
-/** Worlds in one Redis, each in a database of its own. */
+/** Opens worlds in one Redis, each in its own database. */
 export function redisWorlds(url: string): OpenWorld {
   let database = 0
   return async (t, changes = {}) => {

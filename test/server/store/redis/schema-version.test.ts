@@ -7,7 +7,7 @@ import { runNodeProcess } from '../../../../tools/servers/node.ts'
 import { startRedis } from '../../../../tools/servers/redis.ts'
 import { contractOptions } from '../contract/world.ts'
 
-t.test('the first node says which schema Redis holds, and others of the same start beside it', async t => {
+t.test('the first node writes the schema version, and other nodes of that version start', async t => {
   const redis = await startRedis(t)
   const open = () => openRedisStore({ ...contractOptions, nodeId: randomUUID() }, { url: redis.url })
   const [a, b] = [await open(), await open()]
@@ -15,7 +15,7 @@ t.test('the first node says which schema Redis holds, and others of the same sta
   t.equal(await redis.cli('GET', schemaKey), '1')
 })
 
-t.test('a node does not start where Redis holds what it does not know, and changes nothing', async t => {
+t.test('a node does not start with an unknown schema version, and changes nothing', async t => {
   const redis = await startRedis(t)
   await redis.cli('SET', schemaKey, '2')
   const options = { ...contractOptions, nodeId: randomUUID() }

@@ -4,13 +4,16 @@ import { item, until } from '../contract/world.ts'
 
 const giveUpMs = 60_000
 
-/** Sends to alice one after the other, each until it is accepted, as clients do. Answers the longest time without an acceptance, ms. */
+/**
+ * Sends messages to alice one by one, each until it is accepted, as clients do. Returns the longest time without an
+ * acceptance, ms.
+ */
 export async function sendAll(store: Store, ids: readonly string[]): Promise<number> {
   const end = performance.now() + giveUpMs
   let [last, silence] = [performance.now(), 0]
   for (const id of ids) {
     while (!(await isAccepted(store, id))) {
-      if (performance.now() > end) throw new Error(`${id} is never accepted`)
+      if (performance.now() > end) throw new Error(`${id} was not accepted in time`)
       await delay(50)
     }
     silence = Math.max(silence, performance.now() - last)
@@ -31,7 +34,7 @@ async function isAccepted(store: Store, id: string): Promise<boolean> {
   }
 }
 
-/** Once the node has found its way to what serves now: its connections come back one by one. */
+/** Waits until the node is ready again, after its connections have found the current servers. */
 export const readyAgain = (store: Store): Promise<void> =>
   until(
     () =>

@@ -26,12 +26,12 @@ async function openNode(t: Test, url: string): Promise<Store> {
 
 // Evidence: R4
 t.test(
-  'R4: when the primary is killed, strict nodes go on with a replica within 5 s and have lost nothing that they accepted',
+  'R4: when the primary is killed, strict nodes continue with a replica within 5 s and lose no accepted message',
   async t => {
     const { url, primary, replicas } = await startWatched(t, { replicas: 2 })
     await until(
       async () => /state=online.*state=online/s.test(String(await primary.cli('INFO', 'replication'))),
-      'the replicas are there',
+      'the replicas are connected',
     )
     const [a, b] = [await openNode(t, url), await openNode(t, url)]
     await register(a, alice, bob)
@@ -49,19 +49,19 @@ t.test(
     const notices = new Notices(b)
     const claim = await claimed(b, alice, socket('c1'))
     t.same(idsOf(await readAll(b, claim)), ids)
-    t.not(a.generation(), generation, 'clients learn that Redis may have lost something')
+    t.not(a.generation(), generation, 'clients learn that Redis may have lost writes')
     let more = 0
     const isHeard = async () => {
       await sendAll(a, [`after${more++}`])
       return notices.of('appended').length > 0
     }
-    await until(isHeard, 'nodes hear each other on the new primary')
+    await until(isHeard, 'notices arrive through the new primary')
     const roles = await Promise.all(replicas.map(async ({ cli }) => String(await cli('INFO', 'replication'))))
     t.equal(roles.filter(role => role.includes('role:master')).length, 1)
   },
 )
 
-t.test('Sentinels that nobody reaches end a start', async t => {
+t.test('a node does not start if no Sentinel can be reached', async t => {
   const url = `redis+sentinel://127.0.0.1:${await freePort()}/aimessage`
   await t.rejects(openNode(t, url), StoreUnavailableError)
 })

@@ -9,14 +9,14 @@ import { alice, contractOptions, register } from '../contract/world.ts'
 import { readyAgain } from './sender.ts'
 
 // Evidence: R8
-t.test('a primary that falls silent without closing anything is noticed, and dialled again', async t => {
+t.test('a primary that becomes silent without closing a connection is detected, and the node reconnects', async t => {
   const redis = await startRedis(t)
   const { url, links } = await proxyRedis(t, redis.port)
   const options = { ...contractOptions, nodeId: randomUUID() }
   const store = await openRedisStore(options, { url })
   t.teardown(() => store.close())
   await register(store, alice)
-  // What is open hears nothing any more; whoever dials anew is answered.
+  // Open connections receive nothing any more; new connections work.
   for (const link of links.splice(0)) link.pause()
   await t.rejects(store.inboxes.countQueued(alice), StoreUnavailableError)
   await readyAgain(store)
@@ -24,7 +24,7 @@ t.test('a primary that falls silent without closing anything is noticed, and dia
   t.ok(links.length >= 1)
 })
 
-t.test('connections on which nothing happens stay as they are', async t => {
+t.test('idle connections are kept', async t => {
   const redis = await startRedis(t)
   const options = { ...contractOptions, nodeId: randomUUID() }
   const store = await openRedisStore(options, { url: redis.url })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { settled, toStoreError } from '../../../../src/server/store/redis/connection/store-error.ts'
 import { startRedis } from '../../../../tools/servers/redis.ts'
 
-t.test('no error of Redis or ioredis passes on what a command was given', async t => {
+t.test('no error of Redis or ioredis exposes the arguments of a command', async t => {
   const { url } = await startRedis(t)
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
   redis.on('error', () => {})

@@ -22,11 +22,17 @@ import {
 
 type World = { primary: RedisProcess; replica: RedisProcess; a: Store; b: Store }
 
-/** Two strict nodes on a primary that wants a replica, and has one. Pauses of it are not noticed by the primary itself. */
+/**
+ * Two strict nodes on a primary that requires a replica, and has one. The primary does not notice a paused replica
+ * itself.
+ */
 async function openWorld(t: Test): Promise<World> {
   const primary = await startRedis(t, { config: { 'min-replicas-to-write': '1', 'min-replicas-max-lag': '3600' } })
   const replica = await startRedis(t, { config: { replicaof: `127.0.0.1 ${primary.port}` } })
-  await until(async () => /state=online/.test(String(await primary.cli('INFO', 'replication'))), 'the replica is there')
+  await until(
+    async () => /state=online/.test(String(await primary.cli('INFO', 'replication'))),
+    'the replica is connected',
+  )
   const openNode = async () => {
     const options = { ...contractOptions, nodeId: randomUUID() }
     const store = await openRedisStore(options, { url: primary.url, durability: 'strict' })
@@ -36,27 +42,30 @@ async function openWorld(t: Test): Promise<World> {
   return { primary, replica, a: await openNode(), b: await openNode() }
 }
 
-t.test('a strict node accepts nothing while its replica is away, and each message once when it is back', async t => {
-  const { replica, a, b } = await openWorld(t)
-  await register(a, alice, bob)
-  t.same(statuses(await a.inboxes.append([item('first')])), ['stored'])
+t.test(
+  'a strict node accepts nothing while its replica is away, and each message once when the replica is back',
+  async t => {
+    const { replica, a, b } = await openWorld(t)
+    await register(a, alice, bob)
+    t.same(statuses(await a.inboxes.append([item('first')])), ['stored'])
 
-  await replica.kill('SIGSTOP')
-  await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError)
-  await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError, 'nor as a repetition')
-  await t.rejects(
-    b.inboxes.append([item('second')]),
-    StoreUnavailableError,
-    'nor by another node, which writes nothing',
-  )
+    await replica.kill('SIGSTOP')
+    await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError)
+    await t.rejects(a.inboxes.append([item('second')]), StoreUnavailableError, 'a repetition is refused, too')
+    await t.rejects(
+      b.inboxes.append([item('second')]),
+      StoreUnavailableError,
+      'another node, whose script writes nothing, refuses it, too',
+    )
 
-  await replica.kill('SIGCONT')
-  t.match(await b.inboxes.append([item('second')]), [{ status: 'stored', repeated: true }])
-  const claim = await claimed(a, alice, socket('c1'))
-  t.same(idsOf(await readAll(a, claim)), ['first', 'second'])
-})
+    await replica.kill('SIGCONT')
+    t.match(await b.inboxes.append([item('second')]), [{ status: 'stored', repeated: true }])
+    const claim = await claimed(a, alice, socket('c1'))
+    t.same(idsOf(await readAll(a, claim)), ['first', 'second'])
+  },
+)
 
-t.test('what was accepted is on the replica when the primary is gone', async t => {
+t.test('accepted messages are on the replica when the primary is gone', async t => {
   const { primary, replica, a } = await openWorld(t)
   await register(a, alice, bob)
   for (let at = 0; at < 50; at++) await append(a, item(`m${at}`))
@@ -72,18 +81,18 @@ t.test('while the replica is away', async t => {
   await replica.kill('SIGSTOP')
 
   const refused: Record<string, () => Promise<unknown>> = {
-    'no name is given': () => a.users.register(bob, identityOf(bob), open),
+    'no name is registered': () => a.users.register(bob, identityOf(bob), open),
     'no keys are published': () => a.keys.publish(bob, { bundle: { text: 'bundle', counter: 1 } }),
     'no one-time key is handed out': () => a.keys.fetch(alice, bob, 'fetch'),
-    'no token is said to have ended': () => a.logins.revoke('token'),
-    'no user is said to be deleted': () => a.users.delete(bob),
+    'no revocation is confirmed': () => a.logins.revoke('token'),
+    'no deletion is confirmed': () => a.users.delete(bob),
   }
   for (const [what, attempt] of Object.entries(refused)) {
     t.test(what, async t => {
       await t.rejects(attempt(), StoreUnavailableError)
     })
   }
-  t.test('mail is read and leases are renewed all the same', async t => {
+  t.test('mail is still read and leases are still renewed', async t => {
     const waiting = a.inboxes.append([item('waits')]).catch(() => 'unavailable')
     const claim = await claimed(a, alice, socket('c1'))
     await a.nodes.renewLease()
@@ -92,12 +101,12 @@ t.test('while the replica is away', async t => {
   })
 })
 
-t.test('many appends at once share their waits, and all are told when the replica is away', async t => {
+t.test('concurrent appends share their waits, and all fail while the replica is away', async t => {
   const { replica, a } = await openWorld(t)
   await register(a, alice, bob)
   await replica.kill('SIGSTOP')
   const start = performance.now()
   const results = await Promise.allSettled(Array.from({ length: 40 }, (_, at) => a.inboxes.append([item(`m${at}`)])))
   t.ok(results.every(({ status }) => status === 'rejected'))
-  t.ok(performance.now() - start < 15_000, 'no wait for each')
+  t.ok(performance.now() - start < 15_000, 'they share a wait')
 })

@@ -21,7 +21,7 @@ const redis = await startRedis(t, {
 await redis.cli('ACL', ...nodeUser('pass-canary'))
 
 // Evidence: X3
-t.test('nodes share a Redis over TLS, as a user of its own, and nothing of it can be read on the line', async t => {
+t.test('nodes use Redis over TLS with their own user, and the traffic contains no plaintext', async t => {
   const capture = await startCapture(t, `http://127.0.0.1:${tlsPort}`)
   const { port } = new URL(capture.server)
   const env = {
@@ -36,7 +36,7 @@ t.test('nodes share a Redis over TLS, as a user of its own, and nothing of it ca
   t.match(await sender.request({ type: 'send', id: 'm1', to: receiver.user.username, body }), { type: 'accepted' })
   t.match(await receiver.pushes(1), [{ id: 'm1', body }])
   const line = capture.bytes()
-  t.ok(line.length > 10_000, `${line.length} bytes went over the line`)
+  t.ok(line.length > 10_000, `${line.length} bytes were captured`)
   for (const word of ['aim:', 'pass-canary', body, receiver.user.username]) t.notOk(line.includes(word), word)
   for (const node of [first, second]) {
     t.equal(await node.stop(), 0)
@@ -52,7 +52,7 @@ t.test('a node that does not trust the certificate does not start', async t => {
   t.notMatch(stderr, /pass-canary/)
 })
 
-t.test('nor one with another password', async t => {
+t.test('a node with a wrong password does not start', async t => {
   const env = { PORT: '0', REDIS_URL: `rediss://aimessage:word-canary@localhost:${tlsPort}` }
   const { code, stderr } = await runNodeProcess({ ...env, NODE_EXTRA_CA_CERTS: authority.caFile })
   t.equal(code, 1)

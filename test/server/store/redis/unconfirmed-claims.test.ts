@@ -19,7 +19,7 @@ type World = {
   other: Store
 }
 
-/** One node reaches Redis through a proxy that may lose what follows an answer, the other one does not. */
+/** One node uses a proxy that can lose everything after a chosen reply; the other node connects directly. */
 async function startWorld(t: Test): Promise<World> {
   const redis = await startRedis(t)
   let heard: (chunk: Buffer) => void = () => {}
@@ -37,7 +37,7 @@ async function startWorld(t: Test): Promise<World> {
   }
   const world = { redis, proxy, store: await open(proxy.port), other: await open(redis.port) }
   await register(world.other, alice)
-  // Redis knows the scripts.
+  // Loads the scripts into Redis.
   await world.other.inboxes.release(await claimed(world.other, alice, socket('c0')))
   const afterMark = (mode: ProxyMode) => {
     heard = chunk => {
@@ -58,7 +58,7 @@ const answers = (store: Store) => () =>
   )
 
 // Evidence: P9
-t.test('what a claim got whose answer was lost is given up once Redis answers', async t => {
+t.test('a claim whose answer was lost is released once Redis answers again', async t => {
   const world = await startWorld(t)
   const { proxy, store, other, afterMark } = world
   afterMark({ kind: 'swallow', direction: 'down' })
@@ -68,12 +68,15 @@ t.test('what a claim got whose answer was lost is given up once Redis answers', 
   proxy.set({ kind: 'rst' })
   proxy.set({ kind: 'pass' })
   await until(answers(store), 'Redis answers')
-  await until(async () => (await holderOf(world)) === null, 'the claim is given up')
+  await until(async () => (await holderOf(world)) === null, 'the claim is released')
   await until(async () => (await isOnline(world)) === false, 'alice is offline')
-  await until(async () => (await other.users.list({ limit: 9, online: true })).users.length === 0, 'nobody is listed')
+  await until(
+    async () => (await other.users.list({ limit: 9, online: true })).users.length === 0,
+    'no user is listed as online',
+  )
 })
 
-t.test('giving up what is in doubt takes nothing from a later claim of the same node', async t => {
+t.test('the release of an unconfirmed claim does not affect a later claim of the same node', async t => {
   const world = await startWorld(t)
   const { proxy, store, afterMark } = world
   afterMark({ kind: 'swallow', direction: 'down' })
@@ -86,7 +89,7 @@ t.test('giving up what is in doubt takes nothing from a later claim of the same 
         () => true,
         () => false,
       ),
-    'the second one is granted',
+    'the second claim is granted',
   )
   await delay(commandTimeoutMs)
   await until(answers(store), 'Redis answers')
@@ -96,21 +99,21 @@ t.test('giving up what is in doubt takes nothing from a later claim of the same 
 })
 
 // Evidence: P9
-t.test('a claim that reaches Redis after its time is not granted', async t => {
+t.test('a claim that reaches Redis after its deadline is not granted', async t => {
   const world = await startWorld(t)
   const { redis, proxy, store, afterMark } = world
   const epoch = await redis.cli('HGET', metaKey(alice), 'epoch')
   afterMark({ kind: 'pause' })
   await t.rejects(store.inboxes.claim(alice, socket('c1')), StoreUnavailableError)
-  // A silent Redis is given up before the claim's time has passed.
+  // The node gives up on the silent connection before the deadline of the claim.
   await delay(commandTimeoutMs)
   proxy.set({ kind: 'pass' })
   await until(answers(store), 'Redis answers')
   t.equal(await holderOf(world), null)
-  t.equal(await redis.cli('HGET', metaKey(alice), 'epoch'), epoch, 'no epoch was spent')
+  t.equal(await redis.cli('HGET', metaKey(alice), 'epoch'), epoch, 'no epoch was used')
 })
 
-t.test('a claim whose time has passed is refused by its script', async t => {
+t.test('the script refuses a claim after its deadline', async t => {
   const { redis } = await startWorld(t)
   const client = connectTo(t, redis)
   const claim = (until: number) =>
@@ -118,7 +121,7 @@ t.test('a claim whose time has passed is refused by its script', async t => {
   const abandon = (until: number) => scripts.abandon.run(client, [metaKey(alice), userKey(alice)], ['s n c', until])
   const [past, future] = [Date.now() - 1_000, Date.now() + 60_000]
   t.same(await claim(past), ['late'])
-  t.equal(await abandon(past), 1, 'it is known that nothing was granted')
+  t.equal(await abandon(past), 1, 'it can no longer be granted')
   t.equal(await abandon(future), 0, 'it may still be granted')
   t.match(await claim(future), ['taken'])
   t.equal(await abandon(future), 1)

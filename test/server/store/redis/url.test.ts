@@ -3,7 +3,7 @@ import { parseRedisUrl } from '../../../../src/server/store/redis/connection/red
 
 const plain = { tls: false, db: 0, username: null, password: null, sentinelUsername: null, sentinelPassword: null }
 
-t.test('a server and what Sentinels watch are told apart', async t => {
+t.test('URLs of a server and of Sentinels are parsed', async t => {
   const server = 'rediss://user:word@redis.example:6380/1'
   t.same(parseRedisUrl(server), { kind: 'server', url: server })
   t.same(parseRedisUrl('redis+sentinel://one:26380,[::1]:5,three/mail'), {
@@ -26,7 +26,7 @@ t.test('a server and what Sentinels watch are told apart', async t => {
   })
 })
 
-t.test('a Cluster is named by some of its servers', async t => {
+t.test('the URL of a Cluster lists some of its servers', async t => {
   t.same(parseRedisUrl('rediss+cluster://user:p%40ss@one:7000,two'), {
     kind: 'cluster',
     servers: [
@@ -39,7 +39,7 @@ t.test('a Cluster is named by some of its servers', async t => {
   })
 })
 
-t.test('what names no primary or no host is no URL of Redis', async t => {
+t.test('a URL without a primary or a host is invalid', async t => {
   const wrong = [
     'http://one',
     'redis+sentinel://one',

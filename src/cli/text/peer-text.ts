@@ -1,5 +1,5 @@
-import type { PeerIdentity } from '../client/node.ts'
-import { escapeLine } from './escape.ts'
+import type { PeerIdentity } from '../../client/node.ts'
+import { escapeLine } from '../../util/escape.ts'
 import type { Paint } from './paint.ts'
 import { drawQr } from './qr.ts'
 

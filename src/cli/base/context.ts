@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { NotRegisteredError } from '../client/base/errors.ts'
-import type { Client } from '../client/node.ts'
-import { defer } from '../util/deferred.ts'
-import { raceAbort } from '../util/signal.ts'
+import { NotRegisteredError } from '../../client/base/errors.ts'
+import type { Client } from '../../client/node.ts'
+import { defer } from '../../util/deferred.ts'
+import { raceAbort } from '../../util/signal.ts'
 import { CliError } from './failure.ts'
 import type { Interruption } from './interruption.ts'
 import { defaultAgent, type Settings } from './options.ts'
@@ -60,7 +60,7 @@ export const withConnectedAgent = <T>(context: Context, work: Work<T>): Promise<
   })
 
 async function openAgent({ server, domain, caFile, directory, secret }: Settings): Promise<Client> {
-  const { openClient, openDirectoryStore } = await import('../client/node.ts')
+  const { openClient, openDirectoryStore } = await import('../../client/node.ts')
   const store = await openDirectoryStore(directory, secret ? { secret } : {})
   try {
     return await openClient({

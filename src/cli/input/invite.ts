@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { usageError } from './failure.ts'
+import { usageError } from '../base/failure.ts'
 import { readSecretFile } from './secret-file.ts'
 
 export const inviteVariable = 'AIMESSAGE_INVITE'

@@ -1,4 +1,4 @@
-import type { AgentCard } from '../client/node.ts'
+import type { AgentCard } from '../../client/node.ts'
 
 /** Media types that a message may be. */
 const modes = ['text/plain', 'application/json']

@@ -1,7 +1,7 @@
-import { ClientError, UnreachableError } from '../client/base/errors.ts'
-import { StateError, type StateErrorCode } from '../client/state/state-error.ts'
-import { CryptoError } from '../crypto/errors.ts'
-import { ProtocolError } from '../protocol/errors.ts'
+import { ClientError, UnreachableError } from '../../client/base/errors.ts'
+import { StateError, type StateErrorCode } from '../../client/state/state-error.ts'
+import { CryptoError } from '../../crypto/errors.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
 import { type Exit, exitCodes } from './exit-codes.ts'
 
 /** How a command failed: what the process ends with, and what it says. */

@@ -1,7 +1,7 @@
-import { cryptoLimits } from '../crypto/limits.ts'
-import { concatBytes } from '../util/bytes.ts'
-import { raceAbort } from '../util/signal.ts'
-import { CliError } from './failure.ts'
+import { cryptoLimits } from '../../crypto/limits.ts'
+import { concatBytes } from '../../util/bytes.ts'
+import { raceAbort } from '../../util/signal.ts'
+import { CliError } from '../base/failure.ts'
 
 /**
  * All of standard input, byte for byte.

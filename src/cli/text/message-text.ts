@@ -1,5 +1,5 @@
-import type { ReceivedMessage } from '../client/node.ts'
-import { escapeLine, escapeLines, wrap } from './escape.ts'
+import type { ReceivedMessage } from '../../client/node.ts'
+import { escapeLine, escapeLines, wrap } from '../../util/escape.ts'
 import type { Paint } from './paint.ts'
 
 const indent = '    '

@@ -1,6 +1,6 @@
-import type { Client, ClientEvents } from '../client/node.ts'
-import { toFailure } from './failure.ts'
-import type { Output } from './output.ts'
+import type { Client, ClientEvents } from '../../client/node.ts'
+import { toFailure } from '../base/failure.ts'
+import type { Output } from '../base/output.ts'
 
 type Reports = { [Name in keyof ClientEvents]: (event: ClientEvents[Name]) => string }
 

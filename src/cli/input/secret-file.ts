@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { asError } from '../util/as-error.ts'
-import { usageError } from './failure.ts'
+import { asError } from '../../util/as-error.ts'
+import { usageError } from '../base/failure.ts'
 
 /** The text of a file that an option names, without what stands around it. @throws {CliError} usage */
 export function readSecretFile(option: string, file: string): string {

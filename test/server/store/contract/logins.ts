@@ -2,8 +2,8 @@ import type { Test } from 'tap'
 import { limits } from '../../../../src/protocol/limits.ts'
 import { alice, bob, Notices, type OpenWorld, register } from './world.ts'
 
-export function sessionsContract(t: Test, openWorld: OpenWorld): void {
-  t.test('a session counts on every node until it ends by itself', async t => {
+export function loginsContract(t: Test, openWorld: OpenWorld): void {
+  t.test('a login is valid on every node until it expires', async t => {
     const { a, b, pass } = await openWorld(t)
     await register(a, alice)
     const { expiresAt } = await a.logins.create('token', alice, 60_000)
@@ -17,7 +17,7 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: W9, A3
-  t.test('a revoked session ends on every node, and each is told within a second', async t => {
+  t.test('a revoked login ends on every node, and each node gets a notice within a second', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     const [here, there] = [new Notices(a), new Notices(b)]
@@ -29,13 +29,13 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await b.logins.find('one'), null)
     t.match(await b.logins.find('two'), { username: alice })
     await Promise.all([here.revoked('one'), there.revoked('one')])
-    t.comment(`told after ${Math.round(performance.now() - start)} ms`)
+    t.comment(`notices after ${Math.round(performance.now() - start)} ms`)
     await b.logins.revoke('two')
     await Promise.all([here.revoked('two'), there.revoked('two')])
     t.equal(await a.logins.find('two'), null)
   })
 
-  t.test('revoking what nobody knows, or twice, changes nothing', async t => {
+  t.test('revoking an unknown login, or one twice, changes nothing', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
     await a.logins.revoke('none')
@@ -46,7 +46,7 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
   })
 
   // Evidence: W11
-  t.test('a user has so many sessions, and the oldest goes', async t => {
+  t.test('above the limit of logins per user, the oldest login is revoked', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice, bob)
     const notices = new Notices(b)
@@ -61,7 +61,7 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
     t.same(new Set(notices.of('revoked').map(({ tokenHash }) => tokenHash)), new Set(['token-0', 'token-1']))
   })
 
-  t.test('a session that ended leaves its place', async t => {
+  t.test('a revoked login frees its place', async t => {
     const { a } = await openWorld(t)
     await register(a, alice)
     const tokens = Array.from({ length: limits.maxSessionsPerUser }, (_, index) => `token-${index}`)
@@ -72,7 +72,7 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
     t.ok(await a.logins.find('one-more'))
   })
 
-  t.test('who is no user has no session', async t => {
+  t.test('an unknown or deleted user gets no login', async t => {
     const { a } = await openWorld(t)
     await a.logins.create('one', alice, 60_000)
     t.equal(await a.logins.find('one'), null)
@@ -82,21 +82,21 @@ export function sessionsContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await a.logins.find('two'), null)
   })
 
-  t.test('a nonce serves one attempt of the name it was given to', async t => {
+  t.test('a nonce is valid for one attempt of the name that it was issued to', async t => {
     const { a, b, pass } = await openWorld(t)
     await a.logins.putChallenge('n1', alice, 60_000)
     t.equal(await b.logins.takeChallenge('n1', alice), true)
     t.equal(await a.logins.takeChallenge('n1', alice), false)
     await a.logins.putChallenge('n2', alice, 60_000)
     t.equal(await a.logins.takeChallenge('n2', bob), false)
-    t.equal(await a.logins.takeChallenge('n2', alice), false, 'gone with the attempt of another')
+    t.equal(await a.logins.takeChallenge('n2', alice), false, 'used up by the attempt of another name')
     t.equal(await a.logins.takeChallenge('none', alice), false)
     await a.logins.putChallenge('n3', alice, 20)
     await pass(40)
     t.equal(await a.logins.takeChallenge('n3', alice), false)
   })
 
-  t.test('of many that use one nonce at once, one succeeds', async t => {
+  t.test('exactly one of many concurrent uses of a nonce succeeds', async t => {
     const { a, b } = await openWorld(t)
     await a.logins.putChallenge('n1', alice, 60_000)
     const taken = await Promise.all(

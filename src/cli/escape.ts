@@ -1,1 +1,0 @@
-export { encodeJsonLine, escapeLine, escapeLines, wrap } from '../util/escape.ts'
