@@ -70,8 +70,9 @@ const node = await build({
   splitting: true,
   platform: 'node',
   banner: { js: banner },
-  // Brings a native module for each platform.
-  external: ['libsql'],
+  // libsql has a native module for each platform. supports-color is only here because of a development tool: debug, which
+  // ioredis uses, tries to load it and continues without.
+  external: ['libsql', 'supports-color'],
   plugins: [filesBesideModules, typeboxIsPure],
 })
 const browser = await build({

@@ -4,7 +4,7 @@ import { refusalIn } from '../../../src/server/rate-limits/frame-rules.ts'
 
 const states: ConnectionState[] = ['challenged', 'authenticated', 'listening']
 
-/** docs/PROTOCOL.md section 2, written out: what each state answers to each frame; `-` is handled. */
+/** docs/PROTOCOL.md section 2 in full: the error for each frame in each state; `-` means handled. */
 const table: Record<ClientFrameType, [string, string, string]> = {
   register: ['-', 'bad_frame', 'bad_frame'],
   authenticate: ['-', 'bad_frame', 'bad_frame'],
