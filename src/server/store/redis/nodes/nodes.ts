@@ -38,7 +38,7 @@ export class RedisNodes implements Nodes {
     const isFirst = !leases.wasHeld
     leases.renewed(askedAt, asNumber(now), decodeLeases(entries))
     const isLapsed = state === 'lapsed' && !isFirst
-    // A Redis that was emptied does not know this node any more, though no connection ended.
+    // A Redis that was emptied no longer knows this node, although no connection ended.
     if (isLapsed) await generation.refresh()
     void this.#claims.settleClaims()
     return isLapsed ? 'lapsed' : 'kept'
