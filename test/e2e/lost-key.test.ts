@@ -30,6 +30,6 @@ t.test('peers that know the old key notice when a released name gets another key
   await alice.trustPeer('bob')
   await alice.send('bob', 'now that I asked you')
   const [message] = await receiveSome(another, 1)
-  t.equal(message?.text, 'now that I asked you', 'until somebody decides')
+  t.equal(message?.text, 'now that I asked you', 'until the user decides')
   t.same(textsOf(await shown), ['I am bob, believe me'], 'and shown only then')
 })

@@ -13,10 +13,10 @@ const eventOf = <Name extends keyof ClientEvents>(client: Client, name: Name): P
 
 /** Applies a lie to the first frame that matches. Other frames pass unchanged. */
 function oneLie(fits: (frame: Frame) => boolean, lie: (frame: Frame) => Frame | Frame[] | undefined) {
-  let told = false
+  let isApplied = false
   return (frame: Frame): Frame | Frame[] | undefined => {
-    if (told || !fits(frame)) return frame
-    told = true
+    if (isApplied || !fits(frame)) return frame
+    isApplied = true
     return lie(frame)
   }
 }
