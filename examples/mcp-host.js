@@ -1,7 +1,7 @@
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 
-// Does what a host like Claude Code does: starts the MCP server, lists its tools, and calls them. There is no model here.
+// Acts as a host like Claude Code: starts the MCP server, lists its tools, and calls them. There is no model here.
 const command = process.env.AIMESSAGE_COMMAND ?? 'npx aimessage'
 const [program, ...args] = command.split(' ')
 const env = { PATH: process.env.PATH, HOME: process.env.HOME, AIMESSAGE_SERVER: process.env.AIMESSAGE_SERVER }

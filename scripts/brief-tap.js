@@ -1,4 +1,4 @@
-// Makes the output of `npm test` short where nobody watches: a line for each file that passed, all that is wrong in one that failed.
+// Shortens the output of `npm test` for CI: one line for each file that passed, all failures of a file that failed.
 import { createInterface } from 'node:readline'
 
 /** The end of a file, outside of every subtest. */

@@ -1,5 +1,6 @@
-// Builds what tests run and what is out of date: `dist` for their children, and `.build`, where all tests and the programs that they start
-// are bundled with what they import. Without it each of two hundred processes would read a thousand files. `tap run` runs this first.
+// Builds what tests run, if it is out of date: `dist` for their children, and `.build`, where all tests and the
+// programs that they start are bundled with their imports. Otherwise each of two hundred processes would read a thousand files.
+// `tap run` runs this first.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const sources = ['src', 'test', 'tools', 'chaos', 'bench', 'fuzz']
+const sources = ['src', 'test', 'tools', 'chaos', 'bench', 'fuzz', 'scripts']
 /** Programs that tests start. Chaos programs, nodes and commands are none of them: they have their own builds. */
 const program =
   /^(?:test\/fixtures\/(?:crash\/agent|processes\/.*-main|state\/.*-process)\.ts|(?:chaos|fuzz|bench\/hostile)\/main\.ts)$/
@@ -26,7 +27,8 @@ const modifiedMs = file => statSync(join(root, file), { throwIfNoEntry: false })
 
 function buildProduct() {
   if (
-    modifiedMs('dist/cli/run.js') > newest([...filesIn('src'), 'tsconfig.json', 'tsconfig.build.json', 'package.json'])
+    modifiedMs('dist/cli/run.js') >
+    newest([...filesIn('src'), 'tsconfig.json', 'scripts/bundle.js', 'tsconfig.build.json', 'package.json'])
   )
     return
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], {

@@ -74,8 +74,9 @@ const node = await build({
   splitting: true,
   platform: 'node',
   banner: { js: banner },
-  // It loads a native module of the platform.
-  external: ['libsql'],
+  // libsql loads a native module of the platform. debug, which ioredis uses, tries to load supports-color and continues
+  // without it; a development tool brings it here.
+  external: ['libsql', 'supports-color'],
   plugins: [filesBesideModules, typeboxIsPure],
 })
 const browser = await build({

@@ -8,8 +8,8 @@ const setpriv = '/usr/bin/setpriv'
 const hasSetpriv = existsSync(setpriv)
 
 /**
- * The arguments that make `spawn` and `execFile` start a program that ends with this process, however this process ends. The kernel
- * sends the SIGKILL (`PR_SET_PDEATHSIG`). The program keeps the process id that `spawn` returns.
+ * Arguments that make `spawn` and `execFile` start a program that ends with this process, however this process ends.
+ * The kernel sends the SIGKILL (`PR_SET_PDEATHSIG`). The program keeps the process id that `spawn` returns.
  */
 export const endingWithParent = (command: string, args: readonly string[]): [command: string, args: string[]] =>
   hasSetpriv ? [setpriv, ['--pdeathsig', 'KILL', '--', command, ...args]] : [command, [...args]]

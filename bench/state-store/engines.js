@@ -83,7 +83,7 @@ async function openLmdb(dir) {
   const tx = { get: async key => db.get(key), put: (key, value) => void db.put(key, value) }
   const queue = serial()
   return {
-    // Async callbacks of one event-loop turn share a native transaction, so each runs as a child that can be rolled back.
+    // Callbacks of one event-loop turn share a native transaction, so each runs as a child that can be rolled back.
     transaction: work => queue(() => db.childTransaction(() => work(tx))),
     close: () => queue(() => db.close()),
   }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { hookPoints } from '../fixtures/crash/hook-points.ts'
 import { type CrashReport, runCrashes } from '../fixtures/crash/run-crashes.ts'
 
-/** How often every point is hit: `npm run crash` does so 50 times. */
+/** The number of kills at each point. `npm run crash` sets it to 50. */
 const runs = Number(process.env.RUNS ?? 1)
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 
@@ -10,7 +10,7 @@ t.setTimeout(runs * 480_000)
 
 // Evidence: K11
 t.test(
-  'two agents that are killed at every step while they write to each other lose, repeat and break nothing',
+  'two agents that are killed at every step while they write to each other lose and repeat no message',
   async t => {
     t.comment(`SEED=${seed}`)
     const progress = ({ pairs, landed, faults }: CrashReport, of: number) =>

@@ -15,14 +15,14 @@ import { startRedis } from '../../tools/servers/redis.ts'
 import { findBytes } from '../fixtures/find-bytes.ts'
 import { RecordedSecrets, ratchetSecrets } from '../fixtures/secrets.ts'
 
-/** Every command that changed Redis since it started, uncompressed. */
+/** All commands that changed Redis since its start, uncompressed. */
 async function everythingWritten(dir: string): Promise<Buffer> {
   const files = join(dir, 'appendonlydir')
   return Buffer.concat(await Promise.all((await readdir(files)).map(name => readFile(join(files, name)))))
 }
 
 // Evidence: K2, X2, X3, W15
-t.test('a node is blind: neither what is written nor a private key is anywhere near it', async t => {
+t.test('neither a plaintext nor a private key is anywhere at a node', async t => {
   const redis = await startRedis(t, {
     config: { appendfsync: 'always', 'aof-use-rdb-preamble': 'no', rdbcompression: 'no' },
   })
@@ -47,7 +47,7 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
   const { client: alice, disk: atAlice } = await open('alice', captures[0]?.server ?? '')
   const { client: bob, disk: atBob } = await open('bob', captures[1]?.server ?? '')
 
-  /** What the ratchets of both hold now. */
+  /** The current secrets in the ratchets of both agents. */
   const ratchets = async (): Promise<Uint8Array[]> => {
     const found = await Promise.all(
       [[atAlice, 'bob'] as const, [atBob, 'alice'] as const].map(([disk, peer]) =>
@@ -60,7 +60,7 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
   const canaries = Array.from({ length: 8 }, () => new Uint8Array(randomBytes(32)))
   const texts = canaries.map((bytes, at) => (at % 2 ? Buffer.from(bytes).toString('hex') : bytes))
 
-  // One while bob is away, which waits in Redis; then in both directions.
+  // One message waits in Redis while bob is away; then messages go in both directions.
   await alice.send('bob', texts[0] ?? '')
   sessionSecrets.push(...(await ratchets()))
   const received = receiveSome(bob, 4)
@@ -77,7 +77,7 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
   await alice.close()
   await bob.close()
 
-  // A client that does not encrypt: what it leaks must be found, or the search is worth nothing.
+  // A client that does not encrypt: the search must find its plaintext, or the search is worth nothing.
   const leaked = new Uint8Array(randomBytes(32))
   const careless = await RawClient.loggedIn(t, `${captures[0]?.server}/ws`)
   const body = Buffer.concat([Buffer.from('x'), leaked]).toString('base64url')
@@ -91,28 +91,28 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
   for (const node of nodes) await node.stop()
 
   const places = {
-    'what was written to Redis': await everythingWritten(redis.dir),
+    'the writes to Redis': await everythingWritten(redis.dir),
     'a dump of Redis': await readFile(join(redis.dir, 'dump.rdb')),
     'the logs of the nodes': Buffer.from(nodes.flatMap(node => node.logs()).join('\n')),
     'the sockets of the nodes': Buffer.concat(captures.map(capture => capture.bytes())),
   }
   const privateKeys = [...secrets.pieces(), ...sessionSecrets]
-  t.ok(privateKeys.length > 500, `${privateKeys.length} pieces of private keys are looked for`)
-  t.ok(sessionSecrets.length >= 8, 'those of sessions among them')
+  t.ok(privateKeys.length > 500, `the search is for ${privateKeys.length} parts of private keys`)
+  t.ok(sessionSecrets.length >= 8, 'with those of sessions')
   for (const [name, haystack] of Object.entries(places)) {
     t.equal(canaries.filter(bytes => findBytes(haystack, bytes)).length, 0, `no body in ${name}`)
     t.equal(privateKeys.filter(bytes => findBytes(haystack, bytes)).length, 0, `no private key in ${name}`)
   }
 
-  t.test('and these searches find what is there', async t => {
+  t.test('the same searches find data that is there', async t => {
     const { 'the logs of the nodes': logs, ...rest } = places
     const identity = Buffer.from(alice.account?.identity ?? '', 'base64url')
     for (const [name, haystack] of Object.entries(rest)) {
       t.ok(findBytes(haystack, identity), `a public key in ${name}`)
-      t.ok(findBytes(haystack, leaked), `what was not encrypted in ${name}`)
+      t.ok(findBytes(haystack, leaked), `plaintext in ${name}`)
     }
     t.ok(logs.includes('listening') && logs.length > 500, 'something in the logs')
-    t.notOk(findBytes(logs, leaked), 'but no body, not even one that was refused')
+    t.notOk(findBytes(logs, leaked), 'no body in the logs, not even a refused one')
 
     const [canary = new Uint8Array()] = canaries
     for (const text of ['utf8', 'hex', 'base64', 'base64url'] as const) {
@@ -122,7 +122,7 @@ t.test('a node is blind: neither what is written nor a private key is anywhere n
     }
     for (const shift of [1, 2]) {
       const text = Buffer.concat([Buffer.alloc(shift, 7), canary, Buffer.from('after')]).toString('base64')
-      t.ok(findBytes(Buffer.from(text), canary), `one inside a longer base64, ${shift} bytes on`)
+      t.ok(findBytes(Buffer.from(text), canary), `inside a longer base64 text, at offset ${shift}`)
     }
   })
 })

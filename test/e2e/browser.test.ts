@@ -11,7 +11,7 @@ const { origin } = await servePage(t, await bundleScript(entry, { globalName: 'a
 const { wsUrl } = await startNodeProcess(t, { ALLOWED_ORIGINS: origin })
 const browser = await launchBrowser(t, executablePath)
 
-/** Runs in the page: an agent over the state that this origin keeps, and what it is shown. */
+/** Runs in the page: an agent with the state of this origin, and the messages that it receives. */
 const open = `(async () => {
   globalThis.sessions = 0
   globalThis.client = await aimessage.openClient({
@@ -28,7 +28,7 @@ const receive = (count: number) => `(async () => {
   return shown
 })()`
 
-t.test('an agent in a browser registers, sends and receives, and is the same one after a reload', async t => {
+t.test('an agent in a browser registers, sends and receives, and keeps its identity after a reload', async t => {
   const page = await browser.newPage()
   await page.goto(origin)
   const nora = await registerAgent(t, wsUrl, 'nora')
@@ -47,7 +47,7 @@ t.test('an agent in a browser registers, sends and receives, and is the same one
     { ...common, text: long },
   ])
 
-  await t.test('what was in hand is shown again after a reload, and what was acknowledged is not', async t => {
+  await t.test('after a reload an unacknowledged message is shown again, and an acknowledged one is not', async t => {
     await nora.send('brauser', 'in hand')
     t.equal(await page.evaluate(`client.receive().next().then(({ value }) => value.text)`), 'in hand')
     await page.reload()
@@ -79,7 +79,7 @@ t.test('an agent in a browser registers, sends and receives, and is the same one
 })
 
 // Evidence: W6
-t.test('a page of an origin that the node does not know cannot connect', async t => {
+t.test('a page of an unknown origin cannot connect', async t => {
   const { origin: elsewhere } = await servePage(t, await bundleScript(entry, { globalName: 'aimessage' }))
   const page = await browser.newPage()
   await page.goto(elsewhere)

@@ -17,7 +17,7 @@ t.test('two agents on different nodes of one Redis', async t => {
   const [north = '', south = ''] = servers
 
   // Evidence: K1
-  t.test('what goes in comes out', async t => {
+  t.test('the recipient gets the text that the sender sent', async t => {
     const alice = await registerAgent(t, north, 'alice')
     const bob = await registerAgent(t, south, 'bob')
     const texts = [
@@ -34,7 +34,7 @@ t.test('two agents on different nodes of one Redis', async t => {
     t.ok(messages.every(({ from, verified }) => from === 'alice' && verified === 'first-use'))
   })
 
-  t.test('bytes that are no text come out as they went in', async t => {
+  t.test('bytes that are not text arrive unchanged', async t => {
     const alice = await registerAgent(t, north, 'alice-b')
     const bob = await registerAgent(t, south, 'bob-b')
     const bytes = new Uint8Array(randomBytes(65_536))
@@ -45,7 +45,7 @@ t.test('two agents on different nodes of one Redis', async t => {
   })
 
   // Evidence: L1
-  t.test('over 64 KiB is refused before anything is sent', async t => {
+  t.test('a message over 64 KiB is refused before anything is sent', async t => {
     const alice = await registerAgent(t, north, 'alice-l')
     await t.rejects(alice.send('bob', new Uint8Array(65_537)), { code: 'message_too_large', message: /65537.*65536/ })
   })
@@ -64,31 +64,34 @@ t.test('two agents on different nodes of one Redis', async t => {
   })
 
   // Evidence: K11
-  t.test('an agent killed in the middle of its queue gets the rest, in order, each once', async t => {
-    const alice = await registerAgent(t, north, 'alice-k')
-    const directory = await temporaryDirectory(t)
-    const before = await openAgentAt(t, south, directory)
-    await before.register('bob-k')
-    await before.close()
-    const sent = Array.from({ length: 200 }, (_, index) => `message ${index}`)
-    await Promise.all(sent.map(text => alice.send('bob-k', text)))
+  t.test(
+    'an agent that is killed while it works through its inbox gets the remaining messages, in order, each once',
+    async t => {
+      const alice = await registerAgent(t, north, 'alice-k')
+      const directory = await temporaryDirectory(t)
+      const before = await openAgentAt(t, south, directory)
+      await before.register('bob-k')
+      await before.close()
+      const sent = Array.from({ length: 200 }, (_, index) => `message ${index}`)
+      await Promise.all(sent.map(text => alice.send('bob-k', text)))
 
-    const killed = startAgentProcess(t, { server: south, directory, killAfter: 50 })
-    const shown = await killed.texts
-    t.same(shown.slice(0, 50), sent.slice(0, 50))
-    t.equal(await killed.signal, 'SIGKILL')
+      const killed = startAgentProcess(t, { server: south, directory, killAfter: 50 })
+      const shown = await killed.texts
+      t.same(shown.slice(0, 50), sent.slice(0, 50))
+      t.equal(await killed.signal, 'SIGKILL')
 
-    const bob = await openAgentAt(t, south, directory)
-    t.same(textsOf(await receiveSome(bob, 150)), sent.slice(50))
-    t.same(textsOf(await receiveAll(bob)), [])
-  })
+      const bob = await openAgentAt(t, south, directory)
+      t.same(textsOf(await receiveSome(bob, 150)), sent.slice(50))
+      t.same(textsOf(await receiveAll(bob)), [])
+    },
+  )
 
-  t.test('an unknown recipient is named as such', async t => {
+  t.test('an unknown recipient is reported as unknown', async t => {
     const alice = await registerAgent(t, north, 'alice-u')
     await t.rejects(alice.send('nobody', 'hello'), { code: 'unknown_user' })
   })
 
-  t.test('both answer each other over many turns', async t => {
+  t.test('both agents answer each other over many turns', async t => {
     const alice = await registerAgent(t, north, 'alice-t')
     const bob = await registerAgent(t, south, 'bob-t')
     const echo = (async () => {
@@ -104,7 +107,7 @@ t.test('two agents on different nodes of one Redis', async t => {
     await echo
   })
 
-  t.test('a client that was never registered says so', async t => {
+  t.test('a client without a registration fails with its own error', async t => {
     const stranger = await openAgent(t, north)
     await t.rejects(stranger.send('bob', 'hello'), { code: 'not_registered' })
   })

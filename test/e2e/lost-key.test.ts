@@ -6,7 +6,7 @@ import { startTestNodes } from '../../tools/servers/running-node.ts'
 const ADMIN_TOKEN = 'the-token-of-the-operator-0123456789'
 
 // Evidence: L8, X10
-t.test('a name that was released to another key is noticed by whoever knew the old one', async t => {
+t.test('peers that know the old key notice when a released name gets another key', async t => {
   const [first, second] = await startTestNodes(t, 2, { ADMIN_TOKEN })
   if (!first || !second) return t.fail('two nodes')
   const alice = await registerAgent(t, first.wsUrl, 'alice')
@@ -26,10 +26,10 @@ t.test('a name that was released to another key is noticed by whoever knew the o
   t.same(await changed, { peer: 'bob' })
   await t.rejects(alice.send('bob', 'a secret'), { code: 'identity_changed' })
 
-  t.equal((await alice.identityOf('bob')).identity, before.identity, 'the old key is still the pinned one')
+  t.equal((await alice.identityOf('bob')).identity, before.identity, 'the old key is still pinned')
   await alice.trustPeer('bob')
   await alice.send('bob', 'now that I asked you')
   const [message] = await receiveSome(another, 1)
-  t.equal(message?.text, 'now that I asked you', 'until somebody decides')
+  t.equal(message?.text, 'now that I asked you', 'until the user decides')
   t.same(textsOf(await shown), ['I am bob, believe me'], 'and shown only then')
 })

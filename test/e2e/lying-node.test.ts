@@ -11,12 +11,12 @@ import { type Frame, type Lies, startLyingNode } from '../fixtures/servers/lying
 const eventOf = <Name extends keyof ClientEvents>(client: Client, name: Name): Promise<ClientEvents[Name]> =>
   new Promise(resolve => client.on(name, resolve))
 
-/** Applies a lie to the first frame that fits; the rest passes. */
+/** Applies a lie to the first frame that matches. Other frames pass unchanged. */
 function oneLie(fits: (frame: Frame) => boolean, lie: (frame: Frame) => Frame | Frame[] | undefined) {
-  let told = false
+  let isApplied = false
   return (frame: Frame): Frame | Frame[] | undefined => {
-    if (told || !fits(frame)) return frame
-    told = true
+    if (isApplied || !fits(frame)) return frame
+    isApplied = true
     return lie(frame)
   }
 }
@@ -28,7 +28,7 @@ const flip = (body: unknown): string => {
 }
 
 // Evidence: X2
-t.test('a node that lies is not believed', async t => {
+t.test('clients detect a node that lies', async t => {
   const { servers } = await startDeployment(t, { nodes: 1 })
   const [honest = ''] = servers
   let names = 0
@@ -44,7 +44,7 @@ t.test('a node that lies is not believed', async t => {
   }
 
   // Evidence: K7
-  t.test('a forged sender is reported and never shown; the true message still is', async t => {
+  t.test('a message with a forged sender is reported and not shown; the true message is shown', async t => {
     const { alice, bob, to, lies } = await pair(t)
     const carol = await registerAgent(t, honest, `carol-${names}`)
     const carolName = carol.account?.username ?? ''
@@ -87,7 +87,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   // Evidence: K8
-  t.test('envelopes out of order are noticed and asked for again', async t => {
+  t.test('envelopes out of order are detected and read again', async t => {
     const { alice, bob, to, lies } = await pair(t)
     for (const text of ['second', 'third', 'fourth']) await alice.send(to, text)
     let held: Frame | undefined
@@ -107,12 +107,12 @@ t.test('a node that lies is not believed', async t => {
     t.same(textsOf(await shown), ['second', 'third', 'fourth'])
   })
 
-  /** What the node says of two frames, the bodies exchanged: numbers, names and order fit. */
+  /** Swaps the bodies of two frames, so that numbers, names and order are consistent. */
   const exchanged = (first: Frame, second: Frame): Frame[] => [
     { ...second, seq: first.seq, prev: first.prev },
     { ...first, seq: second.seq, prev: second.prev },
   ]
-  /** Holds the first message back, and says the second one in its place. */
+  /** Holds the first message back, and sends the second one in its place. */
   const exchange = (lies: Lies): void => {
     let held: Frame | undefined
     lies.toClient = frame => {
@@ -127,7 +127,7 @@ t.test('a node that lies is not believed', async t => {
   }
 
   // Evidence: D7
-  t.test('bodies exchanged under fitting numbers are reported', async t => {
+  t.test('swapped bodies under consistent numbers are reported', async t => {
     const { alice, bob, from, to, lies } = await pair(t)
     const ids: string[] = []
     for (const text of ['second', 'third', 'fourth']) ids.push((await alice.send(to, text)).id)
@@ -138,7 +138,7 @@ t.test('a node that lies is not believed', async t => {
     t.same(reported, [{ from, id: ids[0] }])
   })
 
-  t.test('the last message of a session behind the reset that ended it is reported', async t => {
+  t.test('the last message of a session after the reset that ended it is reported', async t => {
     const { alice, bob, from, to, lies } = await pair(t)
     const { id } = await alice.send(to, 'second')
     await alice.renewSession(to)
@@ -151,7 +151,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   // Evidence: D7
-  t.test('a message that is missing is no disorder', async t => {
+  t.test('a missing message is not reported as reordered', async t => {
     const { alice, bob, to, lies } = await pair(t)
     for (const text of ['second', 'third', 'fourth']) await alice.send(to, text)
     let left: Frame | undefined
@@ -166,7 +166,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   // Evidence: K7
-  t.test('a message for another agent cannot be read', async t => {
+  t.test('a message for another agent cannot be decrypted', async t => {
     const { alice, bob, to, lies } = await pair(t)
     const other = await registerAgent(t, honest, `other-${names}`)
     await alice.send(other.account?.username ?? '', 'not for bob')
@@ -189,13 +189,13 @@ t.test('a node that lies is not believed', async t => {
   })
 
   // Evidence: K4, X2
-  t.test('a swapped identity key stops sending, and says so', async t => {
+  t.test('a swapped identity key stops sending and is reported', async t => {
     const { alice, bob, lies, from } = await pair(t)
     void alice
     const mallory = generateIdentity(randomBytes)
     const fresh = await openAgent(t, honest)
     await fresh.register(`fresh-${names}`)
-    // Bob knows alice's key from her first message; his own session with her is dropped by asking for a live one.
+    // Bob has alice's key from her first message. An interactive exchange makes him drop his session with her.
     lies.toClient = frame => {
       if (frame.type !== 'keys') return frame
       const bundle = decodeBundle(decodeBase64Url(String(frame.bundle)))
@@ -217,7 +217,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   // Evidence: K4, X4
-  t.test('a bundle with one key exchanged is refused on first contact', async t => {
+  t.test('a bundle with one replaced key is refused on first contact', async t => {
     const { bob, lies } = await pair(t)
     const carol = await registerAgent(t, honest, `karla-${names}`)
     const sent: Frame[] = []
@@ -228,7 +228,7 @@ t.test('a node that lies is not believed', async t => {
     lies.toClient = frame => (frame.type === 'keys' ? { ...frame, bundle: flip(frame.bundle) } : frame)
     const name = carol.account?.username ?? ''
     await t.rejects(bob.send(name, 'secret'), { code: 'bad_bundle' })
-    // A receipt for somebody else may still be on its way.
+    // A receipt for another agent may still be in flight.
     t.notOk(
       sent.some(({ type, to }) => type === 'send' && String(to).startsWith(name)),
       'nothing left',
@@ -237,7 +237,7 @@ t.test('a node that lies is not believed', async t => {
 
   for (const code of ['no_keys', 'unknown_user', 'forbidden', 'internal']) {
     // Evidence: K3
-    t.test(`no error of a node (${code}) makes anything go out that it can read`, async t => {
+    t.test(`no error of a node (${code}) makes a client send readable data`, async t => {
       const { bob, lies } = await pair(t)
       const stranger = `carl-${names}`
       await registerAgent(t, honest, stranger)
@@ -254,7 +254,7 @@ t.test('a node that lies is not believed', async t => {
       const sending = bob.send(stranger, 'secret', { signal: AbortSignal.timeout(1_500) })
       await t.rejects(sending)
       if (code !== 'no_keys') await refused
-      // An offer for a live exchange carries public keys only.
+      // An offer for an interactive exchange carries only public keys.
       t.ok(sent.every(({ body }) => decodeBase64Url(String(body))[1] === 3))
     })
   }
@@ -274,7 +274,7 @@ t.test('a node that lies is not believed', async t => {
   })
 
   // Evidence: API10
-  t.test('an answer that names another user is a fault of the server', async t => {
+  t.test('an answer that names another user is reported as a server fault', async t => {
     const { server, lies } = await startLyingNode(t, honest)
     lies.toClient = frame => (frame.type === 'authenticated' ? { ...frame, username: 'somebody' } : frame)
     const victim = await openAgent(t, server)

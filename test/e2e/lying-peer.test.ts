@@ -16,13 +16,13 @@ const { servers } = await startDeployment(t, { nodes: 2 })
 const [north = '', south = ''] = servers
 let worlds = 0
 
-/** What an envelope is made of. */
-type Letter = { type: 'send' | 'key_exchange'; body: string }
+/** The fields of an envelope that a lie may change. */
+type ForgedFrame = { type: 'send' | 'key_exchange'; body: string }
 
-/** Alice and bob, who talk to each other; a node in between that lies to alice; and mallory, who says to nodes what he likes. */
+/** Alice and bob write to each other; the node between them lies to alice; mallory sends nodes any frame. */
 async function openWorld(t: Test) {
   worlds += 1
-  const name = (who: string) => `${who}-${worlds}`
+  const name = (agent: string) => `${agent}-${worlds}`
   const { server, lies } = await startLyingNode(t, north)
   const alice = await registerAgent(t, server, name('alice'))
   const disk = new MemoryDisk()
@@ -33,18 +33,18 @@ async function openWorld(t: Test) {
   const confirmed = alice.confirmed(id, 'read')
   const ears = alice.receive().next()
   t.same(textsOf(await receiveSome(bob, 1)), ['first'])
-  // A receipt moves bob's session, too: from here on it rests.
+  // A receipt moves bob's session too. After it the session does not change.
   await confirmed
   await alice.stopListening()
   await ears
   const mallory = await RawClient.loggedIn(t, north, newUser(name('mallory')))
   /** Bob's record of a peer. */
-  const known = (who: string): Promise<Peer> =>
-    openMemoryStore(disk).read(tx => loadPeer(tx, parseUsername(name(who)), 'localhost'))
+  const known = (agent: string): Promise<Peer> =>
+    openMemoryStore(disk).read(tx => loadPeer(tx, parseUsername(name(agent)), 'localhost'))
   return { alice, bob, mallory, lies, name, known }
 }
 
-/** Two messages of alice that were kept from bob: their frames, and what lets them go. */
+/** Two messages of alice that are held back from bob: their frames, and a function that releases them. */
 async function keepBack({ alice, lies, name }: Awaited<ReturnType<typeof openWorld>>) {
   const kept: Frame[] = []
   const both = defer<void>()
@@ -73,9 +73,9 @@ const bytesOf = (body: unknown): Uint8Array => decodeBase64Url(String(body))
 const changed = (body: unknown, change: (bytes: Uint8Array) => Uint8Array): string =>
   encodeBase64Url(change(bytesOf(body)))
 
-/** What mallory makes of what alice has said to bob. */
-const lies: Record<string, (body: unknown, other: unknown) => Letter> = {
-  'as it was, as his own': body => ({ type: 'send', body: String(body) }),
+/** The frames that mallory makes from alice's messages to bob. */
+const lies: Record<string, (body: unknown, other: unknown) => ForgedFrame> = {
+  'unchanged, as his own': body => ({ type: 'send', body: String(body) }),
   'without its end': body => ({ type: 'send', body: changed(body, bytes => bytes.slice(0, -1)) }),
   'without its second half': body => ({ type: 'send', body: changed(body, bytes => bytes.slice(0, bytes.length / 2)) }),
   'with one bit changed': body => ({
@@ -85,19 +85,19 @@ const lies: Record<string, (body: unknown, other: unknown) => Letter> = {
   'with more behind it': body => ({ type: 'send', body: changed(body, bytes => Uint8Array.from([...bytes, 0])) }),
   'in a frame of the other type': (_body, other) => ({ type: 'key_exchange', body: String(other) }),
   'of another version': body => ({ type: 'send', body: changed(body, ([, ...rest]) => Uint8Array.from([2, ...rest])) }),
-  'of a suite that there is not': body => ({
+  'with an unknown suite': body => ({
     type: 'send',
     body: changed(body, bytes => bytes.map((byte, at) => (at === 3 ? 9 : byte))),
   }),
-  'as text that anybody can read': () => ({ type: 'send', body: encodeBase64Url(Buffer.from('trust me')) }),
-  'as an offer of nothing': () => ({ type: 'key_exchange', body: encodeBase64Url(Uint8Array.of(1, 3)) }),
-  'as the refusal of an offer that nobody made': () => ({
+  'as plaintext': () => ({ type: 'send', body: encodeBase64Url(Buffer.from('trust me')) }),
+  'as an empty offer': () => ({ type: 'key_exchange', body: encodeBase64Url(Uint8Array.of(1, 3)) }),
+  'as the refusal of an offer that was never made': () => ({
     type: 'key_exchange',
     body: encodeBase64Url(Uint8Array.of(1, 4, ...new Uint8Array(16), 1)),
   }),
 }
 
-t.test('what a peer makes of the words of another is reported, never shown, and moves nothing', async t => {
+t.test('frames that a peer makes from messages of another are reported, not shown, and change no session', async t => {
   const world = await openWorld(t)
   const { bob, mallory, name, known } = world
   const { bodies, letGo } = await keepBack(world)
@@ -108,17 +108,17 @@ t.test('what a peer makes of the words of another is reported, never shown, and 
     const reported = new Promise<{ from: string }>(resolve => bob.on('undecryptable', resolve))
     t.match(await mallory.request({ ...lie(bodies[0], bodies[1]), to: name('bob') }), { type: 'accepted' }, what)
     t.equal((await reported).from, name('mallory'), `${what}: reported`)
-    t.equal(toHex(encodePeer(await known('alice'))), before, `${what}: the session with alice is as it was`)
+    t.equal(toHex(encodePeer(await known('alice'))), before, `${what}: the session with alice is unchanged`)
   }
   const { sessions, trust } = await known('mallory')
-  t.same({ sessions, trust }, { sessions: [], trust: 'unknown' }, 'there is none with mallory')
+  t.same({ sessions, trust }, { sessions: [], trust: 'unknown' }, 'no session with mallory')
 
   await letGo()
-  t.same(textsOf(await shown), ['second', 'third'], 'what alice said arrives all the same')
-  t.equal(found.length, Object.keys(lies).length, 'and each lie was reported once')
+  t.same(textsOf(await shown), ['second', 'third'], 'the messages of alice arrive nevertheless')
+  t.equal(found.length, Object.keys(lies).length, 'each lie was reported once')
 })
 
-t.test('a body that its own sender repeats under new ids is shown once, and makes no noise', async t => {
+t.test('a body that its own sender repeats under new ids is shown once, without an event', async t => {
   const { alice, bob, lies, name } = await openWorld(t)
   const found = reports(bob)
   let copies = 0
@@ -135,11 +135,11 @@ t.test('a body that its own sender repeats under new ids is shown once, and make
   t.same(found, [])
 })
 
-t.test('an offer to one is not answered by another', async t => {
+t.test('an offer to one peer cannot be answered by another', async t => {
   const { mallory, alice, name } = await openWorld(t)
   const { server, lies: dorasLies } = await startLyingNode(t, south)
   const dora = await registerAgent(t, server, name('dora'))
-  // Her answer is taken from her, and mallory gives it as his.
+  // Her answer is intercepted, and mallory sends it as his.
   const stolen = defer<string>()
   dorasLies.toNode = frame => {
     if (frame.type !== 'key_exchange') return frame

@@ -7,7 +7,7 @@ import { startDeployment } from '../../tools/servers/deployment.ts'
 
 const contenders = 1_000
 
-/** A thousand signatures take a slow machine longer than a node waits for a login: who was too late comes again. */
+/** On a slow machine a thousand signatures take longer than a node waits for a login: late clients try again. */
 async function register(t: Test, url: string, user: User): Promise<ServerFrame> {
   const client = await RawClient.connect(t, url)
   try {
@@ -19,7 +19,7 @@ async function register(t: Test, url: string, user: User): Promise<ServerFrame> 
 }
 
 // Evidence: S1, A6
-t.test('of 1 000 that register one name over two nodes at once, one key wins', async t => {
+t.test('of 1 000 keys that register one name over two nodes at once, one key wins', async t => {
   const { nodes, redis } = await startDeployment(t, { nodes: 2, env: { REGISTRATIONS_PER_HOUR: '10000' } })
   const username = newName('wanted')
   const users = Array.from({ length: contenders }, () => newUser(username))
@@ -31,7 +31,7 @@ t.test('of 1 000 that register one name over two nodes at once, one key wins', a
   const [winner] = winners
   t.equal(await redis.cli('HGET', `aim:{${username}}:user`, 'identity'), winner && identityText(winner.identity))
 
-  t.test('and the winner alone logs in, at either node', async t => {
+  t.test('only the winner can log in, at either node', async t => {
     for (const { wsUrl } of nodes) {
       if (winner) t.match(await (await RawClient.connect(t, wsUrl)).authenticate(winner), { type: 'authenticated' })
       const loser = users.find(user => user !== winner)
@@ -39,7 +39,7 @@ t.test('of 1 000 that register one name over two nodes at once, one key wins', a
     }
   })
 
-  t.test('a client is told that the name is taken, and may take another', async t => {
+  t.test('a client gets `username_taken`, and may register another name', async t => {
     const late = await openAgent(t, nodes[0]?.wsUrl ?? '')
     await t.rejects(late.register(username), { code: 'username_taken' })
     t.match(await late.register(newName()), { username: /^agent-/ })

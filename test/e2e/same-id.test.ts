@@ -21,8 +21,8 @@ const pairs = 1_000
 
 t.setTimeout(480_000)
 
-/** Two ways to the nodes. A `send` waits on its way until it has come on the other way, too; then both go on at once. */
-async function startMeetingWays(t: Test, nodes: string[]) {
+/** Two proxies to the nodes. A `send` waits until it has also come through the other proxy; then both continue. */
+async function startMeetingProxies(t: Test, nodes: string[]) {
   const held = new Map<unknown, () => void>()
   const met = new Set<unknown>()
   const meet: Lie = (frame, say) => {
@@ -36,12 +36,12 @@ async function startMeetingWays(t: Test, nodes: string[]) {
     other()
     return frame
   }
-  const ways = await Promise.all(nodes.map(node => startLyingNode(t, node)))
-  for (const { lies } of ways) lies.toNode = meet
-  return { ways: ways.map(({ server }) => server), met }
+  const addresses = await Promise.all(nodes.map(node => startLyingNode(t, node)))
+  for (const { lies } of addresses) lies.toNode = meet
+  return { addresses: addresses.map(({ server }) => server), met }
 }
 
-/** Puts messages into the outbox of a state while no node is in reach. */
+/** Puts messages into the outbox of a state while no node is reachable. */
 async function fillOutbox(directory: string, drafts: readonly { to: string; text: string }[]): Promise<void> {
   const store = await openDirectoryStore(directory)
   const client = await openClient({ server: 'ws://127.0.0.1:9', store })
@@ -69,7 +69,7 @@ const names = ['bob', 'carol']
 const texts = Array.from({ length: pairs / names.length }, (_, at) => `message ${at}`)
 
 // Evidence: D6, C9
-t.test('the same id over two nodes at once, from two processes of one agent, is one entry and shown once', async t => {
+t.test('the same id sent over two nodes at once by two processes of one agent is stored and shown once', async t => {
   const { servers } = await startDeployment(t, { nodes: 2 })
   const [node = ''] = servers
   const directory = join(await temporaryDirectory(t), 'alice')
@@ -84,11 +84,13 @@ t.test('the same id over two nodes at once, from two processes of one agent, is 
     texts.flatMap(text => names.map(to => ({ to, text }))),
   )
 
-  const { ways, met } = await startMeetingWays(t, servers)
-  // Each takes the lease of the other on the outbox for one of a wrong clock, and sends the same.
-  const codes = await Promise.all(ways.map((server, at) => runOutbox(t, { server, directory, skewMs: at * 3_600_000 })))
+  const { addresses, met } = await startMeetingProxies(t, servers)
+  // With skewed clocks each process takes the other's outbox lease for expired, so both send the same messages.
+  const codes = await Promise.all(
+    addresses.map((server, at) => runOutbox(t, { server, directory, skewMs: at * 3_600_000 })),
+  )
   t.same(codes, [0, 0])
-  t.equal(met.size, pairs, 'every one was sent twice')
+  t.equal(met.size, pairs, 'each message was sent twice')
 
   for (const recipient of recipients) {
     const listening = new Promise<{ queued: number }>(resolve => recipient.on('listening', resolve))

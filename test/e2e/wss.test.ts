@@ -21,7 +21,7 @@ const [server = '', misnamed = '', untrusted = ''] = await startHaproxy(t, hapro
 const world = await openCliWorld(t, server)
 const trusting = { env: { NODE_EXTRA_CA_CERTS: own.caFile } }
 
-t.test('the command line works over wss, with an authority of its own from the environment or an option', async t => {
+t.test('the command line works over wss, with a private authority from the environment or an option', async t => {
   t.match(await world.run('alice', ['register', 'alice'], trusting), {
     code: 0,
     stdout: /^registered alice@localhost\n/,
@@ -39,10 +39,10 @@ t.test('the command line works over wss, with an authority of its own from the e
 })
 
 // Evidence: K13, X1
-t.test('a certificate that does not fit is refused, before anything is said, with a line that says why', async t => {
+t.test('an invalid certificate is refused before any frame is sent, with one line that names the reason', async t => {
   const cases = [
-    ['of an authority that nobody trusts', server, {}, /unknown authority.*--ca-file/],
-    ['of another authority than the one trusted', untrusted, trusting.env, /unknown authority/],
+    ['of an untrusted authority', server, {}, /unknown authority.*--ca-file/],
+    ['of another authority than the trusted one', untrusted, trusting.env, /unknown authority/],
     ['of another name', misnamed, trusting.env, /elsewhere\.example/],
   ] as const
   for (const [what, url, env, why] of cases) {
@@ -57,12 +57,12 @@ t.test('a certificate that does not fit is refused, before anything is said, wit
 })
 
 // Evidence: W4
-t.test('who listens goes on when the node behind the proxy ends', async t => {
+t.test('a listener continues at another node when its node behind the proxy ends', async t => {
   const listener = world.start('bob', ['listen', '--json', '--count', '2'], trusting)
   await listener.until(line => line.includes('"event":"listening"'))
   await world.run('alice', ['send', 'bob', 'before'], trusting)
   await listener.lines(1)
-  // Whichever of them it is at.
+  // The listener is connected to one of them.
   t.equal(await nodes[0]?.stop(), 0)
   t.match(await world.run('alice', ['send', 'bob', 'after'], trusting), { code: 0 })
   t.match(jsonLines((await listener.lines(2)).join('\n')), [{ body: 'before' }, { body: 'after' }])

@@ -16,7 +16,7 @@ t.test('a node can check signatures and nothing else of the cryptography', async
     'crypto/encoding/byte-writer.ts',
     'crypto/errors.ts',
     'crypto/keys/identity.ts',
-    // How a bundle is read before its signatures are checked: key ids and raw keys, and the bounds of both.
+    // Parses a bundle before its signatures are checked: key ids, raw keys and their bounds.
     'crypto/encoding/key-reader.ts',
     'crypto/labels.ts',
     'crypto/limits.ts',
@@ -29,7 +29,7 @@ t.test('a node can check signatures and nothing else of the cryptography', async
   )
 })
 
-t.test('of the primitives, what the signature checks use can neither agree on a key nor decrypt', async t => {
+t.test('the primitives that the signature checks use can neither agree on a key nor decrypt', async t => {
   const used = ['bundle', 'identity', 'relay-auth'].flatMap(name => {
     const text = readSource(`src/crypto/keys/${name}.ts`)
     const [, list = ''] = /import (?:type )?\{([^}]*)\} from '\.\.\/primitives\.ts'/.exec(text) ?? []
@@ -62,7 +62,7 @@ t.test('the protocol does no input or output and knows neither side', async t =>
   for (const file of sourceFiles('src/protocol')) t.notMatch(readSource(file), /from 'node:/, nameIn(file))
 })
 
-t.test('each of these is known to one file', async t => {
+t.test('only one file reads process.env, imports pino, or imports WebSockets', async t => {
   const usersOf = (pattern: RegExp) =>
     sourceFiles('src/server')
       .filter(file => pattern.test(readSource(file)))

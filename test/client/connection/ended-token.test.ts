@@ -4,7 +4,7 @@ import { MemoryDisk } from '../../../src/client/state/memory-store.ts'
 import { openAgent, registerAgent } from '../../../tools/clients/agents.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-t.test('an agent whose token ends while it is shown logs in with its key', async t => {
+t.test('if the token ends during the login, the agent logs in with its key', async t => {
   const store = openTestStore()
   let ending = 0
   const faulty = withFaults(store, {

@@ -7,7 +7,7 @@ import { startDeployment } from '../../../tools/servers/deployment.ts'
 
 const ADMIN_TOKEN = 'canary-token-of-the-operator-0123456789'
 
-/** An agent that listens: what it got, and how that ended. */
+/** An agent that listens: the messages that it received, and how listening ended. */
 async function listen(t: Test, server: string, name: string) {
   const store = openMemoryStore()
   const client = await registerAgent(t, server, name, store)
@@ -34,37 +34,40 @@ const send = async (from: Client, to: string, text: string): Promise<void> => {
 }
 
 // Evidence: R11
-t.test('R11: clients of a Redis that was emptied come back by themselves, with what was not confirmed', async t => {
-  const { redis, servers } = await startDeployment(t, { nodes: 2 })
-  const [first = '', second = ''] = servers
-  const alice = await listen(t, first, 'alice')
-  const bob = await listen(t, second, 'bob')
-  const carol = await registerAgent(t, second, 'carol')
-  await alice.client.cards.publish({ title: 'Alice', capabilities: ['writing'], acceptsRequests: false })
-  await send(alice.client, 'bob', 'one')
-  await send(bob.client, 'alice', 'two')
-  await carol.send('bob', 'hello')
-  await bob.client.send('carol', 'accepted, and lost with Redis')
+t.test(
+  'R11: after Redis was emptied, clients register again by themselves and resend unconfirmed messages',
+  async t => {
+    const { redis, servers } = await startDeployment(t, { nodes: 2 })
+    const [first = '', second = ''] = servers
+    const alice = await listen(t, first, 'alice')
+    const bob = await listen(t, second, 'bob')
+    const carol = await registerAgent(t, second, 'carol')
+    await alice.client.cards.publish({ title: 'Alice', capabilities: ['writing'], acceptsRequests: false })
+    await send(alice.client, 'bob', 'one')
+    await send(bob.client, 'alice', 'two')
+    await carol.send('bob', 'hello')
+    await bob.client.send('carol', 'accepted, and lost with Redis')
 
-  await redis.cli('FLUSHALL')
-  const since = performance.now()
-  const answers = [send(alice.client, 'bob', 'three'), send(bob.client, 'alice', 'four')]
-  await Promise.all([alice.again, bob.again])
-  const tookS = (performance.now() - since) / 1_000
-  t.comment(`registered again after ${tookS.toFixed(1)} s`)
-  t.ok(tookS < 10)
-  await Promise.all(answers)
-  t.same(alice.texts, ['two', 'four'])
-  t.same(bob.texts, ['one', 'hello', 'three'])
-  for await (const { text } of carol.receive({ count: 1 })) t.equal(text, 'accepted, and lost with Redis')
+    await redis.cli('FLUSHALL')
+    const since = performance.now()
+    const answers = [send(alice.client, 'bob', 'three'), send(bob.client, 'alice', 'four')]
+    await Promise.all([alice.again, bob.again])
+    const tookS = (performance.now() - since) / 1_000
+    t.comment(`registered again after ${tookS.toFixed(1)} s`)
+    t.ok(tookS < 10)
+    await Promise.all(answers)
+    t.same(alice.texts, ['two', 'four'])
+    t.same(bob.texts, ['one', 'hello', 'three'])
+    for await (const { text } of carol.receive({ count: 1 })) t.equal(text, 'accepted, and lost with Redis')
 
-  const stranger = await registerAgent(t, first, 'dave')
-  await stranger.send('alice', 'keys are there, too')
-  t.match(await stranger.cards.of('alice'), { title: 'Alice' })
-})
+    const stranger = await registerAgent(t, first, 'dave')
+    await stranger.send('alice', 'keys are there, too')
+    t.match(await stranger.cards.of('alice'), { title: 'Alice' })
+  },
+)
 
 // Evidence: R11
-t.test('R11: what an operator deleted stays so, also for an agent that starts anew', async t => {
+t.test('R11: a user that an operator deleted stays deleted, also after a restart of the agent', async t => {
   const { redis, nodes, servers } = await startDeployment(t, { nodes: 1, env: { ADMIN_TOKEN } })
   const [server = ''] = servers
   const admin = new HttpClient(nodes[0]?.url ?? '', ADMIN_TOKEN)
@@ -77,7 +80,7 @@ t.test('R11: what an operator deleted stays so, also for an agent that starts an
 })
 
 // Evidence: R11
-t.test('R11: a name that another key has meanwhile is told', async t => {
+t.test('R11: a name that another key has taken meanwhile is reported', async t => {
   const { redis, nodes, servers } = await startDeployment(t, { nodes: 1 })
   const [server = ''] = servers
   const alice = await registerAgent(t, server, 'alice')

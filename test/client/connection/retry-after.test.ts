@@ -5,7 +5,9 @@ import { ReconnectingLink } from '../../../src/client/connection/reconnecting-li
 import { Emitter } from '../../../src/util/emitter.ts'
 import { startBusyServer } from '../../fixtures/servers/busy-server.ts'
 
-/** How long a client waits after an upgrade that was answered with 503 and this header, ms, and what it says of it. */
+/**
+ * Returns how long a client waits after an upgrade was answered with 503 and this header, ms, and the error it reports.
+ */
 async function waitAfter(header: string): Promise<{ waitMs: number; error: Error }> {
   const events = new Emitter<ClientEvents>()
   const told = new Promise<{ waitMs: number; error: Error }>(resolve => void events.on('reconnecting', resolve))
@@ -22,12 +24,12 @@ async function waitAfter(header: string): Promise<{ waitMs: number; error: Error
   return told
 }
 
-t.test('a client waits as long as a server asks, and up to a second more, but never for ever', async t => {
+t.test('a client waits as long as the server asks plus up to a second, up to a limit', async t => {
   t.match(await waitAfter('Retry-After: 3\r\n'), { waitMs: 3_500, error: { retryAfter: 3, code: 'unreachable' } })
   t.match(await waitAfter('Retry-After: 86400\r\n'), { waitMs: 60_500 })
 })
 
-t.test('where it asks for nothing that is a number of seconds, the client waits as after any failure', async t => {
+t.test('without a valid number of seconds, the client waits as after any failure', async t => {
   for (const header of [
     '',
     'Retry-After: 0\r\n',

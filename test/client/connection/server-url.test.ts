@@ -9,7 +9,7 @@ const refusal = (text: string): string => {
   }
 }
 
-t.test('a server is a URL of ws or http, with or without TLS, and dialled at /ws', async t => {
+t.test('a server is a ws or http URL, with or without TLS, and is dialled at /ws', async t => {
   const dialled: [string, string, string][] = [
     ['ws://localhost:8080', 'ws://localhost:8080/ws', 'localhost'],
     ['http://127.0.0.1:1/', 'ws://127.0.0.1:1/ws', 'localhost'],
@@ -32,7 +32,7 @@ t.test('a login goes over the internet only with TLS', async t => {
   for (const text of [...open, ...close]) t.match(refusal(text), /unencrypted: write wss:\/\//, text)
 })
 
-t.test('on this machine and in a network of its own it may', async t => {
+t.test('on this machine and in private networks, a login may go without TLS', async t => {
   for (const host of [
     'localhost',
     '127.0.0.1',

@@ -10,7 +10,7 @@ import { type Frame, startLyingNode } from '../../fixtures/servers/lying-node.ts
 
 const content: CardContent = { title: 'Translator', capabilities: ['translate'], acceptsRequests: true }
 
-/** Alice has a card; bob reads it through a node that may lie. */
+/** Alice has a card; bob reads it through a dishonest node. */
 async function openWorld(t: Test) {
   const node = await startTestNode(t)
   const { server, lies } = await startLyingNode(t, node.wsUrl)
@@ -29,7 +29,7 @@ async function openWorld(t: Test) {
   return { alice, bob, lies, meet, list }
 }
 
-t.test('a card says how far its key is known', async t => {
+t.test('a card states the trust in its key', async t => {
   const { alice, bob, meet, list } = await openWorld(t)
   const identity = alice.account?.identity
   t.match(await alice.cards.of(), { ...content, username: 'alice', verified: 'verified', identity })
@@ -46,7 +46,7 @@ t.test('a card says how far its key is known', async t => {
   t.same(await list(), [])
 })
 
-t.test('what may not be said is not sent', async t => {
+t.test('a card with invalid content is not sent', async t => {
   const { alice } = await openWorld(t)
   await t.rejects(alice.cards.publish({ ...content, title: '' }), { code: 'malformed' })
   await t.rejects(alice.cards.publish({ ...content, capabilities: ['Not a tag'] }), { code: 'malformed' })
@@ -54,7 +54,7 @@ t.test('what may not be said is not sent', async t => {
 })
 
 // Evidence: K15
-t.test('a node makes no card of a peer, and brings no old one back', async t => {
+t.test('a node can neither forge the card of a peer nor return an older one', async t => {
   const { alice, bob, lies, meet, list } = await openWorld(t)
   await meet()
   const { signed: first } = await bob.cards.of('alice')

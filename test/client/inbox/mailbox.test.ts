@@ -77,29 +77,29 @@ t.test('waiting', async t => {
 
   t.test('a message that arrives between the check and the wait wakes the waiter', async t => {
     for (const point of ['before', 'after'] as const) {
-      for (const look of [1, 2, 3]) {
-        let looks = 0
-        const looked = new Signal()
+      for (const check of [1, 2, 3]) {
+        let checks = 0
+        const checked = new Signal()
         const woken = defer<void>()
         inReads(async at => {
-          if (at === 'before') looks += 1
-          if (at === 'after') looked.notify()
-          if (at !== point || looks !== look) return
+          if (at === 'before') checks += 1
+          if (at === 'after') checked.notify()
+          if (at !== point || checks !== check) return
           inReads(async () => {})
-          await alice.send('bob', `${point} look ${look}`)
+          await alice.send('bob', `${point} check ${check}`)
           // The read that was held up may belong to another caller than the waiter.
           await Promise.race([arrived(), woken.promise])
         })
         const waiting = bob.mailbox.wait({ waitMs: 60_000 })
-        for (let seen = 1; seen < look; seen += 1) {
-          const { version } = looked
-          if (looks < seen) await looked.after(version)
+        for (let seen = 1; seen < check; seen += 1) {
+          const { version } = checked
+          if (checks < seen) await checked.after(version)
           // A change without a message: the waiter checks again and goes on waiting.
           await store.transaction(tx => tx.put('swept', Uint8Array.of(seen)))
         }
         const { messages } = await waiting
         woken.resolve()
-        t.match(messages, [{ text: `${point} look ${look}` }])
+        t.match(messages, [{ text: `${point} check ${check}` }])
         t.equal(messages.length, 1)
         await clear()
       }

@@ -118,11 +118,11 @@ t.test('a body over the handshake rate is decrypted later without a reset, and a
     await alice.renewSession('bob')
     await alice.send('bob', text)
   }
-  const told: ClientEvents['undecryptable'][] = []
-  bob.on('undecryptable', event => told.push(event))
+  const reported: ClientEvents['undecryptable'][] = []
+  bob.on('undecryptable', event => reported.push(event))
   t.same(textsOf(await receiveAll(bob)), numbered(3))
   t.match(
-    told,
+    reported,
     [{ remedy: 'retry' }, { remedy: 'retry' }],
     'the reset with the fourth session, and the message after it',
   )

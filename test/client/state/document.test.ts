@@ -6,7 +6,7 @@ import { retryable } from '../../../src/client/state/state-error.ts'
 const page = readFileSync(new URL('../../../docs/STATE.md', import.meta.url), 'utf8')
 const section = (heading: string): string => (page.split(`\n## ${heading}\n`)[1] ?? '').split('\n## ')[0] ?? ''
 
-t.test('the page and the table of errors say the same', async t => {
+t.test('the table of errors in the document matches the code', async t => {
   const rows = section('Errors').matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (yes|no) \|/gm)
   const listed = [...rows].flatMap(([, codes = '', retry]) =>
     [...codes.matchAll(/`(\w+)`/g)].map(([, code = '']) => [code, retry === 'yes']),
@@ -14,9 +14,9 @@ t.test('the page and the table of errors say the same', async t => {
   t.same(Object.fromEntries(listed), retryable)
 })
 
-t.test('the page states what a guess at a passphrase costs', async t => {
+t.test('the document states the cost of guessing a passphrase', async t => {
   const stated = ({ memoryKib, passes, lanes }: typeof openingCost) =>
     `${memoryKib / 1_024} MiB, ${passes} passes, ${lanes} lane`
   t.ok(section('Encryption at rest').includes(stated(openingCost)))
-  t.ok(section('Moving house').includes(stated(exportCost)))
+  t.ok(section('Export and import').includes(stated(exportCost)))
 })

@@ -25,14 +25,14 @@ for (const [index, { name }] of contract.entries()) {
   })
 }
 
-t.test('two tabs add 50 each to one counter and lose none, while the work computes between its reads', async t => {
+t.test('two tabs each add 50 to one counter and lose none, although the work pauses between its reads', async t => {
   const tabs = [await openPage(), await openPage()]
   await Promise.all(tabs.map(tab => tab.evaluate(`page.increment('shared', 50)`)))
   t.equal(await tabs[0]?.evaluate(`page.read('shared', 'counter')`), '100')
   for (const tab of tabs) await tab.close()
 })
 
-t.test('a tab that is closed in the middle of a transaction leaves nothing of it and holds nobody up', async t => {
+t.test('a tab that closes during a transaction leaves no change and no lock', async t => {
   const holder = await openPage()
   await holder.evaluate(`page.hold('held')`)
   const other = await openPage()

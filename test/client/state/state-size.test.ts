@@ -9,17 +9,17 @@ import { openAgentAt, temporaryDirectory } from '../../../tools/clients/agents.t
 import { makeAcquainted } from '../../../tools/clients/crypto-agents.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** `MESSAGES=100000` is the full count. */
+/** The full measurement uses `MESSAGES=100000`. */
 const messages = Number(process.env.MESSAGES ?? 500)
 const peers = Number(process.env.PEERS ?? 1_000)
 
-/** What docs/STATE.md promises, bytes: what a state holds that has just begun, of each message of the last 14 days, and of each peer. */
+/** The limits of docs/STATE.md, bytes: for an empty state, for each message of the last 14 days, and for each peer. */
 const emptyBytes = 1024 * 1024
 const perMessageBytes = 250
 const perPeerBytes = 2 * 1024
 
 async function sizeOf(directory: string): Promise<number> {
-  // What SQLite keeps beside its file goes late, when the collector finds its handles.
+  // SQLite's other files are removed late, when its handles are garbage-collected.
   const sizeOfFile = (name: string) =>
     stat(join(directory, name)).then(
       ({ size }) => size,
@@ -31,7 +31,7 @@ async function sizeOf(directory: string): Promise<number> {
 
 t.setTimeout(60_000 + messages * 100)
 
-t.test('a state grows with what it remembers of each message, and by no more than that', async t => {
+t.test('a state grows with each message by no more than the documented bytes', async t => {
   const node = await startTestNode(t)
   const directory = await temporaryDirectory(t)
   const [ofAlice, ofBob] = [join(directory, 'alice'), join(directory, 'bob')]
@@ -62,7 +62,7 @@ t.test('a state grows with what it remembers of each message, and by no more tha
   t.ok(sizes.bob <= emptyBytes + messages * perMessageBytes)
 })
 
-t.test('a state grows by a bounded record with each peer', async t => {
+t.test('a state grows with each peer by no more than the documented bytes', async t => {
   const directory = await temporaryDirectory(t)
   const store = await openDirectoryStore(directory)
   const record = encodePeer(makeAcquainted()[0].peer)

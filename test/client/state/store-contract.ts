@@ -1,7 +1,7 @@
 import { StateError } from '../../../src/client/state/state-error.ts'
 import type { StateStore } from '../../../src/client/state/state-store.ts'
 
-/** Opens the place of one test again: what two of them return behaves like two processes of an agent. */
+/** Opens the state of one test again: two returned stores behave like two processes of an agent. */
 export type OpenStore = () => Promise<StateStore>
 
 export interface ContractCase {
@@ -12,7 +12,7 @@ export interface ContractCase {
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 export const text = (value: Uint8Array | undefined): string | undefined => value && new TextDecoder().decode(value)
 
-/** Plain throws, because the same cases run in a browser, without a test runner. */
+/** Throws plain errors, because the same cases run in a browser without a test runner. */
 function same(actual: unknown, expected: unknown, what: string): void {
   const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)]
   if (a !== b) throw new Error(`${what}: ${a} is not ${b}`)
@@ -40,7 +40,7 @@ async function increment(store: StateStore, times: number): Promise<void> {
   const one = () =>
     store.transaction(async tx => {
       const value = Number(text(await tx.get('counter')) ?? 0)
-      // Lets every other transaction that may run do so between the read and the write.
+      // Gives other transactions the chance to run between the read and the write.
       await new Promise(resolve => queueMicrotask(() => resolve(undefined)))
       tx.put('counter', bytes(String(value + 1)))
     })
@@ -81,7 +81,7 @@ export const contract: ContractCase[] = [
         await tx.get('kept')
         throw new RangeError('no')
       })
-      // Waits together with it, and so may share its commit.
+      // Waits at the same time, so both may share a commit.
       const beside = store.transaction(tx => tx.put('beside', bytes('y')))
       same(await failed.catch(error => error instanceof RangeError && error.message), 'no', 'the error')
       await beside

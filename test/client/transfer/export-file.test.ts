@@ -8,7 +8,7 @@ import { encodeUtf8, toHex } from '../../../src/util/bytes.ts'
 
 const passphrase: Secret = { type: 'passphrase', passphrase: 'correct horse battery' }
 const key: Secret = { type: 'key', key: new Uint8Array(32).fill(9) }
-/** The least that is taken: these tests are not about what guessing costs. */
+/** The lowest accepted cost: these tests are not about the cost of guessing. */
 const cost = { memoryKib: 1_024, passes: 1, lanes: 1 }
 const options = { random: randomBytes, cost }
 const entries: StateEntry[] = [
@@ -17,7 +17,7 @@ const entries: StateEntry[] = [
   ['sent/bob/x', new Uint8Array(70_000).fill(3)],
 ]
 
-t.test('what was exported comes back, for both kinds of secret', async t => {
+t.test('an export decodes to the same records, with both kinds of secret', async t => {
   for (const secret of [passphrase, key]) {
     const file = encodeExport(entries, secret, options)
     t.same(decodeExport(file, secret, 'FILE'), entries)
@@ -25,12 +25,12 @@ t.test('what was exported comes back, for both kinds of secret', async t => {
   }
 })
 
-t.test('a state of many records fits', async t => {
+t.test('an export can hold many records', async t => {
   const many: StateEntry[] = Array.from({ length: 200_000 }, (_, at) => [`seen/bob/${at}`, Uint8Array.of(1)])
   t.equal(decodeExport(encodeExport(many, key, options), key, 'FILE').length, many.length)
 })
 
-t.test('another secret, and the other kind, are told apart from a file that is none', async t => {
+t.test('a wrong secret, the other kind of secret and a file of another format are distinct errors', async t => {
   const file = encodeExport(entries, passphrase, options)
   const open = (secret: Secret, bytes = file) => decodeExport(bytes, secret, '/tmp/FILE')
   t.throws(() => open({ type: 'passphrase', passphrase: 'correct horse batterz' }), {
@@ -42,7 +42,7 @@ t.test('another secret, and the other kind, are told apart from a file that is n
   t.throws(() => open(passphrase, file.subarray(0, 25)), { code: 'unreadable' })
 })
 
-t.test('no bit of it can be changed: neither of the parameters nor of the records', async t => {
+t.test('every changed bit is detected, in the parameters and in the records', async t => {
   const file = encodeExport([['account', encodeUtf8('a canary')]], key, options)
   for (let bit = 0; bit < file.length * 8; bit += 1) {
     const changed = Uint8Array.from(file)
@@ -52,7 +52,7 @@ t.test('no bit of it can be changed: neither of the parameters nor of the record
   t.throws(() => decodeExport(file.subarray(0, file.length - 1), key, 'FILE'), { code: 'secret_wrong' }, 'cut off')
 })
 
-t.test('a forged file cannot ask for all memory, or for a year', async t => {
+t.test('a forged file cannot demand unlimited memory or time', async t => {
   const head = Buffer.from(encodeExport(entries, passphrase, options)).toString('latin1')
   for (const [from, to] of [
     ['"memoryKib":1024', '"memoryKib":9999'],
@@ -71,7 +71,7 @@ t.test('a forged file cannot ask for all memory, or for a year', async t => {
         const [name = '', value = 0] = Object.entries(wrong)[0] ?? []
         const grown = text.replace(new RegExp(`"${name}":\\d+`), `"${name}":${value}`)
         const bytes = Buffer.from(grown, 'latin1')
-        // The head became longer; its length says so.
+        // The head is longer now, so its length field changes.
         bytes.writeUInt32BE(bytes.readUInt32BE(17) + (grown.length - text.length), 17)
         decodeExport(new Uint8Array(bytes), passphrase, 'FILE')
       },
@@ -80,7 +80,7 @@ t.test('a forged file cannot ask for all memory, or for a year', async t => {
 })
 
 t.test('the key of a passphrase is Argon2id of RFC 9106', async t => {
-  // Computed by the reference program: argon2 of 0.0~20190702, `-id -m 10 -t 1 -p 1 -l 32`.
+  // Computed with the reference program: argon2 of 0.0~20190702, `-id -m 10 -t 1 -p 1 -l 32`.
   const derived = deriveKey(
     { type: 'passphrase', passphrase: 'password' },
     { type: 'argon2id', salt: Buffer.from('somesaltsomesalt').toString('base64url'), ...cost },

@@ -3,7 +3,7 @@ import t from 'tap'
 import { ConfigError, type Environment, readConfig, settings } from '../../../src/server/base/config.ts'
 import { runNodeProcess } from '../../../tools/servers/node.ts'
 
-/** The message of the refusal, which begins with the variable. */
+/** Returns the message of the error, which starts with the variable. */
 function refusal(env: Environment): string {
   try {
     readConfig(env)
@@ -14,7 +14,7 @@ function refusal(env: Environment): string {
   return ''
 }
 
-t.test('nothing set is one node in memory on loopback', async t => {
+t.test('without settings, a node uses memory and listens on loopback', async t => {
   t.match(readConfig({}), {
     port: 8080,
     host: '127.0.0.1',
@@ -66,7 +66,7 @@ t.test('everything can be set', async t => {
 })
 
 // Evidence: API8
-t.test('what is wrong is named', async t => {
+t.test('an error names the wrong variable', async t => {
   const wrong: [Environment, string][] = [
     [{ PORT: 'http' }, 'PORT'],
     [{ PORT: '70000' }, 'PORT'],
@@ -98,11 +98,11 @@ t.test('what is wrong is named', async t => {
   }
 })
 
-t.test('in production, memory must be said', async t => {
+t.test('in production, the memory store must be set explicitly', async t => {
   t.same(readConfig({ NODE_ENV: 'production', STORE: 'memory' }).store, { kind: 'memory' })
 })
 
-t.test('what is kept before it is told can be chosen where there is Redis', async t => {
+t.test('the durability can be set if there is Redis', async t => {
   const REDIS_URL = 'redis://localhost:6379'
   t.match(readConfig({ REDIS_URL }).store, { durability: 'standard' })
   t.match(readConfig({ REDIS_URL, DURABILITY: 'strict' }).store, { durability: 'strict' })

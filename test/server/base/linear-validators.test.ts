@@ -6,14 +6,14 @@ import { addressKey, isNetwork } from '../../../src/server/base/address-key.ts'
 import { decodeBase64Url } from '../../../src/util/bytes.ts'
 
 const bytes = 65_536
-/** Four times the text may take so many times as long: 4 is linear, 16 is quadratic. */
+/** The largest allowed factor of time for four times the text: 4 is linear, 16 is quadratic. */
 const maxRatio = 8
-/** Below it a measurement is noise, and nothing to worry about, µs of all repeats. */
+/** A measurement below this is noise, µs over all repeats. */
 const worthMeasuringUs = 1_000
-/** A measurement that is not linear is taken again so often: other work spoils some, never all. */
+/** Repeats of a measurement that is not linear: other load distorts some of them, never all. */
 const attempts = 5
 
-/** Texts that make patterns go back: a long run of what fits, and then something that does not. */
+/** Texts that make patterns backtrack: a long matching run, then a character that does not match. */
 const attacks: Record<string, (length: number) => string> = {
   letters: length => `${'a'.repeat(length)}!`,
   dots: length => `${'a.'.repeat(length / 2)}!`,
@@ -41,7 +41,7 @@ const validators: Record<string, (text: string) => unknown> = {
   ...Object.fromEntries(fields()),
 }
 
-/** One field of each schema there is. */
+/** One field of each schema. */
 function fields(): [string, (text: string) => unknown][] {
   const bySchema = new Map<string, [string, (text: string) => unknown]>()
   for (const [type, { schema }] of Object.entries(clientFrames)) {
@@ -53,7 +53,7 @@ function fields(): [string, (text: string) => unknown][] {
   return [...bySchema.values()]
 }
 
-/** The least CPU time of some runs, µs: the rest of the machine only adds to it. */
+/** Returns the least CPU time of several runs, µs: other load can only add to it. */
 function costUs(validate: (text: string) => unknown, text: string): number {
   const costs = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage()
@@ -76,7 +76,7 @@ function attempt(validate: (text: string) => unknown, text: string): void {
   try {
     validate(text)
   } catch {
-    // A refusal is right; only its cost is looked at.
+    // A refusal is correct; only its cost matters here.
   }
 }
 
@@ -91,7 +91,7 @@ for (const [name, validate] of Object.entries(validators)) {
 }
 
 // Evidence: L12
-t.test('the measure finds a pattern that goes back', async t => {
+t.test('the measurement detects a backtracking pattern', async t => {
   const pattern = /^(?:[a-z]*[a-z]*)!$/
   t.notOk(
     isLinear(

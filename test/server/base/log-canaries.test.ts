@@ -9,22 +9,25 @@ import { freePort, startRedis } from '../../../tools/servers/redis.ts'
 import { nodeUser } from '../../../tools/servers/redis-acl.ts'
 import { findBytes } from '../../fixtures/find-bytes.ts'
 
-/** What is told to a node where it does not belong, or must not stay. Each is searched for, as it is and in hex and base64. */
+/**
+ * Secrets sent to a node, in the wrong place or in the right one. The test searches for each, as it is, in hex and in
+ * base64.
+ */
 const planted: { what: string; bytes: Buffer }[] = []
-/** A new one, 32 bytes as base64url: it fits wherever a token, a nonce, a key or an invite does. */
+/** Creates a canary: 32 bytes as base64url, valid as a token, a nonce, a key or an invite. */
 function canary(what: string): string {
   const bytes = randomBytes(32)
   planted.push({ what, bytes })
   return bytes.toString('base64url')
 }
-/** A secret that the node made itself. */
+/** Adds a secret that the node created. */
 function keep(what: string, secret: unknown): string {
   planted.push({ what, bytes: Buffer.from(String(secret), 'base64url') })
   return String(secret)
 }
 const long = (text: string) => text.repeat(2).slice(0, 86)
 
-/** Every text that a node answered with an error. */
+/** The text of every error that a node sent. */
 const answers: string[] = []
 
 const adminToken = canary('the token of the operator')
@@ -47,7 +50,7 @@ const admin = new HttpClient(node.url, adminToken)
 const alice = newUser('alice')
 const http = new HttpClient(node.url)
 
-/** Sends a frame and notes what it is answered; one that closes the connection is followed by a new one. */
+/** Sends a frame and records the reply. Opens a new connection if the frame closed the old one. */
 async function provoke(client: RawClient, raw: string | Uint8Array, { binary = false } = {}): Promise<void> {
   const from = client.received.length
   client.socket.send(raw, { binary })
@@ -64,7 +67,7 @@ async function ask(client: HttpClient, ...call: Parameters<HttpClient['call']>):
 
 const metricsOn = async (port: number): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
 
-t.test('somebody works with secrets', async t => {
+t.test('a client uses secrets', async t => {
   const { body: invite } = await admin.call('POST', '/v1/admin/invites', {})
   const registered = await http.register(alice, keep('an invite', invite.invite))
   t.equal(registered.status, 201)
@@ -75,7 +78,7 @@ t.test('somebody works with secrets', async t => {
   t.match(await socket.request({ type: 'send', to: 'alice', body: 'AAAA' }), { type: 'accepted' })
 })
 
-t.test('frames that are refused, with something secret in each field', async t => {
+t.test('refused frames with a secret in each field', async t => {
   const frames: (string | Uint8Array)[] = [
     canary('no JSON'),
     `{"type":"send","id":"${canary('cut off')}`,
@@ -118,7 +121,7 @@ t.test('frames that are refused, with something secret in each field', async t =
   t.ok(answers.length > 20)
 })
 
-t.test('requests that are refused, with something secret in each part', async t => {
+t.test('refused requests with a secret in each part', async t => {
   const wrong = () => new HttpClient(node.url, canary('a bearer'))
   t.equal(await ask(wrong(), 'GET', '/v1/users'), 401)
   t.equal(await ask(wrong(), 'GET', '/v1/admin/nodes'), 401)
@@ -157,7 +160,7 @@ t.test('requests that are refused, with something secret in each part', async t 
   t.equal(await operator('PUT', `/v1/admin/nodes/${canary('a node')}/drain`), 404)
 })
 
-t.test('a Redis that refuses, stands still, and is gone', async t => {
+t.test('a Redis that refuses, hangs, and is gone', async t => {
   const client = await RawClient.loggedIn(t, other.wsUrl, alice)
   const send = (id: string) => {
     const frame = { type: 'send', id, to: 'alice', body: canary(`the body of ${id}`) }
@@ -192,7 +195,7 @@ t.test('a Redis that refuses, stands still, and is gone', async t => {
 })
 
 // Evidence: X3, X5, W10, W24, API8
-t.test('none of it is in a log, a metric, an error, or Redis', async t => {
+t.test('no secret is in a log, a metric, an error, or Redis', async t => {
   const metrics = await Promise.all(metricsPorts.map(metricsOn))
   for (const one of nodes) await one.stop()
   const files = join(redis.dir, 'appendonlydir')
@@ -206,7 +209,7 @@ t.test('none of it is in a log, a metric, an error, or Redis', async t => {
   t.ok(planted.length > 60, `${planted.length} canaries are looked for`)
   t.ok(places['the logs'].length > 1_000 && places['the errors that were answered'].length > 2_000)
   t.match(places['the metrics'].toString(), /aimessage_errors_total/)
-  t.ok(places['what was written to Redis'].includes('aim:{alice}:user'), 'the search would find what is there')
+  t.ok(places['what was written to Redis'].includes('aim:{alice}:user'), 'the search finds values that are present')
   for (const [place, haystack] of Object.entries(places)) {
     const found = planted.filter(({ bytes }) => findBytes(haystack, bytes)).map(({ what }) => what)
     t.same(found, [], `in ${place}`)

@@ -1,14 +1,14 @@
 import t from 'tap'
 import { openLogger } from '../../../src/server/base/logger.ts'
 
-/** Logs into a list of lines. */
+/** A logger that writes to a list of lines. */
 function openList() {
   const lines: string[] = []
   return { lines, log: openLogger('trace', { write: line => lines.push(line) }) }
 }
 
 // Evidence: X5
-t.test('what libraries hang on an error is not logged', async t => {
+t.test('properties that libraries add to an error are not logged', async t => {
   const { lines, log } = openList()
   const error = Object.assign(new Error('ERR wrong type'), {
     code: 'ERR',
@@ -25,7 +25,7 @@ t.test('what libraries hang on an error is not logged', async t => {
 })
 
 // Evidence: X5
-t.test('secrets are redacted wherever they stand', async t => {
+t.test('secrets are redacted at every depth', async t => {
   const { lines, log } = openList()
   log.info({
     token: 'canary',

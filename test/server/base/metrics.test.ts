@@ -5,7 +5,7 @@ import { HttpClient } from '../../../tools/clients/http-client.ts'
 import { RawClient } from '../../../tools/clients/raw-client.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
-t.test('docs/OPERATIONS.md says of each metric what it is, and of no other', async t => {
+t.test('docs/OPERATIONS.md describes exactly the metrics of a node', async t => {
   const text = readFileSync(new URL('../../../docs/OPERATIONS.md', import.meta.url), 'utf8')
   const [, table = ''] = /\| metric \|(.*?)\n\n/s.exec(text) ?? []
   const named = [...table.matchAll(/`(aimessage_\w+)(?:\{(\w+)\})?`/g)].map(([, name]) => name)
@@ -14,7 +14,7 @@ t.test('docs/OPERATIONS.md says of each metric what it is, and of no other', asy
 })
 
 // Evidence: W23
-t.test('errors and closes are counted by what they were', async t => {
+t.test('errors and closes are counted by their code and reason', async t => {
   const { url, wsUrl, metricsUrl } = await startTestNode(t, { METRICS_PORT: '0' })
   const client = await RawClient.loggedIn(t, wsUrl)
   await client.request({ type: 'send', to: 'nobody-here', body: 'AAAA' })
@@ -27,5 +27,5 @@ t.test('errors and closes are counted by what they were', async t => {
   t.match(text, 'aimessage_errors_total{code="unknown_user"} 1')
   t.match(text, 'aimessage_errors_total{code="unauthorized"} 1')
   t.match(text, 'aimessage_closed_total{reason="notTheProtocol"} 1')
-  t.notMatch(text, client.user.username, 'and not by whom')
+  t.notMatch(text, client.user.username, 'and the user is not named')
 })

@@ -3,7 +3,7 @@ import type { Notice } from '../../../src/server/store/store.ts'
 import { bodyOf, newName, RawClient } from '../../../tools/clients/raw-client.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** A node over a store that can be made to say that it may have lost writes. */
+/** A node whose store can report that it may have lost writes. */
 async function startLossyNode(t: Parameters<typeof startTestNode>[0]) {
   let generation = 'first'
   let hear: (notice: Notice) => void = () => {}
@@ -18,7 +18,7 @@ async function startLossyNode(t: Parameters<typeof startTestNode>[0]) {
   const { wsUrl } = await startTestNode(t, {}, { store })
   return {
     wsUrl,
-    /** The store is another one; its node hears of it later. */
+    /** Changes the generation; the node gets the notice later. */
     lose: () => {
       generation = 'second'
     },
@@ -26,7 +26,7 @@ async function startLossyNode(t: Parameters<typeof startTestNode>[0]) {
   }
 }
 
-t.test('a sender that does not know what may be lost sends nothing newer', async t => {
+t.test('a sender that does not know of a possible loss cannot send newer messages', async t => {
   const { wsUrl, lose } = await startLossyNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
   const alice = await RawClient.listening(t, wsUrl)
@@ -40,7 +40,7 @@ t.test('a sender that does not know what may be lost sends nothing newer', async
   t.match(await again.request(send('two')), { type: 'accepted' })
 })
 
-t.test('connections that only send are sent back to the login, too', async t => {
+t.test('connections that only send must log in again too', async t => {
   const { wsUrl, lose, tell } = await startLossyNode(t)
   const sender = await RawClient.loggedIn(t, wsUrl)
   const listener = await RawClient.listening(t, wsUrl)
@@ -50,7 +50,7 @@ t.test('connections that only send are sent back to the login, too', async t => 
   t.match(await listener.closed, { code: 4503 })
 })
 
-t.test('a lost lease alone ends no connection that only sends', async t => {
+t.test('a lost lease alone closes no connection that only sends', async t => {
   const { wsUrl, tell } = await startLossyNode(t)
   const sender = await RawClient.loggedIn(t, wsUrl)
   tell()

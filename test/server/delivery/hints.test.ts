@@ -6,7 +6,7 @@ import type { Envelope, Notice } from '../../../src/server/store/store.ts'
 import { RawClient } from '../../../tools/clients/raw-client.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** A node whose hints a test passes on, or not. */
+/** A node whose hints a test passes on or drops. */
 async function startDeafNode(t: Test) {
   const store = openTestStore()
   let hear: (notice: Notice) => void = () => {}
@@ -27,7 +27,7 @@ async function startDeafNode(t: Test) {
 }
 
 t.test(
-  'a hint that fits saves the read; one behind a gap, an empty one and a new subscription cause one, and are counted',
+  'a hint with the next envelope saves the read; a gap, an empty hint and a new subscription cause one, and are counted',
   async t => {
     const { wsUrl, metric, hear, hints } = await startDeafNode(t)
     const bob = await RawClient.listening(t, wsUrl)
@@ -64,7 +64,7 @@ t.test(
 )
 
 t.test(
-  'what no hint told of is found by a look; an inbox in which nothing is new is looked at, and not read',
+  'the periodic check finds an envelope without a hint; an inbox without new envelopes is peeked at, and not read',
   async t => {
     const { wsUrl, metric } = await startDeafNode(t)
     const [bob] = [await RawClient.listening(t, wsUrl), await RawClient.listening(t, wsUrl)]
@@ -74,12 +74,16 @@ t.test(
     await bob.pushes(1)
     t.equal(await metric('aimessage_catch_ups_total{reason="timer"}'), 1)
     await delay(limits.deliveryCheckMs)
-    t.equal((await metric('aimessage_inbox_reads_total')) - reads, 2, 'what came, and that nothing is behind it')
+    t.equal(
+      (await metric('aimessage_inbox_reads_total')) - reads,
+      2,
+      'one read for the envelope, and one that finds nothing',
+    )
   },
 )
 
 // Evidence: C12
-t.test('a hint of another claim or of what was pushed before changes nothing', async t => {
+t.test('a hint for another claim, or of an envelope pushed before, changes nothing', async t => {
   const { wsUrl, metric, hear, hints } = await startDeafNode(t)
   const bob = await RawClient.listening(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)

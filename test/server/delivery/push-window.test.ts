@@ -3,7 +3,7 @@ import t from 'tap'
 import { limits } from '../../../src/protocol/limits.ts'
 import { PushWindow } from '../../../src/server/delivery/push-window.ts'
 
-t.test('it holds so many envelopes', async t => {
+t.test('the window has a limit of envelopes', async t => {
   const window = new PushWindow()
   for (let seq = 1; seq <= limits.maxUnacked; seq += 1) {
     t.ok(window.fits(1))
@@ -15,7 +15,7 @@ t.test('it holds so many envelopes', async t => {
   t.equal(window.lastPushed, limits.maxUnacked)
 })
 
-t.test('it holds so many bytes, and one envelope whatever its size', async t => {
+t.test('the window has a limit of bytes, but holds one envelope of any size', async t => {
   const window = new PushWindow()
   t.ok(window.fits(limits.maxUnackedBytes + 1))
   window.push(1, limits.maxUnackedBytes - 10)
@@ -34,7 +34,7 @@ t.test('an old acknowledgement changes nothing', async t => {
   t.equal(window.size, 0)
 })
 
-t.test('it counts what a list would count', async t => {
+t.test('the window counts like a plain list', async t => {
   fc.assert(
     fc.property(fc.array(fc.record({ bytes: fc.nat(1_000), ack: fc.nat(40) }), { maxLength: 200 }), steps => {
       const window = new PushWindow()

@@ -18,7 +18,7 @@ const send = (id: string, to = 'bob', body = 'AAAA'): Send => ({
 const stored = (seq: number): AppendResult => ({ status: 'stored', seq, queued: false, repeated: false })
 const full: AppendResult = { status: 'inbox_full', retryAfter: 3 }
 
-/** Appends that a test answers one by one: what a store out of reach or a full inbox does, at the moment it matters. */
+/** Appends that a test answers one by one, to simulate an unreachable store or a full inbox at the right moment. */
 class Appends {
   readonly calls: { ids: string[]; answer: Deferred<AppendResult[]> }[] = []
   #arrived = defer<void>()
@@ -40,7 +40,7 @@ class Appends {
   }
 }
 
-t.test('all appends of one turn are one call, in order', async t => {
+t.test('all appends of one turn share one call, in order', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)
   const [one, two] = [new SendStream('1'), new SendStream('2')]
@@ -52,7 +52,7 @@ t.test('all appends of one turn are one call, in order', async t => {
   t.equal(store.calls.length, 1)
 })
 
-t.test('a call has at most so many items and bytes', async t => {
+t.test('a call has a limit of items and bytes', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)
   for (let index = 0; index < 250; index += 1) void batch.append(new SendStream(`${index}`), send(`${index}`))
@@ -73,7 +73,7 @@ t.test('a call has at most so many items and bytes', async t => {
   )
 })
 
-t.test('a stream with sends under way waits for them, others do not', async t => {
+t.test('a stream with an append in progress waits for it; other streams do not', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)
   const [one, two] = [new SendStream('1'), new SendStream('2')]
@@ -86,37 +86,34 @@ t.test('a stream with sends under way waits for them, others do not', async t =>
   t.same((await store.call(2)).ids, ['b'])
 })
 
-t.test(
-  'after a refusal that a retry may mend, later sends to the same one fail alike until its id comes again',
-  async t => {
-    const store = new Appends()
-    const batch = new SendBatch(store)
-    const stream = new SendStream('1')
-    const refused = batch.append(stream, send('a'))
-    const call = await store.call(0)
-    const successor = batch.append(stream, send('b'))
-    const other = batch.append(stream, send('x', 'carol'))
-    call.answer.resolve([full])
-    t.same(await refused, full)
-    t.same(await successor, full, 'it waited while the first one was refused')
-    const next = await store.call(1)
-    t.same(next.ids, ['x'], 'another recipient is not concerned')
-    next.answer.resolve([stored(5)])
-    t.same(await other, stored(5))
-    t.same(await batch.append(stream, send('c')), full)
-    const again = [batch.append(stream, send('a')), batch.append(stream, send('b'))]
-    const mended = await store.call(2)
-    t.same(mended.ids, ['a'], 'the refused one goes first')
-    mended.answer.resolve([stored(6)])
-    t.same(await again[0], stored(6))
-    const last = await store.call(3)
-    t.same(last.ids, ['b'])
-    last.answer.resolve([stored(7)])
-    t.same(await again[1], stored(7))
-  },
-)
+t.test('after a retryable refusal, later sends to the same recipient are refused until its id is repeated', async t => {
+  const store = new Appends()
+  const batch = new SendBatch(store)
+  const stream = new SendStream('1')
+  const refused = batch.append(stream, send('a'))
+  const call = await store.call(0)
+  const successor = batch.append(stream, send('b'))
+  const other = batch.append(stream, send('x', 'carol'))
+  call.answer.resolve([full])
+  t.same(await refused, full)
+  t.same(await successor, full, 'it waited while the first one was refused')
+  const next = await store.call(1)
+  t.same(next.ids, ['x'], 'another recipient is not concerned')
+  next.answer.resolve([stored(5)])
+  t.same(await other, stored(5))
+  t.same(await batch.append(stream, send('c')), full)
+  const again = [batch.append(stream, send('a')), batch.append(stream, send('b'))]
+  const mended = await store.call(2)
+  t.same(mended.ids, ['a'], 'the refused send goes first')
+  mended.answer.resolve([stored(6)])
+  t.same(await again[0], stored(6))
+  const last = await store.call(3)
+  t.same(last.ids, ['b'])
+  last.answer.resolve([stored(7)])
+  t.same(await again[1], stored(7))
+})
 
-t.test('a store out of reach is unavailable, and holds up what follows', async t => {
+t.test('a store out of reach is unavailable, and blocks later sends to the recipient', async t => {
   const store = new Appends()
   const faults: unknown[] = []
   const batch = new SendBatch(store, error => faults.push(error))
@@ -129,11 +126,11 @@ t.test('a store out of reach is unavailable, and holds up what follows', async t
   const fault = batch.append(new SendStream('2'), send('c'))
   ;(await store.call(1)).answer.reject(new TypeError('ours'))
   t.same(await fault, { status: 'unavailable' })
-  t.equal(faults.length, 1, 'a fault of ours is reported')
+  t.equal(faults.length, 1, 'an unexpected error is reported')
 })
 
 t.test(
-  'what waits while a store does not answer is refused with the call that failed, and not tried after it',
+  'sends that wait for an unresponsive store are refused with the failed call, and not tried after it',
   async t => {
     const store = new Appends()
     const batch = new SendBatch(store)
@@ -150,13 +147,13 @@ t.test(
     t.same(await sends[1], stored(1))
     t.same(await behind, { status: 'unavailable' }, 'in its turn')
     const next = batch.append(new SendStream('new'), send('new'))
-    t.same((await store.call(4)).ids, ['new'], 'what comes after it is tried')
+    t.same((await store.call(4)).ids, ['new'], 'later sends are tried')
     ;(await store.call(4)).answer.resolve([stored(2)])
     t.same(await next, stored(2))
   },
 )
 
-t.test('a final refusal holds nobody up', async t => {
+t.test('a final refusal blocks no later send', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)
   const stream = new SendStream('1')
@@ -168,7 +165,7 @@ t.test('a final refusal holds nobody up', async t => {
   t.same(await next, stored(1))
 })
 
-t.test('a send that is refused untried keeps its place behind those before it', async t => {
+t.test('a send refused untried is answered after the sends before it', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)
   const stream = new SendStream('1')
@@ -182,7 +179,7 @@ t.test('a send that is refused untried keeps its place behind those before it', 
   t.same(await after, { status: 'unavailable' })
 })
 
-t.test('it is idle once nothing waits and nothing is under way', async t => {
+t.test('it is idle when no send waits and no append is in progress', async t => {
   const store = new Appends()
   const batch = new SendBatch(store)
   await batch.idle()
@@ -200,7 +197,7 @@ t.test('it is idle once nothing waits and nothing is under way', async t => {
 })
 
 // Evidence: D8
-t.test('whatever is refused, what a stream stores for one recipient is in the order sent', async t => {
+t.test('whichever sends are refused, the stored sends of a stream to a recipient are in the order sent', async t => {
   const scenario = fc.record({
     refusals: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
     sends: fc.array(fc.record({ to: fc.constantFrom('bob', 'carol'), turn: fc.boolean() }), {

@@ -11,7 +11,7 @@ function delay() {
   return { delay: new SharedDelay(5, { after }), timers, ran, task: (name: string) => () => void ran.push(name) }
 }
 
-t.test('whatever joins until the timer fires runs once, in the same turn', async t => {
+t.test('all work that joins before the timer fires runs once, in the same turn', async t => {
   const { delay: acks, timers, ran, task } = delay()
   const [one, two] = [task('one'), task('two')]
   for (const run of [one, two, one]) acks.join(run)
@@ -24,7 +24,7 @@ t.test('whatever joins until the timer fires runs once, in the same turn', async
   t.same(ran, ['one', 'two'])
 })
 
-t.test('who leaves is not run, and who joins while it runs comes in the next delay', async t => {
+t.test('work that leaves does not run, and work that joins during a run runs after the next delay', async t => {
   const { delay: acks, timers, ran, task } = delay()
   const [gone, late] = [task('gone'), task('late')]
   acks.join(gone)

@@ -7,10 +7,10 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { type NodeProcess, startNodeProcess } from '../../../tools/servers/node.ts'
 import { startRedis } from '../../../tools/servers/redis.ts'
 
-/** Longer than a node's lease: others may judge it meanwhile. */
+/** Longer than a node's lease, so that other nodes may take its claims. */
 const stallMs = limits.leaseMs + 2_000
 
-/** Makes the event loop of a node stand still, through Node's own inspector: the node has no hook for it. */
+/** Stalls the event loop of a node process through Node's inspector: the node itself has no hook for it. */
 async function stall(node: NodeProcess, ms: number): Promise<void> {
   const url = node
     .logs()
@@ -24,35 +24,38 @@ async function stall(node: NodeProcess, ms: number): Promise<void> {
 }
 
 // Evidence: N4
-t.test('N4: a node whose event loop stood still gives up what others took and what nobody took', async t => {
-  const redis = await startRedis(t)
-  const env = { REDIS_URL: redis.url, LOG_LEVEL: 'info' }
-  const stalled = await startNodeProcess(t, { ...env, NODE_OPTIONS: '--inspect=127.0.0.1:0' })
-  const other = await startNodeProcess(t, env)
-  const [bob, carol] = [newUser(), newUser()]
-  const oldBob = await RawClient.listening(t, stalled.wsUrl, bob)
-  const oldCarol = await RawClient.listening(t, stalled.wsUrl, carol)
-  const alice = await RawClient.loggedIn(t, other.wsUrl)
-  const newBob = await RawClient.loggedIn(t, other.wsUrl, bob)
+t.test(
+  'N4: a node whose event loop stalled gives up the claims that others took and the claims that nobody took',
+  async t => {
+    const redis = await startRedis(t)
+    const env = { REDIS_URL: redis.url, LOG_LEVEL: 'info' }
+    const stalled = await startNodeProcess(t, { ...env, NODE_OPTIONS: '--inspect=127.0.0.1:0' })
+    const other = await startNodeProcess(t, env)
+    const [bob, carol] = [newUser(), newUser()]
+    const oldBob = await RawClient.listening(t, stalled.wsUrl, bob)
+    const oldCarol = await RawClient.listening(t, stalled.wsUrl, carol)
+    const alice = await RawClient.loggedIn(t, other.wsUrl)
+    const newBob = await RawClient.loggedIn(t, other.wsUrl, bob)
 
-  await stall(stalled, stallMs)
-  await delay(200)
-  t.match(await newBob.request({ type: 'listen', instance: 'winner' }), { type: 'listening' })
-  for (const id of ['m1', 'm2']) await alice.request({ type: 'send', id, to: bob.username, body: 'AAAA' })
-  await alice.request({ type: 'send', id: 'm3', to: carol.username, body: 'AAAA' })
-  const isReady = async () => (await fetch(`${stalled.url}/health/ready`)).status === 200
-  const answered = isReady()
+    await stall(stalled, stallMs)
+    await delay(200)
+    t.match(await newBob.request({ type: 'listen', instance: 'winner' }), { type: 'listening' })
+    for (const id of ['m1', 'm2']) await alice.request({ type: 'send', id, to: bob.username, body: 'AAAA' })
+    await alice.request({ type: 'send', id: 'm3', to: carol.username, body: 'AAAA' })
+    const isReady = async () => (await fetch(`${stalled.url}/health/ready`)).status === 200
+    const answered = isReady()
 
-  t.ok([4409, 4503].includes((await oldBob.closed).code))
-  t.equal((await oldCarol.closed).code, 4503)
-  t.same(
-    (await newBob.pushes(2)).map(({ id }) => id),
-    ['m1', 'm2'],
-  )
-  await answered
-  while (!(await isReady())) await delay(50)
-  const newCarol = await RawClient.listening(t, stalled.wsUrl, carol)
-  t.equal((await newCarol.pushes(1)).at(-1)?.id, 'm3')
-  t.match(await newBob.request({ type: 'heartbeat' }), { type: 'heartbeat' })
-  t.ok(stalled.logs().some(line => line.includes('stood still')))
-})
+    t.ok([4409, 4503].includes((await oldBob.closed).code))
+    t.equal((await oldCarol.closed).code, 4503)
+    t.same(
+      (await newBob.pushes(2)).map(({ id }) => id),
+      ['m1', 'm2'],
+    )
+    await answered
+    while (!(await isReady())) await delay(50)
+    const newCarol = await RawClient.listening(t, stalled.wsUrl, carol)
+    t.equal((await newCarol.pushes(1)).at(-1)?.id, 'm3')
+    t.match(await newBob.request({ type: 'heartbeat' }), { type: 'heartbeat' })
+    t.ok(stalled.logs().some(line => line.includes('stood still')))
+  },
+)

@@ -10,22 +10,25 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { proxyRedis } from '../../fixtures/servers/redis-links.ts'
 import { until } from '../store/contract/world.ts'
 
-/** More than Redis keeps for a subscriber here (by default it is 32 MB, or 8 MB for a minute), and than all buffers on the way. */
+/**
+ * More than all buffers on the way, and than Redis keeps for a subscriber here (by default 32 MB, or 8 MB for a
+ * minute).
+ */
 const limit = 'pubsub 4mb 2mb 1'
 const messages = 400
 const bodyChars = 120_000
-/** Sends that wait for their answer at once. */
+/** Sends in flight. */
 const window = 16
 const env = { INBOX_MAX_BYTES: '1073741824', USER_BYTES_PER_S: '1073741824' }
 
-/** A node that reaches Redis through a proxy; `links` are the proxy's connections to Redis. */
+/** A node that reaches Redis through a proxy. `links` are the proxy's connections to Redis. */
 async function startNode(t: Test, redis: RedisProcess) {
   const { url, links } = await proxyRedis(t, redis.port)
   const store = await openRedisStore(storeOptions(readConfig(env)), { url })
   return { node: await startTestNode(t, env, { store }), links, nodeId: store.nodeId }
 }
 
-/** The proxy's connection on which the node hears, by the port that Redis sees. */
+/** The proxy's connection that carries the node's subscription, found by the port that Redis sees. */
 async function hintsLink(redis: RedisProcess, links: readonly Socket[]): Promise<Socket> {
   const clients = String(await redis.cli('CLIENT', 'LIST')).split('\n')
   const port = clients.find(line => line.includes('name=aimessage-hints'))?.match(/ addr=127\.0\.0\.1:(\d+)/)?.[1]
@@ -35,7 +38,7 @@ async function hintsLink(redis: RedisProcess, links: readonly Socket[]): Promise
 }
 
 // Evidence: C3
-t.test('C3: a node whose hints overrun Redis is cut off, and loses nothing', async t => {
+t.test('C3: Redis disconnects a node whose hints overrun its buffer, and no message is lost', async t => {
   const redis = await startRedis(t, { config: { 'client-output-buffer-limit': limit } })
   const near = await startNode(t, redis)
   const link = await hintsLink(redis, near.links)

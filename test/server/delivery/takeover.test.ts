@@ -7,7 +7,7 @@ const isChained = (pushed: readonly Push[]) => pushed.every(({ prev }, index) =>
 
 type Dialled = { wsUrl: string }
 
-/** The same on one node, over two, and over two in processes of their own. */
+/** Runs a test on one node, over two nodes, and over two node processes. */
 async function allWays(t: Test, run: (t: Test, first: Dialled, second: Dialled) => Promise<void>): Promise<void> {
   await t.test('on one node', async t => {
     const node = await startTestNode(t)
@@ -24,7 +24,7 @@ async function allWays(t: Test, run: (t: Test, first: Dialled, second: Dialled) 
 }
 
 // Evidence: P3
-t.test('the later one listens; the earlier one is closed with 4409 and the instance of the winner', t =>
+t.test('the later connection listens; the earlier one is closed with 4409 and the instance of the winner', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
     const old = await RawClient.listening(t, first.wsUrl, user)
@@ -51,7 +51,7 @@ t.test('epochs grow', t =>
   }),
 )
 
-t.test('the winner gets everything that was not acknowledged, and what comes then', t =>
+t.test('the winner gets everything that was not acknowledged, and all later messages', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
     const alice = await RawClient.loggedIn(t, first.wsUrl)
@@ -60,7 +60,7 @@ t.test('the winner gets everything that was not acknowledged, and what comes the
     for (const id of ['a', 'b', 'c']) await send(id)
     const pushed = await old.pushes(3)
     old.send({ type: 'ack', seq: pushed[0]?.seq })
-    // An acknowledgement has no answer; that of `stop` comes when it is stored.
+    // An acknowledgement has no answer. The answer to `stop` comes after the acknowledgement is stored.
     await old.request({ type: 'stop' })
     t.match(await old.request({ type: 'listen' }), { queued: 2 })
     const next = await RawClient.listening(t, second.wsUrl, user)
@@ -76,7 +76,7 @@ t.test('the winner gets everything that was not acknowledged, and what comes the
 )
 
 // Evidence: P1
-t.test('a late acknowledgement of the old one changes nothing', t =>
+t.test('a late acknowledgement of the old connection changes nothing', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
     const alice = await RawClient.loggedIn(t, first.wsUrl)
@@ -96,7 +96,7 @@ t.test('a late acknowledgement of the old one changes nothing', t =>
 )
 
 // Evidence: P4
-t.test('a connection that only sends disturbs nobody', t =>
+t.test('a connection that only sends affects no listener', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
     const listener = await RawClient.listening(t, first.wsUrl, user)
@@ -110,7 +110,7 @@ t.test('a connection that only sends disturbs nobody', t =>
 )
 
 // Evidence: P1
-t.test('the end of the old socket takes nothing from the new one', t =>
+t.test('the end of the old socket does not affect the claim of the new one', t =>
   allWays(t, async (t, first, second) => {
     const user = newUser()
     const alice = await RawClient.loggedIn(t, first.wsUrl)
@@ -137,7 +137,7 @@ t.test('a message sent at one node arrives at the other', async t => {
   t.ok(isChained(pushed))
 })
 
-t.test('of many that listen at once one is left, and it has the highest epoch', async t => {
+t.test('of many connections that listen at once, the one with the highest epoch remains', async t => {
   const nodes = await startTestNodes(t, 3)
   const user = newUser()
   const clients = await Promise.all(

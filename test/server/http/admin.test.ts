@@ -10,7 +10,7 @@ const ADMIN_TOKEN = 'canary-token-of-the-operator-0123456789'
 const env = { ADMIN_TOKEN }
 const refused = (status: number, code: string) => ({ status, body: { code } })
 
-/** A node with administration, an operator's client, and what it logged of acts. */
+/** A node with administration, an operator's client, and the audit log. */
 async function openAdministration(t: Test, more: Record<string, string> = {}) {
   const lines: string[] = []
   const log = openLogger(more.LOG_LEVEL ?? 'error', { write: line => lines.push(line) })
@@ -20,7 +20,7 @@ async function openAdministration(t: Test, more: Record<string, string> = {}) {
 }
 
 // Evidence: API5
-t.test('without ADMIN_TOKEN there is no administration, nor any word of it', async t => {
+t.test('without ADMIN_TOKEN there is no administration, and no description of it', async t => {
   const { url } = await startTestNode(t)
   const client = new HttpClient(url, ADMIN_TOKEN)
   for (const { method, path } of Object.values(adminRoutes)) {
@@ -30,14 +30,14 @@ t.test('without ADMIN_TOKEN there is no administration, nor any word of it', asy
 })
 
 // Evidence: API9
-t.test('with it the description of the API has every route of it', async t => {
+t.test('with ADMIN_TOKEN the API description has every route of the administration', async t => {
   const { admin } = await openAdministration(t)
   const text = JSON.stringify((await admin.call('GET', '/openapi.json')).body)
   for (const { path } of Object.values(adminRoutes)) t.ok(text.includes(`"${path.replace(/:(\w+)/, '{$1}')}"`), path)
 })
 
 // Evidence: X10, API5
-t.test('every route of it needs the token, and a user has none', async t => {
+t.test("every route of the administration needs the token, and a user's token is refused", async t => {
   const { url } = await openAdministration(t)
   const user = await HttpClient.loggedIn(url, newUser())
   for (const token of [undefined, user.token, ADMIN_TOKEN.slice(0, -1), `${ADMIN_TOKEN}x`]) {
@@ -52,7 +52,7 @@ t.test('every route of it needs the token, and a user has none', async t => {
 })
 
 // Evidence: X10
-t.test('guessing the token is limited by address, and an operator elsewhere is not concerned', async t => {
+t.test('guessing the token is limited by address, and an operator at another address is not affected', async t => {
   const { url } = await openAdministration(t, { TRUST_PROXY: '127.0.0.1' })
   const call = (token: string, address: string) =>
     new HttpClient(url, token).call('GET', '/v1/admin/nodes', undefined, { 'x-forwarded-for': address })
@@ -63,7 +63,7 @@ t.test('guessing the token is limited by address, and an operator elsewhere is n
   t.comment(`${tried} of 60 guesses were looked at`)
   t.ok(tried <= 30)
   t.match(guesses.at(-1), { ...refused(429, 'rate_limited'), body: { retryAfter: Number } })
-  // Meanwhile there may be room for one more, which is spent before the next attempt.
+  // The bucket may have refilled for one more call; this call uses it up before the next attempt.
   let right = await call(ADMIN_TOKEN, '192.0.2.1')
   for (let attempt = 1; attempt < 10 && right.status !== 429; attempt += 1) {
     await guess(5)
@@ -74,7 +74,7 @@ t.test('guessing the token is limited by address, and an operator elsewhere is n
 })
 
 // Evidence: API6
-t.test('an invite lets one user in, is listed by its id, and can be taken back', async t => {
+t.test('an invite registers one user, is listed by its id, and can be revoked', async t => {
   const { url, admin } = await openAdministration(t, { REGISTRATION: 'invite' })
   const { status, body } = await admin.call('POST', '/v1/admin/invites', { expiresIn: 3600 })
   t.equal(status, 201)
@@ -96,46 +96,49 @@ t.test('an invite lets one user in, is listed by its id, and can be taken back',
 })
 
 // Evidence: L7, X7
-t.test('a blocked user is out on every node within a second, and comes back with what waited', async t => {
-  const [first, second] = await startTestNodes(t, 2, env)
-  if (!first || !second) return t.fail('two nodes')
-  const admin = new HttpClient(first.url, ADMIN_TOKEN)
-  const sender = await RawClient.loggedIn(t, first.wsUrl)
-  const user = newUser()
-  const sockets = await Promise.all([first, second].map(({ wsUrl }) => RawClient.loggedIn(t, wsUrl, user)))
-  const http = await HttpClient.loggedIn(second.url, user)
-  const send = (id: string) => sender.request({ type: 'send', id, to: user.username, body: 'AAAA' })
-  t.match(await send('before'), { type: 'accepted' })
+t.test(
+  'a blocked user is disconnected from every node within a second, and gets its waiting mail after the unblock',
+  async t => {
+    const [first, second] = await startTestNodes(t, 2, env)
+    if (!first || !second) return t.fail('two nodes')
+    const admin = new HttpClient(first.url, ADMIN_TOKEN)
+    const sender = await RawClient.loggedIn(t, first.wsUrl)
+    const user = newUser()
+    const sockets = await Promise.all([first, second].map(({ wsUrl }) => RawClient.loggedIn(t, wsUrl, user)))
+    const http = await HttpClient.loggedIn(second.url, user)
+    const send = (id: string) => sender.request({ type: 'send', id, to: user.username, body: 'AAAA' })
+    t.match(await send('before'), { type: 'accepted' })
 
-  const start = performance.now()
-  t.match(await admin.call('PUT', `/v1/admin/users/${user.username}/block`), {
-    status: 200,
-    body: { sessionsEnded: 3 },
-  })
-  for (const { closed } of sockets) t.equal((await closed).code, 4401)
-  const tookMs = Math.round(performance.now() - start)
-  t.comment(`closed on both nodes after ${tookMs} ms`)
-  t.ok(tookMs < 1_000)
-  t.match(await http.call('GET', '/v1/privacy'), refused(401, 'unauthorized'))
-  t.match(await http.login(user), refused(403, 'forbidden'))
-  t.match(await http.register(user), refused(403, 'forbidden'))
-  t.match(
-    await http.login({ ...user, identity: newIdentity() }),
-    refused(401, 'unauthorized'),
-    'told to its owner alone',
-  )
-  const back = await RawClient.connect(t, second.wsUrl)
-  t.match(await back.authenticate(user), { type: 'error', code: 'forbidden' })
-  t.match(await send('meanwhile'), { type: 'error', code: 'forbidden' })
-  t.match(await sender.request({ type: 'fetch_keys', username: user.username }), { code: 'forbidden' })
-  t.match((await admin.call('GET', `/v1/admin/users/${user.username}`)).body, { blocked: true, sessions: 0 })
+    const start = performance.now()
+    t.match(await admin.call('PUT', `/v1/admin/users/${user.username}/block`), {
+      status: 200,
+      body: { sessionsEnded: 3 },
+    })
+    for (const { closed } of sockets) t.equal((await closed).code, 4401)
+    const tookMs = Math.round(performance.now() - start)
+    t.comment(`closed on both nodes after ${tookMs} ms`)
+    t.ok(tookMs < 1_000)
+    t.match(await http.call('GET', '/v1/privacy'), refused(401, 'unauthorized'))
+    t.match(await http.login(user), refused(403, 'forbidden'))
+    t.match(await http.register(user), refused(403, 'forbidden'))
+    t.match(
+      await http.login({ ...user, identity: newIdentity() }),
+      refused(401, 'unauthorized'),
+      'told to its owner alone',
+    )
+    const back = await RawClient.connect(t, second.wsUrl)
+    t.match(await back.authenticate(user), { type: 'error', code: 'forbidden' })
+    t.match(await send('meanwhile'), { type: 'error', code: 'forbidden' })
+    t.match(await sender.request({ type: 'fetch_keys', username: user.username }), { code: 'forbidden' })
+    t.match((await admin.call('GET', `/v1/admin/users/${user.username}`)).body, { blocked: true, sessions: 0 })
 
-  t.equal((await admin.call('DELETE', `/v1/admin/users/${user.username}/block`)).status, 204)
-  const again = await RawClient.listening(t, second.wsUrl, user)
-  t.match(await again.pushes(1), [{ id: 'before' }])
-})
+    t.equal((await admin.call('DELETE', `/v1/admin/users/${user.username}/block`)).status, 204)
+    const again = await RawClient.listening(t, second.wsUrl, user)
+    t.match(await again.pushes(1), [{ id: 'before' }])
+  },
+)
 
-t.test('the sessions of a user end, and it may log in again', async t => {
+t.test('all logins of a user can be ended, and the user may log in again', async t => {
   const { wsUrl, admin } = await openAdministration(t)
   const client = await RawClient.loggedIn(t, wsUrl)
   t.match(await admin.call('DELETE', `/v1/admin/users/${client.user.username}/sessions`), { body: { count: 1 } })
@@ -144,7 +147,7 @@ t.test('the sessions of a user end, and it may log in again', async t => {
 })
 
 // Evidence: API3
-t.test('a user is inspected: how much waits, how large and how old, and nothing that was written', async t => {
+t.test('an inspection shows how much mail waits, its size and its age, but no content', async t => {
   const { wsUrl, admin } = await openAdministration(t)
   const client = await RawClient.loggedIn(t, wsUrl)
   const { username } = client.user
@@ -158,7 +161,7 @@ t.test('a user is inspected: how much waits, how large and how old, and nothing 
   t.match(await admin.call('GET', `/v1/admin/users?prefix=${username}`), { body: { users: [{ username }] } })
 })
 
-t.test('a deleted user is gone, and its name is its key’s until it is released', async t => {
+t.test('a deleted user is gone, and its name is reserved for its key until it is released', async t => {
   const { url, wsUrl, admin } = await openAdministration(t)
   const client = await RawClient.loggedIn(t, wsUrl)
   const { user } = client
@@ -173,7 +176,7 @@ t.test('a deleted user is gone, and its name is its key’s until it is released
   t.match(await admin.call('DELETE', '/v1/admin/users/nobody-here/key'), refused(404, 'unknown_user'))
 })
 
-t.test('a node that is drained closes its sockets and is not ready, the others go on', async t => {
+t.test('a drained node closes its sockets and is not ready; other nodes continue', async t => {
   const [first, second] = await startTestNodes(t, 2, env)
   if (!first || !second) return t.fail('two nodes')
   const admin = new HttpClient(first.url, ADMIN_TOKEN)
@@ -194,37 +197,40 @@ t.test('a node that is drained closes its sockets and is not ready, the others g
 })
 
 // Evidence: L8, X10
-t.test('every act is one line in the log, at any level, with who, what, whom and outcome, and no secret', async t => {
-  const { url, admin, acts, lines } = await openAdministration(t, { LOG_LEVEL: 'fatal', REGISTRATION: 'invite' })
-  const { body: invite } = await admin.call('POST', '/v1/admin/invites', {})
-  const user = newUser()
-  await new HttpClient(url).register(user, String(invite.invite))
-  const path = `/v1/admin/users/${user.username}`
-  await admin.call('PUT', `${path}/block`)
-  await admin.call('DELETE', `${path}/block`)
-  await admin.call('DELETE', '/v1/admin/users/nobody-here')
-  await admin.call('DELETE', `/v1/admin/invites/${invite.invite}`)
-  await new HttpClient(url, 'canary-guess').call('GET', path)
-  t.match(acts(), [
-    { act: 'createInvite', by: 'operator', ip: '127.0.0.1', target: invite.id, outcome: 'done', status: 201 },
-    { act: 'blockUser', target: user.username, outcome: 'done', request: String },
-    { act: 'unblockUser', target: user.username, outcome: 'done' },
-    { act: 'deleteUser', target: 'nobody-here', outcome: 'refused', status: 404 },
-    { act: 'revokeInvite', outcome: 'refused', status: 404 },
-    { act: 'inspectUser', outcome: 'refused', status: 401 },
-  ])
-  t.equal(acts().length, 6)
-  const log = lines.join('')
-  t.notMatch(log, /canary/, 'no token')
-  t.notOk(log.includes(String(invite.invite)), 'no invite, not even where an id was wanted')
-})
+t.test(
+  'every act is one log line at any level, with operator, act, target and outcome, and without secrets',
+  async t => {
+    const { url, admin, acts, lines } = await openAdministration(t, { LOG_LEVEL: 'fatal', REGISTRATION: 'invite' })
+    const { body: invite } = await admin.call('POST', '/v1/admin/invites', {})
+    const user = newUser()
+    await new HttpClient(url).register(user, String(invite.invite))
+    const path = `/v1/admin/users/${user.username}`
+    await admin.call('PUT', `${path}/block`)
+    await admin.call('DELETE', `${path}/block`)
+    await admin.call('DELETE', '/v1/admin/users/nobody-here')
+    await admin.call('DELETE', `/v1/admin/invites/${invite.invite}`)
+    await new HttpClient(url, 'canary-guess').call('GET', path)
+    t.match(acts(), [
+      { act: 'createInvite', by: 'operator', ip: '127.0.0.1', target: invite.id, outcome: 'done', status: 201 },
+      { act: 'blockUser', target: user.username, outcome: 'done', request: String },
+      { act: 'unblockUser', target: user.username, outcome: 'done' },
+      { act: 'deleteUser', target: 'nobody-here', outcome: 'refused', status: 404 },
+      { act: 'revokeInvite', outcome: 'refused', status: 404 },
+      { act: 'inspectUser', outcome: 'refused', status: 401 },
+    ])
+    t.equal(acts().length, 6)
+    const log = lines.join('')
+    t.notMatch(log, /canary/, 'no token')
+    t.notOk(log.includes(String(invite.invite)), 'no invite, not even where an id was wanted')
+  },
+)
 
-t.test('over two processes and Redis an act reaches the other node, though the socket there is busy', async t => {
+t.test('over two processes and Redis an act reaches the other node, even if the socket there is busy', async t => {
   const { nodes } = await startDeployment(t, { nodes: 2, env })
   const [first, second] = nodes
   if (!first || !second) return t.fail('two nodes')
   const admin = new HttpClient(first.url, ADMIN_TOKEN)
-  /** How long until the other node has closed the socket, ms. */
+  /** The time until the other node closes the socket, ms. */
   const untilClosed = async (client: RawClient, start: number) => {
     const beat = setInterval(() => client.send({ type: 'heartbeat' }), 20)
     const { code } = await client.closed

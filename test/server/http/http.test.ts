@@ -11,7 +11,7 @@ const problem = (status: number, code: string) => ({
   body: { type: 'about:blank', title: String, status, code, detail: String },
 })
 
-t.test('a name is registered with 201, and with the same key again it is 200', async t => {
+t.test('registering a name returns 201, and 200 when repeated with the same key', async t => {
   const { url } = await startTestNode(t)
   const user = newUser()
   const client = new HttpClient(url)
@@ -61,7 +61,7 @@ t.test('a challenge serves one attempt, for its name', async t => {
 })
 
 // Evidence: L2, API2, A1
-t.test('of a hundred parallel uses of one challenge one succeeds', async t => {
+t.test('of a hundred parallel uses of one challenge, only one succeeds', async t => {
   const { url } = await startTestNode(t)
   const user = newUser()
   const client = new HttpClient(url)
@@ -79,7 +79,7 @@ t.test('of a hundred parallel uses of one challenge one succeeds', async t => {
 })
 
 // Evidence: X9, W7, W10
-t.test('everything else needs a token, in the header alone', async t => {
+t.test('every other route needs a token, in the header only', async t => {
   const { url } = await startTestNode(t)
   const { token } = await HttpClient.loggedIn(url, newUser())
   const stranger = new HttpClient(url)
@@ -151,7 +151,7 @@ t.test('users are listed and shown', async t => {
 })
 
 // Evidence: L9, X8, API1
-t.test("a user deletes itself and nobody else; the name stays its key's", async t => {
+t.test('a user can delete only itself; the name stays reserved for its key', async t => {
   const { url, wsUrl } = await startTestNode(t)
   const [user, other] = [newUser(), newUser()]
   const client = await HttpClient.loggedIn(url, user)
@@ -232,7 +232,7 @@ t.test('a wait ends with the first message', async t => {
   t.match(await waiting, { status: 200, body: { messages: [{ id: 'm' }], epoch: body.epoch } })
 })
 
-t.test('a wait ends with its time', async t => {
+t.test('a wait ends after its time', async t => {
   const { url } = await startTestNode(t)
   const reader = await HttpClient.loggedIn(url, newUser())
   const answers = Array.from({ length: 200 }, () => reader.call('GET', '/v1/inbox?wait=1'))
@@ -249,7 +249,7 @@ t.test(
     const { body } = await reader.call('GET', '/v1/inbox')
     const waiting = reader.call('GET', '/v1/inbox?wait=50')
     const socket = await RawClient.loggedIn(t, wsUrl, bob)
-    // The wait has begun once its listener is there; a second look shows the claim is the caller's own.
+    // The wait has begun once it is subscribed. The second read shows that the caller holds the claim.
     await reader.call('GET', '/v1/inbox')
     await socket.request({ type: 'listen' })
     t.match(await waiting, problem(409, 'conflict'))
@@ -287,7 +287,7 @@ t.test('a caller that hangs up leaves nothing behind', async t => {
   t.match(await (await fetch(metricsUrl ?? '')).text(), /aimessage_connections 1/)
 })
 
-t.test('a connection that says nothing does not keep a node from closing, within its 10 s', async t => {
+t.test('an idle connection does not keep a node from closing within 10 s', async t => {
   const node = await startTestNode(t, { METRICS_PORT: '0' })
   const silent = [node.url, node.metricsUrl ?? ''].map(url => connect(Number(new URL(url).port), '127.0.0.1'))
   await Promise.all(silent.map(socket => once(socket, 'connect')))
@@ -326,7 +326,7 @@ t.test('no such path is 404, no such method 405, another content type 415, a lar
   )
 })
 
-t.test('a body is checked like a frame, whatever its content type is spelled like', async t => {
+t.test('a body is checked like a frame, however its content type is spelled', async t => {
   const { url } = await startTestNode(t)
   const client = new HttpClient(url)
   const bodies = [
@@ -351,14 +351,14 @@ t.test('a body is checked like a frame, whatever its content type is spelled lik
   }
 })
 
-t.test('answers are not sniffed and not stored', async t => {
+t.test('responses forbid content sniffing and caching', async t => {
   const { url } = await startTestNode(t)
   const { headers } = await HttpClient.loggedIn(url, newUser()).then(client => client.call('GET', '/v1/users'))
   t.equal(headers.get('x-content-type-options'), 'nosniff')
   t.equal(headers.get('cache-control'), 'no-store')
 })
 
-t.test('the description lists every route, and the page to try it is there', async t => {
+t.test('the OpenAPI description lists every route, and its page is served', async t => {
   const { url } = await startTestNode(t)
   const client = new HttpClient(url)
   const { body } = await client.call('GET', '/openapi.json')
@@ -379,7 +379,7 @@ t.test('metrics are on their own port only', async t => {
 })
 
 // Evidence: L4, API2
-t.test('logins from one address are limited, others are not concerned', async t => {
+t.test('logins from one address are limited, and other addresses are not affected', async t => {
   const { url } = await startTestNode(t, { TRUST_PROXY: '127.0.0.1' })
   const client = new HttpClient(url)
   const from = (address: string) =>

@@ -5,7 +5,7 @@ import { askRaw, problemIn, sayRaw, statusOf } from '../../../tools/clients/raw-
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
 // Evidence: D13, W16
-t.test('a name in a path is a name or a problem, however it is written', async t => {
+t.test('a name in a path is valid or a problem, however it is written', async t => {
   const { url } = await startTestNode(t)
   const { token } = await HttpClient.loggedIn(url, newUser())
   const odd: [string, number, string][] = [
@@ -32,7 +32,7 @@ t.test('a name in a path is a name or a problem, however it is written', async t
 })
 
 // Evidence: L12
-t.test('what is no request is a problem, too', async t => {
+t.test('an invalid HTTP request gets a problem too', async t => {
   const { url } = await startTestNode(t)
   const long = 'x'.repeat(40_000)
   const odd: [string, number][] = [
@@ -69,7 +69,7 @@ t.test('a query is checked, repeated or not', async t => {
   t.equal(innocent.x, undefined)
 })
 
-t.test('numbers of an acknowledgement that are none change nothing', async t => {
+t.test('invalid numbers in an acknowledgement change nothing', async t => {
   const { url } = await startTestNode(t)
   const bob = newUser()
   const reader = await HttpClient.loggedIn(url, bob)
@@ -93,7 +93,7 @@ const upgrade = {
   'sec-websocket-protocol': 'aimessage.v1',
 }
 
-t.test('no other route becomes a socket, and none runs for one', async t => {
+t.test('no other route accepts an upgrade, or runs its handler for one', async t => {
   const { url, wsUrl } = await startTestNode(t)
   const user = newUser()
   const { token } = await HttpClient.loggedIn(url, user)
@@ -103,11 +103,11 @@ t.test('no other route becomes a socket, and none runs for one', async t => {
   }
   const other = await RawClient.loggedIn(t, wsUrl)
   const sent = await other.request({ type: 'send', to: user.username, body: 'AAAA' })
-  t.match(sent, { type: 'accepted', queued: true }, 'nobody claimed the inbox')
+  t.match(sent, { type: 'accepted', queued: true }, 'the inbox is not claimed')
 })
 
 // Evidence: W2
-t.test('a handshake that is not right ends without a socket', async t => {
+t.test('an invalid handshake ends without a socket', async t => {
   const { url } = await startTestNode(t, { METRICS_PORT: '0' })
   const wrong: [string, Record<string, string>][] = [
     ['GET', { 'sec-websocket-key': 'x' }],
@@ -124,7 +124,7 @@ t.test('a handshake that is not right ends without a socket', async t => {
 })
 
 // Evidence: L5
-t.test('calls of one user are limited, others are not concerned', async t => {
+t.test('calls of one user are limited, and other users are not affected', async t => {
   const { url } = await startTestNode(t)
   const [busy, calm] = [await HttpClient.loggedIn(url, newUser()), await HttpClient.loggedIn(url, newUser())]
   let limited = await busy.call('GET', '/v1/users?limit=1')

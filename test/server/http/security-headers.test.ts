@@ -4,7 +4,7 @@ import { newUser } from '../../../tools/clients/raw-client.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
 // Evidence: X13, API8
-t.test('every answer says that no other page may show, read or guess it', async t => {
+t.test('every response forbids other sites to embed or read it, and browsers to guess its type', async t => {
   const { url } = await startTestNode(t, { TRUST_PROXY: '127.0.0.1' })
   const client = await HttpClient.loggedIn(url, newUser())
   const paths = ['/v1/users', '/v1/nothing', '/v1/users/A:b', '/health/ready', '/openapi.json', '/nothing', '/ws']
@@ -24,7 +24,7 @@ t.test('every answer says that no other page may show, read or guess it', async 
   t.equal(overTls.headers.get('strict-transport-security'), 'max-age=31536000')
 })
 
-t.test('the page of the documentation loads what it names, and nothing else', async t => {
+t.test('the documentation page loads only the resources that its policy allows', async t => {
   const { url } = await startTestNode(t)
   const policy = (await fetch(`${url}/docs/`)).headers.get('content-security-policy') ?? ''
   t.match(policy, /default-src 'self'/)

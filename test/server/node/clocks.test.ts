@@ -10,7 +10,7 @@ import { runSenderProcess } from '../../fixtures/processes/sender-process.ts'
 
 const hourMs = 3_600_000
 const preload = `--import=${fileURLToPath(new URL('../../fixtures/clock-offset.mjs', import.meta.url))}`
-/** A process whose clock is wrong by so many ms. */
+/** A node process whose clock is wrong by some ms. */
 const wrongClock = (offsetMs: number) => ({ NODE_OPTIONS: preload, CLOCK_OFFSET_MS: String(offsetMs) })
 
 async function startNodes(
@@ -25,7 +25,7 @@ async function startNodes(
 }
 
 // Evidence: T1
-t.test('T1: nodes whose clocks are an hour off, either way, serve as all others do', async t => {
+t.test('T1: nodes whose clocks are an hour fast or slow serve like all others', async t => {
   const nodes = await startNodes(t, [hourMs, -hourMs, 0])
   const bob = newUser()
   const alice = await RawClient.loggedIn(t, nodes[2]?.wsUrl ?? '')
@@ -43,14 +43,14 @@ t.test('T1: nodes whose clocks are an hour off, either way, serve as all others 
     const list = await alice.request({ type: 'list_users', online: true })
     t.match(list, { users: [{ username: bob.username, online: true }] })
   }
-  // By now each has judged the leases of the others.
+  // By now each node has checked the leases of the others.
   await delay(14_000)
   for (const { url } of nodes) t.equal((await fetch(`${url}/health/ready`)).status, 200)
   t.match(await listener?.request({ type: 'heartbeat' }), { type: 'heartbeat' })
 })
 
 // Evidence: T1
-t.test('T1: a session ends at its time, and not before, whatever the clock of the node says', async t => {
+t.test('T1: a login expires on time, and not earlier, whatever the clock of the node says', async t => {
   const lifeS = 4
   const nodes = await startNodes(t, [hourMs, -hourMs, 0], { SESSION_TTL_S: String(lifeS) })
   for (const { wsUrl } of nodes) {

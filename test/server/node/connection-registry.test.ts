@@ -5,7 +5,7 @@ import { ConnectionRegistry, type OpenConnection } from '../../../src/server/nod
 const small = { maxConnections: 4, maxConnectionsPerAddress: 2, maxConnectionsPerUser: 1, maxStrangers: 3 }
 const [alice, bob] = [parseUsername('alice'), parseUsername('bob')]
 
-/** Closing it removes it, as a connection does. */
+/** A connection that removes itself when closed. */
 function open(connections: ConnectionRegistry, address: string) {
   const closed: string[] = []
   const connection: OpenConnection = {
@@ -20,7 +20,7 @@ function open(connections: ConnectionRegistry, address: string) {
   return { connection, closed }
 }
 
-t.test('one address has so many, and room again when one goes', async t => {
+t.test('an address has a limit of connections, and has room again after one closes', async t => {
   const connections = new ConnectionRegistry(small)
   const { connection } = open(connections, 'a')
   open(connections, 'a')
@@ -32,13 +32,13 @@ t.test('one address has so many, and room again when one goes', async t => {
   t.throws(() => open(connections, 'a'), { code: 'rate_limited' })
 })
 
-t.test('the node has so many', async t => {
+t.test('a node has a limit of connections', async t => {
   const connections = new ConnectionRegistry({ ...small, maxStrangers: 10 })
   for (const address of ['a', 'b', 'c', 'd']) open(connections, address)
   t.throws(() => open(connections, 'e'), { code: 'unavailable', retryAfter: Number })
 })
 
-t.test('one user has so many', async t => {
+t.test('a user has a limit of connections', async t => {
   const connections = new ConnectionRegistry(small)
   const [first, second] = [open(connections, 'a'), open(connections, 'b')]
   connections.admit(first.connection, alice)
@@ -48,7 +48,7 @@ t.test('one user has so many', async t => {
   connections.admit(open(connections, 'a').connection, alice)
 })
 
-t.test('of those that do not log in the oldest goes, and who has logged in stays', async t => {
+t.test('the oldest connection without a login is closed first, and logged-in connections stay', async t => {
   const connections = new ConnectionRegistry({ ...small, maxConnections: 100 })
   const first = open(connections, 'a')
   connections.admit(first.connection, alice)
@@ -61,7 +61,7 @@ t.test('of those that do not log in the oldest goes, and who has logged in stays
   t.equal(connections.size, 4)
 })
 
-t.test('a connection that ended while it logged in is counted for nobody', async t => {
+t.test('a connection that ended during its login counts for no user', async t => {
   const connections = new ConnectionRegistry(small)
   const { connection } = open(connections, 'a')
   connections.remove(connection)

@@ -4,9 +4,12 @@ import { newName, newUser, RawClient, type User } from '../../../tools/clients/r
 import { startNodeProcess } from '../../../tools/servers/node.ts'
 import { startRedis } from '../../../tools/servers/redis.ts'
 
-/** PROTOCOL.md section 8: after a node dies its users are offline by then, ms. */
+/** PROTOCOL.md section 8: the time after which users of a dead node are offline, ms. */
 const offlineMs = 15_000
-/** Kills, and how many at once. A hundred of them take about five minutes: `KILLS=100 npx tsx test/server/node/ghost-presence.test.ts`. */
+/**
+ * Number of kills, and how many at once. A hundred take about five minutes:
+ * `KILLS=100 npx tsx test/server/node/ghost-presence.test.ts`.
+ */
 const kills = Number(process.env.KILLS ?? 4)
 const lanes = Math.min(kills, 10)
 
@@ -14,21 +17,21 @@ type Place = { redisUrl: string; refuge: string; observer: RawClient }
 
 const userOf = (prefix: string, part: string): User => newUser(`${prefix}-${part}`)
 
-/** All who are listed as online and whose names begin so, as another node sees it. */
+/** Users with a name prefix that another node lists as online. */
 async function onlineOf(observer: RawClient, prefix: string): Promise<string[]> {
   const list = await observer.request({ type: 'list_users', online: true, prefix })
   if (list.type !== 'user_list') throw new Error(`the listing failed: ${JSON.stringify(list)}`)
   return list.users.map(({ username }) => username)
 }
 
-/** One node's life. Answers who was listed wrongly, either way, once its users have to be offline. */
+/** Runs and kills one node. Returns the users that are listed wrongly after its users must be offline. */
 async function killOne(t: Test, { redisUrl, refuge, observer }: Place): Promise<string[]> {
   const prefix = newName('k')
   const [gone, claiming, left, moved] = ['gone', 'claiming', 'left', 'moved'].map(part => userOf(prefix, part))
   if (!gone || !claiming || !left || !moved) throw new Error('four users')
   const victim = await startNodeProcess(t, { REDIS_URL: redisUrl })
   await Promise.all([gone, left, moved].map(user => RawClient.listening(t, victim.wsUrl, user)))
-  // One has gone to another node before, and one is about to listen.
+  // One user moved to another node before the kill, and one is about to listen.
   await RawClient.listening(t, refuge, left)
   const late = await RawClient.loggedIn(t, victim.wsUrl, claiming)
   t.same(await onlineOf(observer, prefix), [gone, left, moved].map(({ username }) => username).sort())
@@ -46,7 +49,7 @@ async function killOne(t: Test, { redisUrl, refuge, observer }: Place): Promise<
 }
 
 // Evidence: P9, N1
-t.test('fifteen seconds after the kill of a node nobody is shown online that is not, nor offline that is', async t => {
+t.test('fifteen seconds after a node is killed, every user is listed as online or offline correctly', async t => {
   const redis = await startRedis(t)
   const [refuge, view] = await Promise.all([1, 2].map(() => startNodeProcess(t, { REDIS_URL: redis.url })))
   if (!refuge || !view) return t.fail('two nodes')

@@ -11,7 +11,7 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 import { openTestStore, type StoreFaults, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** A clock that a test moves: what is due by then runs late, as after a stall. */
+/** A clock that a test moves. Timers that are due run late, as after a stall. */
 class MovedClock implements Clock {
   #now = 0
   readonly #timers = new Set<{ at: number; run: () => void }>()
@@ -25,12 +25,12 @@ class MovedClock implements Clock {
     return { cancel: () => void this.#timers.delete(timer) }
   }
 
-  /** Every timer at its time. */
+  /** Runs every timer on time. */
   async run(ms: number): Promise<void> {
     for (const end = this.#now + ms; this.#now < end; ) await this.stall(Math.min(100, end - this.#now))
   }
 
-  /** The process stands still for so long, and then every timer that is due runs. */
+  /** Simulates a stall of the process; then every timer that is due runs. */
   async stall(ms: number): Promise<void> {
     this.#now += ms
     const due = [...this.#timers].filter(({ at }) => at <= this.#now)
@@ -43,7 +43,7 @@ class MovedClock implements Clock {
 
 type Renew = () => Promise<'kept' | 'lapsed'>
 
-/** A node lease with a clock of its own; `lost` counts how often claims were dropped. */
+/** A node lease with its own clock. `lost` counts how often claims were dropped. */
 async function startPresence(faults: (inner: Store) => StoreFaults = () => ({})) {
   const clock = new MovedClock()
   const inner = openTestStore()
@@ -58,7 +58,7 @@ async function startPresence(faults: (inner: Store) => StoreFaults = () => ({}))
   return { clock, store, lease, lost: () => lost }
 }
 
-t.test('a node that runs in time keeps its claims', async t => {
+t.test('a node without stalls keeps its claims', async t => {
   const { clock, store, lease, lost } = await startPresence()
   await clock.run(60_000)
   t.equal(lost(), 0)
@@ -66,7 +66,7 @@ t.test('a node that runs in time keeps its claims', async t => {
   lease.stop()
 })
 
-t.test('a store that comes back for a moment keeps the lease: a renewal that failed is tried again soon', async t => {
+t.test('a failed renewal is retried soon, so that a store that is back briefly keeps the lease', async t => {
   let isAway = false
   const { clock, lease, lost } = await startPresence(inner => ({
     nodes: {
@@ -85,7 +85,7 @@ t.test('a store that comes back for a moment keeps the lease: a renewal that fai
 
 // Evidence: P2
 t.test(
-  'a stall below half a lease is none; a longer one drops the claims once, and a renewal makes ready again',
+  'a stall below half a lease has no effect; a longer one drops the claims once, and a renewal makes the node ready again',
   async t => {
     const renewals: (() => void)[] = []
     let isAway = false
@@ -106,7 +106,7 @@ t.test(
   },
 )
 
-t.test('after a stall the store is in doubt until the lease is renewed', async t => {
+t.test('after a stall the store is not ready until the lease is renewed', async t => {
   const answers: boolean[] = []
   const { clock, store, lease } = await startPresence(inner => ({
     nodes: {
@@ -122,7 +122,7 @@ t.test('after a stall the store is in doubt until the lease is renewed', async t
   lease.stop()
 })
 
-t.test('a lease that the store cannot renew runs out, and the claims go once', async t => {
+t.test('a lease that the store cannot renew runs out, and the claims are dropped once', async t => {
   let isAway = false
   const { clock, lease, lost } = await startPresence(() => ({
     nodes: {
@@ -145,7 +145,7 @@ t.test('a lease that the store cannot renew runs out, and the claims go once', a
   lease.stop()
 })
 
-t.test('a lease that lapsed by the clock of the store alone takes the claims along, too', async t => {
+t.test('a lease that lapsed only by the clock of the store drops the claims too', async t => {
   let state: 'kept' | 'lapsed' = 'kept'
   const { clock, lease, lost } = await startPresence(() => ({ nodes: { renewLease: async () => state } }))
   state = 'lapsed'
@@ -155,32 +155,35 @@ t.test('a lease that lapsed by the clock of the store alone takes the claims alo
 })
 
 // Evidence: P2, N3
-t.test('a node that was stopped for longer than its lease gives up what others took and what nobody took', async t => {
-  const { nodes } = await startDeployment(t, { nodes: 2, env: { LOG_LEVEL: 'info' } })
-  const [first, second] = nodes
-  if (!first || !second) return t.fail('two nodes')
-  const [bob, carol] = [newUser(), newUser()]
-  const [oldBob, oldCarol] = await Promise.all([bob, carol].map(user => RawClient.listening(t, first.wsUrl, user)))
-  const alice = await RawClient.loggedIn(t, second.wsUrl)
-  await first.kill('SIGSTOP')
-  const newBob = await RawClient.loggedIn(t, second.wsUrl, bob)
-  t.match(await newBob.request({ type: 'listen', instance: 'winner' }), { type: 'listening' })
-  for (const id of ['m1', 'm2', 'm3']) await alice.request({ type: 'send', id, to: bob.username, body: 'AAAA' })
-  await alice.request({ type: 'send', id: 'm4', to: carol.username, body: 'AAAA' })
-  await delay(limits.leaseMs + 2_000)
-  await first.kill('SIGCONT')
-  t.same(await oldBob?.closed, { code: 4409, reason: 'winner' })
-  t.equal((await oldCarol?.closed)?.code, 4503)
-  t.same(
-    (await newBob.pushes(3)).map(({ id }) => id),
-    ['m1', 'm2', 'm3'],
-  )
-  while ((await fetch(`${first.url}/health/ready`)).status !== 200) await delay(50)
-  const newCarol = await RawClient.listening(t, first.wsUrl, carol)
-  t.same(
-    (await newCarol.pushes(1)).map(({ id }) => id),
-    ['m4'],
-  )
-  t.match(await newBob.request({ type: 'heartbeat' }), { type: 'heartbeat' })
-  t.ok(first.logs().some(line => line.includes('the lease was lost')))
-})
+t.test(
+  'a node stopped for longer than its lease gives up the claims that others took and the claims that nobody took',
+  async t => {
+    const { nodes } = await startDeployment(t, { nodes: 2, env: { LOG_LEVEL: 'info' } })
+    const [first, second] = nodes
+    if (!first || !second) return t.fail('two nodes')
+    const [bob, carol] = [newUser(), newUser()]
+    const [oldBob, oldCarol] = await Promise.all([bob, carol].map(user => RawClient.listening(t, first.wsUrl, user)))
+    const alice = await RawClient.loggedIn(t, second.wsUrl)
+    await first.kill('SIGSTOP')
+    const newBob = await RawClient.loggedIn(t, second.wsUrl, bob)
+    t.match(await newBob.request({ type: 'listen', instance: 'winner' }), { type: 'listening' })
+    for (const id of ['m1', 'm2', 'm3']) await alice.request({ type: 'send', id, to: bob.username, body: 'AAAA' })
+    await alice.request({ type: 'send', id: 'm4', to: carol.username, body: 'AAAA' })
+    await delay(limits.leaseMs + 2_000)
+    await first.kill('SIGCONT')
+    t.same(await oldBob?.closed, { code: 4409, reason: 'winner' })
+    t.equal((await oldCarol?.closed)?.code, 4503)
+    t.same(
+      (await newBob.pushes(3)).map(({ id }) => id),
+      ['m1', 'm2', 'm3'],
+    )
+    while ((await fetch(`${first.url}/health/ready`)).status !== 200) await delay(50)
+    const newCarol = await RawClient.listening(t, first.wsUrl, carol)
+    t.same(
+      (await newCarol.pushes(1)).map(({ id }) => id),
+      ['m4'],
+    )
+    t.match(await newBob.request({ type: 'heartbeat' }), { type: 'heartbeat' })
+    t.ok(first.logs().some(line => line.includes('the lease was lost')))
+  },
+)

@@ -12,7 +12,7 @@ import { FaultProxy } from '../../../tools/net/fault-proxy.ts'
 import { startRedis } from '../../../tools/servers/redis.ts'
 import { type RunningNode, startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** Releases that follow each other: each reads what the next one writes. */
+/** Consecutive releases: each can read what the next one writes. */
 const releases = {
   first: { oldest: 1, writes: 1, newest: 2 },
   second: { oldest: 1, writes: 2, newest: 3 },
@@ -22,7 +22,7 @@ const releases = {
 const openRelease = (url: string, schema: Schema): Promise<Store> =>
   openRedisStore(storeOptions(readConfig({})), { url, schema })
 
-/** Three places of a node behind one address; whoever dials gets one that takes connections. */
+/** Three slots for nodes behind one address. A client reaches a slot whose node accepts connections. */
 async function startPlaces(t: Test, url: string, schema: Schema) {
   const start = async (release: Schema) => startTestNode(t, {}, { store: await openRelease(url, release) })
   const places = await Promise.all([1, 2, 3].map(() => start(schema)))
@@ -32,7 +32,7 @@ async function startPlaces(t: Test, url: string, schema: Schema) {
   t.teardown(() => front.close())
   return {
     server: `ws://127.0.0.1:${front.port}/ws`,
-    /** One place after the other: the old node drains, and the new one takes its place. */
+    /** Replaces the nodes slot by slot: the old node drains, and the new node takes over its slot. */
     roll: async (release: Schema) => {
       for (const [at, old] of places.entries()) {
         open.delete(old)
@@ -64,9 +64,9 @@ t.test('nodes of two releases work side by side: a rolling upgrade under load, a
     while (!isOver || received.length < sent.length) received.push(...textsOf(await receiveSome(bob, 1)))
   })()
   await roll(releases.second)
-  t.equal(await redis.cli('GET', schemaKey), '2', 'the newer release has said what it writes')
+  t.equal(await redis.cli('GET', schemaKey), '2', 'the newer release has stored the schema that it writes')
   await roll(releases.first)
-  t.equal(await redis.cli('GET', schemaKey), '2', 'and what is there stays')
+  t.equal(await redis.cli('GET', schemaKey), '2', 'and the stored value stays')
   await roll(releases.second)
   await roll(releases.third)
   isOver = true
@@ -79,7 +79,7 @@ t.test('nodes of two releases work side by side: a rolling upgrade under load, a
 })
 
 // Evidence: S4
-t.test('a release that is too old, or skips one, does not start and says which does', async t => {
+t.test('a release that is too old, or skips a release, does not start and names the release that does', async t => {
   const redis = await startRedis(t)
   const start = async (schema: Schema) => (await openRelease(redis.url, schema)).close()
   await start(releases.first)

@@ -6,11 +6,11 @@ import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** What a container runtime grants before it kills. */
+/** The time before a container runtime kills the process. */
 const graceMs = 10_000
 
 // Evidence: U1
-t.test('connections that never asked for anything hold no node up', async t => {
+t.test('idle connections do not delay a shutdown', async t => {
   const { port, metricsUrl, close } = await startTestNode(t, { METRICS_PORT: '0' })
   const idle = [port, Number(new URL(metricsUrl ?? '').port)].map(each => connect(each, '127.0.0.1'))
   for (const socket of idle) {
@@ -24,34 +24,37 @@ t.test('connections that never asked for anything hold no node up', async t => {
   await ended
 })
 
-t.test('an upgrade that is refused because the node goes holds nobody up, though its peer never hangs up', async t => {
-  const { port, close } = await startTestNode(t)
-  const upgrade = [
-    'GET /ws HTTP/1.1',
-    'Host: localhost',
-    'Connection: Upgrade',
-    'Upgrade: websocket',
-    'Sec-WebSocket-Version: 13',
-    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-    'Sec-WebSocket-Protocol: aimessage.v1\r\n\r\n',
-  ].join('\r\n')
-  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-  t.teardown(() => socket.destroy())
-  socket.on('error', () => {})
-  await once(socket, 'connect')
-  // Under way when the node begins to go, so that it is not simply closed.
-  socket.write(upgrade.slice(0, 40))
-  await new Promise(resolve => setTimeout(resolve, 100))
-  const startedAt = performance.now()
-  const closed = close()
-  socket.write(upgrade.slice(40))
-  const [answer] = await once(socket, 'data')
-  t.match(String(answer), /^HTTP\/1.1 503 /)
-  await closed
-  t.ok(performance.now() - startedAt < graceMs)
-})
+t.test(
+  'an upgrade that a node refuses while it shuts down does not delay it, even if the peer never hangs up',
+  async t => {
+    const { port, close } = await startTestNode(t)
+    const upgrade = [
+      'GET /ws HTTP/1.1',
+      'Host: localhost',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+      'Sec-WebSocket-Protocol: aimessage.v1\r\n\r\n',
+    ].join('\r\n')
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    // In progress when the shutdown starts, so that the node does not simply close it.
+    socket.write(upgrade.slice(0, 40))
+    await new Promise(resolve => setTimeout(resolve, 100))
+    const startedAt = performance.now()
+    const closed = close()
+    socket.write(upgrade.slice(40))
+    const [answer] = await once(socket, 'data')
+    t.match(String(answer), /^HTTP\/1.1 503 /)
+    await closed
+    t.ok(performance.now() - startedAt < graceMs)
+  },
+)
 
-t.test('a wait for mail ends when the node goes', async t => {
+t.test('a wait for mail ends when the node shuts down', async t => {
   const { url, close } = await startTestNode(t)
   const reader = await HttpClient.loggedIn(url, newUser())
   await reader.call('GET', '/v1/inbox')
@@ -64,7 +67,7 @@ t.test('a wait for mail ends when the node goes', async t => {
 })
 
 t.test(
-  'SIGTERM under load: what was accepted is kept, sockets are closed with 4503, and the process ends well in time',
+  'SIGTERM under load: accepted messages are kept, sockets close with 4503, and the process ends in time',
   async t => {
     const { nodes } = await startDeployment(t, { nodes: 2 })
     const [first, second] = nodes

@@ -9,10 +9,10 @@ import { newIdentity, newName, newUser, RawClient } from '../../../tools/clients
 import { openTestStore, type StoreFaults, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
 type Provocation = {
-  /** Variables and faults of the node that it needs. */
+  /** The settings and faults of the node that the provocation needs. */
   env?: Record<string, string>
   faults?: StoreFaults
-  /** `null` says that it cannot come this way. */
+  /** `null` means that the error cannot occur over this transport. */
   socket: ((client: RawClient, username: string, dialled: { t: Test; wsUrl: string }) => Promise<ServerFrame>) | null
   http: ((client: HttpClient, username: string, dialled: { url: string }) => Promise<Answer>) | null
 }
@@ -22,7 +22,7 @@ const message = { id: 'm', body: 'AAAA' }
 const post = (client: HttpClient, body: object) => client.call('POST', '/v1/messages', { ...message, ...body })
 const send = (client: RawClient, frame: object) => client.request({ type: 'send', ...message, ...frame })
 
-/** How to get each error of the table; the compiler sees that none is missing. */
+/** Provokes each error of the table. The compiler checks that none is missing. */
 const provocations: Record<ErrorCode, Provocation> = {
   bad_frame: {
     socket: client => client.request({ type: 'nonsense' }),
@@ -137,7 +137,7 @@ const provocations: Record<ErrorCode, Provocation> = {
   },
 }
 
-/** A node whose only user has registered before it became what the provocation needs. */
+/** A node whose only user registered before the settings and faults of the provocation apply. */
 async function startProvoked(t: Test, { env = {}, faults = {} }: Provocation) {
   const inner = openTestStore(env)
   const user = newUser()
@@ -162,7 +162,7 @@ for (const [code, provocation] of Object.entries(provocations)) {
         message: String,
         ...(entry?.retry === 'yes' && code !== 'internal' && { retryAfter: Number }),
       })
-      t.equal(client.socket.readyState, client.socket.OPEN, 'and the connection goes on')
+      t.equal(client.socket.readyState, client.socket.OPEN, 'and the connection stays open')
     })
   }
 
@@ -180,7 +180,7 @@ for (const [code, provocation] of Object.entries(provocations)) {
 }
 
 // Evidence: D14
-t.test('there is a way to each error', async t => {
+t.test('every error of the table is covered', async t => {
   t.same(Object.keys(provocations).sort(), Object.keys(errors).sort())
   for (const [code, { socket, http }] of Object.entries(provocations)) t.ok(socket ?? http, code)
 })

@@ -10,7 +10,7 @@ import { openTestStore, startTestNode, withFaults } from '../../../tools/servers
 const codeOf = (frame: ServerFrame): string => (frame.type === 'error' ? frame.code : frame.type)
 
 // Evidence: W23, N9
-t.test('a fault of ours is internal: logged with the id, and the connection goes on', async t => {
+t.test('an unexpected error is internal: it is logged with the id, and the connection stays open', async t => {
   const lines: string[] = []
   const log = openLogger('error', { write: line => lines.push(line) })
   const store = withFaults(openTestStore(), {
@@ -115,7 +115,7 @@ t.test('a node that lost its lease closes its listeners with 4503', async t => {
 })
 
 // Evidence: D5
-t.test('lost hints cost nothing but time: a resumed node reads every inbox', async t => {
+t.test('lost hints only cost time: a resumed node reads every inbox', async t => {
   const store = openTestStore()
   let notify: Parameters<typeof store.onNotice>[0] = () => {}
   const deaf = withFaults(store, {
@@ -134,25 +134,28 @@ t.test('lost hints cost nothing but time: a resumed node reads every inbox', asy
 })
 
 // Evidence: D3, W22, C5
-t.test('a client that reads nothing is closed with 4508, others are not held up, and its mail is kept', async t => {
-  const store = openTestStore()
-  for (let index = 0; index < 500; index += 1) {
-    await store.users.register(parseUsername(`crowd-${index}`), identityText(newUser().identity), { kind: 'open' })
-  }
-  const { wsUrl } = await startTestNode(t, {}, { store })
-  const slow = await RawClient.listening(t, wsUrl)
-  const alice = await RawClient.loggedIn(t, wsUrl)
-  slow.socket.pause()
-  await alice.request({ type: 'send', id: 'm', to: slow.user.username, body: 'AAAA' })
-  for (let index = 0; index < 400; index += 1) slow.send({ type: 'list_users', id: `l${index}`, limit: 500 })
-  t.equal(codeOf(await alice.request({ type: 'send', to: alice.user.username, body: 'AAAA' })), 'accepted')
-  const isOnline = async () => (await store.users.find(parseUsername(slow.user.username)))?.online
-  while (await isOnline()) await new Promise(resolve => setImmediate(resolve))
-  slow.socket.resume()
-  t.equal((await slow.closed).code, 4508)
-  const again = await RawClient.listening(t, wsUrl, slow.user)
-  t.equal((await again.pushes(1))[0]?.id, 'm')
-})
+t.test(
+  'a client that reads nothing is closed with 4508, other clients are not delayed, and its mail is kept',
+  async t => {
+    const store = openTestStore()
+    for (let index = 0; index < 500; index += 1) {
+      await store.users.register(parseUsername(`crowd-${index}`), identityText(newUser().identity), { kind: 'open' })
+    }
+    const { wsUrl } = await startTestNode(t, {}, { store })
+    const slow = await RawClient.listening(t, wsUrl)
+    const alice = await RawClient.loggedIn(t, wsUrl)
+    slow.socket.pause()
+    await alice.request({ type: 'send', id: 'm', to: slow.user.username, body: 'AAAA' })
+    for (let index = 0; index < 400; index += 1) slow.send({ type: 'list_users', id: `l${index}`, limit: 500 })
+    t.equal(codeOf(await alice.request({ type: 'send', to: alice.user.username, body: 'AAAA' })), 'accepted')
+    const isOnline = async () => (await store.users.find(parseUsername(slow.user.username)))?.online
+    while (await isOnline()) await new Promise(resolve => setImmediate(resolve))
+    slow.socket.resume()
+    t.equal((await slow.closed).code, 4508)
+    const again = await RawClient.listening(t, wsUrl, slow.user)
+    t.equal((await again.pushes(1))[0]?.id, 'm')
+  },
+)
 
 // Evidence: L5
 t.test('a client that ignores rate_limited is closed with 4429', async t => {
@@ -188,7 +191,7 @@ t.test('a client that hangs up frees its claim', async t => {
 })
 
 // Evidence: U1
-t.test('a node that ends answers what it took, and closes its sockets with 4503', async t => {
+t.test('a node that shuts down answers the frames it took, and closes its sockets with 4503', async t => {
   const inner = openTestStore()
   const [asked, go] = [defer<void>(), defer<void>()]
   const store = withFaults(inner, {
@@ -214,7 +217,7 @@ t.test('a node that ends answers what it took, and closes its sockets with 4503'
 })
 
 // Evidence: L6
-t.test('a client that sends on to ever more users of a store out of reach is closed with 4503', async t => {
+t.test('a client that keeps sending to new users while the store is out of reach is closed with 4503', async t => {
   const inner = openTestStore()
   const store = withFaults(inner, { inboxes: { append: () => Promise.reject(new StoreUnavailableError('gone')) } })
   const { wsUrl } = await startTestNode(t, {}, { store })

@@ -7,7 +7,7 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 const flipLast = (text: string): string => `${text.slice(0, -2)}${text.at(-2) === 'A' ? 'B' : 'A'}${text.at(-1)}`
 
 // Evidence: K10
-t.test('keys are published one way and fetched the other, one-time keys once', async t => {
+t.test('keys are published over one transport and fetched over the other, one-time keys once', async t => {
   const { url, wsUrl } = await startTestNode(t)
   const { user, newer: bundle, oneTimeKeys, oneTimeKemKeys } = newPublisher()
   const owner = await HttpClient.loggedIn(url, user)
@@ -20,12 +20,12 @@ t.test('keys are published one way and fetched the other, one-time keys once', a
   const keys = { type: 'keys', username: user.username, bundle }
   const first = await fetch('1')
   t.same(first, { ...keys, id: '1', oneTimeKey: oneTimeKeys[0], oneTimeKemKey: oneTimeKemKeys[0] })
-  t.same(await fetch('2'), { ...keys, id: '2' }, 'and none for the next')
+  t.same(await fetch('2'), { ...keys, id: '2' }, 'and the next fetch gets none')
   t.same(await fetch('1'), first, 'the same id gets the same answer')
 })
 
 // Evidence: K4
-t.test('an upload that its owner has not signed is refused whole', async t => {
+t.test('an upload with any signature not by its owner is refused as a whole', async t => {
   const { wsUrl } = await startTestNode(t)
   const publisher = newPublisher()
   const stranger = newPublisher()
@@ -56,7 +56,7 @@ t.test('a bundle of the right key for another address is refused', async t => {
   t.match(await renamed.request({ type: 'publish_keys', bundle }), { code: 'bad_frame', message: /address/ })
 })
 
-t.test('an older bundle does not replace a newer one, nor bring its one-time keys', async t => {
+t.test('an older bundle does not replace a newer one, and its one-time keys are not stored', async t => {
   const { wsUrl } = await startTestNode(t)
   const { user, older, newer, oneTimeKeys } = newPublisher()
   const client = await RawClient.loggedIn(t, wsUrl, user)

@@ -9,7 +9,7 @@ import { openTestStore, startTestNode, startTestNodes, withFaults } from '../../
 const refused = { status: 401, body: { code: 'unauthorized' } }
 
 // Evidence: L3
-t.test('a wait for mail ends with its session, wherever that was ended, and shows nothing more', async t => {
+t.test('a wait for mail ends with its login, whichever node ended it, and returns nothing more', async t => {
   const [first, second] = await startTestNodes(t, 2)
   if (!first || !second) return t.fail('two nodes')
   const user = newUser()
@@ -23,14 +23,14 @@ t.test('a wait for mail ends with its session, wherever that was ended, and show
 })
 
 // Evidence: W8
-t.test('a wait for mail ends when its session expires', async t => {
+t.test('a wait for mail ends when its login expires', async t => {
   const { url } = await startTestNode(t, { SESSION_TTL_S: '1' })
   const reader = await HttpClient.loggedIn(url, newUser())
   t.match(await reader.call('GET', '/v1/inbox?wait=50'), refused)
   t.match(await reader.call('GET', '/v1/users'), refused)
 })
 
-t.test('a token that ended at one node is none at the other', async t => {
+t.test('a token revoked at one node is invalid at the other', async t => {
   const [first, second] = await startTestNodes(t, 2)
   if (!first || !second) return t.fail('two nodes')
   const client = await HttpClient.loggedIn(first.url, newUser())
@@ -71,7 +71,7 @@ t.test('a user that is deleted while it logs in is not logged in', async t => {
   t.match(await client.request({ type: 'listen' }), { code: 'unauthorized' })
 })
 
-t.test('a logout that could not be done changes nothing', async t => {
+t.test('a failed logout changes nothing', async t => {
   const inner = openTestStore()
   let isDown = true
   const store = withFaults(inner, {
@@ -90,7 +90,7 @@ t.test('a logout that could not be done changes nothing', async t => {
 })
 
 // Evidence: L2, A1
-t.test('a nonce of one way, name or purpose serves no other', async t => {
+t.test('a nonce is valid for one transport, name and purpose only', async t => {
   const { url, wsUrl } = await startTestNode(t)
   const user = newUser()
   const { username, identity } = user
@@ -108,7 +108,7 @@ t.test('a nonce of one way, name or purpose serves no other', async t => {
   )
   const login = { username, nonce: overHttp, signature: signed(overHttp) }
   t.match(await client.call('POST', '/v1/auth/token', login), { status: 200 })
-  t.match(await client.call('POST', '/v1/auth/token', login), refused, 'and none a second time')
+  t.match(await client.call('POST', '/v1/auth/token', login), refused, 'and no nonce is valid a second time')
   const deletion = await client.nonce(username)
   const wrong = {
     nonce: deletion,
@@ -120,7 +120,7 @@ t.test('a nonce of one way, name or purpose serves no other', async t => {
 })
 
 // Evidence: L2
-t.test('challenges that others ask for in a name keep nobody from logging in', async t => {
+t.test('challenges that others request for a name do not prevent its logins', async t => {
   const { url } = await startTestNode(t)
   const user = newUser()
   const { username, identity } = user

@@ -39,7 +39,7 @@ t.test('a name belongs to one key', async t => {
   })
 })
 
-t.test('of a hundred that race for a name one gets it', async t => {
+t.test('of a hundred registrations that race for a name, one succeeds', async t => {
   const { wsUrl } = await startTestNode(t)
   const username = newName()
   const clients = await Promise.all(Array.from({ length: 100 }, () => RawClient.connect(t, wsUrl)))
@@ -104,7 +104,7 @@ t.test('the third failed login closes with 4401', async t => {
 })
 
 // Evidence: X6, A5
-t.test('an unknown name and a wrong key are answered alike', async t => {
+t.test('an unknown name and a wrong key get the same error', async t => {
   const { wsUrl } = await startTestNode(t)
   const user = newUser()
   await RawClient.loggedIn(t, wsUrl, user)
@@ -117,7 +117,7 @@ t.test('an unknown name and a wrong key are answered alike', async t => {
   t.equal(known, unknown)
 })
 
-t.test('keys that are no identity are refused', async t => {
+t.test('keys that are not valid identities are refused', async t => {
   const { wsUrl } = await startTestNode(t)
   const bad = {
     zero: new Uint8Array(32),
@@ -134,7 +134,7 @@ t.test('keys that are no identity are refused', async t => {
   }
 })
 
-t.test('a name that cannot be is invalid_username', async t => {
+t.test('an invalid name is invalid_username', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.connect(t, wsUrl)
   t.match(await client.register({ username: 'Al:ice', identity: newIdentity() }), { code: 'invalid_username' })

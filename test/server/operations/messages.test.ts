@@ -7,12 +7,12 @@ import { startTestNode } from '../../../tools/servers/running-node.ts'
 const codeOf = (frame: ServerFrame): string => (frame.type === 'error' ? frame.code : frame.type)
 const seqOf = (frame: ServerFrame): number => (frame.type === 'accepted' ? frame.seq : 0)
 
-/** Each push names the one before it, the first one names nothing. */
+/** Returns true if each push names the previous `seq` in `prev`, and the first one 0. */
 function isChained(pushed: readonly Push[]): boolean {
   return pushed.every(({ prev, seq }, index) => prev === (pushed[index - 1]?.seq ?? 0) && seq > prev)
 }
 
-t.test('a message goes from one to the other, and is gone once acknowledged', async t => {
+t.test('a message goes from sender to recipient, and is removed once acknowledged', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -33,7 +33,7 @@ t.test('a message goes from one to the other, and is gone once acknowledged', as
   t.match(await bob.request({ type: 'listen' }), { type: 'listening', queued: 0 })
 })
 
-t.test('a key exchange is delivered as one', async t => {
+t.test('a key exchange is delivered as a key exchange', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -49,7 +49,7 @@ t.test('an agent may write to itself', async t => {
 })
 
 // Evidence: D1
-t.test('mail for the absent waits, and connections that do not listen get none of it', async t => {
+t.test('mail for an offline user waits, and connections that do not listen get none of it', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -68,7 +68,7 @@ t.test('mail for the absent waits, and connections that do not listen get none o
 })
 
 // Evidence: D1
-t.test('what is not acknowledged comes again, in the same order', async t => {
+t.test('envelopes that are not acknowledged are pushed again, in the same order', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.listening(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -110,7 +110,7 @@ t.test('a queue of 300 comes in order, each once, with the window between', asyn
 })
 
 // Evidence: D2
-t.test('a window of bytes holds large messages back', async t => {
+t.test('the byte window delays large messages', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -175,7 +175,7 @@ t.test('stop releases the claim and nothing is pushed after it', async t => {
   t.match(await bob.next('error'), { code: 'not_listening' })
 })
 
-t.test('a second listen answers with the claim it has', async t => {
+t.test('a second listen returns the existing claim', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
   const first = await bob.request({ type: 'listen' })
@@ -208,7 +208,7 @@ t.test('the same id and body is stored once and gets the same seq; another body 
 })
 
 // Evidence: D11
-t.test('a send to nobody, to no name or to another domain is refused', async t => {
+t.test('a send to an unknown user, an invalid name or another domain is refused', async t => {
   const { wsUrl } = await startTestNode(t)
   const alice = await RawClient.loggedIn(t, wsUrl)
   const cases = {
@@ -232,7 +232,7 @@ t.test('a body over the limit is message_too_large', async t => {
 })
 
 // Evidence: D8
-t.test('a full inbox is inbox_full; successors fail alike until the refused id comes again', async t => {
+t.test('a full inbox is inbox_full; later sends are refused too until the refused id is repeated', async t => {
   const { wsUrl } = await startTestNode(t, { INBOX_MAX_MESSAGES: '2' })
   const bob = await RawClient.loggedIn(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)
@@ -255,7 +255,7 @@ t.test('a full inbox is inbox_full; successors fail alike until the refused id c
 })
 
 // Evidence: D12
-t.test('a ttl ends an envelope that nobody fetched', async t => {
+t.test('an envelope that was not fetched expires after its ttl', async t => {
   const { wsUrl } = await startTestNode(t)
   const bob = await RawClient.loggedIn(t, wsUrl)
   const alice = await RawClient.loggedIn(t, wsUrl)

@@ -13,9 +13,9 @@ import { startRedis } from '../../../tools/servers/redis.ts'
 import { open } from '../store/contract/world.ts'
 
 const rounds = 1_000
-/** The first ones make everything warm. */
+/** The first logins warm up the code. */
 const warmUps = 1_000
-/** A machine that does something else for a moment is no difference between names: the longest twentieth is left out on both sides. */
+/** Share of the times that is kept on both sides: other load causes the longest ones, not the names. */
 const kept = 0.95
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
@@ -25,12 +25,12 @@ const variance = (values: readonly number[]): number => {
 }
 const median = (sorted: readonly number[]): number => sorted[Math.floor(sorted.length / 2)] ?? 0
 
-/** Welch's t: how many standard errors two means lie apart. */
+/** Welch's t: the distance of two means in standard errors. */
 const welch = (a: readonly number[], b: readonly number[]): number =>
   Math.abs(mean(a) - mean(b)) / Math.sqrt(variance(a) / a.length + variance(b) / b.length)
 
 // Evidence: A5
-t.test('A5: a login with a wrong proof answers and takes the same for known and unknown names', async t => {
+t.test('A5: a login with a wrong proof gets the same error in the same time for known and unknown names', async t => {
   const redis = await startRedis(t)
   const config = readConfig({})
   const store = await openRedisStore(storeOptions(config), { url: redis.url })
@@ -40,7 +40,7 @@ t.test('A5: a login with a wrong proof answers and takes the same for known and 
   for (const name of known) await store.users.register(parseUsername(name), identityText(newIdentity()), open)
   const stranger = newIdentity()
 
-  /** How long the refusal took, µs, and how it reads. */
+  /** The time of the refusal, µs, and its text. */
   const attempt = async (username: string) => {
     const nonce = encodeBase64Url(randomBytes(32))
     const signature = prove(stranger, { purpose: 'authenticate', username, nonce })
@@ -67,7 +67,7 @@ t.test('A5: a login with a wrong proof answers and takes the same for known and 
     `median ${Math.round(median(a))} and ${Math.round(median(b))} µs (${(100 * difference).toFixed(1)}%), t ${welch(a, b).toFixed(2)}`,
   )
   t.equal(texts.size, 1, 'one answer')
-  // A figure for a quiet machine is below 0.05; what a missing check of the proof would save is a third and more.
+  // On a quiet machine the value is below 0.05. A missing check of the proof would save a third or more.
   t.ok(difference < 0.2)
   t.ok(welch(a, b) < 4.5)
 })

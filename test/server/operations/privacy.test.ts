@@ -24,7 +24,7 @@ async function openThree(t: Test): Promise<[Member, Member, Member]> {
 }
 
 // Evidence: L7, X7, W12
-t.test('a blocked sender gets forbidden and no more, and others write on', async t => {
+t.test('a blocked sender gets forbidden and nothing else, and other senders can still write', async t => {
   const [alice, bob, carol] = await openThree(t)
   t.match(await alice.request({ type: 'privacy' }), { type: 'privacy', writers: 'anyone' })
   t.match(await setRule(alice, bob, 'blocked'), { type: 'rule', username: bob.user.username, rule: 'blocked' })
@@ -38,7 +38,7 @@ t.test('a blocked sender gets forbidden and no more, and others write on', async
   t.match(await write(bob, alice), accepted)
 })
 
-t.test('who may not write learns the same, whatever the reason', async t => {
+t.test('a refused sender gets the same error, whatever the reason', async t => {
   const [alice, bob, carol] = await openThree(t)
   await alice.request({ type: 'privacy', writers: 'allowlist' })
   await setRule(alice, bob, 'blocked')
@@ -47,7 +47,7 @@ t.test('who may not write learns the same, whatever the reason', async t => {
 })
 
 // Evidence: L7
-t.test('contacts are whom a user writes to', async t => {
+t.test("a user's contacts are the users it has written to", async t => {
   const [alice, bob, carol] = await openThree(t)
   t.match(await alice.request({ type: 'privacy', writers: 'contacts' }), { writers: 'contacts' })
   t.match(await write(bob, alice), forbidden)
@@ -61,7 +61,7 @@ t.test('contacts are whom a user writes to', async t => {
   })
 })
 
-t.test('a refusal holds nothing up: the next message to another, and the next after it was allowed', async t => {
+t.test('a refusal blocks neither the next message to another user, nor the next one after it is allowed', async t => {
   const [alice, bob, carol] = await openThree(t)
   await alice.request({ type: 'privacy', writers: 'allowlist' })
   const answers = await Promise.all([write(bob, alice), write(bob, carol), write(bob, alice)])
@@ -88,7 +88,7 @@ t.test('the same over HTTP', async t => {
   t.match(await writeOver('m3'), { status: 403 })
 })
 
-t.test('a name of another domain, or none at all, is no rule', async t => {
+t.test('a rule needs a valid name of this domain', async t => {
   const { wsUrl } = await startTestNode(t)
   const alice = await RawClient.loggedIn(t, wsUrl)
   t.match(await alice.request({ type: 'set_rule', username: 'bob@elsewhere', rule: 'blocked' }), {
@@ -100,7 +100,7 @@ t.test('a name of another domain, or none at all, is no rule', async t => {
   t.match(await alice.request({ type: 'set_rule', username: newName(), rule: 'blocked' }), { rule: 'blocked' })
 })
 
-t.test('where nobody may list users, a name that one knows can be written to all the same', async t => {
+t.test('if users are not listed, a known name can still be written to', async t => {
   const { url, wsUrl } = await startTestNode(t, { LISTING: 'closed' })
   const alice = await RawClient.loggedIn(t, wsUrl)
   const http = await HttpClient.loggedIn(url, alice.user)
@@ -146,7 +146,7 @@ t.test('a user sees its logins and ends one, or all others, on every node', asyn
 })
 
 // Evidence: X8, API1
-t.test('nobody ends the login of another', async t => {
+t.test('a user cannot end the login of another user', async t => {
   const { wsUrl } = await startTestNode(t)
   const [alice, bob] = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
   const list = await alice.request({ type: 'sessions' })

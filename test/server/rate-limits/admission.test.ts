@@ -2,7 +2,7 @@ import t from 'tap'
 import { Admission } from '../../../src/server/rate-limits/admission.ts'
 import { ManualClock } from '../../fixtures/manual-clock.ts'
 
-/** Ten a second, two at once, waits of up to half a second: five wait. */
+/** Ten arrivals per second, a burst of two, and waits of up to half a second: so five may wait. */
 function openAdmission() {
   const clock = new ManualClock()
   const admission = new Admission({ perSecond: 10, burst: 2, maxWaitMs: 500, maxRetryS: 3 }, clock)
@@ -20,28 +20,31 @@ function openAdmission() {
   return { admission, clock, heard, arrive, arriveAll }
 }
 
-t.test('a few come in at once, the others at the rate, in the order they came', async t => {
+t.test('a burst is admitted at once, the others at the rate, in order of arrival', async t => {
   const { admission, clock, heard, arriveAll } = openAdmission()
   arriveAll('a b c d e')
   t.same(heard, ['a at 0', 'b at 0'])
   t.equal(admission.size, 3)
   clock.pass(1_000)
   t.same(heard.slice(2), ['c at 100', 'd at 200', 'e at 300'])
-  t.equal(clock.timers, 0, 'nothing runs while nobody waits')
+  t.equal(clock.timers, 0, 'no timer runs while nothing waits')
   arriveAll('f g h')
   clock.pass(100)
   t.same(heard.slice(5), ['f at 1000', 'g at 1000', 'h at 1100'])
 })
 
-t.test('addresses take turns: one that opens many keeps nobody else waiting behind them', async t => {
-  const { clock, heard, arrive, arriveAll } = openAdmission()
-  arriveAll('1 2 3 4 5 6', 'many')
-  arrive('other')
-  clock.pass(1_000)
-  t.same(heard, ['1 at 0', '2 at 0', '3 at 100', 'other at 200', '4 at 300', '5 at 400', '6 at 500'])
-})
+t.test(
+  'admission is round-robin over addresses: many arrivals from one address do not delay other addresses',
+  async t => {
+    const { clock, heard, arrive, arriveAll } = openAdmission()
+    arriveAll('1 2 3 4 5 6', 'many')
+    arrive('other')
+    clock.pass(1_000)
+    t.same(heard, ['1 at 0', '2 at 0', '3 at 100', 'other at 200', '4 at 300', '5 at 400', '6 at 500'])
+  },
+)
 
-t.test('where too many wait, the last one of the address with most of them is told when to come again', async t => {
+t.test('if too many wait, the last arrival of the address with the most gets a time to retry', async t => {
   const { admission, clock, heard, arrive, arriveAll } = openAdmission()
   arriveAll('1 2 3 4 5 6 7', 'many')
   arrive('other')
@@ -59,13 +62,13 @@ t.test('where too many wait, the last one of the address with most of them is to
   t.same(heard.slice(9), ['3 at 100', 'other at 200', '4 at 300', '5 at 400', '6 at 500'])
 })
 
-t.test('nobody is told to come again later than the latest', async t => {
+t.test('no retry time exceeds the maximum', async t => {
   const { heard, arriveAll } = openAdmission()
   arriveAll(Array.from({ length: 100 }, (_none, at) => at).join(' '), 'many')
   t.equal(heard.at(-1), '99: unavailable, 3 s')
 })
 
-t.test('who leaves takes nobody’s turn', async t => {
+t.test('an arrival that leaves takes no place in the queue', async t => {
   const { admission, clock, heard, arrive } = openAdmission()
   for (const name of ['a', 'b']) arrive(name)
   const [c, d] = ['c', 'd'].map(name => arrive(name, 'same'))
@@ -78,7 +81,7 @@ t.test('who leaves takes nobody’s turn', async t => {
   t.equal(admission.size, 0)
 })
 
-t.test('at the end all who wait are refused, and whoever comes', async t => {
+t.test('after the end, all waiting and all later arrivals are refused', async t => {
   const { admission, clock, heard, arriveAll } = openAdmission()
   arriveAll('a b c')
   admission.end()

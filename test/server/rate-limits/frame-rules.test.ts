@@ -4,7 +4,7 @@ import { refusalIn } from '../../../src/server/rate-limits/frame-rules.ts'
 
 const states: ConnectionState[] = ['challenged', 'authenticated', 'listening']
 
-/** docs/PROTOCOL.md section 2, written out: what each state answers to each frame; `-` is handled. */
+/** docs/PROTOCOL.md section 2 in full: the error for each frame in each state; `-` means handled. */
 const table: Record<ClientFrameType, [string, string, string]> = {
   register: ['-', 'bad_frame', 'bad_frame'],
   authenticate: ['-', 'bad_frame', 'bad_frame'],
@@ -30,7 +30,7 @@ const table: Record<ClientFrameType, [string, string, string]> = {
 
 // Evidence: W12
 t.test('each state handles or refuses each frame', async t => {
-  t.same(Object.keys(table), Object.keys(clientFrames), 'the table is whole')
+  t.same(Object.keys(table), Object.keys(clientFrames), 'the table is complete')
   const isType = (name: string): name is ClientFrameType => Object.hasOwn(clientFrames, name)
   for (const type of Object.keys(table).filter(isType)) {
     for (const [index, state] of states.entries()) {

@@ -11,7 +11,7 @@ const uncounted = rate.burst * uncountedShare
 const block = rate.burst * leaseShare
 const blocks: LeaseRule = toLeaseRule({ counting: 'blocks', away: 'open' }, rate)
 
-/** A bucket whose clock and store are the test's. */
+/** A bucket whose clock and store the test controls. */
 function openBucket(rule: LeaseRule, answer: (request: LeaseRequest) => Promise<Lease>) {
   const time = { ms: 0 }
   const asked: LeaseRequest[] = []
@@ -25,7 +25,7 @@ function openBucket(rule: LeaseRule, answer: (request: LeaseRequest) => Promise<
 const grantAll = async ({ wanted }: LeaseRequest): Promise<Lease> => ({ granted: wanted, waitMs: 0 })
 const away = () => Promise.reject(new StoreUnavailableError('gone'))
 
-t.test('what is little costs no question', async t => {
+t.test('a small use does not ask the store', async t => {
   const { bucket, asked, time } = openBucket(blocks, grantAll)
   for (let second = 0; second < 100; second += 1) {
     for (let index = 0; index < rate.perSecond * uncountedShare; index += 1) t.equal(bucket.take(1), 0)
@@ -34,7 +34,7 @@ t.test('what is little costs no question', async t => {
   t.same(asked, [])
 })
 
-t.test('the next block is asked for before the last is spent, and nothing waits', async t => {
+t.test('the next block is leased before the last is spent, and no use waits', async t => {
   const { bucket, asked } = openBucket(blocks, grantAll)
   for (let index = 0; index < uncounted; index += 1) bucket.take(1)
   t.equal(await bucket.take(1), 0, 'the first block is waited for')
@@ -46,7 +46,7 @@ t.test('the next block is asked for before the last is spent, and nothing waits'
   t.ok(asked.length <= 12, `${asked.length} questions for six blocks`)
 })
 
-t.test('many that wait ask once, and each is answered', async t => {
+t.test('many waiting uses share one request to the store, and each gets a result', async t => {
   const answers: Deferred<Lease>[] = []
   const { bucket, asked } = openBucket(blocks, () => {
     const answer = defer<Lease>()
@@ -60,7 +60,7 @@ t.test('many that wait ask once, and each is answered', async t => {
   t.same(await Promise.all(waits), [0, 0, 0])
 })
 
-t.test('where the store has nothing the wait is its own, and it is not asked again before', async t => {
+t.test('if the store has no tokens, its wait applies, and it is not asked again before', async t => {
   const { bucket, asked, time } = openBucket(blocks, async () => ({ granted: 0, waitMs: 700 }))
   bucket.take(uncounted)
   t.equal(await bucket.take(uncounted), 700)
@@ -72,13 +72,13 @@ t.test('where the store has nothing the wait is its own, and it is not asked aga
   t.equal(asked.length, 2)
 })
 
-t.test('what is needed at once is asked for as a whole', async t => {
+t.test('a cost above the block is leased as a whole', async t => {
   const { bucket, asked } = openBucket(blocks, grantAll)
   t.equal(await bucket.take(block * 3), 0)
   t.same(asked[0], { wanted: block * 3, needed: block * 3 })
 })
 
-t.test('an open bucket goes on by itself while the store is away, at the same rate', async t => {
+t.test('an open bucket continues alone while the store is out of reach, at the same rate', async t => {
   const { bucket, asked, time } = openBucket(blocks, away)
   bucket.take(uncounted)
   let passed = 0
@@ -89,7 +89,7 @@ t.test('an open bucket goes on by itself while the store is away, at the same ra
   t.equal(await bucket.take(1), 0)
 })
 
-t.test('only the first waits for a store that does not answer, until it does', async t => {
+t.test('only the first use waits for an unresponsive store', async t => {
   const answers: Deferred<Lease>[] = []
   const { bucket, time } = openBucket(blocks, () => {
     const answer = defer<Lease>()
@@ -109,12 +109,12 @@ t.test('only the first waits for a store that does not answer, until it does', a
   t.equal(answers.length, 3, 'it is counted there again')
 })
 
-t.test('a shut bucket refuses while the store is away', async t => {
+t.test('a shut bucket refuses while the store is out of reach', async t => {
   const { bucket } = openBucket(toLeaseRule({ counting: 'each', away: 'shut' }, rate), away)
   await t.rejects(Promise.resolve(bucket.take(1)), StoreUnavailableError)
 })
 
-t.test('a bucket that counts each asks for each, and for no more', async t => {
+t.test('a bucket that counts each token asks for each, and for no more', async t => {
   const { bucket, asked } = openBucket(toLeaseRule({ counting: 'each', away: 'shut' }, rate), grantAll)
   for (let index = 0; index < 3; index += 1) t.equal(await bucket.take(1), 0)
   t.same(

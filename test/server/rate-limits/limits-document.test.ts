@@ -47,7 +47,7 @@ t.test('the page lists the rates of one node', async t => {
   )
 })
 
-t.test('the page lists what may be there at once', async t => {
+t.test('the page lists the limits of concurrent use', async t => {
   t.same(
     tableOf('Numbers at once').map(([, most]) => Number(most)),
     [
@@ -83,7 +83,7 @@ t.test('the page lists sizes and times', async t => {
   )
 })
 
-t.test('each variable stands by its default', async t => {
+t.test('the page names each variable beside its default', async t => {
   const cells = [
     ...tableOf('Rates over all nodes').map(([, , , cell]) => cell),
     ...tableOf('Rates of one node').map(([what, , perSecond]) => `${perSecond} ${what}`),

@@ -11,7 +11,7 @@ import { newName, newUser, RawClient } from '../../../tools/clients/raw-client.t
 import { askUpgrade, statusOf } from '../../../tools/clients/raw-http.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
-/** What a client was told besides what it asked for. */
+/** The frames that a client got besides the replies to its requests. */
 function watch(client: Awaited<ReturnType<typeof registerAgent>>) {
   const seen = { delayed: [] as string[], disconnected: [] as number[] }
   client.on('delayed', ({ error }) => seen.delayed.push('code' in error ? String(error.code) : error.name))
@@ -20,7 +20,7 @@ function watch(client: Awaited<ReturnType<typeof registerAgent>>) {
 }
 
 // Evidence: L5
-t.test('a coordinator that writes to 500 agents at once gets through, with the largest bodies', async t => {
+t.test('a coordinator can write to 500 agents at once, with the largest bodies', async t => {
   const store = openTestStore()
   const { wsUrl } = await startTestNode(t, {}, { store })
   const peers = Array.from({ length: 500 }, () => newName('peer'))
@@ -34,7 +34,7 @@ t.test('a coordinator that writes to 500 agents at once gets through, with the l
   t.same(new Set(refusals), new Set(['no_keys']))
 })
 
-t.test('what is more than a user may send at once is read more slowly, and none of it is refused', async t => {
+t.test("sends above a user's burst are read more slowly, and none is refused", async t => {
   const store = openTestStore({ USER_FRAMES_PER_S: '100' })
   const { wsUrl } = await startTestNode(t, { USER_FRAMES_PER_S: '100' }, { store })
   const client = await RawClient.loggedIn(t, wsUrl)
@@ -53,7 +53,7 @@ t.test('what is more than a user may send at once is read more slowly, and none 
 })
 
 // Evidence: L5
-t.test('a client that waits as it is told is never cut off, and all its messages arrive', async t => {
+t.test('a client that respects retryAfter is never disconnected, and all its messages arrive', async t => {
   const { url } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '5' })
   const [alice, bob] = [await registerAgent(t, url, newName('alice')), await registerAgent(t, url, newName('bob'))]
   const seen = watch(alice)
@@ -69,7 +69,7 @@ t.test('a client that waits as it is told is never cut off, and all its messages
   t.same(seen.disconnected, [])
 })
 
-t.test('who waits for retryAfter is let through', async t => {
+t.test('a client that waits for retryAfter is admitted', async t => {
   const { wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '2' })
   const bob = await RawClient.loggedIn(t, wsUrl)
   const client = await RawClient.loggedIn(t, wsUrl)
@@ -87,34 +87,37 @@ t.test('who waits for retryAfter is let through', async t => {
 })
 
 // Evidence: W20
-t.test('a recipient that is sent too much delays nobody else, and later ones to it wait for the refused', async t => {
-  const { wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '1' })
-  const [bob, carol] = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
-  const client = await RawClient.loggedIn(t, wsUrl)
-  const from = client.received.length
-  const mail = (id: string, to: RawClient & { user: { username: string } }) =>
-    client.send({ type: 'send', id, to: to.user.username, body: 'AAAA' })
-  for (const id of ['b1', 'b2', 'b3', 'b4', 'b5']) mail(id, bob)
-  mail('c1', carol)
-  await client.find(answer => 'id' in answer && answer.id === 'c1', from)
-  const answers = client.received.slice(from).map(answer => (answer.type === 'error' ? answer.code : answer.type))
-  const accepted = answers.indexOf('rate_limited')
-  t.ok(accepted >= 2, `${answers}`)
-  t.same(new Set(answers.slice(accepted, -1)), new Set(['rate_limited']))
-  t.equal(answers.at(-1), 'accepted', 'the other recipient')
-  await delay(1_100)
-  t.match(await client.request({ type: 'send', id: 'b6', to: bob.user.username, body: 'AAAA' }), {
-    code: 'unavailable',
-  })
-  const refused = `b${accepted + 1}`
-  await delay(1_100)
-  t.match(await client.request({ type: 'send', id: refused, to: bob.user.username, body: 'AAAA' }), {
-    type: 'accepted',
-  })
-})
+t.test(
+  'too many sends to a recipient delay no other recipient, and later sends to it wait for the refused one',
+  async t => {
+    const { wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '1' })
+    const [bob, carol] = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
+    const client = await RawClient.loggedIn(t, wsUrl)
+    const from = client.received.length
+    const mail = (id: string, to: RawClient & { user: { username: string } }) =>
+      client.send({ type: 'send', id, to: to.user.username, body: 'AAAA' })
+    for (const id of ['b1', 'b2', 'b3', 'b4', 'b5']) mail(id, bob)
+    mail('c1', carol)
+    await client.find(answer => 'id' in answer && answer.id === 'c1', from)
+    const answers = client.received.slice(from).map(answer => (answer.type === 'error' ? answer.code : answer.type))
+    const accepted = answers.indexOf('rate_limited')
+    t.ok(accepted >= 2, `${answers}`)
+    t.same(new Set(answers.slice(accepted, -1)), new Set(['rate_limited']))
+    t.equal(answers.at(-1), 'accepted', 'the other recipient')
+    await delay(1_100)
+    t.match(await client.request({ type: 'send', id: 'b6', to: bob.user.username, body: 'AAAA' }), {
+      code: 'unavailable',
+    })
+    const refused = `b${accepted + 1}`
+    await delay(1_100)
+    t.match(await client.request({ type: 'send', id: refused, to: bob.user.username, body: 'AAAA' }), {
+      type: 'accepted',
+    })
+  },
+)
 
 // Evidence: L5, X7, W20
-t.test('a user has one allowance, however many sockets and calls it sends over', async t => {
+t.test('a user has one rate over all its sockets and calls', async t => {
   const { url, wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '5' })
   const bob = await RawClient.loggedIn(t, wsUrl)
   const user = newUser()
@@ -157,7 +160,7 @@ t.test('registrations are counted by address, over sockets and HTTP', async t =>
   )
 })
 
-t.test('while the store is away nobody registers', async t => {
+t.test('while the store is out of reach, registrations are refused', async t => {
   const store = withFaults(openTestStore(), {
     buckets: { lease: () => Promise.reject(new StoreUnavailableError('gone')) },
   })
@@ -187,7 +190,7 @@ t.test('connections are counted by address and by user', async t => {
 })
 
 // Evidence: L10, W18, C15
-t.test('a node that is full says so, and those who are on it stay', async t => {
+t.test('a full node refuses new connections, and keeps the existing ones', async t => {
   const { url, wsUrl } = await startTestNode(t, { MAX_CONNECTIONS: '2' })
   const clients = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
   t.equal(await refusedStatus(url, ''), 503)
@@ -195,7 +198,7 @@ t.test('a node that is full says so, and those who are on it stay', async t => {
 })
 
 // Evidence: L10, X6, W18, W21
-t.test('of too many that do not log in the oldest is closed with 4408', async t => {
+t.test('if too many connections do not log in, the oldest is closed with 4408', async t => {
   const { wsUrl } = await startTestNode(t, { MAX_STRANGERS: '2' })
   const strangers = [await RawClient.connect(t, wsUrl), await RawClient.connect(t, wsUrl)]
   const user = await RawClient.loggedIn(t, wsUrl)
@@ -205,7 +208,7 @@ t.test('of too many that do not log in the oldest is closed with 4408', async t 
 })
 
 // Evidence: X6
-t.test('a stranger that floods is closed with 4429', async t => {
+t.test('a flood of frames before the login is closed with 4429', async t => {
   const { wsUrl } = await startTestNode(t)
   const client = await RawClient.connect(t, wsUrl)
   for (let index = 0; index <= limits.strangerFramesBurst + 20; index += 1) client.send({ type: 'heartbeat' })
@@ -213,7 +216,7 @@ t.test('a stranger that floods is closed with 4429', async t => {
   t.match(client.received.at(-1), { type: 'error', code: 'rate_limited' })
 })
 
-t.test('frames that are wrong count like any other', async t => {
+t.test('invalid frames count like any other', async t => {
   const { wsUrl } = await startTestNode(t, { USER_FRAMES_PER_S: '100' })
   const client = await RawClient.loggedIn(t, wsUrl)
   const start = performance.now()
@@ -235,7 +238,7 @@ for (const kind of ['ping', 'pong'] as const) {
 }
 
 // Evidence: L10, API4
-t.test('headers that come too slowly end with 408 in time', { timeout: 60_000 }, async t => {
+t.test('a request whose headers arrive too slowly ends with 408', { timeout: 60_000 }, async t => {
   const { url } = await startTestNode(t)
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -253,6 +256,6 @@ t.test('headers that come too slowly end with 408 in time', { timeout: 60_000 },
   t.ok(performance.now() - start < limits.headersTimeoutMs + 15_000)
 })
 
-/** The status that an upgrade from this address is answered with. */
+/** Returns the status of the response to an upgrade from an address. */
 const refusedStatus = async (url: string, address: string): Promise<number> =>
   statusOf(await askUpgrade(url, { 'X-Forwarded-For': address }))

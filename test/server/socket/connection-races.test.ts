@@ -5,15 +5,15 @@ import { withFaults } from '../../../tools/servers/running-node.ts'
 import { ScheduledNodes, type TestConnection, until } from '../../fixtures/worlds/scheduled-nodes.ts'
 import { turningScheduler } from '../../fixtures/worlds/scheduler.ts'
 
-/** Every run draws an order of everything that takes time; a failing seed is printed and can be run again. */
+/** Every run draws an order of all asynchronous steps. A failing seed is printed and can be repeated. */
 const runs = { numRuns: Number(process.env.RACES ?? 100) }
 const nodes = 2
 const step = fc.constantFrom('send', 'send', 'answer', 'listen', 'listen', 'stop', 'ack', 'cut', 'revoke', 'new')
-/** What one of bob's connections is to do next. */
+/** The next action of one of bob's connections. */
 type Script = [what: string, which: number][]
 const steps: fc.Arbitrary<Script> = fc.array(fc.tuple(step, fc.nat(2)), { minLength: 4, maxLength: 24 })
 
-/** What a connection heard of its inbox, one part for each time it listened. */
+/** The envelopes that a connection got, one list for each time it listened. */
 function listenings({ heard }: TestConnection): { epoch: number; seqs: number[] }[] {
   const found: { epoch: number; seqs: number[] }[] = []
   let isListening = false
@@ -83,8 +83,9 @@ async function listenLast(world: ScheduledNodes): Promise<TestConnection> {
 }
 
 /**
- * The last of them has got what nobody acknowledged, and no other listens. `false` when it lost its claim: one that was on its way
- * for longer comes later, even that of a connection which has ended since.
+ * Checks that the last listener got everything unacknowledged, and that no other connection listens. Returns false if
+ * it lost its claim: a claim that was on its way for longer takes effect later, even of a connection that has ended
+ * since.
  */
 async function isReceiver({ log }: ScheduledNodes, bobs: TestConnection[], accepted: number[]): Promise<boolean> {
   const last = bobs.at(-1)
@@ -125,7 +126,7 @@ function check({ log }: ScheduledNodes, bobs: TestConnection[], accepted: number
   if (accepted.some((seq, at) => seq <= (accepted[at - 1] ?? 0))) throw new Error('stored in another order than sent')
 }
 
-/** What is done to the store of each node of one world. */
+/** The change to the store of each node of one world. */
 type Change = (store: Store) => Store
 
 const property = (open?: () => Change) =>
@@ -139,11 +140,11 @@ const property = (open?: () => Change) =>
   })
 
 t.test(
-  'whatever listens, stops, acknowledges and breaks over two nodes, an inbox has one receiver and loses nothing',
+  'whichever connections listen, stop, acknowledge and break over two nodes, an inbox has one receiver and loses nothing',
   () => fc.assert(property(), runs),
 )
 
-/** Stores in which one guard is missing, and what is noticed of it: a test that never fails shows nothing. */
+/** Stores with one guard removed, and the violation to expect: shows that the test can fail. */
 const unguarded: Record<string, { noticed: RegExp; open: () => Change }> = {
   'acknowledgements are not fenced': { noticed: /trimmed/, open: withoutFence },
   'reads begin anew with each call': {
@@ -168,7 +169,7 @@ const unguarded: Record<string, { noticed: RegExp; open: () => Change }> = {
   },
 }
 
-/** Every acknowledgement counts as one of the newest claim, whichever node that is at. */
+/** Applies every acknowledgement to the newest claim, at whichever node that claim is. */
 function withoutFence(): Change {
   let newest: Parameters<Inboxes['ack']>[0] | undefined
   return store => {

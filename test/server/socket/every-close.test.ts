@@ -11,7 +11,7 @@ const bigPage = {
   cursor: null,
 }
 
-/** How to be closed with each code of the table; the compiler sees that none is missing. */
+/** Provokes each close code of the table. The compiler checks that none is missing. */
 const provocations: Record<CloseReason, (t: Test) => Promise<Closed>> = {
   logout: async t => {
     const client = await RawClient.loggedIn(t, (await startTestNode(t)).wsUrl)

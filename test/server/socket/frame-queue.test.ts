@@ -3,7 +3,9 @@ import { limits } from '../../../src/protocol/limits.ts'
 import { FrameQueue } from '../../../src/server/socket/frame-queue.ts'
 import { type Deferred, defer } from '../../../src/util/deferred.ts'
 
-/** A queue of named frames: `s` is pipelined, anything else is not; what was started and what it waits for is recorded. */
+/**
+ * A queue of named frames; names with `s` are pipelined. Records the started frames, and the calls of pause and resume.
+ */
 function openQueue() {
   const started: string[] = []
   const pending = new Map<string, Deferred<void>>()
@@ -35,7 +37,7 @@ t.test('pipelined frames start without waiting for each other', async t => {
   t.same(started, ['s1', 's2', 's3'])
 })
 
-t.test('any other frame waits for all before it, and those behind wait for it', async t => {
+t.test('any other frame waits for all frames before it, and later frames wait for it', async t => {
   const { queue, started, finish } = openQueue()
   for (const name of ['s1', 's2', 'a', 's3', 'b']) queue.push(name)
   t.same(started, ['s1', 's2'])
@@ -49,19 +51,19 @@ t.test('any other frame waits for all before it, and those behind wait for it', 
   t.same(started, ['s1', 's2', 'a', 's3', 'b'])
 })
 
-t.test('frames that are done at once hold nobody up', async t => {
+t.test('frames that are done at once delay no other frame', async t => {
   const { queue, started } = openQueue()
   for (const name of ['a!', 's1', 's!', 'b!', 'c!']) queue.push(name)
   t.same(started, ['a!', 's1', 's!'], 'b waits for s1')
 })
 
 // Evidence: L6, W22
-t.test('reading stops when too many wait, and goes on when half are done', async t => {
+t.test('reading pauses when too many frames wait, and resumes when half are done', async t => {
   const { queue, finish, reading, started } = openQueue()
   for (let index = 0; index < limits.maxQueuedFrames; index += 1) queue.push(`s${index}`)
   t.same(reading, ['pause'])
   queue.push('s-late')
-  t.notOk(started.includes('s-late'), 'what one read brought more waits')
+  t.notOk(started.includes('s-late'), 'further frames of one read wait')
   for (let index = 0; index < limits.maxQueuedFrames / 2; index += 1) await finish(`s${index}`)
   t.same(reading, ['pause'])
   await finish(`s${limits.maxQueuedFrames / 2}`)
@@ -69,7 +71,7 @@ t.test('reading stops when too many wait, and goes on when half are done', async
   t.ok(started.includes('s-late'))
 })
 
-t.test('nothing starts after its end', async t => {
+t.test('nothing starts after the queue has ended', async t => {
   const { queue, started, finish } = openQueue()
   for (const name of ['a', 'b']) queue.push(name)
   queue.end()

@@ -17,7 +17,7 @@ const frame = fc.record({
   rest: fc.dictionary(fc.constantFrom(...fields, 'instance', 'prefix', 'online', 'oneTimeKeys', 'token'), value),
 })
 
-/** A node, and what it logged as faults of its own. */
+/** A node, and the internal errors that it logged. */
 async function startWatched(t: { teardown(end: () => Promise<unknown> | unknown): unknown }) {
   const faults: string[] = []
   const node = await startTestNode(
@@ -29,31 +29,34 @@ async function startWatched(t: { teardown(end: () => Promise<unknown> | unknown)
 }
 
 // Evidence: D10, W13
-t.test('whatever frames come, each is answered once, none is a fault of ours, and the connection goes on', async t => {
-  const { wsUrl, faults } = await startWatched(t)
-  let run = 0
-  await fc.assert(
-    fc.asyncProperty(fc.array(frame, { minLength: 1, maxLength: 20 }), async frames => {
-      run += 1
-      const client = await RawClient.loggedIn({ teardown: () => {} }, wsUrl)
-      const from = client.received.length
-      for (const [index, { type, rest }] of frames.entries()) client.send({ ...rest, type, id: `${run}-${index}` })
-      await client.request({ type: 'heartbeat', id: 'last' })
-      const answers = client.received.slice(from).filter(answer => !isPush(answer) && 'id' in answer)
-      const answered = answers.map(answer => ('id' in answer ? answer.id : '')).filter(id => id !== 'last')
-      // An acknowledgement that is right has no answer.
-      const expected = frames.flatMap(({ type }, index) => (type === 'ack' ? [] : [`${run}-${index}`]))
-      client.socket.terminate()
-      const unanswered = expected.filter(id => answered.filter(each => each === id).length !== 1)
-      if (unanswered.length > 0) throw new Error(`not answered once: ${unanswered}`)
-    }),
-    { numRuns: 150 },
-  )
-  t.same(faults, [])
-})
+t.test(
+  'any sequence of frames is answered once each, without internal errors, and the connection stays open',
+  async t => {
+    const { wsUrl, faults } = await startWatched(t)
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(frame, { minLength: 1, maxLength: 20 }), async frames => {
+        run += 1
+        const client = await RawClient.loggedIn({ teardown: () => {} }, wsUrl)
+        const from = client.received.length
+        for (const [index, { type, rest }] of frames.entries()) client.send({ ...rest, type, id: `${run}-${index}` })
+        await client.request({ type: 'heartbeat', id: 'last' })
+        const answers = client.received.slice(from).filter(answer => !isPush(answer) && 'id' in answer)
+        const answered = answers.map(answer => ('id' in answer ? answer.id : '')).filter(id => id !== 'last')
+        // A valid acknowledgement has no answer.
+        const expected = frames.flatMap(({ type }, index) => (type === 'ack' ? [] : [`${run}-${index}`]))
+        client.socket.terminate()
+        const unanswered = expected.filter(id => answered.filter(each => each === id).length !== 1)
+        if (unanswered.length > 0) throw new Error(`not answered once: ${unanswered}`)
+      }),
+      { numRuns: 150 },
+    )
+    t.same(faults, [])
+  },
+)
 
 // Evidence: P10
-t.test('clients that are cut off anywhere leave nothing behind', async t => {
+t.test('clients that disconnect at any point leave nothing behind', async t => {
   const { wsUrl, metricsUrl, faults } = await startWatched(t)
   const user = newUser()
   const cutOff = async (frames: { type: string; rest: object }[]) => {
@@ -79,7 +82,7 @@ t.test('clients that are cut off anywhere leave nothing behind', async t => {
   }
   const other = await RawClient.loggedIn(t, wsUrl)
   const sent = await other.request({ type: 'send', to: user.username, body: 'AAAA' })
-  t.match(sent, { type: 'accepted', queued: true }, 'nobody holds the inbox')
+  t.match(sent, { type: 'accepted', queued: true }, 'the inbox is not claimed')
   t.same(faults, [])
 })
 
@@ -108,7 +111,7 @@ t.test('nothing behind a frame that ends the connection takes effect', async t =
 })
 
 // Evidence: P5
-t.test('what is pipelined behind a login that fails is refused, and the next login is not', async t => {
+t.test('frames pipelined behind a failed login are refused, and the next login is not', async t => {
   const { wsUrl } = await startTestNode(t)
   const user = newUser()
   await RawClient.loggedIn(t, wsUrl, user)

@@ -10,7 +10,7 @@ type Owner = Parameters<typeof startTestNode>[0]
 const one: Record<string, string> = { 'X-Forwarded-For': '192.0.2.1' }
 const other: Record<string, string> = { 'X-Forwarded-For': '192.0.2.2' }
 
-/** Ten sockets are let in a second. */
+/** The node admits ten sockets per second. */
 const startSlowNode = (t: Owner) =>
   startTestNode(t, { UPGRADES_PER_S: '10', TRUST_PROXY: '127.0.0.1', METRICS_PORT: '0' })
 
@@ -25,7 +25,10 @@ function openClients(t: Owner, { wsUrl }: RunningNode, count: number, headers: R
   return clients
 }
 
-/** As many from one address as come in at once and may wait, and some more, so that it is full for a while however slowly they come. */
+/**
+ * The most upgrades from one address that are admitted at once or may wait, plus some more. The address stays full for
+ * a while, however slowly the upgrades arrive.
+ */
 async function crowd(t: Owner, node: RunningNode, { more = 15, headers = one } = {}) {
   const clients = openClients(t, node, room + more, headers)
   while ((await metric(node, 'upgrades_waiting')) < room - limits.upgradesBurst - 5) await turn()
@@ -39,7 +42,7 @@ async function metric({ metricsUrl }: RunningNode, name: string): Promise<number
   return Number(new RegExp(`^aimessage_${name} (\\d+)$`, 'm').exec(text)?.[1])
 }
 
-t.test('who is one too many of an address is told when to come again', async t => {
+t.test('an upgrade above the limit of its address gets a time to retry', async t => {
   const node = await startSlowNode(t)
   const clients = await crowd(t, node)
   const answers = await Promise.all(Array.from({ length: 40 }, () => askUpgrade(node.url, one)))
@@ -48,21 +51,21 @@ t.test('who is one too many of an address is told when to come again', async t =
   t.equal(answers.filter(answer => statusOf(answer) === 101).length, answers.length - refused.length)
   for (const answer of refused) {
     const retryAfter = Number(headerOf(answer, 'retry-after'))
-    t.ok(retryAfter >= 3 && retryAfter <= 9, 'behind those who wait, one after the other')
+    t.ok(retryAfter >= 3 && retryAfter <= 9, 'after the waiting upgrades, one after the other')
     t.match(problemIn(answer), { code: 'unavailable', retryAfter })
   }
   t.ok((await metric(node, 'upgrades_put_off_total')) >= refused.length)
   for (const { socket } of clients) socket.terminate()
 })
 
-t.test('another address has its turn before the many of one', async t => {
+t.test('another address is admitted before the many of one', async t => {
   const node = await startSlowNode(t)
   await crowd(t, node)
   t.equal(statusOf(await askUpgrade(node.url, other)), 101)
   t.ok((await metric(node, 'upgrades_waiting')) > 0)
 })
 
-t.test('the client comes back when it was told to', async t => {
+t.test('the client retries at the given time', async t => {
   const node = await startSlowNode(t)
   const directory = await temporaryDirectory(t)
   const alice = await registerAgent(t, node.wsUrl, 'alice')
@@ -75,7 +78,7 @@ t.test('the client comes back when it was told to', async t => {
   const waits: number[] = []
   again.on('reconnecting', ({ waitMs }) => waits.push(waitMs))
   const receiving = receiveSome(again, 1)
-  // However slowly all this goes, there is no room when it comes.
+  // There is no room when it arrives, however slow the machine is.
   while (waits.length === 0) {
     clients.push(...openClients(t, node, 5, {}))
     await turn()
@@ -85,7 +88,7 @@ t.test('the client comes back when it was told to', async t => {
   for (const { socket } of clients) socket.terminate()
 })
 
-t.test('many who were let in one by one and log in at once wait for their turn, too', async t => {
+t.test('many admitted sockets that log in at once wait for admission too', async t => {
   const node = await startSlowNode(t)
   const areIn = (clients: RawClient[]) =>
     Promise.all(clients.map(client => client.find(({ type }) => type === 'challenge')))
@@ -100,7 +103,7 @@ t.test('many who were let in one by one and log in at once wait for their turn, 
   for (const refusal of refusals) t.match(refusal, { code: 'unavailable', retryAfter: Number })
 })
 
-t.test('a socket that goes while it waits takes nobody’s turn', async t => {
+t.test('a socket that closes while it waits takes no place in the queue', async t => {
   const node = await startSlowNode(t)
   const clients = await crowd(t, node)
   for (const { socket } of clients.slice(limits.upgradesBurst)) socket.terminate()
@@ -109,10 +112,10 @@ t.test('a socket that goes while it waits takes nobody’s turn', async t => {
   t.ok((await metric(node, 'connections')) <= limits.upgradesBurst + 10)
 })
 
-t.test('who waits when the node goes is told so', async t => {
+t.test('a waiting upgrade is refused when the node shuts down', async t => {
   const node = await startSlowNode(t)
   await crowd(t, node)
-  // There is room again, and two seconds' worth of others before it.
+  // There is room again, with two seconds of other upgrades before it.
   while ((await metric(node, 'upgrades_waiting')) > 20) await turn()
   const waiting = askUpgrade(node.url, one)
   await turn(100)
@@ -122,7 +125,7 @@ t.test('who waits when the node goes is told so', async t => {
   t.match(problemIn(answer), { code: 'unavailable', detail: 'the node is shutting down' })
 })
 
-t.test('a socket that is let in when all there is room for are in is refused', async t => {
+t.test('a socket that is admitted while the node is full is refused', async t => {
   const node = await startTestNode(t, { MAX_CONNECTIONS: '50' })
   const clients = openClients(t, node, 60, {})
   const outcomes = await Promise.all(

@@ -46,16 +46,16 @@ t.test('an origin that is not this host is refused with 403', async t => {
 })
 
 // Evidence: W6
-t.test('where origins are listed, only those may connect', async t => {
+t.test('if origins are listed, only those may connect', async t => {
   const { url } = await startTestNode(t, { ALLOWED_ORIGINS: 'https://app.example' })
   t.equal(statusOf(await askUpgrade(url, { Origin: 'https://app.example' })), 101)
   t.equal(statusOf(await askUpgrade(url, { Origin: 'http://app.example' })), 403)
   t.equal(statusOf(await askUpgrade(url, { Origin: `http://${new URL(url).host}` })), 403)
-  t.equal(statusOf(await askUpgrade(url, {})), 101, 'who is no browser has none')
+  t.equal(statusOf(await askUpgrade(url, {})), 101, 'a client that is no browser sends no origin')
 })
 
 // Evidence: W3
-t.test('compression is never agreed on', async t => {
+t.test('compression is never negotiated', async t => {
   const { url } = await startTestNode(t)
   const answer = await askUpgrade(url, { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' })
   t.equal(statusOf(answer), 101)
@@ -83,7 +83,7 @@ t.test('the first frame is a challenge with the domain and the limits', async t 
 })
 
 // Evidence: L12, W15
-t.test('what is not the protocol closes with 4400', async t => {
+t.test('data that is not the protocol closes with 4400', async t => {
   const { wsUrl } = await startTestNode(t)
   const raw: (string | Buffer)[] = [
     '',

@@ -6,7 +6,7 @@ import { RawClient } from '../../../tools/clients/raw-client.ts'
 import { askRaw, statusOf } from '../../../tools/clients/raw-http.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
-/** A mask of zeros leaves the payload as it is. */
+/** A mask of zeros does not change the payload. */
 const mask = [0, 0, 0, 0]
 const masked = (first: number, payload: readonly number[]): number[] => [
   first,
@@ -14,14 +14,14 @@ const masked = (first: number, payload: readonly number[]): number[] => [
   ...mask,
   ...payload,
 ]
-/** A header that says how long the payload will be, of which none comes. */
+/** A header that announces a payload length, without the payload. */
 const promised = (length: bigint): number[] => {
   const bytes = Buffer.alloc(8)
   bytes.writeBigUInt64BE(length)
   return [0x81, 0xff, ...bytes, ...mask]
 }
 
-/** RFC 6455 sections 5 and 7: what a peer may not send, and the code it is closed with. */
+/** RFC 6455 sections 5 and 7: invalid data, and the code that the connection is closed with. */
 const abuses: Record<string, [bytes: number[], code: number]> = {
   'text without a mask': [[0x81, 0x02, 0x7b, 0x7d], 1002],
   'a reserved opcode': [masked(0x83, []), 1002],
@@ -78,7 +78,7 @@ const upgrade = {
   'sec-websocket-version': '13',
 }
 
-t.test('an upgrade whose own headers are crowded out is refused, and the node lives', async t => {
+t.test('an upgrade with too many headers is refused, and the node continues', async t => {
   const { url } = await startTestNode(t)
   const many = Object.fromEntries(Array.from({ length: 2_100 }, (_, index) => [`h${index}`, '']))
   const status = statusOf(

@@ -109,7 +109,7 @@ class RedisStore implements Store {
       publish: publisherOf(commands),
       subscription,
       notifySelf,
-      onDeaf: node => this.#leases.heardNothing(node),
+      onUnreachable: node => this.#leases.markUnreachable(node),
     })
     const context: RedisContext = {
       redis: commands,

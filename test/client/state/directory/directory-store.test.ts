@@ -41,7 +41,7 @@ for (const { name, run } of contract) {
   })
 }
 
-t.test('four processes add 500 each to one counter and lose none', async t => {
+t.test('four processes each add 500 to one counter and lose none', async t => {
   const path = join(t.testdir(), 'agent')
   const children = [1, 2, 3, 4].map(() => start('increment', path, '500'))
   const codes = await Promise.all(children.map(async child => (await once(child, 'exit'))[0]))
@@ -49,13 +49,13 @@ t.test('four processes add 500 each to one counter and lose none', async t => {
   t.equal(await peek(path, 'counter'), '2000')
 })
 
-t.test('a process killed at any moment leaves whole transactions, all it was promised, and no lock', async t => {
+t.test('a process killed at any moment leaves only whole transactions, every confirmed one, and no lock', async t => {
   const path = join(t.testdir(), 'agent')
   for (let round = 0; round < 50; round++) {
     const child = start('pairs', path)
     let said = ''
     child.stdout?.on('data', chunk => {
-      // The clock starts when it writes; a third of the rounds ends in the middle of opening.
+      // The time starts when the process writes; a third of the rounds ends while it opens the state.
       if (!said) setTimeout(() => child.kill('SIGKILL'), Math.random() * 30)
       said += chunk
     })
@@ -68,7 +68,7 @@ t.test('a process killed at any moment leaves whole transactions, all it was pro
   }
 })
 
-t.test('a holder that hangs gives others a clear error, and when it is killed they go on', async t => {
+t.test('if the holder of the lock hangs, others get a clear error; after its end they continue', async t => {
   const path = join(t.testdir(), 'agent')
   const holder = start('hold', path)
   if (holder.stdout) await once(holder.stdout, 'data')
@@ -87,7 +87,7 @@ t.test('a holder that hangs gives others a clear error, and when it is killed th
 })
 
 // Evidence: U5, X11
-t.test('the directory is 0700 and every file in it 0600, also when they were not', async t => {
+t.test('the directory has mode 0700 and its files 0600, also if they had other modes before', async t => {
   const path = join(t.testdir(), 'agent')
   const check = async () => {
     const store = await openDirectoryStore(path)
@@ -104,7 +104,7 @@ t.test('the directory is 0700 and every file in it 0600, also when they were not
   await check()
 })
 
-t.test('garbage is named, and its bytes stay as they are', async t => {
+t.test('a damaged file is named in the error and not changed', async t => {
   const healthy = join(t.testdir(), 'healthy')
   const store = await openDirectoryStore(healthy)
   await store.transaction(tx => {
@@ -135,25 +135,28 @@ t.test('garbage is named, and its bytes stay as they are', async t => {
   }
 })
 
-t.test('a file where the directory should be, another program, and a lost database are named', async t => {
-  const place = t.testdir({ file: 'hello', other: {}, lost: {} })
-  const isFile = await failure(openDirectoryStore(join(place, 'file')))
-  t.equal(isFile.code, 'unreadable')
-  t.equal(readFileSync(join(place, 'file'), 'utf8'), 'hello')
+t.test(
+  'a file instead of the directory, a file of another program and a missing database are named in the error',
+  async t => {
+    const place = t.testdir({ file: 'hello', other: {}, lost: {} })
+    const isFile = await failure(openDirectoryStore(join(place, 'file')))
+    t.equal(isFile.code, 'unreadable')
+    t.equal(readFileSync(join(place, 'file'), 'utf8'), 'hello')
 
-  const other = new Database(join(place, 'other', 'state.db'))
-  other.exec('CREATE TABLE theirs (x)')
-  other.close()
-  t.match((await failure(openDirectoryStore(join(place, 'other')))).message, /another program/)
+    const other = new Database(join(place, 'other', 'state.db'))
+    other.exec('CREATE TABLE theirs (x)')
+    other.close()
+    t.match((await failure(openDirectoryStore(join(place, 'other')))).message, /another program/)
 
-  writeFileSync(join(place, 'lost', 'state.db-wal'), 'what is left')
-  const lost = await failure(openDirectoryStore(join(place, 'lost')))
-  t.equal(lost.code, 'unreadable')
-  t.match(lost.message, 'state.db-wal')
-  t.equal(readFileSync(join(place, 'lost', 'state.db-wal'), 'utf8'), 'what is left')
-})
+    writeFileSync(join(place, 'lost', 'state.db-wal'), 'what is left')
+    const lost = await failure(openDirectoryStore(join(place, 'lost')))
+    t.equal(lost.code, 'unreadable')
+    t.match(lost.message, 'state.db-wal')
+    t.equal(readFileSync(join(place, 'lost', 'state.db-wal'), 'utf8'), 'what is left')
+  },
+)
 
-t.test('an old format is migrated once, in one step, or refused', async t => {
+t.test('an old format is migrated once, in one transaction, or refused', async t => {
   const path = join(t.testdir(), 'agent')
   const old = await openDirectoryStore(path)
   await old.transaction(tx => tx.put('name', bytes('a')))
@@ -190,7 +193,7 @@ t.test('an old format is migrated once, in one step, or refused', async t => {
   t.match(newer.message, /update/)
 })
 
-t.test('a database cut off under its owner is an error, and nothing is promised', async t => {
+t.test('a database truncated while it is open is an error, and no write is confirmed', async t => {
   const path = join(t.testdir(), 'agent')
   const store = await openDirectoryStore(path)
   await store.transaction(tx => {
@@ -201,7 +204,7 @@ t.test('a database cut off under its owner is an error, and nothing is promised'
   t.equal((await failure(openDirectoryStore(path))).code, 'unreadable')
 })
 
-t.test('a copy made while the agent runs opens elsewhere, and its reads wait for no transaction', async t => {
+t.test('a copy made while the agent runs can be opened, and its reads do not wait for transactions', async t => {
   const place = t.testdir({ copy: {} })
   const store = await openDirectoryStore(join(place, 'agent'))
   await store.transaction(tx => tx.put('a', bytes('1')))

@@ -4,7 +4,7 @@ import { SqliteConnection } from '../../../../src/client/state/directory/sqlite-
 import { prepareDirectory } from '../../../../src/client/state/directory/state-directory.ts'
 import { WriteTurn } from '../../../../src/client/state/directory/write-turn.ts'
 
-t.test('one that writes without pause gives way to one that waits', async t => {
+t.test('a process that writes without a pause yields to one that waits', async t => {
   const directory = await prepareDirectory(t.testdir(), 1)
   const open = () => new SqliteConnection(directory.database)
   const [greedyConnection, patientConnection] = [open(), open()]
@@ -17,7 +17,7 @@ t.test('one that writes without pause gives way to one that waits', async t => {
     served = true
     patientConnection.commit()
   })
-  // The timers of the patient one run only while the greedy one holds the lock, or where it gives way.
+  // The timers of the waiting process run only while the writer holds the lock or yields.
   let turns = 0
   while (!served && turns++ < 20_000) {
     await nextTurn()

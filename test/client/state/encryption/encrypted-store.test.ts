@@ -30,7 +30,7 @@ const put = (store: StateStore, ...entries: [string, string][]) =>
 
 const peek = (store: StateStore, name: string) => store.read(async tx => text(await tx.get(name)))
 
-t.test('no value is on the disk as it is, nor twice the same', async t => {
+t.test('no value is on disk unencrypted, and equal values have different ciphertexts', async t => {
   const disk = new MemoryDisk()
   const store = await openEncryptedStore(openMemoryStore(disk), passphrase)
   await put(store, ['account', 'a canary'], ['peer/bob', 'a canary'])
@@ -47,7 +47,7 @@ t.test('no value is on the disk as it is, nor twice the same', async t => {
   t.not(account, peer)
 })
 
-t.test('only the secret that it began with opens it', async t => {
+t.test('only the secret of the encryption opens the state', async t => {
   for (const [right, wrongs] of [
     [passphrase, [{ type: 'passphrase', passphrase: 'correct horse batterz' }, key]],
     [key, [{ type: 'key', key: new Uint8Array(32) }, passphrase]],
@@ -63,7 +63,7 @@ t.test('only the secret that it began with opens it', async t => {
   }
 })
 
-t.test('a passphrase is the same in every spelling of its characters', async t => {
+t.test('a passphrase is the same in every Unicode form', async t => {
   const disk = new MemoryDisk()
   const spelled = (passphrase: string) =>
     openEncryptedStore(openMemoryStore(disk), { type: 'passphrase', passphrase: `${passphrase} is long` })
@@ -71,7 +71,7 @@ t.test('a passphrase is the same in every spelling of its characters', async t =
   await t.resolves(spelled('cafe\u0301'))
 })
 
-t.test('secrets that nobody should choose are refused, and nothing begins', async t => {
+t.test('invalid secrets are refused, and nothing is encrypted', async t => {
   const disk = new MemoryDisk()
   for (const secret of [
     { type: 'passphrase', passphrase: 'short' },
@@ -81,7 +81,7 @@ t.test('secrets that nobody should choose are refused, and nothing begins', asyn
   t.same(await openMemoryStore(disk).read(tx => tx.list('')), [])
 })
 
-t.test('a state in clear is not taken for an encrypted one', async t => {
+t.test('an unencrypted state is not accepted as an encrypted one', async t => {
   const disk = new MemoryDisk()
   await put(openMemoryStore(disk), ['account', 'plain'])
   await t.rejects(openEncryptedStore(openMemoryStore(disk), key), {
@@ -91,7 +91,7 @@ t.test('a state in clear is not taken for an encrypted one', async t => {
   t.equal(await peek(openMemoryStore(disk), 'account'), 'plain')
 })
 
-t.test('two that begin at once share one key', async t => {
+t.test('two processes that begin the encryption at the same time share one key', async t => {
   const disk = new MemoryDisk()
   const [one, two] = await Promise.all([1, 2].map(() => openEncryptedStore(openMemoryStore(disk), key)))
   if (!one || !two) throw new Error('two stores were opened')
@@ -99,7 +99,7 @@ t.test('two that begin at once share one key', async t => {
   t.equal(await peek(two, 'a'), '1')
 })
 
-t.test('a changed bit, a record under another name, and weakened parameters are noticed', async t => {
+t.test('a changed bit, a renamed record and weakened parameters are detected', async t => {
   const disk = new MemoryDisk()
   const store = await openEncryptedStore(openMemoryStore(disk), passphrase)
   await put(store, ['a', 'to a'], ['b', 'to b'])
@@ -124,7 +124,7 @@ t.test('a changed bit, a record under another name, and weakened parameters are 
   await t.rejects(openEncryptedStore(raw, passphrase), { code: 'secret_wrong' })
 })
 
-t.test('parameters that would cost too much are refused before they are paid', async t => {
+t.test('parameters that cost too much are refused before any computation', async t => {
   const disk = new MemoryDisk()
   await openEncryptedStore(openMemoryStore(disk), passphrase)
   const raw = openMemoryStore(disk)

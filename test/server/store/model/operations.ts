@@ -23,7 +23,7 @@ export type Operation = { node: Choice } & (
       kind: 'findUser' | 'findAccount' | 'deleteUser' | 'countQueued' | 'countKeys'
       user: Choice
     }
-  | { kind: 'block' | 'unblock' | 'releaseName' | 'listRules' | 'listSessions'; user: Choice }
+  | { kind: 'block' | 'unblock' | 'releaseName' | 'listRules' | 'listLogins'; user: Choice }
   | { kind: 'setWriters'; user: Choice; writers: Writers }
   | { kind: 'setRule'; user: Choice; peer: Choice; rule: 'allowed' | 'blocked' | null }
   | { kind: 'revokeInvite'; invite: Choice }
@@ -36,7 +36,7 @@ export type Operation = { node: Choice } & (
     }
   | { kind: 'takeChallenge' | 'putChallenge'; text: Choice; user: Choice }
   /** Tokens are random in reality, so each token belongs to one user: the one with the same number. */
-  | { kind: 'createSession' | 'findSession' | 'revokeSession'; text: Choice }
+  | { kind: 'createLogin' | 'findLogin' | 'revokeLogin'; text: Choice }
   | { kind: 'append'; items: ItemChoice[] }
   | { kind: 'claim'; user: Choice; token: Choice | undefined }
   | { kind: 'read'; claim: Choice; after: NumberChoice; maxItems: number; maxBytes: number }
@@ -108,7 +108,7 @@ const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
     },
     {
       weight: 2,
-      arbitrary: fc.record({ kind: is('block', 'unblock', 'releaseName', 'listRules', 'listSessions'), node, user }),
+      arbitrary: fc.record({ kind: is('block', 'unblock', 'releaseName', 'listRules', 'listLogins'), node, user }),
     },
     {
       weight: 2,
@@ -137,7 +137,7 @@ const operationWith = (...writers: Writers[]): fc.Arbitrary<Operation> =>
       }),
     },
     { weight: 3, arbitrary: fc.record({ kind: is('takeChallenge', 'putChallenge'), node, text, user }) },
-    { weight: 2, arbitrary: fc.record({ kind: is('createSession', 'findSession', 'revokeSession'), node, text }) },
+    { weight: 2, arbitrary: fc.record({ kind: is('createLogin', 'findLogin', 'revokeLogin'), node, text }) },
     { weight: 1, arbitrary: fc.record({ kind: is('reserve'), node, user, upTo: fc.nat(9) }) },
     {
       weight: 3,

@@ -63,7 +63,7 @@ export class Player {
         return store.admin.unblock(this.#user(operation.user))
       case 'releaseName':
         return store.admin.releaseName(this.#user(operation.user))
-      case 'listSessions':
+      case 'listLogins':
         return store.logins.list(this.#user(operation.user)).then(logins => logins.map(login => login.tokenHash))
       case 'listRules':
         return store.privacy.listRules(this.#user(operation.user), { limit: 3 })
@@ -81,13 +81,13 @@ export class Player {
         return store.keys.count(this.#user(operation.user))
       case 'listUsers':
         return this.#list(store, operation)
-      case 'createSession':
+      case 'createLogin':
         return store.logins
           .create(this.#text(operation.text), this.#user(operation.text), 3_600_000)
           .then(() => 'created')
-      case 'findSession':
+      case 'findLogin':
         return store.logins.find(this.#text(operation.text)).then(login => login && this.#short(login.username))
-      case 'revokeSession':
+      case 'revokeLogin':
         return store.logins.revoke(this.#text(operation.text))
       case 'putChallenge':
         return store.logins.putChallenge(this.#text(operation.text), this.#user(operation.user), 3_600_000)

@@ -26,7 +26,7 @@ const hint = (seq: number, body = 'AAAA'): Notice => ({
 
 async function startChannel(t: Test, redis: RedisProcess, own: string) {
   const heard: Notice[] = []
-  const deaf: string[] = []
+  const unreachable: string[] = []
   const [commands, subscriber] = await Promise.all([
     connect(redis.url, 'commands', () => {}),
     connect(redis.url, 'hints', () => {}),
@@ -38,7 +38,7 @@ async function startChannel(t: Test, redis: RedisProcess, own: string) {
     publish,
     subscription: new ServerSubscription(subscriber),
     notifySelf,
-    onDeaf: node => void deaf.push(node),
+    onUnreachable: node => void unreachable.push(node),
   })
   await channel.start()
   t.teardown(() => {
@@ -46,7 +46,7 @@ async function startChannel(t: Test, redis: RedisProcess, own: string) {
     commands.disconnect()
     subscriber.disconnect()
   })
-  return { channel, heard, deaf, subscriber }
+  return { channel, heard, unreachable, subscriber }
 }
 
 t.test("notices reach their node unchanged and in order; a node's own notices do not use Redis", async t => {
@@ -64,8 +64,8 @@ t.test('a publish to a node without a subscription is reported', async t => {
   const redis = await startRedis(t)
   const a = await startChannel(t, redis, 'a')
   a.channel.notify('gone', [hint(1)])
-  await until(() => a.deaf.length === 1, 'the publish reached no subscriber')
-  t.same(a.deaf, ['gone'])
+  await until(() => a.unreachable.length === 1, 'the publish reached no subscriber')
+  t.same(a.unreachable, ['gone'])
   t.same(a.heard, [{ kind: 'unheard', why: 'no subscriber' }])
 })
 

@@ -97,8 +97,8 @@ function decodeReply(
   let next = 0
   for (const [recipient, places] of groups) {
     const listener = decodeListening(listening[group] ?? '')
-    const isHeard = listener !== null && context.leases.hears(listener.node)
-    const facts = { nowMs, epoch: listener?.epoch ?? 0, queued: !isHeard }
+    const isReachable = listener !== null && context.leases.receivesHints(listener.node)
+    const facts = { nowMs, epoch: listener?.epoch ?? 0, queued: !isReachable }
     const notices: Notice[] = []
     for (const at of places) {
       const item = items[at]

@@ -23,8 +23,8 @@ import { type AckOutcome, BatchedClaimCalls, type PeekOutcome } from './batched-
 import type { RedisExpiry } from './expiry.ts'
 import { UnconfirmedClaims } from './unconfirmed-claims.ts'
 
-/** Users that one step of `mend` adds to the indexes. */
-const mendUsers = 200
+/** Users that one step of `restoreIndexes` adds to the indexes. */
+const stepUsers = 200
 
 type Taken = { epoch: number; queued: number; before: string; beforeNode: NodeId }
 
@@ -37,7 +37,7 @@ export class RedisInboxes implements Inboxes {
   readonly #expiry: Pick<RedisExpiry, 'mark'>
   readonly #contacts: RedisContacts
   readonly #calls: BatchedClaimCalls
-  /** Users that listen on this node, so that `mend` can restore their index entries. */
+  /** Users that listen on this node, so that `restoreIndexes` can restore their index entries. */
   readonly #listening = new Set<Username>()
   readonly #unconfirmed: UnconfirmedClaims
 
@@ -176,10 +176,10 @@ export class RedisInboxes implements Inboxes {
   }
 
   /** Adds all users that listen here to the indexes again: a release on another node may have stopped half way. */
-  async mend(): Promise<void> {
+  async restoreIndexes(): Promise<void> {
     const all = [...this.#listening]
-    for (let at = 0; at < all.length; at += mendUsers) {
-      const listening = all.slice(at, at + mendUsers).filter(username => this.#listening.has(username))
+    for (let at = 0; at < all.length; at += stepUsers) {
+      const listening = all.slice(at, at + stepUsers).filter(username => this.#listening.has(username))
       if (listening.length > 0) await this.#index(this.#context.options.nodeId, ...listening)
     }
   }

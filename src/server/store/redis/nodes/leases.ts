@@ -19,7 +19,7 @@ export class Leases {
   #aheadAtMost = 0
   #renewedAt = Number.NEGATIVE_INFINITY
   #steadySince = Number.POSITIVE_INFINITY
-  readonly #deaf = new Map<NodeId, number>()
+  readonly #unreachable = new Map<NodeId, number>()
 
   constructor(own: NodeId, elapsed: Elapsed = () => performance.now()) {
     this.#own = own
@@ -33,7 +33,7 @@ export class Leases {
     this.#ahead = redisNow - this.#elapsed()
     this.#aheadAtMost = redisNow - askedAt
     this.#ends = ends
-    for (const [node, end] of this.#deaf) if ((ends.get(node) ?? 0) > end) this.#deaf.delete(node)
+    for (const [node, end] of this.#unreachable) if ((ends.get(node) ?? 0) > end) this.#unreachable.delete(node)
   }
 
   /** True if this node has held a lease before. */
@@ -62,13 +62,13 @@ export class Leases {
   }
 
   /** Returns true if hints seem to reach the node. */
-  hears(node: NodeId): boolean {
-    return this.isLive(node) && !this.#deaf.has(node)
+  receivesHints(node: NodeId): boolean {
+    return this.isLive(node) && !this.#unreachable.has(node)
   }
 
-  /** Marks a node as deaf until it renews its lease, because a publish to it reached no subscriber. */
-  heardNothing(node: NodeId): void {
-    this.#deaf.set(node, this.#ends.get(node) ?? 0)
+  /** Marks a node as unreachable by hints until it renews its lease, because a publish to it reached no subscriber. */
+  markUnreachable(node: NodeId): void {
+    this.#unreachable.set(node, this.#ends.get(node) ?? 0)
   }
 
   dead(): NodeId[] {

@@ -12,7 +12,7 @@ type NodeChannelOptions = {
   /** Never throws. */
   notifySelf: (notice: Notice) => void
   /** Called when a publish to this node reached no subscriber. */
-  onDeaf: (node: NodeId) => void
+  onUnreachable: (node: NodeId) => void
 }
 
 /** Most notices waiting to be sent to one node, characters. Above it, one check of every inbox is cheaper. */
@@ -36,7 +36,7 @@ export class NodeChannel {
   async start(): Promise<void> {
     const { subscription, own, notifySelf } = this.#options
     const resumed = () => notifySelf({ kind: 'resumed' })
-    await subscription.start(nodeChannel(own), text => this.#heard(text), resumed)
+    await subscription.start(nodeChannel(own), text => this.#receive(text), resumed)
   }
 
   close(): void {
@@ -66,7 +66,7 @@ export class NodeChannel {
    * missing.
    */
   #publish(node: NodeId, outbox: Outbox, text: string): void {
-    const { publish, notifySelf, onDeaf } = this.#options
+    const { publish, notifySelf, onUnreachable } = this.#options
     outbox.waiting += text.length
     const done = () => {
       outbox.waiting -= text.length
@@ -75,9 +75,9 @@ export class NodeChannel {
       else if (this.#outboxes.get(node) === outbox) this.#outboxes.delete(node)
     }
     publish(nodeChannel(node), text).then(
-      heardBy => {
-        if (heardBy === 0) {
-          onDeaf(node)
+      subscribers => {
+        if (subscribers === 0) {
+          onUnreachable(node)
           notifySelf({ kind: 'unheard', why: 'no subscriber' })
         }
         done()
@@ -92,7 +92,7 @@ export class NodeChannel {
     return outbox
   }
 
-  #heard(text: string): void {
+  #receive(text: string): void {
     const notices: unknown = parse(text, null, { protoAction: 'remove', constructorAction: 'remove' })
     if (!Array.isArray(notices)) return
     for (const notice of notices) if (isNotice(notice)) this.#options.notifySelf(notice)

@@ -16,7 +16,7 @@ type NodeClaims = {
   /** Releases claims of this node that were granted without an answer. Never rejects. */
   settleClaims(): Promise<void>
   /** Restores the index entries of the users that listen at this node. */
-  mend(): Promise<void>
+  restoreIndexes(): Promise<void>
   /** Removes a user from the indexes of a node. */
   unindex(username: Username, node: NodeId): Promise<unknown>
 }
@@ -38,7 +38,7 @@ export class RedisNodes implements Nodes {
     const isFirst = !leases.wasHeld
     leases.renewed(askedAt, asNumber(now), decodeLeases(entries))
     const isLapsed = state === 'lapsed' && !isFirst
-    // A Redis that was emptied does not know this node any more, though no connection ended.
+    // A Redis that was emptied no longer knows this node, although no connection ended.
     if (isLapsed) await generation.refresh()
     void this.#claims.settleClaims()
     return isLapsed ? 'lapsed' : 'kept'
@@ -53,7 +53,7 @@ export class RedisNodes implements Nodes {
    * node, whose id is never used again, and carries a fencing number.
    */
   async cleanUpDead(): Promise<void> {
-    await this.#claims.mend()
+    await this.#claims.restoreIndexes()
     const { leases, locks } = this.#context
     for (const node of leases.dead()) await locks.hold(cleanUpLock(node), fence => this.#cleanUp(node, fence))
   }
