@@ -27,7 +27,8 @@ const modifiedMs = file => statSync(join(root, file), { throwIfNoEntry: false })
 
 function buildProduct() {
   if (
-    modifiedMs('dist/cli/run.js') > newest([...filesIn('src'), 'tsconfig.json', 'tsconfig.build.json', 'package.json'])
+    modifiedMs('dist/cli/run.js') >
+    newest([...filesIn('src'), 'tsconfig.json', 'scripts/bundle.js', 'tsconfig.build.json', 'package.json'])
   )
     return
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], {

@@ -1,6 +1,7 @@
-// Makes dist/ from src/: the programs and the library with the packages they use, in few files, because a command that loads hundreds of small
-// modules spends most of its time on loading. Only what cannot be in a bundle is a dependency of the package (and typebox, which its types refer to). Nothing is minified: a stack trace
-// shows the names of the sources. Types come from the compiler (tsconfig.build.json).
+// Builds dist/ from src/: the programs and the library, with the packages that they use, in few files. A command that
+// loads hundreds of small modules would spend most of its time on loading them. `dependencies` in package.json has only
+// libsql, which cannot be bundled, and typebox, which the type declarations import. Nothing is minified, so that a stack
+// trace shows the names of the sources. The compiler emits the type declarations (tsconfig.build.json).
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,7 +26,10 @@ const shared = {
   logLevel: 'warning',
 }
 
-/** A file that a module reads is at the same place relative to it in dist/ as in src/ (or, for @fastify/swagger-ui, in its package). */
+/**
+ * Lets modules in a chunk find the files that they read: a file of src/ is at the same path in dist/, and the static
+ * files of @fastify/swagger-ui are in dist/swagger-ui/.
+ */
 const filesBesideModules = {
   name: 'files-beside-modules',
   setup({ onLoad }) {
@@ -42,7 +46,7 @@ const filesBesideModules = {
   },
 }
 
-/** typebox runs nothing when it is imported, but does not say so in its package.json: a command loads only the parts that it uses. */
+/** Declares typebox free of side effects, which its package.json does not, so that only the used parts are bundled. */
 const typeboxIsPure = {
   name: 'typebox-is-pure',
   setup({ onResolve, resolve }) {
@@ -57,7 +61,7 @@ const typeboxIsPure = {
   },
 }
 
-/** Packages in CommonJS load modules of Node by `require`. */
+/** Bundled CommonJS packages load modules of Node with `require`. */
 const banner = `import { createRequire } from 'node:module'
 const require = createRequire(import.meta.url)
 const chunksDirectory = import.meta.dirname`
@@ -70,8 +74,8 @@ const node = await build({
   splitting: true,
   platform: 'node',
   banner: { js: banner },
-  // libsql has a native module for each platform. supports-color is only here because of a development tool: debug, which
-  // ioredis uses, tries to load it and continues without.
+  // libsql loads a native module of the platform. debug, which ioredis uses, tries to load supports-color and continues
+  // without it; a development tool brings it here.
   external: ['libsql', 'supports-color'],
   plugins: [filesBesideModules, typeboxIsPure],
 })
@@ -89,7 +93,7 @@ for (const entry of readdirSync(source, { recursive: true, withFileTypes: true }
 }
 cpSync(join(root, 'node_modules/@fastify/swagger-ui/static'), join(target, 'swagger-ui/static'), { recursive: true })
 
-/** Directories of the packages that are in a bundle. */
+/** Directories of the bundled packages. */
 const bundled = new Set(
   [node, browser].flatMap(({ metafile }) =>
     Object.keys(metafile.inputs).flatMap(input => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []),

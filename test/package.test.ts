@@ -15,7 +15,7 @@ type Packed = { integrity: string; files: string[] }
 async function pack(t: Test): Promise<Packed> {
   const directory = await mkdtemp(join(tmpdir(), 'aimessage-pack-'))
   t.teardown(() => rm(directory, { recursive: true, force: true }))
-  const skipped = /^(?:node_modules|dist|\.git|\.tap|bench|chaos|test)(?:\/|$)/
+  const skipped = /^(?:node_modules|dist|\.build|\.git|\.tap|bench|chaos|test)(?:\/|$)/
   await cp(root, directory, { recursive: true, filter: from => !skipped.test(from.slice(root.length)) })
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
   // Without what tap has every process load.

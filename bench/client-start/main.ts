@@ -17,7 +17,10 @@ import { encodeBase64Url, toHex } from '../../src/util/bytes.ts'
 import { makeAcquainted } from '../../tools/clients/crypto-agents.ts'
 import { nodeEndingWithParent } from '../../tools/processes.ts'
 
-/** What a start costs an agent with many sessions: `npx tsx bench/client-start/main.ts`. CPU time, so that other work beside it tells little. */
+/**
+ * CPU time of starting an agent with many sessions: `npx tsx bench/client-start/main.ts`. Other work on the machine has
+ * little influence on CPU time.
+ */
 const peers = 1_000
 /** Of the last 14 days. */
 const messages = 20_000

@@ -14,7 +14,7 @@ import { atMost, type Workload } from './workload.ts'
 const program = fileURLToPath(new URL('../../bin/aimessage.js', import.meta.url))
 const runs = 10
 
-/** A command as a user runs it. `requests` are lines for its standard input, each sent when the one before is answered. */
+/** A command as a user runs it. `requests` go to its standard input, each after the answer to the previous one. */
 type Command = { name: string; args: readonly string[]; bound: number; requests?: readonly object[] }
 
 const handshake = [

@@ -7,9 +7,9 @@ import { readSettings, type SharedOptions } from './base/options.ts'
 import { Output, OutputClosedError } from './base/output.ts'
 import { buildProgram } from './program.ts'
 
-/** Runs one command line (without the names of node and script). Answers what to exit with; never throws. */
+/** Runs one command line (without the names of node and script). Returns the exit code; never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
-  // A reader that goes is told by the callback of the write that met it.
+  // The callback of a write reports a closed reader.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     return await parse(argv)
@@ -39,14 +39,14 @@ async function parse(argv: readonly string[]): Promise<number> {
 
 function fail(output: Output, error: unknown): number {
   if (error instanceof OutputClosedError) return exitCodes.done.code
-  // Help or the version was asked for, and has been written.
+  // Commander has printed the help or the version.
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done.code
   const failure = toFailure(error)
   output.fail(failure)
   return exitCodeOf(failure)
 }
 
-/** For what is wrong before options are known. */
+/** Finds `--json` for errors that occur before the options are parsed. */
 function asksForJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return argv.slice(0, end < 0 ? argv.length : end).includes('--json')

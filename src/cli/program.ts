@@ -46,7 +46,7 @@ const agentCommands = [
   addDecrypt,
 ]
 
-/** The whole command line. Parsing throws `CliError` for a wrong one, `CommanderError` where help was asked for. */
+/** Builds the command line. Parsing throws `CliError` for a usage error, and `CommanderError` for help. */
 export function buildProgram(start: Start): Command {
   const program = new Command('aimessage')
     .description('End-to-end encrypted messages between AI agents')
@@ -63,15 +63,15 @@ export function buildProgram(start: Start): Command {
   return program
 }
 
-/** With those of a command that has some of its own. */
+/** Returns the commands with their subcommands. */
 const allCommands = ({ commands }: Command): Command[] =>
   commands.flatMap(command => [command, ...allCommands(command)])
 
-/** Says what is wrong, what would be right, and where to read more. */
+/** Turns a parse error into a usage error with the correct usage. */
 function explain(command: Command, error: CommanderError): never {
   if (error.exitCode === 0) throw error
   const name = pathOf(command)
-  if (error.code === 'commander.help') throw usageError(`which command? Run "${name} --help" for all of them`)
+  if (error.code === 'commander.help') throw usageError(`which command? Run "${name} --help" for a list`)
   const what = error.message.replace(/^error: /, '')
   throw usageError(`${what}\nusage: ${name} ${command.usage()}\nRun "${name} --help" for more.`)
 }

@@ -10,19 +10,19 @@ import {
 } from '@modelcontextprotocol/node'
 import { createMcpHandler, isLegacyRequest, type McpServer } from '@modelcontextprotocol/server'
 
-/** One message of a client, bytes: a full text and its escapes, several times over. */
+/** Largest request body, bytes: several times a full text with its escapes. */
 const maxBodyBytes = 1_048_576
-/** Sessions of clients of the 2025 protocol at once; the one that was used longest ago ends. */
+/** MCP sessions (2025 protocol) at a time. One more ends the least recently used session. */
 const maxSessions = 64
 
 export type HttpOptions = { port: number; token: string; build: () => McpServer; onError: (error: unknown) => void }
 export type RunningHttp = { url: string; close(): Promise<void> }
 
-/** Serves MCP over Streamable HTTP at `/mcp`, on the loopback address only, to whoever knows the token. */
+/** Serves MCP over Streamable HTTP at `/mcp`, on the loopback address only. Callers must present the token. */
 export async function serveHttp({ port, token, build, onError }: HttpOptions): Promise<RunningHttp> {
   const modern = createMcpHandler(build, { legacy: 'reject', maxRequestBodySize: maxBodyBytes, onerror: onError })
   const serveModern = toNodeHandler(modern, { onerror: onError })
-  const sessions = new Sessions(build)
+  const legacyClients = new LegacyClients(build)
   const isHostRight = localhostHostValidation()
   const isOriginRight = localhostOriginValidation()
   const isCaller = tokenCheck(token)
@@ -35,7 +35,7 @@ export async function serveHttp({ port, token, build, onError }: HttpOptions): P
     const named = Object.assign(request, { method: request.method ?? 'GET', url })
     const web = await toWebRequest(named, undefined, { maxRequestBodySize: maxBodyBytes })
     const body: unknown = request.method === 'POST' ? JSON.parse(await web.clone().text()) : undefined
-    if (await isLegacyRequest(web, body)) await sessions.handle(request, response, body)
+    if (await isLegacyRequest(web, body)) await legacyClients.handle(request, response, body)
     else await serveModern(named, response, body)
   }
   const server = createServer((request, response) => {
@@ -48,7 +48,7 @@ export async function serveHttp({ port, token, build, onError }: HttpOptions): P
   return {
     url: `http://127.0.0.1:${portOf(server)}/mcp`,
     close: async () => {
-      await Promise.all([modern.close(), sessions.close()])
+      await Promise.all([modern.close(), legacyClients.close()])
       server.closeAllConnections()
       server.close()
       await once(server, 'close')
@@ -56,8 +56,8 @@ export async function serveHttp({ port, token, build, onError }: HttpOptions): P
   }
 }
 
-/** Clients of the 2025 protocol, one transport each: only so can one of them cancel what it asked for. */
-class Sessions {
+/** Clients of the 2025 protocol, with one transport each: otherwise a client could not cancel its own calls. */
+class LegacyClients {
   readonly #build: () => McpServer
   readonly #transports = new Map<string, NodeStreamableHTTPServerTransport>()
 
@@ -109,7 +109,7 @@ class Sessions {
 
 const digest = (text: string): Uint8Array => createHash('sha256').update(text).digest()
 
-/** Compares digests, so that time says nothing of the token. */
+/** Compares digests, so that the time reveals nothing about the token. */
 function tokenCheck(token: string): (request: IncomingMessage) => boolean {
   const expected = digest(`Bearer ${token}`)
   return ({ headers }) => timingSafeEqual(digest(headers.authorization ?? ''), expected)

@@ -2,29 +2,29 @@ import { once } from 'node:events'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import type { Client } from '../client/public.ts'
 import { raceAbort } from '../util/signal.ts'
-import { Desk } from './mcp-session.ts'
+import { McpSession } from './mcp-session.ts'
 import { buildServer } from './server.ts'
 
 export type ServeOptions = {
   client: Client
   version: string
-  /** Where to listen; on standard input and output when absent. */
+  /** Serves over HTTP; without it, over standard input and output. */
   http?: { port: number; token: string; onListening: (url: string) => void }
-  /** Told what went wrong outside of any call. */
+  /** Called for errors outside of a tool call. */
   onError: (error: unknown) => void
 }
 
-/** Is an MCP server for an agent until `signal` aborts or, over standard input, the host closes it. */
+/** Runs an MCP server for an agent until `signal` aborts or, over standard input, the host closes it. */
 export async function serveMcp(options: ServeOptions, signal: AbortSignal): Promise<void> {
   const { client, version, http, onError } = options
-  const desk = new Desk(client, onError)
-  const build = () => buildServer(desk, version)
-  desk.attend()
+  const session = new McpSession(client, onError)
+  const build = () => buildServer(session, version)
+  session.listen()
   try {
     if (http) await overHttp({ ...http, build, onError }, signal)
     else await overStdio(build, onError, signal)
   } finally {
-    await desk.close()
+    await session.close()
   }
 }
 

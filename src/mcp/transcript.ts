@@ -1,12 +1,14 @@
-import type { Letter } from './message-view.ts'
+import type { ToolMessage } from './message-view.ts'
 
-export type Line = { direction: 'sent'; id: string; at: string; text: string } | ({ direction: 'received' } & Letter)
+export type Line =
+  | { direction: 'sent'; id: string; at: string; text: string }
+  | ({ direction: 'received' } & ToolMessage)
 
-/** Messages kept per peer, and peers: what a model may want to look back at, and not a store. */
+/** Limits on messages per peer and on peers: the transcript is a memory aid for the model, not a store. */
 const maxLines = 50
 const maxPeers = 100
 
-/** What was said in this process, for the resource of a conversation. */
+/** The messages of this process, for the conversation resource. */
 export class Transcript {
   readonly #lines = new Map<string, Line[]>()
 
@@ -14,11 +16,11 @@ export class Transcript {
     this.#add(peer, { direction: 'sent', id, at: at.toISOString(), text: text.slice(0, 2_000) })
   }
 
-  /** A message that is shown twice stands once, as it was shown last. */
-  received(letter: Letter): void {
-    const known = this.#lines.get(letter.from)?.findIndex(({ id }) => id === letter.id) ?? -1
-    if (known >= 0) this.#lines.get(letter.from)?.splice(known, 1, { direction: 'received', ...letter })
-    else this.#add(letter.from, { direction: 'received', ...letter })
+  /** A message that is shown again replaces its earlier line. */
+  received(message: ToolMessage): void {
+    const known = this.#lines.get(message.from)?.findIndex(({ id }) => id === message.id) ?? -1
+    if (known >= 0) this.#lines.get(message.from)?.splice(known, 1, { direction: 'received', ...message })
+    else this.#add(message.from, { direction: 'received', ...message })
   }
 
   with(peer: string): readonly Line[] {

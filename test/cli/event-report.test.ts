@@ -75,9 +75,9 @@ t.test('a command that ends by itself tells a person only what is out of the ord
     t.not(said.get(name), '', name)
 })
 
-t.test('what was recovered is said apart from what may have been', async t => {
+t.test('the texts for recovered and for repaired messages differ', async t => {
   const said = report(false, 'everything')
-  t.match(said.get('recovered'), /could be read/)
-  t.notMatch(said.get('repaired'), /recovered|could be read|has arrived/)
-  t.match(said.get('undecryptable'), /set aside: the sender is asked for it again/)
+  t.match(said.get('recovered'), /could be decrypted now/)
+  t.notMatch(said.get('repaired'), /recovered|could be read|could be decrypted|has arrived/)
+  t.match(said.get('undecryptable'), /could not be decrypted: the sender is asked to send it again/)
 })

@@ -78,7 +78,7 @@ t.test('2: a certificate file that is none', async t => {
   await writeFile(join(directory, 'none.pem'), 'hello')
   const { run } = await openCliWorld(t, 'wss://localhost:1')
   for (const [file, why] of [
-    ['none.pem', /is no PEM file/],
+    ['none.pem', /is not a readable PEM file/],
     ['missing.pem', /does not exist/],
   ] as const) {
     const result = await run('alice', ['register', 'alice', '--json', '--ca-file', join(directory, file)])

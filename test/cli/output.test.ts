@@ -36,9 +36,9 @@ t.test('not by a line that a terminal would break either', async t => {
   t.equal(rows.map(row => row.slice(4)).join(''), long)
 })
 
-t.test('bytes that are no text are shown as base64, and nothing is lost', async t => {
+t.test('bytes that are not text are shown as base64, and nothing is lost', async t => {
   const bytes = Uint8Array.of(0xff, 0xfe, 0x00)
-  t.same(drawMessage(message(undefined, bytes), plain, undefined), [header, '    (3 bytes that are no text) //4A'])
+  t.same(drawMessage(message(undefined, bytes), plain, undefined), [header, '    (3 bytes that are not text) //4A'])
   t.match(messageJson(message(undefined, bytes)), { bodyBase64: '//4A', body: undefined })
 })
 

@@ -33,7 +33,7 @@ const wrong: [args: string[], says: RegExp][] = [
   [['admin', 'blok', 'bob'], /unknown command 'blok'[\s\S]*Did you mean block\?/],
   [['admin', 'block'], /missing required argument 'name'[\s\S]*usage: aimessage admin block/],
   [['admin', 'invite', '--hours', '0'], /'0' is invalid/],
-  [['admin', 'nodes'], /the token of the administration is missing: set AIMESSAGE_ADMIN_TOKEN/],
+  [['admin', 'nodes'], /the administration token is missing: set AIMESSAGE_ADMIN_TOKEN/],
   [['admin', 'nodes', '--token-file', '/nonexistent'], /--token-file cannot be read/],
   [['export'], /missing required argument 'file'[\s\S]*usage: aimessage export/],
   [['import'], /missing required argument 'file'[\s\S]*usage: aimessage import/],
@@ -42,7 +42,7 @@ const wrong: [args: string[], says: RegExp][] = [
   [['demo', '--fast'], /unknown option '--fast'[\s\S]*usage: aimessage demo/],
   [['whoami', '--server', 'localhost'], /"localhost" is not a server URL: write ws:/],
   [['whoami', '--domain', 'NOT A DOMAIN'], /is not a domain/],
-  [['whoami', '--agent', '../alice'], /--agent "..\/alice" is no name: use 1 to 64 of/],
+  [['whoami', '--agent', '../alice'], /--agent "..\/alice" is not a valid name: use 1 to 64 of/],
 ]
 
 t.test('a wrong command line ends with 2, says what is wrong and what to do, and touches nothing', async t => {

@@ -52,14 +52,15 @@ ok 3 - test/c.test.ts # time=2ms
 `
 
 /** `.ci/run` where installing and testing are played by a script. */
-async function runChecks(t: Test, npm: { test: string; testCode?: number; ciCode?: number }) {
+async function runChecks(t: Test, npm: { test: string; testCode?: number; ciCode?: number; smoke?: string }) {
   const directory = t.testdir({ 'output.tap': npm.test, bin: {} })
   for (const file of ['.ci/run', 'scripts/brief-tap.js']) {
     mkdirSync(join(directory, file, '..'), { recursive: true })
     cpSync(join(root, file), join(directory, file))
   }
   const bin = join(directory, 'bin')
-  program(join(bin, 'npm'), `[ "$1" = ci ] && exit ${npm.ciCode ?? 0}; cat output.tap; exit ${npm.testCode ?? 0}`)
+  program(join(bin, 'npm'), playedNpm(npm))
+  program(join(directory, 'played-node'), npm.smoke ?? smokePasses)
   for (const tool of ['redis-server', 'chromium', 'haproxy', 'caddy']) program(join(bin, tool), 'exit 0')
   const child = spawn(join(directory, '.ci/run'), {
     env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
@@ -68,6 +69,16 @@ async function runChecks(t: Test, npm: { test: string; testCode?: number; ciCode
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
   return { output, last: output.trimEnd().split('\n').at(-1), code }
 }
+
+const smokePasses = 'printf "ok 1 - demo\\nok 2 - message\\nok 3 - MCP\\n"'
+
+/** An installation of a Node leaves a program that plays the smoke run. */
+const playedNpm = ({ testCode = 0, ciCode = 0 }: { testCode?: number; ciCode?: number }) => `case $1 in
+  ci) exit ${ciCode} ;;
+  test) cat output.tap; exit ${testCode} ;;
+  install) for last; do :; done
+    case $last in node-*) mkdir -p "$3/node_modules/node-played/bin" && cp played-node "$3/node_modules/node-played/bin/node" ;; esac ;;
+esac`
 
 function program(path: string, body: string): void {
   writeFileSync(path, `#!/bin/sh\n${body}\n`)
@@ -83,7 +94,7 @@ t.test('what passed is one line a file, and the sum is the last line', async t =
 ok 1 - test/a.test.ts # time=1ms
 ok 2 - test/b.test.ts # time=2ms
 # { total: 2, pass: 2 }
-2 passed, 0 failed
+${['22.23.5', '24.22.3', '26.12.1'].map(version => `Node ${version}\nok 1 - demo\nok 2 - message\nok 3 - MCP\n`).join('')}11 passed, 0 failed
 `,
   )
 })
@@ -112,4 +123,13 @@ t.test('a failure before the first test is a failure', async t => {
 t.test('an installation that fails is a failure, and so is a run without tests', async t => {
   t.match(await runChecks(t, { test: passing, ciCode: 1 }), { code: 1, last: '0 passed, 1 failed' })
   t.match(await runChecks(t, { test: '' }), { code: 1, last: '0 passed, 1 failed' })
+})
+
+t.test('a smoke run that fails on a newer Node is a failure', async t => {
+  const { last, code } = await runChecks(t, {
+    test: passing,
+    smoke: 'printf "ok 1 - demo\\nnot ok 2 - message\\n"; exit 1',
+  })
+  t.equal(code, 1)
+  t.equal(last, '5 passed, 6 failed')
 })

@@ -8,12 +8,12 @@ import { ServerFaultError, UnreachableError } from '../../client/node.ts'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import { Problem } from '../../protocol/http.ts'
 
-/** How long an answer may take, ms. */
+/** How long the node may take to answer, ms. */
 const timeoutMs = 15_000
-/** The largest answer: a page of 500 users, and room to grow. */
+/** Largest answer, bytes: more than a page of 500 users needs. */
 const maxAnswerBytes = 1_048_576
 
-/** Where the operator's routes are, and what lets one use them. */
+/** The server, and the token for its administration. */
 export type AdminAccess = { server: string; token: string; caFile?: string; signal: AbortSignal }
 
 export type Call = {
@@ -26,8 +26,8 @@ export type Call = {
 type Answer = { status: number; text: string }
 
 /**
- * One call of an operator's route, and its answer by its schema.
- * @throws {ProtocolError} what the node refused; {UnreachableError} {ServerFaultError}
+ * Calls an administration route and returns its answer, checked against the schema.
+ * @throws {ProtocolError} if the node refuses the call. {UnreachableError} {ServerFaultError}
  */
 export async function callAdmin<Schema extends TSchema>(
   access: AdminAccess,
@@ -37,7 +37,7 @@ export async function callAdmin<Schema extends TSchema>(
   const { status, text } = await send(access, call)
   const value = parseAnswer(text)
   if (status >= 400) throw toRefusal(status, value)
-  if (!Check(schema, value)) throw new ServerFaultError('the server answered something else than was asked')
+  if (!Check(schema, value)) throw new ServerFaultError('the answer of the server does not have the expected form')
   return value
 }
 
@@ -63,7 +63,7 @@ function send(
       response.on('error', reject)
     })
     request.on('timeout', () => request.destroy(new Error('no answer in time')))
-    request.on('error', error => reject(new UnreachableError(`the server is out of reach: ${error.message}`)))
+    request.on('error', error => reject(new UnreachableError(`the server is unreachable: ${error.message}`)))
     request.end(text)
   })
 }
@@ -73,13 +73,13 @@ function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new ServerFaultError('this is no aimessage server: it answers no JSON')
+    throw new ServerFaultError('this is not an aimessage server: its answer is not JSON')
   }
 }
 
 function toRefusal(status: number, value: unknown): Error {
   if (!Check(Problem, value) || !isErrorCode(value.code)) {
-    return new ServerFaultError(`this is no aimessage server: it answered ${status}`)
+    return new ServerFaultError(`this is not an aimessage server: it answered ${status}`)
   }
   const { code, detail, retryAfter } = value
   if (code === 'not_found' && detail === 'no such path') {

@@ -9,21 +9,21 @@ import type { Interruption } from './interruption.ts'
 import { defaultAgent, type Settings } from './options.ts'
 import type { Output } from './output.ts'
 
-/** What a command works with. */
+/** The settings and the input and output of one command. */
 export type Context = {
   settings: Settings
   output: Output
   interruption: Interruption
 }
 
-/** Runs what a command does, with what the command line says. */
+/** Runs the work of a command with the options of the command line. */
 export type Start = (command: Command, work: (context: Context) => Promise<void>) => Promise<void>
 
 type Work<T> = (client: Client) => Promise<T>
 
 /**
- * Opens the agent, works, and closes it again. `work` heeds the interruption.
- * @throws {CliError} `not_registered` where there is no state; none is made.
+ * Opens the agent, runs `work`, and closes the agent. `work` itself must react to the interruption.
+ * @throws {CliError} `not_registered` if there is no state. None is created.
  */
 export async function withAgent<T>({ settings }: Context, work: Work<T>): Promise<T> {
   await requireState(settings)
@@ -32,7 +32,7 @@ export async function withAgent<T>({ settings }: Context, work: Work<T>): Promis
   })
 }
 
-/** The same; makes the state where there is none. */
+/** Like `withAgent`, but creates the state if there is none. */
 export async function withNewAgent<T>(settings: Settings, work: Work<T>): Promise<T> {
   const client = await openAgent(settings)
   try {
@@ -43,8 +43,8 @@ export async function withNewAgent<T>(settings: Settings, work: Work<T>): Promis
 }
 
 /**
- * With a server that answers: out of reach is known at once, and again when the connection breaks and the next attempt
- * fails, too. Of itself a client would go on trying.
+ * Like `withAgent`, but connects first. It fails if the server is unreachable, and if the connection breaks and the
+ * next attempt fails; a client on its own would keep trying.
  */
 export const withConnectedAgent = <T>(context: Context, work: Work<T>): Promise<T> =>
   withAgent(context, async client => {
@@ -78,13 +78,13 @@ async function openAgent({ server, domain, caFile, directory, secret }: Settings
 /** @throws {CliError} `not_registered` if there is no state. */
 export async function requireState(settings: Settings): Promise<void> {
   const found = await stat(settings.directory).catch(error => {
-    // Anything else is for the store to say.
+    // The store reports any other error.
     return error.code === 'ENOENT' ? undefined : error
   })
   if (found === undefined) throw notRegistered(settings)
 }
 
-/** Says which agent, and how it gets a name. */
+/** The error for an agent without a name. Its text says how to register one. */
 export const notRegistered = ({ agent, directory }: Settings): CliError => {
   const option = agent === defaultAgent ? '' : ` --agent ${agent}`
   const message = `agent "${agent}" has no name yet (${directory}): run "aimessage register NAME${option}" first`

@@ -1,11 +1,11 @@
-/** What the command ends with. `docs/CLI.md` lists the same, and a test holds it against this table. */
+/** The exit codes. A test compares this table with `docs/CLI.md`. */
 export const exitCodes = {
   done: { code: 0, meaning: 'done' },
-  fault: { code: 1, meaning: 'a fault of this program; or a node of `serve` that could not start' },
-  usage: { code: 2, meaning: 'the command line, or a variable, is wrong' },
-  refused: { code: 3, meaning: 'refused, with the protocol’s code' },
-  unreachable: { code: 4, meaning: 'the server is out of reach, or is no aimessage server' },
-  state: { code: 5, meaning: 'the local state: no identity yet, another one, or it cannot be used' },
+  fault: { code: 1, meaning: 'an internal error; or a node of `serve` that could not start' },
+  usage: { code: 2, meaning: 'the command line or a variable is wrong' },
+  refused: { code: 3, meaning: 'refused, with the protocol’s error code' },
+  unreachable: { code: 4, meaning: 'the server is unreachable, or is not an aimessage server' },
+  state: { code: 5, meaning: 'the local state has no identity yet, has another one, or cannot be used' },
   interrupted: { code: 130, meaning: 'ended by SIGINT (143 by SIGTERM); `listen` ends with 0' },
 } as const
 

@@ -4,10 +4,10 @@ import { CryptoError } from '../../crypto/errors.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { type Exit, exitCodes } from './exit-codes.ts'
 
-/** How a command failed: what the process ends with, and what it says. */
+/** A failure of a command: its exit code, and its error code and text. */
 export type Failure = { exit: Exit; code: string; message: string; retryAfter?: number }
 
-/** Something that the command line itself found out. `exit` says which kind of failure it is. */
+/** An error that the command line itself detected. `exit` is the kind of failure. */
 export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exit: Exit
@@ -22,7 +22,7 @@ export class CliError extends Error {
 
 export const usageError = (message: string): CliError => new CliError('usage', 'usage', message)
 
-/** Codes of `ClientError` that are no refusal. */
+/** Codes of `ClientError` that are not refusals. */
 const exitOf: Record<string, Exit> = {
   unreachable: 'unreachable',
   server_fault: 'unreachable',
@@ -33,7 +33,7 @@ const exitOf: Record<string, Exit> = {
   closed: 'fault',
 }
 
-/** Says of any error what it means to whoever called the command. The one table of this. */
+/** Maps every error to the failure that the command reports. */
 export function toFailure(error: unknown): Failure {
   if (error instanceof CliError) return { exit: error.exit, code: error.code, message: error.message }
   if (error instanceof ProtocolError) return refusal(error)
@@ -46,9 +46,9 @@ export function toFailure(error: unknown): Failure {
   return { exit: 'fault', code: 'fault', message: error instanceof Error ? error.message : String(error) }
 }
 
-/** What the command line offers beyond what the library says. */
+/** Hints about the command line, added to the texts of the library. */
 const ways: Partial<Record<StateErrorCode, string>> = {
-  secret_missing: ' Set AIMESSAGE_PASSPHRASE, or name the file with --key-file.',
+  secret_missing: ' Set AIMESSAGE_PASSPHRASE, or give a key file with --key-file.',
 }
 
 const stateFailure = ({ code, message }: StateError): Failure => ({

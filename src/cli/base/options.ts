@@ -11,10 +11,10 @@ import { usageError } from './failure.ts'
 export const defaultServer = 'ws://localhost:8080'
 export const defaultAgent = 'default'
 
-/** Names a directory, and nothing above or below it. Lower case, for file systems that see no difference. */
+/** A directory name without a path. Lower case, because some file systems ignore case. */
 const agentPattern = /^[a-z0-9][a-z0-9._-]{0,63}$/
 
-/** What every command may be given, as the command line and the environment say it. */
+/** The options of every command, as given on the command line or in the environment. */
 export type SharedOptions = {
   server?: string
   domain?: string
@@ -25,15 +25,15 @@ export type SharedOptions = {
   json?: boolean
 }
 
-/** The same, complete and checked. */
+/** The options with defaults, checked. */
 export type Settings = {
   server: string
   domain?: string
   caFile?: string
   agent: string
-  /** Where this agent's state is. */
+  /** The directory of this agent's state. */
   directory: string
-  /** What encrypts it, where something was given. */
+  /** The secret that encrypts the state, if one was given. */
   secret?: Secret
 }
 
@@ -42,19 +42,19 @@ const homeHint = join('~', '.aimessage')
 export function addSharedOptions(program: Command): void {
   program
     .addOption(new Option('--server <url>', `server to talk to (default: ${defaultServer})`).env('AIMESSAGE_SERVER'))
-    .option('--domain <name>', "the server's domain, where it is not the host of its URL")
-    .option('--agent <name>', `which local identity (default: ${defaultAgent})`)
+    .option('--domain <name>', "the server's domain, if it is not the host of its URL")
+    .option('--agent <name>', `name of the local identity (default: ${defaultAgent})`)
     .addOption(
-      new Option('--home <directory>', `where identities are kept (default: ${homeHint})`).env('AIMESSAGE_HOME'),
+      new Option('--home <directory>', `directory of all identities (default: ${homeHint})`).env('AIMESSAGE_HOME'),
     )
     .addOption(new Option('--key-file <file>', '32 random bytes that encrypt the state').env('AIMESSAGE_KEY_FILE'))
-    .option('--ca-file <pem>', 'certificates of a private authority to trust for wss')
-    .option('--json', 'one JSON object a line on standard output, and nothing else there')
+    .option('--ca-file <pem>', 'certificates of a private authority that wss trusts')
+    .option('--json', 'print only JSON on standard output, one object per line')
 }
 
 /**
- * Fills in defaults and checks. An empty variable counts as not set.
- * @throws {CliError} {ServerUrlError} both of them usage errors.
+ * Adds the defaults and checks the options. An empty variable counts as not set.
+ * @throws {CliError} {ServerUrlError} both are usage errors.
  */
 export function readSettings({ server, domain, agent = defaultAgent, home, caFile, keyFile }: SharedOptions): Settings {
   const url = server || defaultServer
@@ -62,7 +62,7 @@ export function readSettings({ server, domain, agent = defaultAgent, home, caFil
   if (domain !== undefined) checkDomain(domain)
   if (!agentPattern.test(agent)) {
     throw usageError(
-      `--agent ${JSON.stringify(agent)} is no name: use 1 to 64 of a-z 0-9 . _ - and start with a letter or digit`,
+      `--agent ${JSON.stringify(agent)} is not a valid name: use 1 to 64 of a-z 0-9 . _ - and start with a letter or digit`,
     )
   }
   if (caFile !== undefined) checkCertificates(caFile)
@@ -84,7 +84,7 @@ function checkCertificates(caFile: string): void {
     const why =
       error instanceof Error && 'code' in error && error.code === 'ENOENT'
         ? 'does not exist'
-        : 'is no PEM file of certificates that can be read'
+        : 'is not a readable PEM file of certificates'
     throw usageError(`--ca-file ${caFile} ${why}`)
   }
 }
@@ -96,7 +96,7 @@ export function parseCount(text: string): number {
   throw new InvalidArgumentError('Use a whole number from 1 to 999999999.')
 }
 
-/** A day: longer waits are what `listen` is for, and timers end at 24 days. */
+/** One day: `listen` is for longer waits, and timers hold at most 24 days. */
 const maxSeconds = 86_400
 
 /** @returns milliseconds. @throws {InvalidArgumentError} */

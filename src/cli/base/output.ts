@@ -4,15 +4,15 @@ import { type Paint, paintFor } from '../text/paint.ts'
 import type { Failure } from './failure.ts'
 
 type Stream = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>
-/** How a result looks to a person. Text of somebody else must have gone through `escape`. */
+/** Returns the lines of a result for a person. Text of other agents must be escaped in them. */
 export type Draw = (paint: Paint, columns: number | undefined) => string[]
 
-/** Whoever read our output has gone. What was to be written did not arrive. */
+/** The reader of our output has closed it. The output was not written. */
 export class OutputClosedError extends Error {
   override readonly name = 'OutputClosedError'
 }
 
-/** Results on standard output; everything else on standard error. With `json` both are one JSON object a line. */
+/** Writes results to standard output, everything else to standard error. With `json`, each line is one JSON object. */
 export class Output {
   readonly json: boolean
   readonly #stdout: Stream
@@ -29,15 +29,15 @@ export class Output {
   }
 
   /**
-   * Writes one result. Resolves when the system has taken it.
-   * @throws {OutputClosedError} when nobody reads any more; other errors of the stream as they are.
+   * Writes one result. Resolves when the operating system has accepted it.
+   * @throws {OutputClosedError} if the reader has closed the stream; other errors of the stream unchanged.
    */
   async print(value: object, draw: Draw): Promise<void> {
     const columns = this.#stdout.isTTY ? this.#stdout.columns : undefined
     await this.#write(this.json ? encodeJsonLine(value) : draw(this.#paint, columns).join('\n'))
   }
 
-  /** Something that an operator may want to know. */
+  /** Writes an event to standard error. */
   note(value: object, text: string): void {
     const line = this.json ? encodeJsonLine(value) : this.#errorPaint.dim(escapeLine(text))
     this.#stderr.write(`${line}\n`)

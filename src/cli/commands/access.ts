@@ -10,9 +10,11 @@ const choices: readonly Writers[] = ['anyone', 'contacts', 'allowlist']
 export function addPrivacy(program: Command, start: Start): void {
   program
     .command('privacy')
-    .description('show who may write to this agent, or decide it: anyone, contacts (whom it writes to) or allowlist')
-    .addArgument(new Argument('[writers]', 'who may write from now on').choices(choices))
-    .addHelpText('after', '\nJSON: {writers, allowed, blocked, contacts}; the last three are names')
+    .description(
+      'show or set the agents that may write to this one: anyone, contacts (agents it wrote to) or allowlist',
+    )
+    .addArgument(new Argument('[writers]', 'the agents that may write from now on').choices(choices))
+    .addHelpText('after', '\nJSON: {writers, allowed, blocked, contacts}; the last three are lists of names')
     .action((writers: Writers | undefined, _options: object, command: Command) =>
       start(command, context => privacy(context, writers)),
     )
@@ -36,9 +38,9 @@ async function rulesOf(access: Client['access']): Promise<Rules> {
 }
 
 const meanings: Record<Writers, string> = {
-  anyone: 'anyone may write, except who is blocked',
-  contacts: 'contacts may write, and who is allowed',
-  allowlist: 'only who is allowed may write',
+  anyone: 'anyone may write, except blocked agents',
+  contacts: 'contacts and allowed agents may write',
+  allowlist: 'only allowed agents may write',
 }
 
 function drawPrivacy({ writers, ...lists }: Rules & { writers: Writers }, paint: Paint): string[] {
@@ -67,25 +69,25 @@ const addRule =
 export const addAllow = addRule({
   name: 'allow',
   wanted: 'allowed',
-  does: 'let PEER write to this agent, whoever else may',
+  does: 'allow PEER to write to this agent, whatever the setting',
   json: '{username, rule}',
 })
 
 export const addBlock = addRule({
   name: 'block',
   wanted: 'blocked',
-  does: 'keep PEER from writing to this agent; PEER is told that it may not, and no more',
+  does: 'block PEER from writing to this agent; PEER gets the error forbidden and no details',
   json: '{username, rule}',
 })
 
 export const addUnrule = addRule({
   name: 'unrule',
   wanted: 'none',
-  does: 'take back that PEER was allowed or blocked, or noted as a contact',
+  does: 'remove the rule for PEER: allowed, blocked or contact',
   json: '{username, rule}; rule is none',
 })
 
-const outcomes = { allowed: 'may write', blocked: 'may not write', none: 'is treated like anybody else' }
+const outcomes = { allowed: 'may write', blocked: 'may not write', none: 'has no rule now' }
 
 async function rule(context: Context, peer: string, wanted: keyof typeof outcomes): Promise<void> {
   const { username } = await withConnectedAgent(context, client => client.access.setRule(peer, wanted))
@@ -99,10 +101,10 @@ type Ending = { end?: string; endOthers?: boolean }
 export function addSessions(program: Command, start: Start): void {
   program
     .command('sessions')
-    .description("list this agent's logins, or end some")
-    .option('--end <session>', 'end this one, on every node')
-    .option('--end-others', 'end all but the one of this agent here')
-    .addHelpText('after', '\nJSON: {session, createdAt, expiresAt, current}, one line each; {ended} after an end')
+    .description("list this agent's logins, or end some of them")
+    .option('--end <session>', 'end this login on every node')
+    .option('--end-others', 'end all logins except the current one')
+    .addHelpText('after', '\nJSON: {session, createdAt, expiresAt, current}, one line each; with an option {ended}')
     .action((ending: Ending, command: Command) => start(command, context => sessions(context, ending)))
 }
 
@@ -118,6 +120,6 @@ async function listSessions(context: Context): Promise<void> {
 }
 
 function drawLogin({ session, createdAt, expiresAt, current }: Login, paint: Paint): string {
-  const own = current ? `  ${paint.green('this one')}` : ''
+  const own = current ? `  ${paint.green('current')}` : ''
   return `${session}  since ${timeText(createdAt)}  until ${timeText(expiresAt)}${own}`
 }

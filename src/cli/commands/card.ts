@@ -23,18 +23,20 @@ type Options = {
 export function addCard(program: Command, start: Start): void {
   program
     .command('card')
-    .description('show what an agent says of itself, or say what this one does')
-    .argument('[peer]', 'whose card to show; without it, the own one')
+    .description('show the card of an agent, or publish the card of this one')
+    .argument('[peer]', 'the agent; without it, this agent')
     .option('--title <text>', 'publish a card with this title')
     .option('--description <text>', 'what the agent does')
-    .option('--capability <tag...>', 'what others find it by: a-z 0-9 . _ -')
-    .option('--requests', 'it answers requests')
+    .option('--capability <tag...>', 'tags that others can search for: a-z 0-9 . _ -')
+    .option('--requests', 'the card says that the agent answers requests')
     .option('--file <json>', 'publish {title, description?, version?, capabilities, acceptsRequests} from a file')
-    .option('--remove', 'take the own card away')
+    .option('--remove', 'remove the card of this agent')
     .option('--a2a', 'print the card as an A2A agent card')
     .addHelpText(
       'after',
-      '\nA card is text of its agent: nobody has checked what it says.\nJSON: {username, title, description?, version?, capabilities, acceptsRequests, verified, identity, signed}; after --remove {removed}',
+      '\nAn agent writes its own card: nobody has checked its content.\n' +
+        'JSON: {username, title, description?, version?, capabilities, acceptsRequests, verified, identity, signed};\n' +
+        'after --remove {removed}',
     )
     .action((peer: string | undefined, options: Options, command: Command) =>
       start(command, context => card(context, peer, options)),
@@ -44,7 +46,7 @@ export function addCard(program: Command, start: Start): void {
 async function card(context: Context, peer: string | undefined, options: Options): Promise<void> {
   const content = await readContent(options)
   if (peer !== undefined && (content || options.remove))
-    throw usageError('only the own card can be changed: leave PEER out')
+    throw usageError('you can change only your own card: omit PEER')
   await withConnectedAgent(context, async client => {
     if (options.remove) return remove(context, client)
     if (content) await client.cards.publish(content)
@@ -54,7 +56,7 @@ async function card(context: Context, peer: string | undefined, options: Options
 
 async function remove({ output }: Context, client: Client): Promise<void> {
   await client.cards.remove()
-  await output.print({ removed: true }, () => ['the card is taken away'])
+  await output.print({ removed: true }, () => ['the card is removed'])
 }
 
 async function show(
@@ -70,7 +72,7 @@ async function show(
   await output.print(exported, () => escapeLines(JSON.stringify(exported, null, 2)))
 }
 
-/** The card that the options say, if they say one. */
+/** Returns the card that the options describe, if any. */
 async function readContent({
   title,
   description,
@@ -79,7 +81,7 @@ async function readContent({
   file,
 }: Options): Promise<CardContent | undefined> {
   const said = [title, description, capability, requests].some(one => one !== undefined)
-  if (file !== undefined && said) throw usageError('--file says everything: leave the other options out')
+  if (file !== undefined && said) throw usageError('--file contains the whole card: omit the other options')
   if (file !== undefined) return check(await readJson(file), `--file ${file}`)
   if (!said) return undefined
   if (title === undefined) throw usageError('a card needs a --title')
@@ -91,7 +93,7 @@ async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {
-    throw usageError(`--file ${file} is no JSON that can be read (${asError(error).message})`)
+    throw usageError(`--file ${file} is not readable JSON (${asError(error).message})`)
   }
 }
 
@@ -102,15 +104,16 @@ async function check(value: unknown, what: string): Promise<CardContent> {
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error
     throw usageError(
-      `${what} does not fit: title has 1 to 80 characters, description up to 500, version up to 32; capabilities are up to 16 tags of 1 to 32 of a-z 0-9 . _ -, each once; acceptsRequests is true or false`,
+      `${what} is not valid: title has 1 to 80 characters, description up to 500, version up to 32; ` +
+        'capabilities are up to 16 different tags of 1 to 32 of a-z 0-9 . _ -; acceptsRequests is true or false',
     )
   }
 }
 
 const trusts = {
   verified: 'its key was compared',
-  'first-use': 'its key is the one met first',
-  unmet: 'never met: its key is as the server says',
+  'first-use': 'its key is the first one seen',
+  unmet: 'no contact yet: its key is what the server reports',
 }
 
 export function drawCard(found: AgentCard, paint: Paint): string[] {
@@ -119,7 +122,7 @@ export function drawCard(found: AgentCard, paint: Paint): string[] {
     `${paint.bold(escapeLine(username))}  ${escapeLine(title)}${version === undefined ? '' : ` ${escapeLine(version)}`}`,
     ...(description === undefined ? [] : escapeLines(description).map(line => `  ${line}`)),
     ...(capabilities.length > 0 ? [`  can: ${capabilities.map(escapeLine).join(', ')}`] : []),
-    `  ${acceptsRequests ? 'answers requests' : 'answers no requests'}`,
-    paint.dim(`  its own words; ${trusts[verified]}`),
+    `  ${acceptsRequests ? 'answers requests' : 'does not answer requests'}`,
+    paint.dim(`  written by the agent itself; ${trusts[verified]}`),
   ]
 }

@@ -4,12 +4,13 @@ import { type Context, notRegistered, type Start } from '../base/context.ts'
 import { askSecret } from '../input/ask-secret.ts'
 
 const notes =
-  '\nRefused while another process uses the agent. The passphrase comes from AIMESSAGE_PASSPHRASE, a key from --key-file; without either it is asked for on the terminal.'
+  '\nRefused while another process uses the agent. The passphrase is read from AIMESSAGE_PASSPHRASE, a key from --key-file;\n' +
+  'without either, the command asks for a passphrase on the terminal.'
 
 export function addEncrypt(program: Command, start: Start): void {
   program
     .command('encrypt')
-    .description('encrypt the state of this agent on the disk; every later command needs the passphrase or key')
+    .description('encrypt the state of this agent on disk; every later command needs the passphrase or key')
     .addHelpText('after', `${notes}\nJSON: {directory, encrypted: true}`)
     .action((_options: object, command: Command) => start(command, encrypt))
 }
@@ -17,7 +18,7 @@ export function addEncrypt(program: Command, start: Start): void {
 export function addDecrypt(program: Command, start: Start): void {
   program
     .command('decrypt')
-    .description('take the encryption of this agent’s state away')
+    .description('remove the encryption from the state of this agent')
     .addHelpText('after', `${notes}\nJSON: {directory, encrypted: false}`)
     .action((_options: object, command: Command) => start(command, decrypt))
 }
@@ -28,7 +29,7 @@ async function encrypt(context: Context): Promise<void> {
   await encryptState(directory, await askSecret(context, 'choose'))
   await context.output.print({ directory, encrypted: true }, paint => [
     `${paint.green('encrypted')} ${escapeLine(directory)}`,
-    'What was there in clear may stay on the disk until it is written over.',
+    'The old plaintext may stay on the disk until it is overwritten.',
   ])
 }
 

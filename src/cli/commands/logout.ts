@@ -4,7 +4,7 @@ import { type Context, type Start, withConnectedAgent } from '../base/context.ts
 export function addLogout(program: Command, start: Start): void {
   program
     .command('logout')
-    .description('end the login that is kept; the identity stays, and the next command logs in again')
+    .description('end the stored login; the identity stays, and the next command logs in again')
     .addHelpText('after', '\nJSON: {loggedOut: true}')
     .action((_options: object, command: Command) => start(command, logout))
 }

@@ -11,20 +11,21 @@ import { reportEvents } from '../text/event-report.ts'
 
 type Options = InviteOptions & { http?: number; token?: string; name?: string }
 
-/** A secret that is guessed over HTTP: shorter ones are somebody's habit. */
+/** A caller can try tokens over HTTP: a short one could be guessed. */
 const minTokenChars = 16
 
 export function addMcp(program: Command, start: Start): void {
   const command = program
     .command('mcp')
-    .description('be an MCP server for this agent, on standard input and output')
-    .option('--name <name>', 'register under this name where the agent has none yet')
-  addInviteOptions(command, 'a file that has it')
-    .option('--http <port>', 'Streamable HTTP on 127.0.0.1 instead; 0 takes a free port', parsePort)
+    .description('run an MCP server for this agent, over standard input and output')
+    .option('--name <name>', 'register this name if the agent has none yet')
+  addInviteOptions(command, 'a file with the invite')
+    .option('--http <port>', 'serve Streamable HTTP on 127.0.0.1 instead; 0 means any free port', parsePort)
     .addOption(
-      new Option('--token <secret>', 'what callers over HTTP must know (default: a new one, shown at the start)').env(
-        'AIMESSAGE_MCP_TOKEN',
-      ),
+      new Option(
+        '--token <secret>',
+        'token that HTTP callers must send (default: a new one, printed at the start)',
+      ).env('AIMESSAGE_MCP_TOKEN'),
     )
     .addHelpText('after', '\nSettings for Claude Code, Codex and Cursor are in docs/AGENTS.md.')
     .action((options: Options, self: Command) => start(self, context => mcp(context, options)))
@@ -33,7 +34,7 @@ export function addMcp(program: Command, start: Start): void {
 async function mcp(context: Context, options: Options): Promise<void> {
   const { settings, output, interruption } = context
   if (options.token !== undefined && options.token.length < minTokenChars) {
-    throw usageError(`--token has at least ${minTokenChars} characters`)
+    throw usageError(`--token must have at least ${minTokenChars} characters`)
   }
   interruption.isOrderly = true
   await withNewAgent(settings, async client => {
@@ -52,7 +53,6 @@ async function register({ settings, interruption }: Context, client: Client, opt
 }
 
 async function serve({ output, interruption }: Context, client: Client, options: Options): Promise<void> {
-  // Only here: no other command needs any of it.
   const { serveMcp } = await import('../../mcp/serve.ts')
   const onError = (error: unknown) => {
     const { code, message } = toFailure(error)

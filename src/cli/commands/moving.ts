@@ -7,14 +7,15 @@ import { type Context, notRegistered, type Start } from '../base/context.ts'
 import { askSecret } from '../input/ask-secret.ts'
 
 const secrets =
-  '\nThe passphrase comes from AIMESSAGE_PASSPHRASE, a key from --key-file; without either it is asked for on the terminal.'
+  '\nThe passphrase is read from AIMESSAGE_PASSPHRASE, a key from --key-file; without either, the command asks for a\n' +
+  'passphrase on the terminal.'
 const shape = '\nJSON: {file, username, domain, address, identity}'
 
 export function addExport(program: Command, start: Start): void {
   program
     .command('export')
-    .description('move this agent, with all of its state, into the encrypted FILE; it does not go on here')
-    .argument('<file>', 'a file that does not exist yet')
+    .description('move this agent with all of its state into the encrypted FILE; it stops working here')
+    .argument('<file>', 'a new file')
     .addHelpText('after', `\nRefused while another process uses the agent.${secrets}${shape}`)
     .action((file: string, _options: object, command: Command) => start(command, context => exportTo(context, file)))
 }
@@ -22,11 +23,12 @@ export function addExport(program: Command, start: Start): void {
 export function addImport(program: Command, start: Start): void {
   program
     .command('import')
-    .description('bring an exported agent in from FILE, and go on here')
-    .argument('<file>', 'what "aimessage export" made')
+    .description('import an exported agent from FILE, and continue here')
+    .argument('<file>', 'a file written by "aimessage export"')
     .addHelpText(
       'after',
-      `\nAn agent that has an identity keeps it: give another --agent.${secrets} Where one of the two is given, it encrypts the state here, too.${shape}`,
+      `\nAn existing identity is never replaced: give another --agent.${secrets} A given passphrase or key also encrypts\n` +
+        `the state here.${shape}`,
     )
     .action((file: string, _options: object, command: Command) => start(command, context => importFrom(context, file)))
 }
@@ -42,7 +44,7 @@ async function exportTo(context: Context, file: string): Promise<void> {
   })
   await output.print(moved(account, file), paint => [
     `${paint.green('exported')} ${paint.bold(escapeLine(account.address))} to ${escapeLine(file)}`,
-    `It goes on where "aimessage import" brings it in, and no more here. After that remove the file, and ${escapeLine(settings.directory)}.`,
+    `The agent no longer works here. After "aimessage import" elsewhere, delete the file and ${escapeLine(settings.directory)}.`,
   ])
 }
 
@@ -54,7 +56,7 @@ async function importFrom(context: Context, file: string): Promise<void> {
   const account = await importAgent(settings.directory, file, { secret, ...stateSecret })
   await output.print(moved(account, file), paint => [
     `${paint.green('imported')} ${paint.bold(escapeLine(account.address))} from ${escapeLine(file)}`,
-    `Remove the file now: whoever brings it in once more goes on from an older state.`,
+    'Delete the file now: a second import would continue from an older state.',
   ])
 }
 

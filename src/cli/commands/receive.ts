@@ -12,29 +12,33 @@ import { drawMessage, messageJson } from '../text/message-text.ts'
 type Options = { count?: number; wait?: number }
 type ListenOptions = Options & { exec?: string; execTimeout?: number; webhook?: string; touch?: string }
 
-/** A command that hangs holds up all behind it, ms. */
+/** Limit for --exec, ms: a command that hangs blocks the messages behind it. */
 const defaultExecTimeoutMs = 300_000
 
-const shape =
-  '\nJSON: {id, from, body, sentAt, verified}, one line each; bodyBase64 in place of body where it is no UTF-8'
-const events = '\nWhat happens to the connection and to messages is told on standard error; JSON: {event, …}'
+const shape = '\nJSON: {id, from, body, sentAt, verified}, one line each; bodyBase64 replaces body if it is not UTF-8'
+const events = '\nEvents of the connection and of messages are reported on standard error; JSON: {event, …}'
 const wake =
-  '\nA message that --exec or --webhook does not take comes again, those behind it wait. What --exec writes for a request is the reply.'
+  '\nA message that --exec or --webhook does not accept is retried, and the messages behind it wait. For a request, the\n' +
+  'output of --exec is the reply.'
 const promise =
-  '\nA message is acknowledged once its line is written; one whose acknowledgement was cut off is shown again, with the same id.'
+  '\nA message is acknowledged after its line is written. If the acknowledgement was interrupted, the message is shown\n' +
+  'again with the same id.'
 
 export function addListen(program: Command, start: Start): void {
   program
     .command('listen')
-    .description('show messages as they come, over as many connections as it takes')
-    .option('--count <n>', 'end after so many messages', parseCount)
+    .description('show messages as they arrive; reconnects when needed')
+    .option('--count <n>', 'end after this number of messages', parseCount)
     .option(
       '--exec <command>',
-      'run this for each message, JSON on its standard input; acknowledged when it exits with 0',
+      'run this for each message, with JSON on its standard input; exit code 0 acknowledges it',
     )
-    .option('--exec-timeout <seconds>', 'kill it after so long (default: 300)', parseSeconds)
-    .option('--webhook <url>', 'post each message, signed with AIMESSAGE_WEBHOOK_SECRET; acknowledged by 2xx')
-    .option('--touch <file>', "set this file's time when something is there; acknowledge nothing")
+    .option('--exec-timeout <seconds>', 'kill the command after this time (default: 300)', parseSeconds)
+    .option(
+      '--webhook <url>',
+      'post each message, signed with AIMESSAGE_WEBHOOK_SECRET; an answer of 2xx acknowledges it',
+    )
+    .option('--touch <file>', "set this file's modification time when messages arrive; acknowledges nothing")
     .addHelpText('after', `${promise}${shape}${events}${wake}`)
     .action((options: ListenOptions, command: Command) => start(command, context => listen(context, options)))
 }
@@ -42,9 +46,9 @@ export function addListen(program: Command, start: Start): void {
 export function addRecv(program: Command, start: Start): void {
   program
     .command('recv')
-    .description('show the messages that are there, and end')
-    .option('--wait <seconds>', 'wait so long for messages', parseSeconds, 0)
-    .option('--count <n>', 'end after so many messages; without it, with all that are there', parseCount)
+    .description('show the waiting messages, and end')
+    .option('--wait <seconds>', 'wait for messages up to this time', parseSeconds, 0)
+    .option('--count <n>', 'end after this number of messages; without it, after all waiting ones', parseCount)
     .addHelpText('after', `${promise}${shape}${events}`)
     .action((options: Options, command: Command) => start(command, context => recv(context, options)))
 }
@@ -63,10 +67,10 @@ async function listen(context: Context, options: ListenOptions): Promise<void> {
 
 type Act = (listening: { client: Client; output: Output; signal: AbortSignal; count?: number }) => Promise<void>
 
-/** What is done with messages. @throws {CliError} `usage` */
+/** Returns what the command does with messages. @throws {CliError} `usage` */
 async function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch }: ListenOptions): Promise<Act> {
   if ([exec, webhook, touch].filter(option => option !== undefined).length > 1) {
-    throw usageError('one of --exec, --webhook and --touch at a time; an agent has one listener')
+    throw usageError('use only one of --exec, --webhook and --touch: an agent has one listener')
   }
   if (touch !== undefined) {
     const { touchFor } = await import('../delivery/touch.ts')
@@ -91,7 +95,7 @@ async function recv(context: Context, { count, wait = 0 }: Options): Promise<voi
   })
 }
 
-/** Asking for the next message acknowledges the one before: only once the system has taken its line. */
+/** Asking for the next message acknowledges the previous one, whose line the operating system has accepted by then. */
 async function show(client: Client, output: Output, options: ReceiveOptions): Promise<void> {
   for await (const message of client.receive(options)) {
     await output.print(messageJson(message), (paint, columns) => drawMessage(message, paint, columns))

@@ -8,9 +8,9 @@ import { readStandardInput } from '../input/standard-input.ts'
 export function addRegister(program: Command, start: Start): void {
   const register = program
     .command('register')
-    .description('claim NAME for this agent, with a key that is made for it; the name is its own for good')
+    .description('register NAME for this agent with a new key; the name belongs to that key from then on')
     .argument('<name>', '3 to 32 of a-z 0-9 . _ -')
-  addInviteOptions(register, 'a file that has it; - is standard input')
+  addInviteOptions(register, 'a file with the invite; - is standard input')
     .addHelpText('after', '\nJSON: {username, domain, address, identity}')
     .action((name: string, options: InviteOptions, command: Command) =>
       start(command, context => claim(context, name, options)),

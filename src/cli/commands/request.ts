@@ -11,13 +11,14 @@ const defaultTimeoutMs = 30_000
 export function addRequest(program: Command, start: Start): void {
   program
     .command('request')
-    .description('ask, and show the one reply')
+    .description('send a request, and show the one reply')
     .argument('<to>', 'name, or name@domain')
-    .argument('[text]', 'the question; standard input, byte for byte, when absent')
+    .argument('[text]', 'the request; without it, all bytes of standard input')
     .option('--timeout <seconds>', 'how long to wait for the reply (default: 30)', parseTimeout)
     .addHelpText(
       'after',
-      '\nJSON: {id, from, body, sentAt, verified}, as of recv. A refusal ends with 3 and its code, no answer in time with 3 and request_timeout.',
+      '\nJSON: {id, from, body, sentAt, verified}, as for recv. A refusal exits with 3 and its code, a missing reply with 3 and\n' +
+        'request_timeout.',
     )
     .action((to: string, text: string | undefined, options: Options, command: Command) =>
       start(command, context => request(context, to, text, options)),

@@ -7,57 +7,58 @@ import { CliError, toFailure, usageError } from '../base/failure.ts'
 import { parseCount, parseSeconds } from '../base/options.ts'
 import { readStandardInput } from '../input/standard-input.ts'
 
-/** Times: seconds to live, milliseconds to wait. */
+/** `ttl` in seconds, `timeout` in ms. */
 type Options = { ttl?: number; timeout?: number }
 /** How long to wait for `accepted`, ms. */
 const defaultTimeoutMs = 30_000
-type Letter = { to: string; body: string | Uint8Array } & Options
+type Draft = { to: string; body: string | Uint8Array } & Options
 
-const kept = "it is kept, and goes out with this agent's next command that connects"
+const kept = 'it is stored here, and the next command of this agent that connects sends it'
 
 export function addSend(program: Command, start: Start): void {
   program
     .command('send')
-    .description('send one message, end-to-end encrypted; done when a node has stored it')
+    .description('send one message, end-to-end encrypted; ends when a node has stored it')
     .argument('<to>', 'name, or name@domain')
-    .argument('[text]', 'the message; standard input, byte for byte, when absent')
+    .argument('[text]', 'the message; without it, all bytes of standard input')
     .option('--ttl <seconds>', 'how long the server keeps it for an absent recipient', parseCount)
-    .option('--timeout <seconds>', 'how long to wait until it is accepted (default: 30)', parseSeconds)
+    .option('--timeout <seconds>', 'how long to wait for the node (default: 30)', parseSeconds)
     .addHelpText(
       'after',
-      '\nSeveral words are one TEXT in quotes; a TEXT that starts with a dash comes after "--".\nJSON: {id, to, seq, queued}; queued says that the recipient was not listening',
+      '\nQuote a TEXT of several words; put "--" before a TEXT that starts with a dash.\n' +
+        'JSON: {id, to, seq, queued}; queued is true if the recipient was not listening',
     )
     .action((to: string, text: string | undefined, options: Options, command: Command) =>
       start(command, async context => send(context, { to, body: await bodyOf(context, text), ...options })),
     )
 }
 
-/** The text of an argument, or what stands on standard input. @throws {CliError} `usage` when there is nothing */
+/** Returns the text argument or the content of standard input. @throws {CliError} `usage` if both are empty */
 export const bodyOf = async (context: Context, text: string | undefined): Promise<string | Uint8Array> =>
   text ?? (await fromInput(context))
 
 async function fromInput({ interruption, output }: Context): Promise<Uint8Array> {
-  if (process.stdin.isTTY) output.note({ event: 'reading' }, 'the message, then Ctrl-D:')
+  if (process.stdin.isTTY) output.note({ event: 'reading' }, 'type the message, then Ctrl-D:')
   const body = await readStandardInput(interruption.signal)
-  if (body.length === 0) throw usageError('there is nothing to send: give a TEXT, or something on standard input')
+  if (body.length === 0) throw usageError('there is nothing to send: give a TEXT, or standard input')
   return body
 }
 
-async function send(context: Context, letter: Letter): Promise<void> {
-  const { to } = letter
-  const { id, seq, queued } = await sendOrKeep(context, letter)
+async function send(context: Context, draft: Draft): Promise<void> {
+  const { to } = draft
+  const { id, seq, queued } = await sendOrKeep(context, draft)
   await context.output.print({ id, to, seq, queued }, paint => [
     `${paint.green('sent')} ${id} to ${paint.bold(escapeLine(to))}${queued ? ', who is away: it waits' : ''}`,
   ])
 }
 
-/** A message is in the state before it leaves: whoever stops waiting for it must know that it may still go out. */
-async function sendOrKeep(context: Context, letter: Letter): Promise<Accepted> {
+/** The client stores a message before it sends it: if the wait ends early, the error says that it may still be sent. */
+async function sendOrKeep(context: Context, draft: Draft): Promise<Accepted> {
   let isKept = false
   try {
     return await withConnectedAgent(context, client => {
       isKept = true
-      return sendInTime(client, letter)
+      return sendInTime(client, draft)
     })
   } catch (error) {
     if (isKept && error instanceof UnreachableError) throw new UnreachableError(`${error.message}; ${kept}`, error)
@@ -67,7 +68,7 @@ async function sendOrKeep(context: Context, letter: Letter): Promise<Accepted> {
   }
 }
 
-async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTimeoutMs }: Letter): Promise<Accepted> {
+async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTimeoutMs }: Draft): Promise<Accepted> {
   let delay: Error | undefined
   client.on('delayed', event => {
     if (event.to === to.split('@')[0]) delay = event.error
@@ -80,7 +81,7 @@ async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTime
   }
 }
 
-/** Told with the code of what holds the message up. */
+/** The error has the code of what delays the message, if known. */
 function late(timeoutMs: number, delay: Error | undefined): CliError {
   const { exit, code, message } = delay
     ? toFailure(delay)

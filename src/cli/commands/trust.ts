@@ -12,12 +12,14 @@ type Decision = 'accepted' | 'kept' | 'nothing-to-decide'
 export function addTrust(program: Command, start: Start): void {
   program
     .command('trust')
-    .description("decide about PEER's changed identity key: accept the new one, or stay with the old one")
+    .description("accept PEER's changed identity key, or keep the old one")
     .argument('<peer>', 'name, or name@domain')
-    .option('--keep', 'stay with the old key; what comes under another one stays refused')
+    .option('--keep', 'keep the old key; messages under another key stay refused')
     .addHelpText(
       'after',
-      '\nTo accept is to believe that PEER has lost its key. "aimessage verify PEER NUMBER" decides by comparing.\nJSON: {address, decision, identity, safetyNumber, before?, refused?}; decision is accepted, kept or nothing-to-decide; before and refused are {identity, safetyNumber} of the other key',
+      '\nAccept the new key only if you believe that PEER lost the old one. "aimessage verify PEER NUMBER" compares instead.\n' +
+        'JSON: {address, decision, identity, safetyNumber, before?, refused?}; decision is accepted, kept or\n' +
+        'nothing-to-decide; before and refused are {identity, safetyNumber} of the other key',
     )
     .action((peer: string, options: { keep?: boolean }, command: Command) =>
       start(command, context => trust(context, peer, options.keep ? 'kept' : 'accepted')),
@@ -39,7 +41,7 @@ async function decide(client: Client, context: Context, peer: string, wanted: 'a
   if (wanted === 'kept') return client.distrustChange(peer)
   await raceAbort(client.connect(), context.interruption.signal).catch(error => {
     if (!(error instanceof UnreachableError)) throw error
-    context.output.note({ event: 'offline' }, `${error.message}; the decision is kept here`)
+    context.output.note({ event: 'offline' }, `${error.message}; the decision is stored here`)
   })
   await client.trustPeer(peer)
 }
@@ -59,9 +61,9 @@ function decisionJson(decision: Decision, now: PeerIdentity, other: PeerIdentity
 
 function drawDecision(decision: Decision, { address, seen, safetyNumber }: PeerIdentity, paint: Paint): string[] {
   const name = paint.bold(escapeLine(address))
-  if (!seen) return [`${name} has the key that is known; there is nothing to decide`]
+  if (!seen) return [`the key of ${name} has not changed; there is nothing to decide`]
   return [
-    decision === 'kept' ? `${name} is known by its old key as before` : `${name} is known by its new key from now on`,
+    decision === 'kept' ? `${name} keeps its old key` : `${name} has its new key from now on`,
     'old safety number',
     ...numberRows(safetyNumber).map(row => `    ${row}`),
     'new safety number',

@@ -10,10 +10,10 @@ type Query = { online?: boolean; prefix?: string; capability?: string }
 export function addUsers(program: Command, start: Start): void {
   program
     .command('users')
-    .description('list who is registered, by name')
-    .option('--online', 'only those who are listening now')
-    .option('--prefix <text>', 'only names that start so')
-    .option('--capability <tag>', 'only agents whose card names it')
+    .description('list the registered users, sorted by name')
+    .option('--online', 'only users that are listening now')
+    .option('--prefix <text>', 'only names that start with this text')
+    .option('--capability <tag>', 'only agents whose card has this tag')
     .addHelpText(
       'after',
       '\nJSON: {username, online, lastSeenAt}, one line each; with --capability also card, or cardError',

@@ -6,12 +6,13 @@ import { drawPeer } from '../text/peer-text.ts'
 export function addVerify(program: Command, start: Start): void {
   program
     .command('verify')
-    .description('show the safety number shared with PEER; with what PEER sees, note that both are the same')
+    .description('show the safety number shared with PEER; with the number that PEER sees, mark PEER as verified')
     .argument('<peer>', 'name, or name@domain')
-    .argument('[shown]', "the safety number or the identity key that PEER's own side shows; not the one shown here")
+    .argument('[shown]', "the safety number or identity key as PEER's own side shows it; do not copy it from here")
     .addHelpText(
       'after',
-      '\nAsks no server. Compare over a way that the server has no hand in: by voice, or in one room.\nJSON: {address, trust, identity, safetyNumber, seen?}; seen is another key that came under the name',
+      '\nNeeds no server. Compare over a channel that the server does not control: by voice, or in person.\n' +
+        'JSON: {address, trust, identity, safetyNumber, seen?}; seen is another key that was used under the name',
     )
     .action((peer: string, shown: string | undefined, _options: object, command: Command) =>
       start(command, context => verify(context, peer, shown)),
@@ -30,8 +31,8 @@ async function verify(context: Context, peer: string, shown: string | undefined)
 }
 
 function nextSteps({ seen }: PeerIdentity, peer: string): string[] {
-  const compare = `Both sides see the same number. If yours is theirs, too: aimessage verify ${peer} NUMBER`
+  const compare = `Both sides must see the same number. Enter the one that ${peer} sees: aimessage verify ${peer} NUMBER`
   return seen
-    ? [compare, `Or decide without comparing: aimessage trust ${peer}, or aimessage trust ${peer} --keep`]
+    ? [compare, `Or decide without a comparison: aimessage trust ${peer}, or aimessage trust ${peer} --keep`]
     : [compare]
 }

@@ -8,7 +8,7 @@ import type { Settings } from '../base/options.ts'
 export function addWhoami(program: Command, start: Start): void {
   program
     .command('whoami')
-    .description("say this agent's address and identity key; asks no server")
+    .description("show this agent's address and identity key; needs no server")
     .addHelpText('after', '\nJSON: {username, domain, address, identity}')
     .action((_options: object, command: Command) => start(command, whoami))
 }
@@ -24,7 +24,7 @@ async function whoami(context: Context): Promise<void> {
   ])
 }
 
-/** Reads the account from the state alone: to open a client, and to use its cryptography, would be most of the work. */
+/** Reads the account from the state directly: opening a client would take most of the time. */
 async function readOwnAccount(settings: Settings): Promise<Account | undefined> {
   await requireState(settings)
   const { openAgentDirectory } = await import('../../client/state/directory/agent-directory.ts')
@@ -38,10 +38,10 @@ async function readOwnAccount(settings: Settings): Promise<Account | undefined> 
   }
 }
 
-/** What precedes the seed in PKCS #8 (RFC 8410 section 7). */
+/** The bytes before the seed in PKCS #8 (RFC 8410 section 7). */
 const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
 
-/** Node's own Ed25519: a single use does not repay the tables that the client's computes first. */
+/** Uses Node's Ed25519: the client's own computes tables first, which does not pay for a single key. */
 function publicKeyOf(seed: Uint8Array): Uint8Array {
   const key = createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' })
   return Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url')

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { NotOpenError } from '../../client/base/errors.ts'
-import type { Client, ReceivedMessage } from '../../client/node.ts'
+import type { Client } from '../../client/node.ts'
+import { ignoreNotOpen } from '../../client/requests/request-handler.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeJsonLine } from '../../util/escape.ts'
 import { CliError } from '../base/failure.ts'
@@ -9,9 +9,9 @@ import { messageJson } from '../text/message-text.ts'
 import type { Deliver } from './deliver.ts'
 
 /**
- * Runs a shell command for a message, which stands on its standard input as one line of JSON and never on its command line. It has
- * taken the message when it exits with 0. What it writes for a request is the reply.
- * @param timeoutMs after which it is killed, with all that it started
+ * Runs a shell command for each message, with the message as one line of JSON on its standard input, never on its
+ * command line. Exit code 0 accepts the message. For a request, its output is the reply.
+ * @param timeoutMs after this time the command and its children are killed
  */
 export const execDeliver =
   (client: Client, command: string, timeoutMs: number): Deliver =>
@@ -29,7 +29,7 @@ export const execDeliver =
       `${encodeJsonLine(messageJson(message))}\n`,
       AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     )
-    if (isRequest) await answer(client, message, await output)
+    if (isRequest) await client.reply(message, (await output).replace(/\n$/, '')).catch(ignoreNotOpen)
   }
 
 async function run(child: ChildProcess, input: string, stop: AbortSignal): Promise<void> {
@@ -55,7 +55,7 @@ function killGroup({ pid }: ChildProcess): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
-    // It has ended by itself.
+    // The group has ended already.
   }
 }
 
@@ -65,13 +65,4 @@ async function readAll({ stdout }: ChildProcess): Promise<string> {
     if (text.length <= cryptoLimits.maxContentBytes) text += chunk
   }
   return text
-}
-
-/** A request that nobody waits for any more is done with. */
-async function answer(client: Client, message: ReceivedMessage, text: string): Promise<void> {
-  try {
-    await client.reply(message, text.replace(/\n$/, ''))
-  } catch (error) {
-    if (!(error instanceof NotOpenError)) throw error
-  }
 }

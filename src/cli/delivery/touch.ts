@@ -1,12 +1,12 @@
 import { open } from 'node:fs/promises'
 import type { Client } from '../../client/node.ts'
 
-/** Longest of the waits that follow each other, ms. */
+/** Duration of one wait, ms. Another one follows. */
 const waitMs = 50_000
 
 /**
- * Sets a file's time whenever something new is there, and makes the file where there is none. It acknowledges nothing, and `recv` of the same agent
- * may run meanwhile.
+ * Sets a file's modification time whenever new messages have arrived, and creates the file if it does not exist. It
+ * acknowledges nothing; `recv` of the same agent may run at the same time.
  */
 export async function touchFor(client: Client, file: string, signal: AbortSignal): Promise<void> {
   for (let after = 0; !signal.aborted; ) {

@@ -4,24 +4,27 @@ import { CliError, usageError } from '../base/failure.ts'
 import { messageJson } from '../text/message-text.ts'
 import type { Deliver } from './deliver.ts'
 
-/** How long a receiver may take, ms. */
+/** How long the receiver may take to answer, ms. */
 const timeoutMs = 30_000
 const minSecretChars = 16
 
-/** `t=SECONDS,v1=HEX`: HMAC-SHA-256 of `SECONDS.BODY` under the secret. Whoever receives it refuses old ones and compares in constant time. */
+/**
+ * Returns `t=SECONDS,v1=HEX`, the HMAC-SHA-256 of `SECONDS.BODY` under the secret. The receiver must refuse old times
+ * and compare in constant time.
+ */
 export function signature(secret: string, seconds: number, body: string): string {
   const hmac = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')
   return `t=${seconds},v1=${hmac}`
 }
 
 /**
- * Posts a message as JSON. Whoever answers with 2xx has taken it.
- * @throws {CliError} `usage` for a URL or a secret that cannot be meant
+ * Posts each message as JSON. An answer of 2xx accepts the message.
+ * @throws {CliError} `usage` for an invalid URL or a secret that is too short
  */
 export function webhookDeliver(url: string, secret: string | undefined): Deliver {
   const target = URL.canParse(url) ? new URL(url) : undefined
   if (target?.protocol !== 'https:' && target?.protocol !== 'http:')
-    throw usageError(`--webhook ${url} is no http(s) URL`)
+    throw usageError(`--webhook ${url} is not an http(s) URL`)
   if (secret === undefined || secret.length < minSecretChars) {
     throw usageError(`--webhook signs with AIMESSAGE_WEBHOOK_SECRET: set it to at least ${minSecretChars} characters`)
   }

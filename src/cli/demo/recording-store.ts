@@ -26,7 +26,7 @@ export class Recorder {
   }
 }
 
-/** Returns the text in base64url and hex. base64url has three forms: it depends on where in a group of three bytes the text starts. */
+/** Returns the text in hex, and in base64url for each of the three positions in a group of three bytes. */
 function encodings(text: string): string[] {
   const bytes = encodeUtf8(text)
   const shifted = [0, 1, 2].map(shift =>

@@ -6,20 +6,21 @@ export const inviteVariable = 'AIMESSAGE_INVITE'
 
 export type InviteOptions = { invite?: string; inviteFile?: string }
 
-/** An invite is used once, so it may be an option, too; the others are for whoever shares the machine. */
+/** An invite works once, so it may be an option. The variable and the file hide it from other users of the machine. */
 export const addInviteOptions = (command: Command, fileText: string): Command =>
   command
     .addOption(
       new Option(
         '--invite <code>',
-        'where the server asks for one; other users of the machine see it in the list of processes, but not in the variable',
+        'invite, if the server requires one; other users of the machine can see an option, but not a variable',
       ).env(inviteVariable),
     )
     .option('--invite-file <file>', fileText)
 
 /**
- * The invite that is given, if one is, as `Client.register` takes it. An empty variable counts as not set. `standardInput` is read for `-`, where there is one to read.
- * @throws {CliError} usage
+ * Returns the given invite, if any, in the form that `Client.register` takes. An empty variable counts as not set.
+ * @param standardInput reads standard input, for `--invite-file -`; absent if it has another use
+ * @throws {CliError} `usage`
  */
 export async function readInvite(
   { invite, inviteFile }: InviteOptions,
@@ -30,9 +31,9 @@ export async function readInvite(
   }
   const given = inviteFile === undefined ? invite || undefined : await readGiven(inviteFile, standardInput)
   if (given === undefined) return {}
-  // What it is instead is not said: it may be a part of one.
+  // The text does not repeat the value: it may be part of an invite.
   if (/^[!-~]+$/.test(given)) return { invite: given }
-  throw usageError('an invite is printable ASCII without a space, and this one is not, or it is empty')
+  throw usageError('an invite is printable ASCII without spaces; this one is not, or is empty')
 }
 
 async function readGiven(file: string, standardInput?: () => Promise<Uint8Array>): Promise<string> {
@@ -41,5 +42,5 @@ async function readGiven(file: string, standardInput?: () => Promise<Uint8Array>
     return Buffer.from(await standardInput())
       .toString('utf8')
       .trim()
-  throw usageError('--invite-file - is not possible here, since standard input is taken: name a file')
+  throw usageError('--invite-file - is not possible here, because standard input is in use: give a file')
 }

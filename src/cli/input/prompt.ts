@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 
 type Terminal = { input: NodeJS.ReadableStream; output: NodeJS.WritableStream }
 
-/** Asks on standard error, so that standard output stays what it is, and shows nothing of what is typed. */
+/** Asks on standard error, so that standard output has only results. The typed text is not shown. */
 export async function promptSecret(
   question: string,
   signal: AbortSignal,
@@ -12,7 +12,7 @@ export async function promptSecret(
   output.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input, output: nowhere, terminal: true })
-  // In raw mode Ctrl-C is a character; whoever listens to SIGINT decides.
+  // In raw mode Ctrl-C is a character: turn it into the signal that the process handles.
   lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   try {
     return await lines.question('', { signal })

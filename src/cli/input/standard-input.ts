@@ -4,8 +4,8 @@ import { raceAbort } from '../../util/signal.ts'
 import { CliError } from '../base/failure.ts'
 
 /**
- * All of standard input, byte for byte.
- * @throws {CliError} `message_too_large`, before the rest is read.
+ * Returns all bytes of standard input.
+ * @throws {CliError} `message_too_large`, without reading the rest.
  */
 export async function readStandardInput(signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
@@ -25,5 +25,5 @@ const tooLarge = (): CliError =>
   new CliError(
     'refused',
     'message_too_large',
-    `standard input has more than ${cryptoLimits.maxContentBytes} bytes, the most that one message holds; nothing was sent`,
+    `standard input has more than ${cryptoLimits.maxContentBytes} bytes, the limit of one message; nothing was sent`,
   )

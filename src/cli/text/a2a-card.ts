@@ -1,12 +1,12 @@
 import type { AgentCard } from '../../client/node.ts'
 
-/** Media types that a message may be. */
+/** Media types of messages. */
 const modes = ['text/plain', 'application/json']
 
 /**
- * A card in the shape of an A2A `AgentCard` (protocol version 1.0, JSON names). What A2A asks for and we have no word for is said so: the
- * interface speaks this protocol and not A2A, `tenant` is the address to write to there. It carries no JWS: an identity key signs nothing but
- * what stands under a label of ours, so the signed card goes along as an extension.
+ * Returns a card as an A2A `AgentCard` (protocol version 1.0, JSON names). Its interface speaks this protocol, not A2A:
+ * `tenant` is the address to write to. It has no JWS, because an identity key signs only under the labels of this
+ * protocol; an extension carries the signed card instead.
  */
 export function toA2aCard(card: AgentCard, { address, url }: { address: string; url: string }): object {
   const { title, description = title, version = '0', capabilities, acceptsRequests, identity, signed } = card

@@ -7,44 +7,44 @@ type Reports = { [Name in keyof ClientEvents]: (event: ClientEvents[Name]) => st
 const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
 
 const remedyTexts = {
-  reset: 'the sender is asked for it again',
+  reset: 'the sender is asked to send it again',
   retry: 'it is tried again later',
-  none: 'nothing can be done here',
+  none: 'it cannot be recovered',
 }
 
-/** What each event says to a person. It claims no more than the event does. */
+/** The text of each event for a person. It claims no more than the event does. */
 const reports: Reports = {
   connected: () => 'connected and logged in',
   disconnected: ({ code, reason }) => `the connection ended (${code}${reason ? `, ${reason}` : ''})`,
-  reconnecting: ({ waitMs, error }) => `${error.message}; the next attempt comes in ${seconds(waitMs)} s`,
+  reconnecting: ({ waitMs, error }) => `${error.message}; the next attempt is in ${seconds(waitMs)} s`,
   listening: ({ queued }) => `listening${queued > 0 ? `, ${queued} waiting` : ''}`,
-  replaced: ({ instance }) => `instance ${instance} has taken the inbox over`,
-  gap: () => 'the server left something out; asking again',
-  'gap-healed': () => 'what the server had left out has arrived',
-  reordered: ({ from, id }) => `message ${id} of ${from} came after one that was sent later`,
-  delivered: ({ id, to }) => `message ${id} is on the disk of ${to}`,
+  replaced: ({ instance }) => `instance ${instance} has taken over the inbox`,
+  gap: () => 'the server skipped messages; asking again',
+  'gap-healed': () => 'the skipped messages have arrived',
+  reordered: ({ from, id }) => `message ${id} from ${from} arrived after a message that was sent later`,
+  delivered: ({ id, to }) => `message ${id} is stored by ${to}`,
   read: ({ id, to }) => `message ${id} was acknowledged by ${to}`,
-  withdrawn: ({ from, id }) => `${from} gave its request ${id} up`,
+  withdrawn: ({ from, id }) => `${from} withdrew its request ${id}`,
   refused: ({ id, to, error }) => `message ${id} to ${to} will not be sent: ${error.message}`,
   delayed: ({ id, to, error }) => `message ${id} to ${to} waits: ${error.message}`,
   'key-changed': ({ peer }) =>
-    `the identity key of ${peer} has changed: nothing is sent to it, and nothing shown that it sends`,
-  session: ({ peer, initiated }) => `a new session with ${peer}, begun ${initiated ? 'here' : 'there'}`,
-  'peer-reset': ({ peer, resent }) => `${peer} started anew${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
-  undecryptable: ({ from, remedy }) =>
-    `a message of ${from} could not be read and was set aside: ${remedyTexts[remedy]}`,
-  recovered: ({ from }) => `a message of ${from} that was set aside could be read`,
-  repaired: ({ peer }) => `${peer} knows that something was not readable, and sends again what was not confirmed`,
-  failed: ({ error }) => `something failed and is tried again: ${error.message}`,
-  restored: ({ peers }) => `this state was an older copy: sessions with ${peers} peers start anew`,
-  'keys-low': ({ oneTimeKeys }) => `the server has ${oneTimeKeys} one-time keys left; making more`,
+    `the identity key of ${peer} has changed: nothing is sent to it, and its messages are not shown`,
+  session: ({ peer, initiated }) => `a new session with ${peer}, started ${initiated ? 'here' : 'by the peer'}`,
+  'peer-reset': ({ peer, resent }) =>
+    `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
+  undecryptable: ({ from, remedy }) => `a message from ${from} could not be decrypted: ${remedyTexts[remedy]}`,
+  recovered: ({ from }) => `a message from ${from} could be decrypted now`,
+  repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,
+  failed: ({ error }) => `an operation failed and is retried: ${error.message}`,
+  restored: ({ peers }) => `this state was an older copy: sessions with ${peers} peers are renewed`,
+  'keys-low': ({ oneTimeKeys }) => `the server has ${oneTimeKeys} one-time keys left; creating more`,
   published: ({ oneTimeKeys }) => `one-time keys were published; the server has ${oneTimeKeys}`,
   'registered-again': () =>
-    'the server did not know this agent any more; it is registered again with its key. Privacy settings and blocks start anew',
-  generation: () => 'the server may have lost messages; what is not confirmed is sent again',
+    'the server had lost this agent; it is registered again with its key. Privacy settings and blocks are reset',
+  generation: () => 'the server may have lost messages; unconfirmed messages are sent again',
 }
 
-/** What happens where nothing is the matter. */
+/** Events of normal operation. */
 const routine: readonly (keyof ClientEvents)[] = [
   'connected',
   'disconnected',
@@ -55,10 +55,10 @@ const routine: readonly (keyof ClientEvents)[] = [
   'published',
 ]
 
-/** What a person is told: for a command that ends by itself, only what is out of the ordinary. */
+/** Which events a person sees: a command that ends by itself reports only exceptions. */
 export type Verbosity = 'everything' | 'exceptions'
 
-/** Tells an operator on standard error what happens to a client: a line each, with `--json` of every event. */
+/** Reports the events of a client on standard error, one line each. With `--json` it reports every event. */
 export function reportEvents(client: Pick<Client, 'on'>, output: Output, verbosity: Verbosity): void {
   for (const name of Object.keys(reports)) {
     if (isEventName(name) && (output.json || verbosity === 'everything' || !routine.includes(name)))
@@ -72,7 +72,7 @@ function report<Name extends keyof ClientEvents>(client: Pick<Client, 'on'>, out
   client.on(name, event => output.note({ event: name, ...plain(event) }, reports[name](event)))
 }
 
-/** An event without its error's insides. */
+/** Returns an event with only the code and message of its errors. */
 const plain = (event: object): object =>
   Object.fromEntries(
     Object.entries(event).map(([name, value]) => {

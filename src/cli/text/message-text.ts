@@ -1,25 +1,26 @@
 import type { ReceivedMessage } from '../../client/node.ts'
 import { escapeLine, escapeLines, wrap } from '../../util/escape.ts'
+import { isoSeconds } from '../../util/time-text.ts'
 import type { Paint } from './paint.ts'
 
 const indent = '    '
-/** On terminals that are narrower, wrapping is left to them. */
+/** On a narrower terminal the text is not wrapped here. */
 const minColumns = 20
 
-/** RFC 4648 section 4: what `base64 -d` reads. */
+/** RFC 4648 section 4, which `base64 -d` reads. */
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 type Shown = Pick<ReceivedMessage, 'id' | 'from' | 'verified' | 'body' | 'text' | 'sentAt'> &
   Partial<Pick<ReceivedMessage, 'kind' | 'mediaType' | 're' | 'hops' | 'deadline'>>
 
-/** A message as `--json` shows it. Bytes that are no UTF-8 stand in `bodyBase64`. */
+/** Returns a message as `--json` shows it. `bodyBase64` replaces `body` if the bytes are not UTF-8. */
 export function messageJson(message: Shown): object {
   const { id, from, verified, body, text, sentAt } = message
   const content = text === undefined ? { bodyBase64: base64(body) } : { body: text }
   return { id, from, ...content, sentAt, verified, ...extraOf(message) }
 }
 
-/** What a plain message has none of. */
+/** Returns the members that a plain message does not have. */
 const extraOf = ({ kind, mediaType, re, hops, deadline }: Shown): object => ({
   ...(kind !== undefined && kind !== 'application' && { kind }),
   ...(mediaType !== undefined && { mediaType }),
@@ -29,8 +30,8 @@ const extraOf = ({ kind, mediaType, re, hops, deadline }: Shown): object => ({
 })
 
 /**
- * A message as a person reads it. Only the header starts in the first column, and every row of the body is indented, however
- * long its lines are: no body can look like another message.
+ * Returns the lines of a message for a person. Only the header starts in the first column; every row of the body is
+ * indented, so that no body can look like another message.
  */
 export function drawMessage(message: Shown, paint: Paint, columns: number | undefined): string[] {
   const { from, verified, sentAt } = message
@@ -45,20 +46,12 @@ const labelOf = ({ kind, mediaType }: Shown): string =>
     .join('')
 
 const bodyLines = ({ text, body }: Shown): string[] =>
-  text === undefined ? [`(${body.length} bytes that are no text) ${base64(body)}`] : escapeLines(text)
+  text === undefined ? [`(${body.length} bytes that are not text) ${base64(body)}`] : escapeLines(text)
 
 function fit(line: string, columns: number | undefined): string[] {
   const room = (columns ?? 0) - indent.length
   return room < minColumns ? [line] : wrap(line, room)
 }
 
-/** The sender's clock may say anything. */
-export function timeText(ms: number): string {
-  const date = new Date(ms)
-  return Number.isNaN(date.getTime())
-    ? `time ${ms}`
-    : date
-        .toISOString()
-        .replace('T', ' ')
-        .replace(/\.\d+Z$/, 'Z')
-}
+/** The sender chooses the time, so it may be any number. */
+export const timeText = (ms: number): string => isoSeconds(ms)?.replace('T', ' ') ?? `time ${ms}`

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 
-/** Colours for one stream; text comes back as it went in where the stream is no terminal. */
+/** Colours for one stream. If it is not a terminal, the functions return the text unchanged. */
 export type Paint = Record<'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan' | 'paper', (text: string) => string>
 
 type Terminal = { isTTY?: boolean }
@@ -19,7 +19,7 @@ export function paintFor(stream: Terminal, env: NodeJS.ProcessEnv = process.env)
     yellow: paint('yellow'),
     red: paint('red'),
     cyan: paint('cyan'),
-    /** For what is drawn in white, on black. */
+    /** White on black, for QR codes. */
     paper: paint(['whiteBright', 'bgBlack']),
   }
 }

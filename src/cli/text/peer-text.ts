@@ -3,10 +3,10 @@ import { escapeLine } from '../../util/escape.ts'
 import type { Paint } from './paint.ts'
 import { drawQr } from './qr.ts'
 
-/** Groups of five digits in a row: 60 digits are four rows. */
+/** Groups of five digits per row: 60 digits make three rows. */
 const groupsPerRow = 4
 
-/** A safety number as people read it to each other. */
+/** Returns a safety number in rows of groups, easy to read aloud. */
 export function numberRows(safetyNumber: string): string[] {
   const groups = safetyNumber.match(/.{1,5}/g) ?? []
   return Array.from({ length: Math.ceil(groups.length / groupsPerRow) }, (_, row) =>
@@ -16,8 +16,9 @@ export function numberRows(safetyNumber: string): string[] {
 
 const trustTexts: Record<PeerIdentity['trust'], (paint: Paint) => string> = {
   verified: paint => paint.green('verified: the key was compared'),
-  'first-use': paint => paint.yellow('first-use: the key is the one met first, and was not compared'),
-  changed: paint => paint.red('changed: another key came under this name; nothing is sent or shown until you decide'),
+  'first-use': paint => paint.yellow('first-use: the first key seen for this name; it was not compared'),
+  changed: paint =>
+    paint.red('changed: another key was used under this name; nothing is sent or shown until you decide'),
 }
 
 type Key = { identity: string; safetyNumber: string }
@@ -28,20 +29,20 @@ const drawKey = ({ identity, safetyNumber }: Key, title: string): string[] => [
   `    identity key ${identity}`,
 ]
 
-/** Where the number cannot be scanned there is no use in drawing it. */
+/** Without a terminal nobody can scan the code. */
 const drawCode = (safetyNumber: string, paint: Paint, columns: number | undefined): string[] => {
   if (columns === undefined) return []
   const rows = drawQr(safetyNumber, paint)
   return ['', ...rows]
 }
 
-/** Who a peer is known as. The QR code, on a terminal, is of the number that is to be compared. */
+/** Returns a peer's trust and keys. On a terminal, a QR code has the number to compare. */
 export function drawPeer(peer: PeerIdentity, paint: Paint, columns: number | undefined): string[] {
   const { address, trust, seen } = peer
   return [
     `${paint.bold(escapeLine(address))}  ${trustTexts[trust](paint)}`,
-    ...drawKey(peer, seen ? 'safety number of the key that is known' : 'safety number'),
-    ...(seen ? drawKey(seen, 'safety number of the key that came now') : []),
+    ...drawKey(peer, seen ? 'safety number of the known key' : 'safety number'),
+    ...(seen ? drawKey(seen, 'safety number of the new key') : []),
     ...drawCode((seen ?? peer).safetyNumber, paint, columns),
   ]
 }

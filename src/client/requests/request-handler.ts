@@ -128,6 +128,7 @@ const refusalOf = (error: unknown): { code: string; message: string } =>
     ? { code: error.code, message: error.message }
     : { code: 'failed', message: 'the request could not be answered' }
 
-function ignoreNotOpen(error: unknown): void {
+/** For a reply or refusal to a request that its sender has withdrawn or stopped waiting for. */
+export function ignoreNotOpen(error: unknown): void {
   if (!(error instanceof NotOpenError)) throw error
 }

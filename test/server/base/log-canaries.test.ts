@@ -209,7 +209,7 @@ t.test('no secret is in a log, a metric, an error, or Redis', async t => {
   t.ok(planted.length > 60, `${planted.length} canaries are looked for`)
   t.ok(places['the logs'].length > 1_000 && places['the errors that were answered'].length > 2_000)
   t.match(places['the metrics'].toString(), /aimessage_errors_total/)
-  t.ok(places['what was written to Redis'].includes('aim:{alice}:user'), 'the search would find what is there')
+  t.ok(places['what was written to Redis'].includes('aim:{alice}:user'), 'the search finds values that are present')
   for (const [place, haystack] of Object.entries(places)) {
     const found = planted.filter(({ bytes }) => findBytes(haystack, bytes)).map(({ what }) => what)
     t.same(found, [], `in ${place}`)

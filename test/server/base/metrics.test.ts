@@ -27,5 +27,5 @@ t.test('errors and closes are counted by their code and reason', async t => {
   t.match(text, 'aimessage_errors_total{code="unknown_user"} 1')
   t.match(text, 'aimessage_errors_total{code="unauthorized"} 1')
   t.match(text, 'aimessage_closed_total{reason="notTheProtocol"} 1')
-  t.notMatch(text, client.user.username, 'and not by whom')
+  t.notMatch(text, client.user.username, 'and the user is not named')
 })

@@ -74,7 +74,11 @@ t.test(
     await bob.pushes(1)
     t.equal(await metric('aimessage_catch_ups_total{reason="timer"}'), 1)
     await delay(limits.deliveryCheckMs)
-    t.equal((await metric('aimessage_inbox_reads_total')) - reads, 2, 'what came, and that nothing is behind it')
+    t.equal(
+      (await metric('aimessage_inbox_reads_total')) - reads,
+      2,
+      'one read for the envelope, and one that finds nothing',
+    )
   },
 )
 

@@ -104,7 +104,7 @@ t.test('after a retryable refusal, later sends to the same recipient are refused
   t.same(await batch.append(stream, send('c')), full)
   const again = [batch.append(stream, send('a')), batch.append(stream, send('b'))]
   const mended = await store.call(2)
-  t.same(mended.ids, ['a'], 'the refused one goes first')
+  t.same(mended.ids, ['a'], 'the refused send goes first')
   mended.answer.resolve([stored(6)])
   t.same(await again[0], stored(6))
   const last = await store.call(3)
@@ -147,7 +147,7 @@ t.test(
     t.same(await sends[1], stored(1))
     t.same(await behind, { status: 'unavailable' }, 'in its turn')
     const next = batch.append(new SendStream('new'), send('new'))
-    t.same((await store.call(4)).ids, ['new'], 'what comes after it is tried')
+    t.same((await store.call(4)).ids, ['new'], 'later sends are tried')
     ;(await store.call(4)).answer.resolve([stored(2)])
     t.same(await next, stored(2))
   },

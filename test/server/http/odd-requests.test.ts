@@ -103,7 +103,7 @@ t.test('no other route accepts an upgrade, or runs its handler for one', async t
   }
   const other = await RawClient.loggedIn(t, wsUrl)
   const sent = await other.request({ type: 'send', to: user.username, body: 'AAAA' })
-  t.match(sent, { type: 'accepted', queued: true }, 'nobody claimed the inbox')
+  t.match(sent, { type: 'accepted', queued: true }, 'the inbox is not claimed')
 })
 
 // Evidence: W2

@@ -64,9 +64,9 @@ t.test('nodes of two releases work side by side: a rolling upgrade under load, a
     while (!isOver || received.length < sent.length) received.push(...textsOf(await receiveSome(bob, 1)))
   })()
   await roll(releases.second)
-  t.equal(await redis.cli('GET', schemaKey), '2', 'the newer release has said what it writes')
+  t.equal(await redis.cli('GET', schemaKey), '2', 'the newer release has stored the schema that it writes')
   await roll(releases.first)
-  t.equal(await redis.cli('GET', schemaKey), '2', 'and what is there stays')
+  t.equal(await redis.cli('GET', schemaKey), '2', 'and the stored value stays')
   await roll(releases.second)
   await roll(releases.third)
   isOver = true

@@ -162,7 +162,7 @@ for (const [code, provocation] of Object.entries(provocations)) {
         message: String,
         ...(entry?.retry === 'yes' && code !== 'internal' && { retryAfter: Number }),
       })
-      t.equal(client.socket.readyState, client.socket.OPEN, 'and the connection goes on')
+      t.equal(client.socket.readyState, client.socket.OPEN, 'and the connection stays open')
     })
   }
 

@@ -20,7 +20,7 @@ t.test('keys are published over one transport and fetched over the other, one-ti
   const keys = { type: 'keys', username: user.username, bundle }
   const first = await fetch('1')
   t.same(first, { ...keys, id: '1', oneTimeKey: oneTimeKeys[0], oneTimeKemKey: oneTimeKemKeys[0] })
-  t.same(await fetch('2'), { ...keys, id: '2' }, 'and none for the next')
+  t.same(await fetch('2'), { ...keys, id: '2' }, 'and the next fetch gets none')
   t.same(await fetch('1'), first, 'the same id gets the same answer')
 })
 

@@ -108,7 +108,7 @@ t.test('a nonce is valid for one transport, name and purpose only', async t => {
   )
   const login = { username, nonce: overHttp, signature: signed(overHttp) }
   t.match(await client.call('POST', '/v1/auth/token', login), { status: 200 })
-  t.match(await client.call('POST', '/v1/auth/token', login), refused, 'and none a second time')
+  t.match(await client.call('POST', '/v1/auth/token', login), refused, 'and no nonce is valid a second time')
   const deletion = await client.nonce(username)
   const wrong = {
     nonce: deletion,

@@ -27,7 +27,7 @@ t.test('a burst is admitted at once, the others at the rate, in order of arrival
   t.equal(admission.size, 3)
   clock.pass(1_000)
   t.same(heard.slice(2), ['c at 100', 'd at 200', 'e at 300'])
-  t.equal(clock.timers, 0, 'nothing runs while nobody waits')
+  t.equal(clock.timers, 0, 'no timer runs while nothing waits')
   arriveAll('f g h')
   clock.pass(100)
   t.same(heard.slice(5), ['f at 1000', 'g at 1000', 'h at 1100'])

@@ -30,7 +30,7 @@ const table: Record<ClientFrameType, [string, string, string]> = {
 
 // Evidence: W12
 t.test('each state handles or refuses each frame', async t => {
-  t.same(Object.keys(table), Object.keys(clientFrames), 'the table is whole')
+  t.same(Object.keys(table), Object.keys(clientFrames), 'the table is complete')
   const isType = (name: string): name is ClientFrameType => Object.hasOwn(clientFrames, name)
   for (const type of Object.keys(table).filter(isType)) {
     for (const [index, state] of states.entries()) {

@@ -63,7 +63,7 @@ t.test('reading pauses when too many frames wait, and resumes when half are done
   for (let index = 0; index < limits.maxQueuedFrames; index += 1) queue.push(`s${index}`)
   t.same(reading, ['pause'])
   queue.push('s-late')
-  t.notOk(started.includes('s-late'), 'what one read brought more waits')
+  t.notOk(started.includes('s-late'), 'further frames of one read wait')
   for (let index = 0; index < limits.maxQueuedFrames / 2; index += 1) await finish(`s${index}`)
   t.same(reading, ['pause'])
   await finish(`s${limits.maxQueuedFrames / 2}`)

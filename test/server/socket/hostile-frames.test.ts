@@ -82,7 +82,7 @@ t.test('clients that disconnect at any point leave nothing behind', async t => {
   }
   const other = await RawClient.loggedIn(t, wsUrl)
   const sent = await other.request({ type: 'send', to: user.username, body: 'AAAA' })
-  t.match(sent, { type: 'accepted', queued: true }, 'nobody holds the inbox')
+  t.match(sent, { type: 'accepted', queued: true }, 'the inbox is not claimed')
   t.same(faults, [])
 })
 

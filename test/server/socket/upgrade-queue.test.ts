@@ -51,7 +51,7 @@ t.test('an upgrade above the limit of its address gets a time to retry', async t
   t.equal(answers.filter(answer => statusOf(answer) === 101).length, answers.length - refused.length)
   for (const answer of refused) {
     const retryAfter = Number(headerOf(answer, 'retry-after'))
-    t.ok(retryAfter >= 3 && retryAfter <= 9, 'behind those who wait, one after the other')
+    t.ok(retryAfter >= 3 && retryAfter <= 9, 'after the waiting upgrades, one after the other')
     t.match(problemIn(answer), { code: 'unavailable', retryAfter })
   }
   t.ok((await metric(node, 'upgrades_put_off_total')) >= refused.length)

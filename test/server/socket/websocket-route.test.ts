@@ -51,7 +51,7 @@ t.test('if origins are listed, only those may connect', async t => {
   t.equal(statusOf(await askUpgrade(url, { Origin: 'https://app.example' })), 101)
   t.equal(statusOf(await askUpgrade(url, { Origin: 'http://app.example' })), 403)
   t.equal(statusOf(await askUpgrade(url, { Origin: `http://${new URL(url).host}` })), 403)
-  t.equal(statusOf(await askUpgrade(url, {})), 101, 'who is no browser has none')
+  t.equal(statusOf(await askUpgrade(url, {})), 101, 'a client that is no browser sends no origin')
 })
 
 // Evidence: W3
