@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import t from 'tap'
 import { adminTokenVariables } from '../../src/cli/admin/admin-token.ts'
 import { exitCodes } from '../../src/cli/base/exit-codes.ts'
+import { passphraseVariable } from '../../src/cli/base/secret.ts'
 import { inviteVariable } from '../../src/cli/input/invite.ts'
-import { passphraseVariable } from '../../src/cli/input/secret.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 
 const page = readFileSync(new URL('../../docs/CLI.md', import.meta.url), 'utf8')

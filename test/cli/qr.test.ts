@@ -1,6 +1,6 @@
 import { decodeQR } from 'qr/decode.js'
 import t from 'tap'
-import { paintFor } from '../../src/cli/text/paint.ts'
+import { paintFor } from '../../src/cli/base/paint.ts'
 import { numberRows } from '../../src/cli/text/peer-text.ts'
 import { drawQr } from '../../src/cli/text/qr.ts'
 

@@ -1,7 +1,7 @@
 import type { WriteStream } from 'node:tty'
 import { encodeJsonLine, escapeLine, escapeLines } from '../../util/escape.ts'
-import { type Paint, paintFor } from '../text/paint.ts'
 import type { Failure } from './failure.ts'
+import { type Paint, paintFor } from './paint.ts'
 
 type Stream = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>
 /** Returns the lines of a result for a person. Text of other agents must be escaped in them. */

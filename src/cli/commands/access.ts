@@ -2,8 +2,8 @@ import { Argument, type Command } from 'commander'
 import type { Client, Login, Writers } from '../../client/node.ts'
 import { escapeLine } from '../../util/escape.ts'
 import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import type { Paint } from '../base/paint.ts'
 import { timeText } from '../text/message-text.ts'
-import type { Paint } from '../text/paint.ts'
 
 const choices: readonly Writers[] = ['anyone', 'contacts', 'allowlist']
 

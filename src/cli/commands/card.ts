@@ -7,8 +7,8 @@ import { asError } from '../../util/as-error.ts'
 import { escapeLine, escapeLines } from '../../util/escape.ts'
 import { type Context, notRegistered, type Start, withConnectedAgent } from '../base/context.ts'
 import { usageError } from '../base/failure.ts'
+import type { Paint } from '../base/paint.ts'
 import { toA2aCard } from '../text/a2a-card.ts'
-import type { Paint } from '../text/paint.ts'
 
 type Options = {
   title?: string

@@ -4,7 +4,7 @@ import type { Client, PeerIdentity } from '../../client/node.ts'
 import { escapeLine } from '../../util/escape.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { type Context, type Start, withAgent } from '../base/context.ts'
-import type { Paint } from '../text/paint.ts'
+import type { Paint } from '../base/paint.ts'
 import { numberRows } from '../text/peer-text.ts'
 
 type Decision = 'accepted' | 'kept' | 'nothing-to-decide'

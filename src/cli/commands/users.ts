@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import type { ListedUser } from '../../client/node.ts'
 import { escapeLine } from '../../util/escape.ts'
 import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import type { Paint } from '../base/paint.ts'
 import { timeText } from '../text/message-text.ts'
-import type { Paint } from '../text/paint.ts'
 
 type Query = { online?: boolean; prefix?: string; capability?: string }
 

@@ -1,7 +1,7 @@
 import type { Secret } from '../../client/node.ts'
 import type { Context } from '../base/context.ts'
 import { usageError } from '../base/failure.ts'
-import { passphraseVariable } from './secret.ts'
+import { passphraseVariable } from '../base/secret.ts'
 
 /**
  * Returns the configured secret, or asks for a passphrase on the terminal: twice if it is a new one.

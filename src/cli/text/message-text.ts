@@ -1,7 +1,7 @@
 import type { ReceivedMessage } from '../../client/node.ts'
 import { escapeLine, escapeLines, wrap } from '../../util/escape.ts'
 import { isoSeconds } from '../../util/time-text.ts'
-import type { Paint } from './paint.ts'
+import type { Paint } from '../base/paint.ts'
 
 const indent = '    '
 /** On a narrower terminal the text is not wrapped here. */

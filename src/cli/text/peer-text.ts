@@ -1,6 +1,6 @@
 import type { PeerIdentity } from '../../client/node.ts'
 import { escapeLine } from '../../util/escape.ts'
-import type { Paint } from './paint.ts'
+import type { Paint } from '../base/paint.ts'
 import { drawQr } from './qr.ts'
 
 /** Groups of five digits per row: 60 digits make three rows. */

@@ -1,5 +1,5 @@
 import { encodeQR } from 'qr'
-import type { Paint } from './paint.ts'
+import type { Paint } from '../base/paint.ts'
 
 /** Light modules around the code, so that a camera finds it: ISO/IEC 18004 requires four. */
 const quietModules = 4

@@ -21,8 +21,8 @@ t.test('privacy costs no call per message: a sender is looked up once, a contact
   await register(store, alice, bob, carol)
   await store.privacy.setWriters(alice, 'contacts')
   await store.privacy.setRule(bob, carol, 'blocked')
-  // The node also reads its own broadcasts of these changes, which clears its cache. The notice of a later broadcast shows
-  // that it has read them: the first notice is sent at once, the second one comes from the stream.
+  // The node also reads its own broadcasts of these changes, which clears its cache. The notice of a later broadcast
+  // shows that it has read them: the first notice is sent at once, the second one comes from the stream.
   const notices = new Notices(store)
   await store.logins.create('token', alice, 60_000)
   await store.logins.revoke('token')

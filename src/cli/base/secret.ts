@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Secret, secretKeyBytes } from '../../client/state/encryption/secret.ts'
 import { asError } from '../../util/as-error.ts'
-import { usageError } from '../base/failure.ts'
+import { usageError } from './failure.ts'
 
 /** Not an option: every user of the machine can see command lines. */
 export const passphraseVariable = 'AIMESSAGE_PASSPHRASE'
