@@ -86,7 +86,11 @@ t.test('trust --keep stays with the old key, without a server', async t => {
 t.test('trust is decided without a server, too, and says so', async t => {
   const { run, other } = await changedKey(t)
   const accepted = await run('alice', ['trust', 'bob'], offline)
-  t.match(accepted, { code: 0, stdout: /has its new key from now on/, stderr: /unreachable.*the decision is stored here/ })
+  t.match(accepted, {
+    code: 0,
+    stdout: /has its new key from now on/,
+    stderr: /unreachable.*the decision is stored here/,
+  })
   t.match(jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout), [
     { trust: 'first-use', identity: other.account?.identity },
   ])
