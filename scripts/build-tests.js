@@ -1,6 +1,6 @@
 // Builds what tests run, if it is out of date: `dist` for their children, and `.build`, where all tests and the
-// programs that they start are bundled with their imports. Otherwise each of two hundred processes would read a thousand
-// files. `tap run` runs this first.
+// programs that they start are bundled with their imports. Otherwise each of two hundred processes would read a
+// thousand files. `tap run` runs this first.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

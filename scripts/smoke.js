@@ -1,6 +1,6 @@
-// A smoke run of an installed package on the Node that runs this file: `node scripts/smoke.js PACKAGE-DIRECTORY`. It plays
-// the demonstration, then a message between two agents through a node, and the handshake of an MCP host. TAP on standard
-// output.
+// A smoke run of an installed package on the Node that runs this file: `node scripts/smoke.js PACKAGE-DIRECTORY`. It
+// plays the demonstration, then a message between two agents through a node, and the handshake of an MCP host. TAP on
+// standard output.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -5,14 +5,17 @@ import { argon2id as nobleArgon2id } from '@noble/hashes/argon2.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from '@noble/hashes/sha2.js'
+import { randomBytes as nobleRandomBytes } from '@noble/hashes/utils.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import { concatBytes } from '../util/bytes.ts'
 import { CryptoError } from './errors.ts'
 
-export { randomBytes } from '@noble/hashes/utils.js'
-
 /** Returns `n` unpredictable bytes. */
 export type Random = (n: number) => Uint8Array
+
+/** The runtime's source of randomness. */
+export const randomBytes: Random = n => nobleRandomBytes(n)
+
 /**
  * Strict, cofactorless Ed25519 verification. A node passes the function of Node's own crypto, which gives the same
  * verdict for a checked identity key.

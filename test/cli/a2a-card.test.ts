@@ -16,7 +16,7 @@ const card: AgentCard = {
 }
 const at = { address: 'alice@localhost', url: 'wss://example.org' }
 
-/** Members of `AgentCard`, `AgentInterface`, `AgentCapabilities`, `AgentExtension` and `AgentSkill` in A2A 1.0 (specification/a2a.proto, JSON names): those that must be there. */
+/** Required members of `AgentCard` and its parts in A2A 1.0 (specification/a2a.proto, JSON names). */
 const required = [
   'name',
   'description',

@@ -28,7 +28,7 @@ t.test('an agent decides who may write to it', async t => {
   t.equal(await bobSends(), '3 forbidden')
   t.match(await run('alice', ['allow', 'bob@localhost']), { code: 0, stdout: 'bob may write\n' })
   t.equal(await bobSends(), 'sent')
-  t.match((await run('alice', ['privacy'])).stdout, /^allowlist: only who is allowed may write\nallowed {3}bob\n$/)
+  t.match((await run('alice', ['privacy'])).stdout, /^allowlist: only allowed agents may write\nallowed {3}bob\n$/)
 })
 
 t.test('an agent sees its logins and ends them', async t => {

@@ -29,7 +29,7 @@ t.test('a card is published from options or a file, shown, found by capability, 
     code: 0,
     stdout: /^alice {2}Evil \\x1b\[2J\n {2}line\n {2}line\n {2}can: translate, de\n {2}answers requests\n/,
   })
-  t.match(shown.stdout, /its own words; never met/)
+  t.match(shown.stdout, /written by the agent itself; no contact yet/)
   t.notOk(shown.stdout.includes('\x1b'), 'what somebody else wrote does nothing to a terminal')
   t.match(jsonLines((await run('bob', ['users', '--capability', 'de', '--json'])).stdout), [
     { username: 'alice', card: {} },
@@ -40,9 +40,9 @@ t.test('a card is published from options or a file, shown, found by capability, 
   await writeFile(file, JSON.stringify({ title: 'Alice', version: '2.0', capabilities: [], acceptsRequests: false }))
   t.match(await run('alice', ['card', '--file', file]), {
     code: 0,
-    stdout: /^alice {2}Alice 2\.0\n {2}answers no requests/,
+    stdout: /^alice {2}Alice 2\.0\n {2}does not answer requests/,
   })
-  t.match(await run('alice', ['card', '--remove']), { code: 0, stdout: /taken away/ })
+  t.match(await run('alice', ['card', '--remove']), { code: 0, stdout: /the card is removed/ })
   t.equal(failureOf(await run('alice', ['card', '--json'])), '3 not_found')
 })
 
@@ -54,11 +54,11 @@ t.test('a card that may not be is a usage error that says what may', async t => 
   await writeFile(file, '{"title":"x"}')
   const wrong: [string[], RegExp][] = [
     [['--capability', 'code'], /needs a --title/],
-    [['--title', 'x', '--capability', 'No Tag'], /16 tags/],
-    [['--file', file], /does not fit: title/],
-    [['--file', join(home, 'none.json')], /no JSON that can be read/],
-    [['--file', file, '--title', 'x'], /leave the other options out/],
-    [['bob', '--title', 'x'], /only the own card/],
+    [['--title', 'x', '--capability', 'No Tag'], /16 different tags/],
+    [['--file', file], /is not valid: title/],
+    [['--file', join(home, 'none.json')], /is not readable JSON/],
+    [['--file', file, '--title', 'x'], /omit the other options/],
+    [['bob', '--title', 'x'], /only your own card/],
   ]
   for (const [args, text] of wrong)
     t.match(await run('alice', ['card', ...args]), { code: 2, stderr: text }, args.join(' '))

@@ -123,7 +123,7 @@ echo "$line" >> ${directory}/taken
   t.test('what cannot be meant is refused with the way out', async t => {
     await world.register('eve')
     for (const [args, message] of [
-      [['--webhook', 'ftp://x'], /no http\(s\) URL/],
+      [['--webhook', 'ftp://x'], /is not an http\(s\) URL/],
       [['--webhook', 'https://x'], /AIMESSAGE_WEBHOOK_SECRET/],
       [['--exec', 'true', '--touch', 'x'], /one of --exec, --webhook and --touch/],
     ] as const) {

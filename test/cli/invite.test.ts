@@ -36,7 +36,7 @@ t.test('an MCP server takes it the same way, when it registers and not again', a
   t.match(await run('bob', mcp('bob'), { input: '', env }), { code: 0 })
   t.match(await run('alice', mcp('alice', '--invite-file', '/gone'), { input: '' }), { code: 0 })
   const taken = await run('carol', mcp('carol', '--invite-file', '-'), { input: 'in-a-file' })
-  t.match(taken, { code: 2, stderr: /standard input is taken: name a file/ })
+  t.match(taken, { code: 2, stderr: /standard input is in use: give a file/ })
 })
 
 t.test('2: what is given twice, is no invite, or cannot be read; none of it is repeated', async t => {
@@ -46,8 +46,8 @@ t.test('2: what is given twice, is no invite, or cannot be read; none of it is r
     [['--invite-file', file], { env }, /both given: use one of them/],
     [['--invite-file', file, '--invite', 'canary'], {}, /both given: use one of them/],
     [['--invite-file', '/nonexistent'], {}, /--invite-file cannot be read/],
-    [['--invite-file', '-'], { input: '' }, /this one is not, or it is empty/],
-    [['--invite-file', '-'], { input: 'canary of two words' }, /this one is not, or it is empty/],
+    [['--invite-file', '-'], { input: '' }, /this one is not, or is empty/],
+    [['--invite-file', '-'], { input: 'canary of two words' }, /this one is not, or is empty/],
   ] as const) {
     const result = await run('alice', ['register', 'alice', ...options], given)
     t.match(result, { code: 2, stderr: says })

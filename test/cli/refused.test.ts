@@ -25,7 +25,7 @@ t.test('3: what the server or the client refuses, with its code', async t => {
   t.match(await run('alice', ['send', 'bob', 'fills it']), { code: 0 })
   const full = await run('alice', ['send', 'bob', 'too much', '--timeout', '1', '--json'])
   t.equal(failureOf(full), '3 inbox_full')
-  t.match(jsonError(full).message, /not accepted within 1 s .*kept/)
+  t.match(jsonError(full).message, /not accepted within 1 s .*stored here/)
   t.match(await run('alice', ['send', 'nobody', 'hi']), {
     code: 3,
     stderr: /^aimessage: .*\(unknown_user\)\n$/,
