@@ -27,8 +27,8 @@ export function addImport(program: Command, start: Start): void {
     .argument('<file>', 'a file written by "aimessage export"')
     .addHelpText(
       'after',
-      `\nAn existing identity is never replaced: give another --agent.${secrets} A given passphrase or key also encrypts\n` +
-        `the state here.${shape}`,
+      `\nAn existing identity is never replaced: give another --agent.${secrets} A given passphrase or key also encrypts` +
+        ` the state here.${shape}`,
     )
     .action((file: string, _options: object, command: Command) => start(command, context => importFrom(context, file)))
 }

@@ -19,7 +19,7 @@ import {
 /** Every step is quick. After this time the demo fails, ms. */
 const timeoutMs = 60_000
 
-/** Runs a conversation on a node of its own, and prints what happens. */
+/** Starts a node, runs a conversation on it, and prints every step. */
 export async function playDemo(output: Output, signal: AbortSignal): Promise<void> {
   const node = await startDemoNode()
   try {

@@ -31,7 +31,7 @@ const extraOf = ({ kind, mediaType, re, hops, deadline }: Shown): object => ({
 
 /**
  * Returns the lines of a message for a person. Only the header starts in the first column; every row of the body is
- * indented, so that no body can look like another message.
+ * indented, so that no body can imitate another message.
  */
 export function drawMessage(message: Shown, paint: Paint, columns: number | undefined): string[] {
   const { from, verified, sentAt } = message

@@ -29,7 +29,7 @@ const drawKey = ({ identity, safetyNumber }: Key, title: string): string[] => [
   `    identity key ${identity}`,
 ]
 
-/** Without a terminal nobody can scan the code. */
+/** Only a terminal shows a code that a camera can scan. */
 const drawCode = (safetyNumber: string, paint: Paint, columns: number | undefined): string[] => {
   if (columns === undefined) return []
   const rows = drawQr(safetyNumber, paint)
