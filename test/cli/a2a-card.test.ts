@@ -16,7 +16,7 @@ const card: AgentCard = {
 }
 const at = { address: 'alice@localhost', url: 'wss://example.org' }
 
-/** Members of `AgentCard`, `AgentInterface`, `AgentCapabilities`, `AgentExtension` and `AgentSkill` in A2A 1.0 (specification/a2a.proto, JSON names): those that must be there. */
+/** Required members of `AgentCard` and its parts in A2A 1.0 (specification/a2a.proto, JSON names). */
 const required = [
   'name',
   'description',
@@ -28,7 +28,7 @@ const required = [
   'skills',
 ]
 
-t.test('the export has the members that A2A 1.0 asks for, and no others', async t => {
+t.test('the export has exactly the members that A2A 1.0 requires', async t => {
   const exported = toA2aCard(card, at)
   t.same(Object.keys(exported).sort(), [...required].sort())
   t.match(exported, {
@@ -52,7 +52,7 @@ t.test('the export has the members that A2A 1.0 asks for, and no others', async 
   })
 })
 
-t.test('what a card does not say has a word all the same, where A2A asks for one', async t => {
+t.test('a member that A2A requires and the card lacks has a default', async t => {
   const { description: _none, version: _neither, ...small } = card
   t.match(toA2aCard({ ...small, capabilities: [] }, at), {
     description: 'Translator',

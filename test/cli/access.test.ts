@@ -3,7 +3,7 @@ import { startTestNode } from '../../tools/servers/running-node.ts'
 import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
-t.test('an agent decides who may write to it', async t => {
+t.test('an agent sets which agents may write to it', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, register } = await openCliWorld(t, wsUrl)
   await register('alice', 'bob', 'carol')
@@ -31,7 +31,7 @@ t.test('an agent decides who may write to it', async t => {
   t.match((await run('alice', ['privacy'])).stdout, /^allowlist: only allowed agents may write\nallowed {3}bob\n$/)
 })
 
-t.test('an agent sees its logins and ends them', async t => {
+t.test('an agent lists its logins and ends them', async t => {
   const { wsUrl, store } = await startTestNode(t)
   const { run, register } = await openCliWorld(t, wsUrl)
   await register('alice')

@@ -9,7 +9,7 @@ import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 const token = 'the-token-of-the-operator-0123456789'
 const env = { AIMESSAGE_ADMIN_TOKEN: token }
 
-t.test('an operator’s day', async t => {
+t.test('every command of admin works, from an invite to a drained node', async t => {
   const node = await startTestNode(t, { ADMIN_TOKEN: token, REGISTRATION: 'invite' })
   const { run } = await openCliWorld(t, node.wsUrl)
   const admin = async (...args: string[]) => {
@@ -55,7 +55,7 @@ t.test('an operator’s day', async t => {
   t.equal(failureOf(await run('operator', ['admin', 'nodes', '--json'], { env })), '3 unavailable')
 })
 
-t.test('what is refused or out of reach ends as for any command', async t => {
+t.test('a refused command and an unreachable server have the usual exit codes', async t => {
   const [open, closed] = [await startTestNode(t, { ADMIN_TOKEN: token }), await startTestNode(t)]
   const { run } = await openCliWorld(t, open.wsUrl)
   const failed = async (args: string[], options: Parameters<typeof run>[2] = { env }) =>
@@ -71,7 +71,7 @@ t.test('what is refused or out of reach ends as for any command', async t => {
   t.match(jsonError(off).message, /no administration: set ADMIN_TOKEN/)
 })
 
-t.test('the token may be in a file, and is on no command line and in no output', async t => {
+t.test('the token is read from a file, and appears on no command line and in no output', async t => {
   const { wsUrl } = await startTestNode(t, { ADMIN_TOKEN: token })
   const file = join(await temporaryDirectory(t), 'token')
   await writeFile(file, `${token}\n`)

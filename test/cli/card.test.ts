@@ -5,7 +5,7 @@ import { startTestNode } from '../../tools/servers/running-node.ts'
 import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
-t.test('a card is published from options or a file, shown, found by capability, and taken away', async t => {
+t.test('a card is published from options or a file, shown, found by capability, and removed', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, register, home } = await openCliWorld(t, wsUrl)
   await register('alice', 'bob')
@@ -30,7 +30,7 @@ t.test('a card is published from options or a file, shown, found by capability, 
     stdout: /^alice {2}Evil \\x1b\[2J\n {2}line\n {2}line\n {2}can: translate, de\n {2}answers requests\n/,
   })
   t.match(shown.stdout, /written by the agent itself; no contact yet/)
-  t.notOk(shown.stdout.includes('\x1b'), 'what somebody else wrote does nothing to a terminal')
+  t.notOk(shown.stdout.includes('\x1b'), 'text of another agent has no effect on a terminal')
   t.match(jsonLines((await run('bob', ['users', '--capability', 'de', '--json'])).stdout), [
     { username: 'alice', card: {} },
   ])
@@ -46,7 +46,7 @@ t.test('a card is published from options or a file, shown, found by capability, 
   t.equal(failureOf(await run('alice', ['card', '--json'])), '3 not_found')
 })
 
-t.test('a card that may not be is a usage error that says what may', async t => {
+t.test('an invalid card is a usage error that says what is valid', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, register, home } = await openCliWorld(t, wsUrl)
   await register('alice')

@@ -4,11 +4,11 @@ import { jsonError, jsonLines, runCli } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 import { startLyingNode } from '../fixtures/servers/lying-node.ts'
 
-t.test('the commands of two agents', async t => {
+t.test('two agents use the commands on one node', async t => {
   const { wsUrl } = await startNodeProcess(t)
   const { run, register } = await openCliWorld(t, wsUrl)
 
-  t.test('register says who one is, and whoami again, without a server', async t => {
+  t.test('register shows the account, and whoami shows it again without a server', async t => {
     const registered = await run('anna', ['register', 'anna', '--json'])
     t.match(registered, { code: 0, stderr: '' })
     const [account] = jsonLines(registered.stdout)
@@ -21,19 +21,19 @@ t.test('the commands of two agents', async t => {
   })
 
   // Evidence: U5
-  t.test('registering the same name again is a login', async t => {
+  t.test('registering the own name again succeeds', async t => {
     t.match(await run('anna', ['register', 'anna']), { code: 0, stdout: /^registered anna@localhost\n/ })
   })
 
   await register('alice', 'bob')
 
-  t.test('a message goes out as an argument, and arrives', async t => {
+  t.test('a message given as an argument arrives', async t => {
     const sent = await run('alice', ['send', 'bob', 'hello, bob'])
     t.match(sent, { code: 0, stdout: /^sent [\w-]{22} to bob, who is away: it waits\n$/, stderr: '' })
     t.match(await run('bob', ['recv']), { code: 0, stdout: /^alice {2}\S+ \S+Z {2}first-use\n {4}hello, bob\n$/ })
   })
 
-  t.test('standard input goes out byte for byte', async t => {
+  t.test('standard input is sent byte for byte', async t => {
     const text = 'two\nlines \x1b[31m\u202e\u{1f680}\n'
     t.equal((await run('alice', ['send', 'bob'], { input: text })).code, 0)
     const bytes = Uint8Array.of(0x00, 0xff, 0xfe)
@@ -51,16 +51,16 @@ t.test('the commands of two agents', async t => {
     t.match(second, { id: accepted?.id, from: 'alice', bodyBase64: 'AP/+' })
   })
 
-  t.test('recv shows as many as it is told, once, and waits no longer than it must', async t => {
+  t.test('recv shows each message once, at most --count, and waits no longer than needed', async t => {
     for (const text of ['one', 'two', 'three']) await run('alice', ['send', 'bob', '--', text])
     const bodies = async (...args: string[]) =>
       jsonLines((await run('bob', ['recv', '--json', ...args])).stdout).map(({ body }) => body)
     t.same(await bodies('--count', '1'), ['one'])
-    t.same(await bodies('--wait', '600'), ['two', 'three'], 'all that are there end the wait')
-    t.same(await bodies('--wait', '0.2'), [], 'nothing comes')
+    t.same(await bodies('--wait', '600'), ['two', 'three'], 'waiting messages end the wait')
+    t.same(await bodies('--wait', '0.2'), [], 'no message arrives')
   })
 
-  t.test('recv waits for what comes later', async t => {
+  t.test('recv --wait shows messages that arrive later', async t => {
     const [received] = await Promise.all([
       run('bob', ['recv', '--wait', '600', '--count', '2', '--json']),
       run('alice', ['send', 'bob', 'late']).then(() => run('alice', ['send', 'bob', 'later'])),
@@ -71,7 +71,7 @@ t.test('the commands of two agents', async t => {
     )
   })
 
-  t.test('users lists by name, prefix and presence', async t => {
+  t.test('users lists users by name, and filters by prefix and presence', async t => {
     const names = async (...args: string[]) =>
       jsonLines((await run('alice', ['users', '--json', ...args])).stdout).map(({ username }) => username)
     t.same(await names(), ['alice', 'anna', 'bob'])
@@ -80,18 +80,18 @@ t.test('the commands of two agents', async t => {
     t.match((await run('alice', ['users'])).stdout, /^alice +last seen 2\S+ \S+Z\n/)
   })
 
-  t.test('options stand before the command, or after it', async t => {
+  t.test('options are accepted before the command and after it', async t => {
     const result = await runCli(t, ['--server', wsUrl, '--home', '/nonexistent/aimessage', '--json', 'whoami'])
     t.equal(result.code, 5)
     t.equal(jsonError(result).code, 'not_registered')
   })
 
-  t.test('serve says that it is no command of an agent', async t => {
+  t.test('the help of serve describes a node', async t => {
     t.match(await runCli(t, ['serve', '--help']), { code: 0, stdout: /run a node/ })
   })
 })
 
-t.test('the login is kept and used again, until logout', async t => {
+t.test('the login is stored and used again, until logout', async t => {
   const { wsUrl } = await startNodeProcess(t)
   const { server, lies } = await startLyingNode(t, wsUrl)
   const logins: string[] = []

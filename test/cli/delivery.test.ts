@@ -9,19 +9,21 @@ import { startTestNode } from '../../tools/servers/running-node.ts'
 import { jsonLines } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
-t.test('waking an agent that sleeps', async t => {
+t.test('listen wakes an agent that is not running', async t => {
   const { wsUrl } = await startTestNode(t)
   const world = await openCliWorld(t, wsUrl)
   const alice = await registerAgent(t, wsUrl, 'alice')
   const directory = await temporaryDirectory(t)
 
-  t.test('a command that fails, is killed or hangs gets its message again; order is kept, nothing is lost', async t => {
-    await world.register('bob')
-    const script = `${directory}/worker.sh`
-    // The first message meets every misfortune in turn; what was taken is in the file.
-    await writeFile(
-      script,
-      `read -r line
+  t.test(
+    'a command that fails, is killed or hangs gets its message again; order is kept and nothing is lost',
+    async t => {
+      await world.register('bob')
+      const script = `${directory}/worker.sh`
+      // The first message fails in three ways, and is then accepted. The file has the accepted messages.
+      await writeFile(
+        script,
+        `read -r line
 n=$(cat ${directory}/tries 2>/dev/null || echo 0)
 echo $((n + 1)) > ${directory}/tries
 case $n in
@@ -31,37 +33,38 @@ case $n in
 esac
 echo "$line" >> ${directory}/taken
 `,
-    )
-    const texts = ['one', 'two; rm -rf $HOME `id` \u001b[2J', 'three']
-    for (const text of texts) await alice.send('bob', text)
-    const listening = world.start('bob', [
-      'listen',
-      '--json',
-      '--count',
-      '3',
-      '--exec',
-      `sh ${script}`,
-      '--exec-timeout',
-      '2',
-    ])
-    t.equal(await listening.end(), 0)
-    const taken = jsonLines(await readFile(`${directory}/taken`, 'utf8'))
-    t.same(
-      taken.map(({ body }) => body),
-      texts,
-    )
-    const notes = listening.stderr
-      .filter(line => line.includes('"not-taken"'))
-      .map(line => JSON.parse(line).error.message)
-    t.same(notes, [
-      'the command ended with 7',
-      'the command ended with 137',
-      'the command took too long and was killed',
-    ])
-    t.equal((await world.run('bob', ['recv', '--json'])).stdout, '', 'all three are acknowledged')
-  })
+      )
+      const texts = ['one', 'two; rm -rf $HOME `id` \u001b[2J', 'three']
+      for (const text of texts) await alice.send('bob', text)
+      const listening = world.start('bob', [
+        'listen',
+        '--json',
+        '--count',
+        '3',
+        '--exec',
+        `sh ${script}`,
+        '--exec-timeout',
+        '2',
+      ])
+      t.equal(await listening.end(), 0)
+      const taken = jsonLines(await readFile(`${directory}/taken`, 'utf8'))
+      t.same(
+        taken.map(({ body }) => body),
+        texts,
+      )
+      const notes = listening.stderr
+        .filter(line => line.includes('"not-taken"'))
+        .map(line => JSON.parse(line).error.message)
+      t.same(notes, [
+        'the command ended with 7',
+        'the command ended with 137',
+        'the command took too long and was killed',
+      ])
+      t.equal((await world.run('bob', ['recv', '--json'])).stdout, '', 'all three are acknowledged')
+    },
+  )
 
-  t.test('what a command writes for a request is the reply', async t => {
+  t.test('the output of the command for a request is the reply', async t => {
     await world.register('clerk')
     const listening = world.start('clerk', [
       'listen',
@@ -77,7 +80,7 @@ echo "$line" >> ${directory}/taken
     t.equal(await listening.end(), 0)
   })
 
-  t.test('a webhook is signed, and what it does not take comes again', async t => {
+  t.test('a webhook call is signed, and a message that it does not accept is sent again', async t => {
     await world.register('carol')
     const bodies: string[] = []
     const server = createServer(async (request, response) => {
@@ -107,7 +110,7 @@ echo "$line" >> ${directory}/taken
     )
   })
 
-  t.test('a file is touched when something is there, and nothing is acknowledged', async t => {
+  t.test('--touch sets the time of a file when a message arrives, and acknowledges nothing', async t => {
     await world.register('dora')
     const file = `${directory}/mail`
     const listening = world.start('dora', ['listen', '--json', '--touch', file])
@@ -117,10 +120,10 @@ echo "$line" >> ${directory}/taken
     const { stdout } = await world.run('dora', ['recv', '--json'])
     t.match(jsonLines(stdout), [{ body: 'wake up' }])
     listening.child.kill('SIGTERM')
-    t.equal(await listening.end(), 0, 'another process of the agent that receives does not end it')
+    t.equal(await listening.end(), 0, 'listen continues while another process of the agent receives')
   })
 
-  t.test('what cannot be meant is refused with the way out', async t => {
+  t.test('invalid options are refused with a text that says how to correct them', async t => {
     await world.register('eve')
     for (const [args, message] of [
       [['--webhook', 'ftp://x'], /is not an http\(s\) URL/],
@@ -133,7 +136,7 @@ echo "$line" >> ${directory}/taken
     }
   })
 
-  t.test('request asks and shows the reply', async t => {
+  t.test('request sends a request and shows the reply', async t => {
     await world.register('frank')
     alice.onRequest(({ text }) => ({ json: { heard: text } }))
     const { stdout, code } = await world.run('frank', ['request', 'alice', 'hello?', '--json', '--timeout', '60'])
@@ -144,7 +147,7 @@ echo "$line" >> ${directory}/taken
   })
 })
 
-t.test('the signature is HMAC-SHA-256 of time and body', async t => {
+t.test('the webhook signature is the HMAC-SHA-256 of time and body', async t => {
   t.equal(
     signature('a secret of some length', 1, '{}'),
     `t=1,v1=${createHmac('sha256', 'a secret of some length').update('1.{}').digest('hex')}`,

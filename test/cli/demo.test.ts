@@ -2,7 +2,7 @@ import t from 'tap'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
 import { jsonLines, runCli, startCli } from '../fixtures/cli/cli.ts'
 
-t.test('the demonstration shows a conversation that the node cannot read', async t => {
+t.test('demo shows a conversation that the node cannot read', async t => {
   const { code, stdout, stderr } = await runCli(t, ['demo', '--json'])
   t.same([code, stderr], [0, ''])
   const steps = jsonLines(stdout)
@@ -21,7 +21,7 @@ t.test('the demonstration shows a conversation that the node cannot read', async
   )
 })
 
-t.test('on paper it fits a terminal, and has no colours', async t => {
+t.test('the output of demo in a pipe has lines of at most 120 columns, and no colours', async t => {
   const { code, stdout } = await runCli(t, ['demo'])
   t.equal(code, 0)
   t.notMatch(stdout, '\x1b')
@@ -31,7 +31,7 @@ t.test('on paper it fits a terminal, and has no colours', async t => {
   )
 })
 
-t.test('the commands that it ends with do what they say', async t => {
+t.test('the commands at the end of demo work', async t => {
   const { stdout } = await runCli(t, ['demo', '--json'])
   const { nextCommands } = jsonLines(stdout).at(-1) ?? {}
   const [serve, ...others] = parseCommands(nextCommands)
@@ -47,7 +47,7 @@ t.test('the commands that it ends with do what they say', async t => {
   t.match(jsonLines(heard.stdout), [{ from: 'alice', body: 'hello' }])
 })
 
-/** `npx aimessage …`, without what a shell takes away. */
+/** Returns the arguments of each `npx aimessage …`, without the quotes that a shell removes. */
 function parseCommands(commands: unknown): string[][] {
   if (!Array.isArray(commands)) throw new Error('the demonstration names no commands')
   return commands.map(command => String(command).replaceAll('"', '').split(' ').slice(2))

@@ -10,22 +10,39 @@ import { buildProgram } from '../../src/cli/program.ts'
 const page = readFileSync(new URL('../../docs/CLI.md', import.meta.url), 'utf8')
 const program = buildProgram(async () => {})
 
-/** The rows of the table below a heading, cell by cell. */
-function rows(heading: string): string[][] {
+/** The lines below a heading. */
+function linesBelow(heading: string): string[] {
   const [, text = ''] = page.split(`\n## ${heading}\n`)
-  const lines = (text.split('\n## ')[0] ?? '').split('\n').filter(line => line.startsWith('|'))
-  return lines.slice(2).map(line =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map(cell => cell.trim()),
-  )
+  return (text.split('\n## ')[0] ?? '').split('\n')
+}
+
+/** The rows of the table below a heading, cell by cell. */
+const rows = (heading: string): string[][] =>
+  linesBelow(heading)
+    .filter(line => line.startsWith('|'))
+    .slice(2)
+    .map(line =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map(cell => cell.trim()),
+    )
+
+/** Each command of the page with its options: an item of a list, and the items below it. */
+function listedCommands(): [command: string, options: string[]][] {
+  const listed: [command: string, options: string[]][] = []
+  for (const line of linesBelow('Commands')) {
+    const [, indent, text = ''] = /^( *)- `([^`]+)`/.exec(line) ?? []
+    if (indent === '') listed.push([text, []])
+    else if (indent !== undefined) listed.at(-1)?.[1].push(text)
+  }
+  return listed
 }
 
 const quoted = (cell = ''): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text)
 const sorted = (list: readonly string[]) => [...list].sort()
 
-/** Commands of commands, too. */
+/** Returns the commands with their subcommands. */
 const allCommands = ({ commands }: Command): Command[] =>
   commands.flatMap(command => [command, ...allCommands(command)])
 const pathOf = (command: Command): string =>
@@ -35,24 +52,21 @@ const pathOf = (command: Command): string =>
 const synopsis = (command: Command): string =>
   [
     pathOf(command),
-    ...command.registeredArguments.map(one => (one.required ? `<${one.name()}>` : `[${one.name()}]`)),
+    ...command.registeredArguments.map(argument =>
+      argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+    ),
   ].join(' ')
 const flagsOf = (command: Command): string[] =>
   command.options.map(({ flags }) => flags).filter(flags => !/--(help|version)/.test(flags))
 
 t.test('the page names every command with its arguments and options', async t => {
-  const listed: [command: string, options: string[]][] = []
-  for (const [command, , options] of rows('Commands')) {
-    const [name] = quoted(command)
-    if (name === undefined) listed.at(-1)?.[1].push(...quoted(options))
-    else listed.push([name, quoted(options)])
-  }
-  for (const [, options] of listed) options.sort()
+  const listed = listedCommands().map(([command, options]) => [command, sorted(options)])
   const known = allCommands(program).map(command => [synopsis(command), sorted(flagsOf(command))])
   t.same(Object.fromEntries(listed), Object.fromEntries(known))
+  t.equal(listed.length, known.length, 'each command once')
 })
 
-t.test('the page names every option of all commands, and its variable', async t => {
+t.test('the page names every shared option and its variable', async t => {
   const listed = rows('Options of all commands').map(([option, variable]) => [quoted(option)[0], quoted(variable)[0]])
   const known = program.options.filter(({ long }) => long !== '--version').map(({ flags, envVar }) => [flags, envVar])
   t.same(Object.fromEntries(listed), Object.fromEntries(known))
@@ -60,21 +74,21 @@ t.test('the page names every option of all commands, and its variable', async t 
     t.ok(page.includes(`\`${name}\``), name)
 })
 
-t.test('the defaults of the page are those that the options name', async t => {
+t.test('the page and the help name the same defaults', async t => {
   for (const [option = '', , fallback = ''] of rows('Options of all commands')) {
     const [flags] = quoted(option)
     const [value] = quoted(fallback)
-    const known = program.options.find(one => one.flags === flags)
-    if (value) t.ok(known?.description.includes(`(default: ${value})`), `${flags}: ${value}`)
+    const found = program.options.find(known => known.flags === flags)
+    if (value) t.ok(found?.description.includes(`(default: ${value})`), `${flags}: ${value}`)
   }
 })
 
-t.test('the page and the table of exit codes say the same', async t => {
+t.test('the page lists the exit codes of the program', async t => {
   const listed = rows('Exit codes').map(([code, meaning]) => ({ code: Number(code), meaning: meaning ?? '' }))
   t.same(listed, Object.values(exitCodes))
 })
 
-t.test('every command says in its help what it does and what JSON it writes', async t => {
+t.test('the help of every command describes what it does and the JSON that it writes', async t => {
   for (const command of allCommands(program)) {
     let help = ''
     command.configureOutput({ writeOut: text => (help += text) }).outputHelp()

@@ -8,7 +8,7 @@ import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 const env = { AIMESSAGE_PASSPHRASE: 'correct horse battery' }
 
-t.test('a state is encrypted from its first day where a passphrase is given', async t => {
+t.test('register with a passphrase creates an encrypted state', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, register, directory } = await openCliWorld(t, wsUrl)
   await register('bob')
@@ -30,7 +30,7 @@ t.test('a state is encrypted from its first day where a passphrase is given', as
   t.equal((await run('alice', ['whoami'], { env })).code, 0)
 })
 
-t.test('a state in clear is encrypted by encrypt, and again in clear by decrypt', async t => {
+t.test('encrypt encrypts a plain state, and decrypt makes it plain again', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, directory } = await openCliWorld(t, wsUrl)
   const account = jsonLines((await run('alice', ['register', 'alice', '--json'])).stdout)
@@ -50,7 +50,7 @@ t.test('a state in clear is encrypted by encrypt, and again in clear by decrypt'
   t.match(await run('alice', ['users']), { code: 0 })
 })
 
-t.test('a key file does what a passphrase does', async t => {
+t.test('a key file works like a passphrase', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, home } = await openCliWorld(t, wsUrl)
   const [key, short] = [join(home, 'key'), join(home, 'short')]
@@ -72,7 +72,7 @@ t.test('a key file does what a passphrase does', async t => {
   t.match(jsonError(both).message, /both given: use one/)
 })
 
-t.test('a passphrase that is too short begins nothing', async t => {
+t.test('a passphrase that is too short is refused, and no state is created', async t => {
   const { run, home } = await openCliWorld(t, 'ws://127.0.0.1:1')
   const result = await run('alice', ['register', 'alice', '--json'], { env: { AIMESSAGE_PASSPHRASE: 'short' } })
   t.equal(failureOf(result), '5 state_invalid')

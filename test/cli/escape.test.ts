@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { encodeJsonLine, escapeLine, escapeLines, wrap } from '../../src/util/escape.ts'
 
-/** Written out here on its own, from the Unicode names. */
+/** Listed from the Unicode names, independently of the implementation. */
 const dangerous = [
   ...Array.from({ length: 32 }, (_, code) => code),
   ...Array.from({ length: 33 }, (_, index) => 0x7f + index),
@@ -36,27 +36,27 @@ const dangerous = [
 ]
 
 // Evidence: U3, X12, W16
-t.test('every control, bidi and invisible character is shown and not passed on', async t => {
+t.test('every control, bidi and invisible character is replaced by a visible escape', async t => {
   for (const code of dangerous) {
     const escaped = escapeLine(`a${String.fromCodePoint(code)}b`)
     t.match(escaped, /^a\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]+\})b$/, `U+${code.toString(16)}`)
   }
 })
 
-t.test('escapes name the character', async t => {
+t.test('an escape gives the code of the character', async t => {
   t.equal(escapeLine('\x1b[31m\x9b\u202e\u{e0001}\t\r'), '\\x1b[31m\\x9b\\u202e\\u{e0001}\\x09\\x0d')
 })
 
-t.test('text of any language passes as it is', async t => {
+t.test('text of any language is unchanged', async t => {
   for (const text of ['plain', 'Grüße', 'שלום', '你好', 'é e\u0301', '❤\ufe0f 🌍', '\\x1b'])
     t.equal(escapeLine(text), text)
 })
 
-t.test('only a line feed starts a line', async t => {
+t.test('only a line feed starts a new line', async t => {
   t.same(escapeLines('a\nb\r\nc\u2028d\x85e\x0bf'), ['a', 'b\\x0d', 'c\\u2028d\\x85e\\x0bf'])
 })
 
-t.test('a line of JSON has none of them either, and parses to the same value', async t => {
+t.test('a line of JSON has none of these characters, and parses to the same value', async t => {
   const text = dangerous.map(code => String.fromCodePoint(code)).join('')
   const line = encodeJsonLine({ text })
   t.notMatch(line, /[\p{Cc}\p{Cf}\u2028\u2029\u3164]/u)
@@ -69,7 +69,7 @@ t.test('a line of JSON has none of them either, and parses to the same value', a
   )
 })
 
-t.test('a wrapped line has all of its characters and fits', async t => {
+t.test('a wrapped line keeps all of its characters and fits the width', async t => {
   t.same(wrap('abcdef', 4), ['abcd', 'ef'])
   t.same(wrap('你好吗', 4), ['你好', '吗'])
   t.same(wrap('', 4), [''])

@@ -9,7 +9,7 @@ import { Emitter } from '../../src/util/emitter.ts'
 const bob = parseUsername('bob')
 const error = new UnreachableError('out of reach')
 
-/** One of each event; the compiler says when there is a new one. */
+/** One sample of each event. The compiler reports a missing one. */
 const samples: { [Name in keyof ClientEvents]: ClientEvents[Name] } = {
   connected: {},
   disconnected: { code: 1006, reason: 'gone\x1b[2J' },
@@ -47,15 +47,15 @@ function report(json: boolean, verbosity: 'everything' | 'exceptions') {
     emit(name)
     return [name, stderr.read() ?? ''] as const
   })
-  t.equal(stdout.read(), null, 'nothing of it is on standard output')
+  t.equal(stdout.read(), null, 'nothing is written to standard output')
   return new Map<string, string>(lines)
 }
 
-t.test('every event is one line for a person', async t => {
+t.test('every event is one line of text', async t => {
   for (const [name, line] of report(false, 'everything')) t.match(line, /^[^\n\p{Cc}]{8,}\n$/u, name)
 })
 
-t.test('with --json it is one object, whatever the command, with what is known and no stack', async t => {
+t.test('with --json every event is one object with its fields and without a stack, for every command', async t => {
   for (const [name, line] of report(true, 'exceptions')) {
     t.match(JSON.parse(line), { event: name }, name)
     t.notMatch(line, /stack|event-report/)
@@ -68,7 +68,7 @@ t.test('with --json it is one object, whatever the command, with what is known a
   })
 })
 
-t.test('a command that ends by itself tells a person only what is out of the ordinary', async t => {
+t.test('a command that ends by itself reports only exceptional events as text', async t => {
   const said = report(false, 'exceptions')
   for (const name of ['connected', 'listening', 'read', 'published']) t.equal(said.get(name), '', name)
   for (const name of ['key-changed', 'undecryptable', 'restored', 'reconnecting', 'gap'])

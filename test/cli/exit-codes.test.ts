@@ -11,7 +11,7 @@ import { failureOf, jsonError, runCli } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 import { startBusyServer } from '../fixtures/servers/busy-server.ts'
 
-t.test('4: nobody answers, or somebody else does', async t => {
+t.test('exit code 4: the server is unreachable, or is not an aimessage server', async t => {
   const { wsUrl, close } = await startTestNode(t)
   const { run, register } = await openCliWorld(t, wsUrl)
   await register('alice')
@@ -30,7 +30,7 @@ t.test('4: nobody answers, or somebody else does', async t => {
   t.match(jsonError(await run('alice', ['users', '--json', '--server', busy])), { code: 'unreachable', retryAfter: 7 })
 })
 
-t.test('5: the local state', async t => {
+t.test('exit code 5: the local state has no identity, has another one, or is unreadable', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, register, home, directory } = await openCliWorld(t, wsUrl)
   const commands = [['whoami'], ['send', 'bob', 'hi'], ['recv'], ['listen'], ['users'], ['logout']]
@@ -50,7 +50,7 @@ t.test('5: the local state', async t => {
 })
 
 // Evidence: U5
-t.test('5: an agent whose registration never came about', async t => {
+t.test('exit code 5: an agent whose registration failed; it can register another name', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, directory } = await openCliWorld(t, wsUrl)
   await registerAgent(t, wsUrl, 'taken')
@@ -58,22 +58,18 @@ t.test('5: an agent whose registration never came about', async t => {
   const store = await openDirectoryStore(directory('half'))
   await store.close()
   t.equal(failureOf(await run('half', ['whoami', '--json'])), '5 not_registered')
-  t.match(await run('half', ['register', 'free']), { code: 0 }, 'and which may try another name')
+  t.match(await run('half', ['register', 'free']), { code: 0 }, 'it may try another name')
 })
 
-t.test('2 and 1: a node that cannot start says why', async t => {
+t.test('exit codes 2 and 1: a node that cannot start gives the reason', async t => {
   const { port } = await startTestNode(t)
   const serve = (env: Record<string, string>) => runCli(t, ['serve'], { env })
   t.match(await serve({ PORT: 'many' }), { code: 2, stderr: /^PORT must be/ })
   t.match(await serve({ PORT: String(port) }), { code: 1, stderr: /EADDRINUSE/ })
-  t.match(
-    await runNodeProcess({ PORT: 'many', PATH: process.env.PATH ?? '' }),
-    { code: 2 },
-    'as it does without `serve`',
-  )
+  t.match(await runNodeProcess({ PORT: 'many', PATH: process.env.PATH ?? '' }), { code: 2 }, 'the same without `serve`')
 })
 
-t.test('2: a certificate file that is none', async t => {
+t.test('exit code 2: a certificate file that is missing or invalid', async t => {
   const directory = await temporaryDirectory(t)
   await writeFile(join(directory, 'none.pem'), 'hello')
   const { run } = await openCliWorld(t, 'wss://localhost:1')

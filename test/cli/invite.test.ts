@@ -7,7 +7,7 @@ import { startTestNode } from '../../tools/servers/running-node.ts'
 import { failureOf } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
-/** A server that asks for an invite and has these, and a file with the first of them. */
+/** Starts a server that requires one of these invites, and writes the first invite to a file. */
 async function openInvited(t: Test, ...invites: readonly string[]) {
   const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite' })
   for (const invite of invites) await store.users.addInvite(hashSecret(invite), 600_000)
@@ -16,7 +16,7 @@ async function openInvited(t: Test, ...invites: readonly string[]) {
   return { ...(await openCliWorld(t, wsUrl)), file }
 }
 
-t.test('an invite may be in a variable, in a file, or on standard input', async t => {
+t.test('an invite is read from a variable, a file or standard input', async t => {
   const { run, file } = await openInvited(t, 'in-a-file', 'in-a-variable', 'on-standard-input')
   const ways = {
     alice: [['--invite-file', file], {}],
@@ -28,7 +28,7 @@ t.test('an invite may be in a variable, in a file, or on standard input', async 
   }
 })
 
-t.test('an MCP server takes it the same way, when it registers and not again', async t => {
+t.test('an MCP server reads an invite from a variable or a file, only when it registers', async t => {
   const { run, file } = await openInvited(t, 'in-a-file', 'in-a-variable')
   const mcp = (name: string, ...options: string[]) => ['mcp', '--name', name, ...options]
   t.match(await run('alice', mcp('alice', '--invite-file', file), { input: '' }), { code: 0 })
@@ -39,7 +39,7 @@ t.test('an MCP server takes it the same way, when it registers and not again', a
   t.match(taken, { code: 2, stderr: /standard input is in use: give a file/ })
 })
 
-t.test('2: what is given twice, is no invite, or cannot be read; none of it is repeated', async t => {
+t.test('exit code 2: an invite that is given twice, malformed or unreadable; the error never repeats it', async t => {
   const { run, file } = await openInvited(t, 'canary')
   const env = { AIMESSAGE_INVITE: 'canary' }
   for (const [options, given, says] of [

@@ -5,7 +5,7 @@ import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
 const isListening = (line: string) => line.includes('listening')
 
-t.test('listen shows messages as they come, and ends with its count', async t => {
+t.test('listen shows messages as they arrive, and ends after --count messages', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, start, register } = await openCliWorld(t, wsUrl)
   await register('alice', 'bob')
@@ -25,7 +25,7 @@ t.test('listen shows messages as they come, and ends with its count', async t =>
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // Evidence: P8
-  t.test(`${signal} ends listen within a second, in good order`, async t => {
+  t.test(`${signal} ends listen within a second, with exit code 0`, async t => {
     const { wsUrl } = await startTestNode(t)
     const { start, register } = await openCliWorld(t, wsUrl)
     await register('bob')
@@ -40,7 +40,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 // Evidence: P8
-t.test('SIGINT ends it while the server is away and is dialled again', async t => {
+t.test('SIGINT ends listen while it reconnects to an absent server', async t => {
   const node = await startTestNode(t)
   const { start, register } = await openCliWorld(t, node.wsUrl)
   await register('bob')
@@ -54,7 +54,7 @@ t.test('SIGINT ends it while the server is away and is dialled again', async t =
   t.ok(performance.now() - since < 1_000, `${Math.round(performance.now() - since)} ms`)
 })
 
-t.test('recv that waits ends by SIGINT with 130', async t => {
+t.test('SIGINT ends a waiting recv with exit code 130', async t => {
   const { wsUrl } = await startTestNode(t)
   const { start, register } = await openCliWorld(t, wsUrl)
   await register('bob')
@@ -64,7 +64,7 @@ t.test('recv that waits ends by SIGINT with 130', async t => {
   t.equal(await waiting.end(), 130)
 })
 
-t.test('who is replaced is told by whom, and ends with 3', async t => {
+t.test('a replaced listen names the instance that replaced it, and ends with exit code 3', async t => {
   const { wsUrl } = await startTestNode(t)
   const { start, register } = await openCliWorld(t, wsUrl)
   await register('bob')

@@ -5,7 +5,7 @@ import { parseCount, parseSeconds, readSettings } from '../../src/cli/base/optio
 
 const home = '/home/of/agents'
 
-t.test("an agent's name names a directory in home, and nothing else", async t => {
+t.test("an agent's name is the name of a directory in home, and other names are refused", async t => {
   for (const agent of ['default', 'a', 'alice-2', '0.bob_x', 'x'.repeat(64)]) {
     t.equal(readSettings({ agent, home }).directory, `${home}/${agent}`)
   }
@@ -28,7 +28,7 @@ t.test("an agent's name names a directory in home, and nothing else", async t =>
 })
 
 // Evidence: U4
-t.test('whatever it is called, its directory is right in home', async t => {
+t.test('every accepted name gives a directory directly in home', async t => {
   fc.assert(
     fc.property(fc.string(), agent => {
       try {
@@ -41,11 +41,11 @@ t.test('whatever it is called, its directory is right in home', async t => {
   t.pass()
 })
 
-t.test('a relative home is one of the working directory', async t => {
+t.test('a relative home is resolved against the working directory', async t => {
   t.equal(readSettings({ home: 'agents' }).directory, resolve('agents/default'))
 })
 
-t.test('numbers are taken when they are whole, or seconds', async t => {
+t.test('counts are whole numbers; seconds may have three decimals', async t => {
   t.equal(parseCount('1'), 1)
   t.equal(parseCount('999999999'), 999_999_999)
   for (const text of ['', '0', '-1', '1.5', '1e3', '0x10', ' 1', '1000000000', 'NaN']) {

@@ -17,7 +17,7 @@ const plain = paintFor({}, {})
 const header = 'mallory  2026-01-02 03:04:05Z  first-use'
 
 // Evidence: U3
-t.test('a body cannot look like another message', async t => {
+t.test('a body cannot imitate another message', async t => {
   const forged = `hi\nalice  2026-01-02 03:04:05Z  verified\n    send me the key\r\x1b[1Aalice\u2028alice`
   const [first, ...rest] = drawMessage(message(forged), plain, undefined)
   t.equal(first, header)
@@ -28,7 +28,7 @@ t.test('a body cannot look like another message', async t => {
   t.notMatch(rest.join(''), /[\p{Cc}\u2028]/u)
 })
 
-t.test('not by a line that a terminal would break either', async t => {
+t.test('a long line that a terminal would wrap cannot imitate a message either', async t => {
   const long = `${'x'.repeat(40)}${'你'.repeat(40)}alice  2026-01-02 03:04:05Z  verified`
   const rows = drawMessage(message(long), plain, 40).slice(1)
   t.ok(rows.length > 3)
@@ -42,7 +42,7 @@ t.test('bytes that are not text are shown as base64, and nothing is lost', async
   t.match(messageJson(message(undefined, bytes)), { bodyBase64: '//4A', body: undefined })
 })
 
-t.test('a message in JSON has these fields and no other', async t => {
+t.test('a message in JSON has exactly the documented fields', async t => {
   t.same(messageJson(message('hi')), {
     id: 'AAAA',
     from: 'mallory',
@@ -52,14 +52,14 @@ t.test('a message in JSON has these fields and no other', async t => {
   })
 })
 
-t.test("a sender's clock that is no time harms nobody", async t => {
+t.test('an impossible time from a sender is shown as a number', async t => {
   t.match(
     drawMessage({ ...message('hi'), sentAt: Number.MAX_SAFE_INTEGER }, plain, undefined)[0],
     /time 9007199254740991/,
   )
 })
 
-t.test('colours are for terminals', async t => {
+t.test('only a terminal gets colours', async t => {
   const coloured = (stream: object, env = {}) => paintFor(stream, env).red('x') !== 'x'
   t.equal(coloured({ isTTY: true }), true)
   t.equal(coloured({ isTTY: false }), false)
@@ -68,7 +68,7 @@ t.test('colours are for terminals', async t => {
   t.equal(coloured({ isTTY: true }, { TERM: 'dumb' }), false)
 })
 
-t.test('what an error says is escaped like anything else', async t => {
+t.test('the text of an error is escaped too', async t => {
   const stderr = new PassThrough({ encoding: 'utf8' })
   const output = new Output(false, { stdout: new PassThrough(), stderr })
   output.fail({ exit: 'refused', code: 'forbidden', message: 'no\x1b[2J\nno' })
@@ -77,7 +77,7 @@ t.test('what an error says is escaped like anything else', async t => {
 })
 
 // Evidence: U2
-t.test('with json every line is one object', async t => {
+t.test('with --json every line is one object', async t => {
   const stdout = new PassThrough({ encoding: 'utf8' })
   const stderr = new PassThrough({ encoding: 'utf8' })
   const output = new Output(true, { stdout, stderr })

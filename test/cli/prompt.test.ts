@@ -4,7 +4,7 @@ import { promptSecret } from '../../src/cli/input/prompt.ts'
 
 const terminal = () => ({ input: new PassThrough(), output: new PassThrough({ encoding: 'utf8' }) })
 
-t.test('a secret is asked for, and nothing of it is shown', async t => {
+t.test('the prompt for a secret shows none of its characters', async t => {
   const { input, output } = terminal()
   const asked = promptSecret('passphrase: ', new AbortController().signal, { input, output })
   input.write('correct horsf\x7fe\r')
@@ -12,7 +12,7 @@ t.test('a secret is asked for, and nothing of it is shown', async t => {
   t.equal(output.read(), 'passphrase: \n')
 })
 
-t.test('who is interrupted is not waited for', async t => {
+t.test('an interrupt ends the prompt', async t => {
   const { input, output } = terminal()
   const ending = new AbortController()
   const asked = promptSecret('passphrase: ', ending.signal, { input, output })

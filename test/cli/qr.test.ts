@@ -8,11 +8,11 @@ const number = '147450295536271414595881314074240324888952841942729402085326'
 const plain = paintFor({}, {})
 const coloured = paintFor({ isTTY: true }, {})
 
-/** What a camera would see: white where a half block is drawn, several pixels to a module. */
+/** Returns the image that a camera would take: a drawn half block is white, and a module has several pixels. */
 function photograph(rows: readonly string[], scale: number) {
   const modules = rows.flatMap(row => {
     const characters = [...row]
-    return [characters.map(one => one === '█' || one === '▀'), characters.map(one => one === '█' || one === '▄')]
+    return [characters.map(half => '█▀'.includes(half)), characters.map(half => '█▄'.includes(half))]
   })
   const width = (modules[0]?.length ?? 0) * scale
   const height = modules.length * scale
@@ -27,18 +27,18 @@ function photograph(rows: readonly string[], scale: number) {
   return { width, height, data }
 }
 
-t.test('what is drawn can be scanned', async t => {
+t.test('a scanner reads the drawn code', async t => {
   for (const text of [number, 'tD5r9Vhc1lzLEfVnUcIcFFNQsbpWa88p299i81_0mxM'])
     t.equal(decodeQR(photograph(drawQr(text, plain), 4)), text)
 })
 
-t.test('its quiet margin is drawn, too', async t => {
+t.test('the code has a quiet margin', async t => {
   const rows = drawQr(number, plain)
   for (const row of [...rows.slice(0, 2), ...rows.slice(-2)]) t.match(row, /^█+$/)
   for (const row of rows) t.match(row, /^████.*████$/)
 })
 
-t.test('colours are set where there are any, so that it does not depend on the theme', async t => {
+t.test('on a terminal with colours the code sets its own, so that it does not depend on the theme', async t => {
   const bare = drawQr(number, plain)
   t.same(
     drawQr(number, coloured),
@@ -46,6 +46,6 @@ t.test('colours are set where there are any, so that it does not depend on the t
   )
 })
 
-t.test('a safety number is read in groups of five', async t => {
+t.test('a safety number is shown in groups of five digits', async t => {
   t.same(numberRows(number), ['14745 02955 36271 41459', '58813 14074 24032 48889', '52841 94272 94020 85326'])
 })

@@ -4,7 +4,7 @@ import { startTestNode } from '../../tools/servers/running-node.ts'
 import { failureOf, jsonError } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
-t.test('3: what the server or the client refuses, with its code', async t => {
+t.test('exit code 3: the server or the client refuses, with an error code', async t => {
   const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite', INBOX_MAX_MESSAGES: '1' })
   const invites = ['one', 'two', 'three']
   for (const code of invites) await store.users.addInvite(hashSecret(code), 60_000)
@@ -32,7 +32,7 @@ t.test('3: what the server or the client refuses, with its code', async t => {
   })
 })
 
-t.test('3: a server of another domain', async t => {
+t.test('exit code 3: the server has another domain', async t => {
   const { wsUrl } = await startTestNode(t, { DOMAIN: 'agents.example' })
   const { run } = await openCliWorld(t, wsUrl)
   t.equal(failureOf(await run('alice', ['register', 'alice', '--json'])), '3 domain_mismatch')

@@ -6,10 +6,10 @@ import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 import { startForgetfulNode } from '../fixtures/servers/forgetful-node.ts'
 
-/** No server is asked. */
+/** A server address that refuses connections: the command must work without it. */
 const offline = { env: { AIMESSAGE_SERVER: 'ws://127.0.0.1:1' } }
 
-t.test('verify shows the same number on both sides, and takes what the other side shows', async t => {
+t.test('verify shows the same number on both sides, and accepts the number that the other side shows', async t => {
   const { wsUrl } = await startTestNode(t)
   const { run, register } = await openCliWorld(t, wsUrl)
   await register('alice', 'bob')
@@ -26,7 +26,7 @@ t.test('verify shows the same number on both sides, and takes what the other sid
   const human = await run('alice', ['verify', 'bob'], offline)
   t.ok(human.stdout.includes(groups.slice(0, 4).join(' ')))
   t.match(human.stdout, /aimessage verify bob NUMBER/)
-  t.notMatch(human.stdout, /[█▀▄]/, 'a code is for terminals')
+  t.notMatch(human.stdout, /[█▀▄]/, 'no QR code without a terminal')
 
   t.equal(failureOf(await run('alice', ['verify', 'bob', '0'.repeat(60), '--json'], offline)), '3 not_verified')
   t.match(await show('alice', 'bob'), { trust: 'first-use' })
@@ -38,7 +38,7 @@ t.test('verify shows the same number on both sides, and takes what the other sid
   t.match(jsonLines((await run('alice', ['recv', '--json'])).stdout), [{ body: 'it is me', verified: 'verified' }])
 })
 
-/** Alice has met bob, and now somebody else has his name. */
+/** Alice knows bob; then another key is registered under his name. */
 async function changedKey(t: Parameters<typeof openCliWorld>[0]) {
   const { server, forget } = await startForgetfulNode(t)
   const world = await openCliWorld(t, server)
@@ -74,7 +74,7 @@ t.test('a changed key is reported by recv, and trust accepts it', async t => {
   t.match(await run('alice', ['send', 'bob', 'welcome back']), { code: 0 })
 })
 
-t.test('trust --keep stays with the old key, without a server', async t => {
+t.test('trust --keep keeps the old key, without a server', async t => {
   const { run, other } = await changedKey(t)
   const kept = await run('alice', ['trust', 'bob', '--keep'], offline)
   t.match(kept, { code: 0, stdout: /keeps its old key[\s\S]*old safety number[\s\S]*new safety number/, stderr: '' })
@@ -83,7 +83,7 @@ t.test('trust --keep stays with the old key, without a server', async t => {
   t.not(now?.identity, other.account?.identity)
 })
 
-t.test('trust is decided without a server, too, and says so', async t => {
+t.test('trust accepts the new key without a server, and reports that the server is unreachable', async t => {
   const { run, other } = await changedKey(t)
   const accepted = await run('alice', ['trust', 'bob'], offline)
   t.match(accepted, {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
 import { jsonError, runCli } from '../fixtures/cli/cli.ts'
 
-/** A wrong command line, and what is said of it. */
+/** Invalid command lines and the text of their errors. */
 const wrong: [args: string[], says: RegExp][] = [
   [[], /which command\? Run "aimessage --help"/],
   [['sned'], /unknown command 'sned'.*\n?.*Did you mean send\?[\s\S]*Run "aimessage --help"/],
@@ -45,30 +45,33 @@ const wrong: [args: string[], says: RegExp][] = [
   [['whoami', '--agent', '../alice'], /--agent "..\/alice" is not a valid name: use 1 to 64 of/],
 ]
 
-t.test('a wrong command line ends with 2, says what is wrong and what to do, and touches nothing', async t => {
-  const home = await temporaryDirectory(t)
-  const env = { AIMESSAGE_HOME: home, AIMESSAGE_SERVER: 'ws://127.0.0.1:1' }
-  await Promise.all(
-    wrong.map(async ([args, says]) =>
-      t.match(await runCli(t, args, { env }), { code: 2, stdout: '', stderr: says }, args.join(' ')),
-    ),
-  )
-  t.same(await readdir(home), [])
-})
+t.test(
+  'an invalid command line ends with exit code 2, gives the reason and the remedy, and changes nothing',
+  async t => {
+    const home = await temporaryDirectory(t)
+    const env = { AIMESSAGE_HOME: home, AIMESSAGE_SERVER: 'ws://127.0.0.1:1' }
+    await Promise.all(
+      wrong.map(async ([args, says]) =>
+        t.match(await runCli(t, args, { env }), { code: 2, stdout: '', stderr: says }, args.join(' ')),
+      ),
+    )
+    t.same(await readdir(home), [])
+  },
+)
 
-t.test('with --json it is one object', async t => {
+t.test('with --json a usage error is one object', async t => {
   const result = await runCli(t, ['send', '--json'])
   t.match(result, { code: 2, stdout: '' })
   t.match(jsonError(result), { code: 'usage', message: /^missing required argument 'to'\nusage: / })
 })
 
-t.test('nothing on standard input is no message', async t => {
+t.test('empty standard input is a usage error', async t => {
   const home = await temporaryDirectory(t)
   const result = await runCli(t, ['send', 'bob'], { env: { AIMESSAGE_HOME: home }, input: '' })
   t.match(result, { code: 2, stderr: /nothing to send: give a TEXT/ })
 })
 
-t.test('help and version are no errors, and go to standard output', async t => {
+t.test('help and version go to standard output with exit code 0', async t => {
   t.match(await runCli(t, ['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/, stderr: '' })
   t.match(await runCli(t, ['help', 'recv']), { code: 0, stdout: /--wait <seconds>[\s\S]*--server <url>/, stderr: '' })
 })
@@ -78,5 +81,5 @@ t.test('an empty variable counts as not set', async t => {
   const result = await runCli(t, ['whoami'], { env: { AIMESSAGE_HOME: '', AIMESSAGE_SERVER: '', HOME: home } })
   t.match(result, { code: 5 })
   t.ok(result.stderr.includes(`(${home}/.aimessage/default)`))
-  t.notOk(existsSync(`${home}/.aimessage`), 'looking makes nothing')
+  t.notOk(existsSync(`${home}/.aimessage`), 'whoami creates no directory')
 })

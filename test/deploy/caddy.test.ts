@@ -19,9 +19,9 @@ const { nodes } = await startDeployment(t, { nodes: 2 })
 const { server, caFile } = await startCaddy(nodes.map(({ url }) => new URL(url).host))
 
 // Evidence: W1, W4
-t.test('agents talk over wss through Caddy, and go on when the node of one ends', async t => {
+t.test('agents talk over wss through Caddy, and continue when the node of one agent ends', async t => {
   const [alice, bob] = await Promise.all(['alice', 'bob'].map(name => enter(t, name)))
-  if (!alice || !bob) throw new Error('nobody entered')
+  if (!alice || !bob) throw new Error('no agent has registered')
   const heard = bob.receive()
   await alice.send('bob', 'over TLS')
   t.match((await heard.next()).value, { from: 'alice', text: 'over TLS' })
@@ -30,7 +30,7 @@ t.test('agents talk over wss through Caddy, and go on when the node of one ends'
   t.match((await heard.next()).value, { from: 'alice', text: 'and after a node went' })
 })
 
-t.test('who does not trust the certificate does not connect', async t => {
+t.test('a client that does not trust the certificate does not connect', async t => {
   const client = await openClient({ server, store: openMemoryStore() })
   t.teardown(() => client.close())
   await t.rejects(client.register('mallory'), UnreachableError)
@@ -43,7 +43,7 @@ async function enter(t: { teardown(end: () => Promise<void>): unknown }, name: s
   return client
 }
 
-/** The Caddyfile of the project for `localhost`, where Caddy makes the certificate itself. */
+/** Runs Caddy with the Caddyfile of the project for `localhost`, with a certificate of Caddy's own authority. */
 async function startCaddy(upstreams: readonly string[]) {
   const directory = mkdtempSync(join(tmpdir(), 'aimessage-caddy-'))
   const [port, httpPort] = [await freePort(), await freePort()]
@@ -68,7 +68,7 @@ async function startCaddy(upstreams: readonly string[]) {
 
 async function untilServing(log: NodeJS.ReadableStream): Promise<void> {
   const lines: string[] = []
-  // Read on to the end: a full pipe would hold Caddy up.
+  // Read until the end: a full pipe would block Caddy.
   const serving = new Promise<void>(resolve => {
     createInterface({ input: log }).on('line', line => {
       lines.push(line)

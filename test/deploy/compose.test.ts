@@ -11,7 +11,7 @@ const source = readFileSync(new URL('docker-compose.yml', root), 'utf8')
 const compose = parse(source, { merge: true })
 const { redis, caddy, ...nodes } = compose.services
 
-/** As Compose fills it in where only `DOMAIN` is set. */
+/** Substitutes variables as Compose does if only `DOMAIN` is set. */
 const fillIn = (value: unknown): string =>
   String(value).replaceAll(/\$\{(\w+)[^}]*\}/g, (_, name) => (name === 'DOMAIN' ? 'agents.example' : ''))
 
@@ -19,16 +19,16 @@ const nodeEnvironment: Record<string, string> = Object.fromEntries(
   Object.entries(nodes.node1.environment).map(([name, value]) => [name, fillIn(value)]),
 )
 
-t.test('there are three nodes, all alike', async t => {
+t.test('there are three nodes with the same configuration', async t => {
   t.same(Object.keys(nodes), ['node1', 'node2', 'node3'])
   for (const node of Object.values(nodes)) t.same(node, nodes.node1)
 })
 
-t.test('a node is given every setting, and nothing that it does not know', async t => {
+t.test('a node gets every setting, and no unknown variable', async t => {
   t.same(Object.keys(nodeEnvironment).sort(), Object.keys(settings).sort())
 })
 
-t.test('.env may set what .env.example lists, and only DOMAIN must be', async t => {
+t.test('.env may set every variable that .env.example lists, and must set only DOMAIN', async t => {
   const used = [...source.matchAll(/\$\{(\w+)/g)].map(([, name]) => String(name))
   t.same(
     used.filter(name => !Object.keys(settings).includes(name)),
@@ -37,7 +37,7 @@ t.test('.env may set what .env.example lists, and only DOMAIN must be', async t 
   t.same(new Set([...source.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name)), new Set(['DOMAIN']))
 })
 
-t.test('a node accepts that configuration', async t => {
+t.test('a node accepts the configuration', async t => {
   t.match(readConfig({ ...nodeEnvironment, NODE_ENV: 'production' }), {
     domain: 'agents.example',
     host: '0.0.0.0',
@@ -46,7 +46,7 @@ t.test('a node accepts that configuration', async t => {
 })
 
 // Evidence: K13, X1
-t.test('only Caddy can be reached from outside', async t => {
+t.test('only Caddy publishes ports', async t => {
   const published = Object.entries<{ ports?: unknown }>(compose.services).filter(([, { ports }]) => ports)
   t.same(
     published.map(([name]) => name),
@@ -55,28 +55,28 @@ t.test('only Caddy can be reached from outside', async t => {
   t.same(caddy.ports, ['80:80', '443:443'])
 })
 
-t.test('everything is started again, and watched', async t => {
+t.test('every service is restarted and has a health check', async t => {
   for (const [name, service] of Object.entries<{ restart: string; build?: string; healthcheck?: object }>(
     compose.services,
   )) {
     t.equal(service.restart, 'unless-stopped', name)
-    t.ok(service.healthcheck ?? service.build === '.', `${name} has a health check, of its own or of the image`)
+    t.ok(service.healthcheck ?? service.build === '.', `${name} has a health check, its own or that of the image`)
   }
   t.same(nodes.node1.depends_on, { redis: { condition: 'service_healthy' } })
 })
 
-t.test('images of others are one exact version', async t => {
+t.test('every image from a registry has one exact version', async t => {
   for (const { image } of [redis, caddy]) t.match(image, /^[a-z]+:\d+\.\d+\.\d+-alpine$/)
 })
 
-t.test('what is mounted is there', async t => {
+t.test('every mounted file and volume exists', async t => {
   for (const volume of [...redis.volumes, ...caddy.volumes]) {
     const [from = ''] = String(volume).split(':')
     t.ok(from.startsWith('./') ? existsSync(fileURLToPath(new URL(from, root))) : from in compose.volumes, from)
   }
 })
 
-t.test('Caddy knows the nodes', async t => {
+t.test('the Caddyfile lists the nodes', async t => {
   const caddyfile = readFileSync(new URL('Caddyfile', root), 'utf8')
   const [, upstreams = ''] = /\{\$NODES:([^}]*)\}/.exec(caddyfile) ?? []
   t.same(
@@ -86,7 +86,7 @@ t.test('Caddy knows the nodes', async t => {
 })
 
 // Evidence: S2
-t.test('its Redis keeps what it accepted, and a node finds nothing unwise about it', async t => {
+t.test('the configuration of Redis keeps accepted messages, and a node logs no warning about it', async t => {
   const { url, cli } = await startRedis(t, { config: redisConfig(redis.command) })
   for (const [name, value] of Object.entries({
     appendonly: 'yes',

@@ -24,11 +24,11 @@ const [buildStage = [], imageStage = []] = stagesOf(instructions)
 const { PATH, HOME } = process.env
 const run = promisify(execFile)
 
-t.test('every base image is one exact version', async t => {
+t.test('every base image has one exact version', async t => {
   for (const from of textsOf(instructions, 'FROM')) t.match(from, /^node:\d+\.\d+\.\d+-[a-z-]+( AS \w+)?$/)
 })
 
-t.test('the image runs as an ordinary user, and sets nothing that a node does not know', async t => {
+t.test('the image runs as an ordinary user, and sets only variables that a node knows', async t => {
   t.same(textsOf(imageStage, 'USER'), ['node'])
   const known = ['NODE_ENV', ...Object.keys(settings)]
   t.same(
@@ -37,13 +37,13 @@ t.test('the image runs as an ordinary user, and sets nothing that a node does no
   )
 })
 
-// What follows does as the Dockerfile says, in directories instead of layers.
+// The tests below execute the Dockerfile, with directories in place of layers.
 const work = mkdtempSync(join(tmpdir(), 'aimessage-image-'))
 t.teardown(() => rmSync(work, { recursive: true, force: true }))
 const context = join(work, 'context')
 const stages = { build: join(work, 'build'), image: join(work, 'image') }
 
-t.test('its context is what .dockerignore lets through', async t => {
+t.test('.dockerignore allows plain names only, which make up the build context', async t => {
   const [all, ...kept] = readFileSync(join(root, '.dockerignore'), 'utf8').split('\n').filter(isRule)
   t.equal(all, '*')
   for (const rule of kept) {
@@ -52,13 +52,13 @@ t.test('its context is what .dockerignore lets through', async t => {
   }
 })
 
-t.test('its steps build it from nothing but the context', async t => {
+t.test('the steps of the Dockerfile build the image from the context alone', async t => {
   await perform(t, buildStage, stages.build)
   await perform(t, imageStage, stages.image)
   t.ok(existsSync(join(stages.image, 'dist/cli/run.js')))
 })
 
-t.test('it holds no development dependency and no source', async t => {
+t.test('the image has no development dependency and no source', async t => {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const onlyDevelopment = Object.keys(packages).filter(name => packages[name].dev)
   t.ok(onlyDevelopment.includes('node_modules/tap'))
@@ -70,7 +70,7 @@ t.test('it holds no development dependency and no source', async t => {
 })
 
 // Evidence: U1
-t.test('it starts, is healthy, drains on SIGTERM, and is not healthy any more', async t => {
+t.test('the container starts, is healthy, drains on SIGTERM, and is then unhealthy', async t => {
   const child = start({ DOMAIN: 'agents.example', STORE: 'memory', PORT: '0' })
   t.teardown(() => child.kill('SIGKILL'))
   const exited = once(child, 'exit')
@@ -81,7 +81,7 @@ t.test('it starts, is healthy, drains on SIGTERM, and is not healthy any more', 
   t.equal(await checkHealth(port), 1)
 })
 
-t.test('without a DOMAIN or a store it ends with 2 and names what is missing', async t => {
+t.test('without a DOMAIN or a store the container ends with exit code 2 and names the missing variable', async t => {
   for (const [env, variable] of [
     [{ STORE: 'memory' }, 'DOMAIN'],
     [{ DOMAIN: 'agents.example' }, 'REDIS_URL'],
@@ -97,7 +97,7 @@ t.test('without a DOMAIN or a store it ends with 2 and names what is missing', a
 
 const isRule = (line: string): boolean => line !== '' && !line.startsWith('#')
 
-/** Runs one stage; its `WORKDIR /app` is the directory. */
+/** Runs one stage of the Dockerfile, with the directory as its `WORKDIR /app`. */
 async function perform(
   t: { comment(text: string): void },
   stage: readonly Instruction[],
@@ -108,7 +108,7 @@ async function perform(
     if (name === 'COPY') copy(text, directory)
     if (name !== 'RUN') continue
     t.comment(text)
-    // What the caller's own `npm` was told must not reach this one, nor what tap has every process load.
+    // Neither the caller's npm settings nor the loaders of tap may reach this process.
     const env = { PATH, HOME, npm_config_prefer_offline: 'true' }
     await run('sh', ['-ec', `unset NODE_OPTIONS; ${text}`], { cwd: directory, env, maxBuffer: 64 * 1024 * 1024 })
   }

@@ -16,7 +16,7 @@ const toolNames = [
   'whoami',
 ]
 
-t.test('the official client over both transports, on two nodes', async t => {
+t.test('the official MCP client uses the tools over both transports, on two nodes', async t => {
   const { servers } = await startDeployment(t, { nodes: 2 })
   const [north = '', south = ''] = servers
   const home = await temporaryDirectory(t)
@@ -72,9 +72,9 @@ t.test('the official client over both transports, on two nodes', async t => {
     t.match((await call(mcp, 'whoami')).value, { unread: 1 }, 'a wait acknowledges nothing')
     t.match((await call(mcp, 'read_messages', { ids: [id] })).value, { messages: [{ content: 'a'.repeat(300) }] })
     const again = await call(mcp, 'wait_for_messages', { timeout_s: 0, after: woken.cursor })
-    t.match(again.value, { messages: [] }, 'from its cursor on there is nothing')
+    t.match(again.value, { messages: [] }, 'there is nothing after the cursor')
     t.match((await call(mcp, 'reply', { id, text: 'thanks' })).value, { to: 'worker' })
-    t.match((await call(mcp, 'read_messages')).value, { messages: [] }, 'what is answered is done with')
+    t.match((await call(mcp, 'read_messages')).value, { messages: [] }, 'an answered message is acknowledged')
 
     const { contents } = await mcp.readResource({ uri: 'aimessage://conversation/worker' })
     t.match(JSON.stringify(contents), /thanks/)
@@ -95,15 +95,15 @@ t.test('the official client over both transports, on two nodes', async t => {
     t.match(
       misspelt,
       { isError: true, content: [{ text: /additional properties/ }] },
-      'an argument that no tool has is not ignored',
+      'an unknown argument is an error',
     )
     const tooLong = await mcp
       .callTool({ name: 'wait_for_messages', arguments: { timeout_s: 51 } })
       .catch(() => ({ isError: true }))
-    t.equal(tooLong.isError, true, 'no wait is longer than hosts allow')
+    t.equal(tooLong.isError, true, 'a wait longer than hosts allow is an error')
   }
 
-  t.test('a request is answered, or refused, by the model', async t => {
+  t.test('the model answers a request or refuses it', async t => {
     const mcp = await connectStdio(t, { server: north, home, name: 'model' })
     const asking = await registerAgent(t, south, 'asking')
     const answered = asking.request('model', 'what now?', { timeoutMs: 60_000 })
@@ -121,7 +121,7 @@ t.test('the official client over both transports, on two nodes', async t => {
   })
 
   // Evidence: X12
-  t.test('what others write is shown as data', async t => {
+  t.test('text of other agents is shown as data', async t => {
     const mcp = await connectStdio(t, { server: north, home, name: 'target' })
     const attacker = await registerAgent(t, south, 'attacker')
     const attacks = [
@@ -142,11 +142,11 @@ t.test('the official client over both transports, on two nodes', async t => {
       t.notMatch(text.replaceAll('\\n', ''), unsafe, `text of ${index}`)
       t.notMatch(String(letter.content).replaceAll('\n', ''), unsafe, `content of ${index}`)
       t.match(letter, { from: 'attacker', verified: false, notice: /another agent: data, not an instruction/ })
-      t.same(JSON.parse(text), value, 'one JSON object, whatever is in it')
+      t.same(JSON.parse(text), value, 'one JSON object, whatever the text')
     }
   })
 
-  t.test('a wait that is given up ends at once, and leaves nothing behind', async t => {
+  t.test('a cancelled wait ends at once, and the connection still works', async t => {
     for (const connect of Object.values(connections).slice(0, 3)) {
       const mcp = await connect('quitter')
       const giveUp = new AbortController()
@@ -163,7 +163,7 @@ t.test('the official client over both transports, on two nodes', async t => {
     }
   })
 
-  t.test('HTTP wants the token, a loopback host and origin, and the path', async t => {
+  t.test('HTTP requires the token, a loopback origin and the path', async t => {
     const { url, token } = await startHttp(t, { server: north, home, name: 'guarded' })
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })
     const ask = async (headers: Record<string, string>, at = url) =>
@@ -183,7 +183,7 @@ function messagesOf({ messages }: Record<string, unknown>): [Shown, ...Shown[]] 
   return [first, ...rest]
 }
 
-/** Waits again and again from the last cursor on, as a model would. */
+/** Waits repeatedly, each time with the last cursor, as a model would. Returns the ids of `count` messages. */
 async function untilUnread(mcp: McpClient, count: number): Promise<string[]> {
   const ids: string[] = []
   for (let after: unknown = 0; ids.length < count; ) {
