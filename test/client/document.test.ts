@@ -1,17 +1,18 @@
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import type { ClientEvents } from '../../src/client/node.ts'
 import * as library from '../../src/client/node.ts'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
+import { builtFile, nodeEndingWithParent } from '../../tools/processes.ts'
 import { startTestNode } from '../../tools/servers/running-node.ts'
 
-const tsx = import.meta.resolve('tsx')
 const text = await readFile(new URL('../../docs/CLIENT.md', import.meta.url), 'utf8')
 
-/** What stands in the first column of the table under a heading, each name of it. */
+/** The names in the first column of the table under a heading. */
 const namesUnder = (heading: string): string[] => {
   const section = text.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
   const cells = section.split('\n').flatMap(line => line.match(/^\| (`.*?) \|/)?.[1] ?? [])
@@ -46,11 +47,11 @@ const events: Record<keyof ClientEvents, true> = {
   generation: true,
 }
 
-t.test('every event stands in the document, and no other', async t => {
+t.test('the document lists every event, and no other', async t => {
   t.same(namesUnder('Events'), Object.keys(events).sort())
 })
 
-t.test('every method stands in the document, and no other', async t => {
+t.test('the document lists every method, and no other', async t => {
   const prototype: object = Object.getPrototypeOf(
     await library.openClient({ server: 'ws://localhost:1', store: library.openMemoryStore() }),
   )
@@ -58,16 +59,16 @@ t.test('every method stands in the document, and no other', async t => {
   t.same(namesUnder('The methods'), methods.sort())
 })
 
-t.test('what the programs of the document print is what it says', async t => {
+t.test('the programs of the document print what it says', async t => {
   const node = await startTestNode(t)
   const directory = await temporaryDirectory(t)
-  const entry = new URL('../../src/client/node.ts', import.meta.url).href
+  const entry = pathToFileURL(builtFile('client/node')).href
   const programs = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map(([, program = '']) => program)
   t.equal(programs.length, 3)
   for (const [at, program] of programs.entries()) {
     const file = join(directory, `program-${at}.mjs`)
     await writeFile(file, program.replace("'aimessage'", `'${entry}'`).replace('ws://localhost:8080', node.wsUrl))
-    const { stdout } = await promisify(execFile)(process.execPath, [`--import=${tsx}`, file], { cwd: directory })
+    const { stdout } = await promisify(execFile)(...nodeEndingWithParent(file), { cwd: directory })
     const expected = [...program.matchAll(/console\.log\(.* \/\/ (?:.*: )?(.*)$/gm)].map(([, comment]) => comment)
     t.same(stdout.split('\n').slice(0, -1), expected)
   }
