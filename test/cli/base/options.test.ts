@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { parseCount, parseSeconds, readSettings } from '../../src/cli/base/options.ts'
+import { parseCount, parseSeconds, readSettings } from '../../../src/cli/base/options.ts'
 
 const home = '/home/of/agents'
 

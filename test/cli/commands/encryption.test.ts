@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf, jsonError, jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf, jsonError, jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 const env = { AIMESSAGE_PASSPHRASE: 'correct horse battery' }
 

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { temporaryDirectory } from '../../tools/clients/agents.ts'
-import { jsonLines, runCli, startCli } from '../fixtures/cli/cli.ts'
+import { temporaryDirectory } from '../../../tools/clients/agents.ts'
+import { jsonLines, runCli, startCli } from '../../fixtures/cli/cli.ts'
 
 t.test('demo shows a conversation that the node cannot read', async t => {
   const { code, stdout, stderr } = await runCli(t, ['demo', '--json'])

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { openClient, openDirectoryStore } from '../../src/client/node.ts'
-import { openAgentAt, receiveAll, receiveSome, registerAgent, textsOf } from '../../tools/clients/agents.ts'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf, jsonError, jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { openClient, openDirectoryStore } from '../../../src/client/node.ts'
+import { openAgentAt, receiveAll, receiveSome, registerAgent, textsOf } from '../../../tools/clients/agents.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf, jsonError, jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 /** Registers alice and bob, with one message from bob to alice. Alice's processes have ended, so her state is free. */
 async function aliceAndBob(t: Test) {

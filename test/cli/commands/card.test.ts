@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf, jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 t.test('a card is published from options or a file, shown, found by capability, and removed', async t => {
   const { wsUrl } = await startTestNode(t)

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf, jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 t.test('an agent sets which agents may write to it', async t => {
   const { wsUrl } = await startTestNode(t)

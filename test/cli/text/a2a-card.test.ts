@@ -1,7 +1,7 @@
 import t from 'tap'
-import { toA2aCard } from '../../src/cli/text/a2a-card.ts'
-import type { AgentCard } from '../../src/client/node.ts'
-import { parseUsername } from '../../src/protocol/names.ts'
+import { toA2aCard } from '../../../src/cli/text/a2a-card.ts'
+import type { AgentCard } from '../../../src/client/node.ts'
+import { parseUsername } from '../../../src/protocol/names.ts'
 
 const card: AgentCard = {
   username: parseUsername('alice'),

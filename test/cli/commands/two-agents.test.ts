@@ -1,8 +1,8 @@
 import t from 'tap'
-import { startNodeProcess } from '../../tools/servers/node.ts'
-import { jsonError, jsonLines, runCli } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
-import { startLyingNode } from '../fixtures/servers/lying-node.ts'
+import { startNodeProcess } from '../../../tools/servers/node.ts'
+import { jsonError, jsonLines, runCli } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
+import { startLyingNode } from '../../fixtures/servers/lying-node.ts'
 
 t.test('two agents use the commands on one node', async t => {
   const { wsUrl } = await startNodeProcess(t)

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { promptSecret } from '../../src/cli/input/prompt.ts'
+import { promptSecret } from '../../../src/cli/input/prompt.ts'
 
 const terminal = () => ({ input: new PassThrough(), output: new PassThrough({ encoding: 'utf8' }) })
 

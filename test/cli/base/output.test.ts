@@ -1,9 +1,9 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { Output } from '../../src/cli/base/output.ts'
-import { paintFor } from '../../src/cli/base/paint.ts'
-import { drawMessage, messageJson } from '../../src/cli/text/message-text.ts'
-import { parseUsername } from '../../src/protocol/names.ts'
+import { Output } from '../../../src/cli/base/output.ts'
+import { paintFor } from '../../../src/cli/base/paint.ts'
+import { drawMessage, messageJson } from '../../../src/cli/text/message-text.ts'
+import { parseUsername } from '../../../src/protocol/names.ts'
 
 const message = (text: string | undefined, body = new TextEncoder().encode(text)) => ({
   id: 'AAAA',

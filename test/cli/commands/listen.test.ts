@@ -1,7 +1,7 @@
 import t from 'tap'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 const isListening = (line: string) => line.includes('listening')
 

@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { temporaryDirectory } from '../../tools/clients/agents.ts'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf, jsonError, jsonLines, startCli } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { temporaryDirectory } from '../../../tools/clients/agents.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf, jsonError, jsonLines, startCli } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 const token = 'the-token-of-the-operator-0123456789'
 const env = { AIMESSAGE_ADMIN_TOKEN: token }

@@ -1,10 +1,10 @@
 import t from 'tap'
-import { openClient, openDirectoryStore } from '../../src/client/node.ts'
-import { openAgentAt, receiveAll } from '../../tools/clients/agents.ts'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf, jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
-import { startForgetfulNode } from '../fixtures/servers/forgetful-node.ts'
+import { openClient, openDirectoryStore } from '../../../src/client/node.ts'
+import { openAgentAt, receiveAll } from '../../../tools/clients/agents.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf, jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
+import { startForgetfulNode } from '../../fixtures/servers/forgetful-node.ts'
 
 /** A server address that refuses connections: the command must work without it. */
 const offline = { env: { AIMESSAGE_SERVER: 'ws://127.0.0.1:1' } }

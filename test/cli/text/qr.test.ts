@@ -1,8 +1,8 @@
 import { decodeQR } from 'qr/decode.js'
 import t from 'tap'
-import { paintFor } from '../../src/cli/base/paint.ts'
-import { numberRows } from '../../src/cli/text/peer-text.ts'
-import { drawQr } from '../../src/cli/text/qr.ts'
+import { paintFor } from '../../../src/cli/base/paint.ts'
+import { numberRows } from '../../../src/cli/text/peer-text.ts'
+import { drawQr } from '../../../src/cli/text/qr.ts'
 
 const number = '147450295536271414595881314074240324888952841942729402085326'
 const plain = paintFor({}, {})

@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { hashSecret } from '../../src/server/base/secrets.ts'
-import { temporaryDirectory } from '../../tools/clients/agents.ts'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { failureOf } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { hashSecret } from '../../../src/server/base/secrets.ts'
+import { temporaryDirectory } from '../../../tools/clients/agents.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { failureOf } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 /** Starts a server that requires one of these invites, and writes the first invite to a file. */
 async function openInvited(t: Test, ...invites: readonly string[]) {

@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { Output } from '../../src/cli/base/output.ts'
-import { reportEvents } from '../../src/cli/text/event-report.ts'
-import { type ClientEvents, UnreachableError } from '../../src/client/node.ts'
-import { parseUsername } from '../../src/protocol/names.ts'
-import { Emitter } from '../../src/util/emitter.ts'
+import { Output } from '../../../src/cli/base/output.ts'
+import { reportEvents } from '../../../src/cli/text/event-report.ts'
+import { type ClientEvents, UnreachableError } from '../../../src/client/node.ts'
+import { parseUsername } from '../../../src/protocol/names.ts'
+import { Emitter } from '../../../src/util/emitter.ts'
 
 const bob = parseUsername('bob')
 const error = new UnreachableError('out of reach')

@@ -2,12 +2,12 @@ import { createHmac } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import t from 'tap'
-import { signature } from '../../src/cli/delivery/webhook.ts'
-import { registerAgent, temporaryDirectory } from '../../tools/clients/agents.ts'
-import { listenOnLoopback } from '../../tools/net/listen.ts'
-import { startTestNode } from '../../tools/servers/running-node.ts'
-import { jsonLines } from '../fixtures/cli/cli.ts'
-import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { signature } from '../../../src/cli/delivery/webhook.ts'
+import { registerAgent, temporaryDirectory } from '../../../tools/clients/agents.ts'
+import { listenOnLoopback } from '../../../tools/net/listen.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { jsonLines } from '../../fixtures/cli/cli.ts'
+import { openCliWorld } from '../../fixtures/cli/cli-world.ts'
 
 t.test('listen wakes an agent that is not running', async t => {
   const { wsUrl } = await startTestNode(t)
