@@ -76,8 +76,8 @@ const smokePasses = 'printf "ok 1 - demo\\nok 2 - message\\nok 3 - MCP\\n"'
 const playedNpm = ({ testCode = 0, ciCode = 0 }: { testCode?: number; ciCode?: number }) => `case $1 in
   ci) exit ${ciCode} ;;
   test) cat output.tap; exit ${testCode} ;;
-  install) for last; do :; done
-    case $last in node-*) mkdir -p "$3/node_modules/node-played/bin" && cp played-node "$3/node_modules/node-played/bin/node" ;; esac ;;
+  install) for last; do [ "$before" = --prefix ] && prefix=$last; before=$last; done
+    case $last in node-*) mkdir -p "$prefix/node_modules/node-played/bin" && cp played-node "$prefix/node_modules/node-played/bin/node" ;; esac ;;
 esac`
 
 function program(path: string, body: string): void {
@@ -94,7 +94,7 @@ t.test('what passed is one line a file, and the sum is the last line', async t =
 ok 1 - test/a.test.ts # time=1ms
 ok 2 - test/b.test.ts # time=2ms
 # { total: 2, pass: 2 }
-${['22.23.5', '24.22.3', '26.12.1'].map(version => `Node ${version}\nok 1 - demo\nok 2 - message\nok 3 - MCP\n`).join('')}11 passed, 0 failed
+${['20.19.0', '22.23.5', '24.22.3', '26.12.1'].map(version => `Node ${version}\nok 1 - demo\nok 2 - message\nok 3 - MCP\n`).join('')}14 passed, 0 failed
 `,
   )
 })
@@ -131,5 +131,5 @@ t.test('a smoke run that fails on a newer Node is a failure', async t => {
     smoke: 'printf "ok 1 - demo\\nnot ok 2 - message\\n"; exit 1',
   })
   t.equal(code, 1)
-  t.equal(last, '5 passed, 6 failed')
+  t.equal(last, '6 passed, 8 failed')
 })
