@@ -1,5 +1,5 @@
 import { defaultPolicy } from '../crypto/policy.ts'
-import { randomBytes } from '../crypto/primitives.ts'
+import { randomBytes } from '../crypto/provider.ts'
 import { asError } from '../util/as-error.ts'
 import { Emitter } from '../util/emitter.ts'
 import { applyEffect } from './apply-effect.ts'

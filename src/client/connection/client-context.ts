@@ -1,5 +1,5 @@
 import type { Policy } from '../../crypto/policy.ts'
-import type { Random } from '../../crypto/primitives.ts'
+import type { Random } from '../../crypto/provider.ts'
 import type { Peer } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Emitter } from '../../util/emitter.ts'

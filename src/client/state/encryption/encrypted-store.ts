@@ -1,4 +1,4 @@
-import { type Random, randomBytes } from '../../../crypto/primitives.ts'
+import { type Random, randomBytes } from '../../../crypto/provider.ts'
 import { concatBytes, encodeUtf8 } from '../../../util/bytes.ts'
 import { hasRecords, isOwnKey } from '../own-keys.ts'
 import { StateError } from '../state-error.ts'
