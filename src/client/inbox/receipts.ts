@@ -19,6 +19,9 @@ export function noteReceipt(tx: StateTransaction, from: Username, id: string, st
   tx.put(keys.receipt(from, id), Uint8Array.of(states[state]))
 }
 
+/** A damaged record counts as `delivered`, which is true of every message that has one. */
+const stateOf = (value: Uint8Array): ReceiptState => (value[0] === states.read ? 'read' : 'delivered')
+
 /** Sends receipts, as encrypted contents. The state keeps them until they are in the outbox. */
 export class Receipts {
   readonly #context: ClientContext
@@ -70,7 +73,7 @@ export class Receipts {
       if ((await this.#context.loadPeer(tx, peer)).trust === 'changed') return false
       for (const state of ['delivered', 'read'] as const) {
         const ids = noted
-          .filter(([, value]) => value[0] === states[state])
+          .filter(([, value]) => stateOf(value) === state)
           .map(([key]) => decodeBase64Url(key.split('/')[2] ?? ''))
         if (ids.length === 0) continue
         const id = encodeBase64Url(this.#context.random(16))

@@ -2,8 +2,8 @@ import type { Static } from 'typebox'
 import * as Type from 'typebox'
 import type { Trust } from '../../crypto/session/peer.ts'
 
-import { parseUsername, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url } from '../../util/bytes.ts'
+import { isUsername, parseUsername, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import { decodeMedia, type Header, jsonOf, textOf } from './content.ts'
 
@@ -21,6 +21,7 @@ export const InboxRecord = recordCodec(
     /** The content kind, docs/E2E.md section 6, if it is not `application`. */
     contentKind: Type.Optional(Type.String()),
   }),
+  ({ id, from, body }) => isBase64Url(id) && isUsername(from) && isBase64Url(body),
 )
 export type InboxRecord = Static<typeof InboxRecord.schema>
 
