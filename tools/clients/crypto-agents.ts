@@ -1,3 +1,4 @@
+import '../node-crypto.ts'
 import type { Served } from '../../src/crypto/keys/bundle.ts'
 import type { Self } from '../../src/crypto/keys/identity.ts'
 import { generateIdentity } from '../../src/crypto/keys/identity.ts'
@@ -10,16 +11,13 @@ import {
 } from '../../src/crypto/keys/prekeys.ts'
 import { encodePrekeys } from '../../src/crypto/keys/prekeys-codec.ts'
 import { type Content, type ContentKind, encodeReset, newContent } from '../../src/crypto/messages/content.ts'
-import { nodeProvider } from '../../src/crypto/node-provider.ts'
-import { type Random, sha256, useProvider } from '../../src/crypto/provider.ts'
+import { type Random, sha256 } from '../../src/crypto/provider.ts'
 import { type Decrypted, type DecryptOptions, decryptBody } from '../../src/crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../src/crypto/session/encrypt-content.ts'
 import { newPeer, type Peer } from '../../src/crypto/session/peer.ts'
 import { encodePeer } from '../../src/crypto/session/peer-codec.ts'
 import { startSession } from '../../src/crypto/session/start-session.ts'
 import { concatBytes, decodeUtf8, encodeUtf8, toHex } from '../../src/util/bytes.ts'
-
-useProvider(nodeProvider)
 
 export const startMs = 1_800_000_000_000
 export const minuteMs = 60_000
