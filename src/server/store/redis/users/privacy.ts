@@ -38,8 +38,13 @@ export class RedisPrivacy implements Privacy {
   }
 
   async setRule(username: Username, peer: Username, rule: 'allowed' | 'blocked' | null): Promise<'set' | 'full'> {
+    const { stored } = this.#context
     const args = [peer, rule ?? '', limits.maxRules]
-    const outcome = await this.#change(username, redis => scripts.setRule.run(redis, keysOf(username), args))
+    if (rule !== null) await stored.checkGrowth(username)
+    const script = rule === null ? scripts.removeRule : scripts.setRule
+    const outcome = await this.#change(username, redis => script.run(redis, keysOf(username), args))
+    if (outcome === 'added') await stored.changeOwn(username, limits.peerBytes)
+    if (outcome === 'removed') await stored.changeOwn(username, -limits.peerBytes)
     return outcome === 'full' ? outcome : 'set'
   }
 
@@ -53,7 +58,7 @@ export class RedisPrivacy implements Privacy {
   async #change(username: Username, work: (redis: RedisClient) => Promise<unknown>): Promise<unknown> {
     const outcome = await this.#context.withDurability(async redis => {
       const done = await work(redis)
-      await this.#broadcasts.broadcast(redis, 'writers', username)
+      if (done !== 'same' && done !== 'full') await this.#broadcasts.broadcast(redis, 'writers', username)
       return done
     })
     this.#contacts.forget(username)

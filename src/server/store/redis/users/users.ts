@@ -1,3 +1,4 @@
+import { limits } from '../../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
 import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus, Users } from '../../store.ts'
 import { isSocketOwner } from '../connection/claim-owner.ts'
@@ -10,6 +11,7 @@ import {
   inviteKey,
   invitesKey,
   keysKey,
+  knownKey,
   loginsKey,
   metaKey,
   oneTimeKemKeysKey,
@@ -22,7 +24,7 @@ import {
   usersKey,
 } from '../connection/keys.ts'
 import type { RedisClient } from '../connection/redis-client.ts'
-import { asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
+import { asArray, asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
@@ -31,7 +33,7 @@ import { type RedisCards, split } from './cards.ts'
 import type { RedisLogins } from './logins.ts'
 
 type Registration = Exclude<Registered, 'forbidden'> | 'free'
-type Rule = { invite: InviteRule; after: RegisteredAfter }
+type Rule = { invite: InviteRule; after: RegisteredAfter; origin: string }
 type Found = User & { online: boolean; blocked: boolean }
 
 /** Returns the index with the fewest names for a query. */
@@ -61,10 +63,16 @@ export class RedisUsers implements Users {
     identity: string,
     invite: InviteRule,
     after: RegisteredAfter = 'deletion',
+    address = '',
   ): Promise<Registered> {
+    const { stored } = this.#context
+    const origin = stored.hash(address)
+    const known = await settled(this.#context.redis.hget(userKey(username), 'identity'))
+    if (known === null) await stored.checkRegistration(address)
     return this.#context.withDurability(async redis => {
-      const outcome = await this.#claimName(redis, username, identity, { invite, after })
+      const outcome = await this.#claimName(redis, username, identity, { invite, after, origin })
       if (outcome === 'free') return 'forbidden'
+      if (outcome === 'created') await stored.changeOwn(username, limits.userBytes)
       // Also for a known user, because the first registration may have failed before this step.
       if (outcome === 'created' || outcome === 'same') await scripts.mark.run(redis, [usersKey], ['index', username])
       return outcome
@@ -75,11 +83,11 @@ export class RedisUsers implements Users {
     redis: RedisClient,
     username: Username,
     identity: string,
-    { invite, after }: Rule,
+    { invite, after, origin }: Rule,
   ): Promise<Registration> {
     const run = async (mayTake: '0' | '1'): Promise<Registration> => {
       const keys = [userKey(username), metaKey(username)]
-      const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after])
+      const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after, origin])
       if (isRegistration(outcome)) return outcome
       throw new TypeError('the script register returned an unknown outcome')
     }
@@ -173,19 +181,21 @@ export class RedisUsers implements Users {
 
   /** Deletes the user's data in one atomic step. If a later step fails, the next sweep repeats it. */
   async delete(username: Username): Promise<void> {
-    const { redis, withDurability, notify } = this.#context
+    const { redis, withDurability, notify, stored } = this.#context
     await scripts.markDue.run(redis, [dueKey], [username, '', leavingMs])
-    const owned = [inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, rulesKey, cardKey].map(key =>
-      key(username),
+    const owned = [rulesKey, knownKey, inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, cardKey].map(
+      key => key(username),
     )
     const ofLogins = [loginsKey(username), endedKey(username)]
     const keys = [userKey(username), metaKey(username), ...ofLogins, ...owned, ...seenKeys(username)]
     const capabilities = await this.#cards.capabilitiesOf(username)
-    const reply = orNull(await withDurability(kept => scripts.deleteUser.run(kept, keys, [])), asStrings)
+    const reply = orNull(await withDurability(kept => scripts.deleteUser.run(kept, keys, [])), asArray)
     if (!reply) return
+    const [owner, node, rules, known, removed] = reply
+    stored.removed(asStrings(removed))
+    await stored.changeOwn(username, -limits.userBytes - (asNumber(rules) + asNumber(known)) * limits.peerBytes)
     await this.#cards.leave(username, capabilities)
-    const [owner = '', node = ''] = reply
-    if (owner !== '') notify(node, [{ kind: 'deleted', username }])
+    if (owner !== '') notify(asString(node), [{ kind: 'deleted', username }])
     await this.finishDeletion(username)
   }
 
