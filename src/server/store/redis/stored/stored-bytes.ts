@@ -18,6 +18,8 @@ const smallBytes = 65_536
 const calmMs = 5_000
 /** The interval at which a node settles its changes, ms. */
 const settleMs = 100
+/** How long sums are fresh enough to refuse by, ms. */
+const freshMs = 250
 /** The share of a budget that a node uses before it compares with the other nodes. */
 const unsettledShare = 1 / 16
 /** Users in one call. */
@@ -99,9 +101,18 @@ export class StoredBytes implements Storage {
     if (!user) return null
     const bytes = bodyBytes + limits.envelopeBytes
     const why = this.#refusal(user, bytes)
-    if (why) this.#count(why)
+    if (why) this.#refused(user, why)
     else this.#change(user, { mail: bytes, brief: limits.dedupeBytes })
     return why
+  }
+
+  /** The next `prepare` reads the sums again, if they are not fresh: another node may have made room. */
+  #refused(user: OfUser, why: StorageRefusal): void {
+    this.#count(why)
+    const { origin } = user
+    if (performance.now() - origin.settledAt < freshMs) return
+    origin.isKnown = false
+    origin.changed.add(user)
   }
 
   /** Takes back what `takeMail` counted: nothing was stored. */
@@ -127,9 +138,13 @@ export class StoredBytes implements Storage {
     if (flat.length > 0) this.#schedule()
   }
 
-  /** Counts a change of what a user keeps besides mail. */
+  /** Counts a change of what a user keeps besides mail. It happened already, so a failure here is no error. */
   async changeOwn(username: Username, bytes: number): Promise<void> {
-    this.#change(await this.#load(username), { own: bytes })
+    if (bytes === 0) return
+    const user = this.#users.peek(username)
+    const origin = user ? null : await readOrigin(this.#redis, username).catch(() => null)
+    const found = user ?? (origin && this.#remember(username, origin))
+    if (found) this.#change(found, { own: bytes })
   }
 
   /** Counts data that Redis keeps for about as long as it recognizes repeated sends. */
@@ -226,9 +241,9 @@ export class StoredBytes implements Storage {
     try {
       await this.#placeRemoved()
       const now = performance.now()
+      const small = Math.min(smallBytes, this.#senderBudget() * unsettledShare)
       const due = [...this.#unsettled.values()].filter(
-        ({ change, added, settledAt }) =>
-          Math.abs(change.mail) >= smallBytes || added >= smallBytes || now - settledAt >= calmMs,
+        ({ change, added, settledAt }) => Math.abs(change.mail) >= small || added >= small || now - settledAt >= calmMs,
       )
       await Promise.all(due.map(origin => this.#settle(origin)))
     } catch {
