@@ -43,6 +43,11 @@ export const limits = {
   /** Users in one page of a listing. */
   maxPage: 500,
   defaultPage: 100,
+  /** Names that one listing looks at. Without this bound a rare filter would read all users of a deployment. */
+  maxLookups: 500,
+  /** Names of a listing, and rules of a user, that cost one token of the caller's rate: about as much as a message. */
+  lookupsPerToken: 5,
+  rulesPerToken: 50,
   /** A user's card, in bytes. */
   maxCardBytes: 4_096,
   /** Capabilities of a card: each one takes an index entry. */

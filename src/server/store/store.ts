@@ -68,6 +68,9 @@ export type User = {
 /** `card` is set if the query asked for cards and the user has one. */
 export type UserStatus = { username: Username; online: boolean; lastSeenAt: number; card?: string }
 
+/** A page of users. `looked` is the number of names that the store looked at for it. */
+export type ListedUsers = { users: UserStatus[]; cursor: string | null; looked: number }
+
 export interface Users {
   /**
    * Claims a name for a key. If several nodes race, exactly one key gets the name. The name of a deleted user is
@@ -90,9 +93,10 @@ export interface Users {
    */
   delete(username: Username): Promise<void>
   /**
-   * Sorted by name. `cursor` is the last name of the previous page; `cursor: null` in the result marks the last page.
+   * Sorted by name. `cursor` is the name to continue after; `cursor: null` in the result marks the last page. A call
+   * looks at no more than `maxLookups` names, so a page may be short, or empty, although another follows.
    */
-  list(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }>
+  list(query: UserQuery): Promise<ListedUsers>
   /** Stores an invite by the SHA-256 of its text. One user can register with it. */
   addInvite(inviteHash: string, ttlMs: number): Promise<void>
 }

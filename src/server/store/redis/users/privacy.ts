@@ -2,7 +2,7 @@ import { limits } from '../../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
 import {
   asWriters,
-  type PeerRule,
+  type ListedRules,
   type Privacy,
   type Rule,
   type RulePage,
@@ -48,7 +48,7 @@ export class RedisPrivacy implements Privacy {
     return outcome === 'full' ? outcome : 'set'
   }
 
-  async listRules(username: Username, page: RulePage): Promise<{ rules: PeerRule[]; cursor: string | null }> {
+  async listRules(username: Username, page: RulePage): Promise<ListedRules> {
     const rules = await settled(this.#context.redis.hgetall(rulesKey(username)))
     const known = Object.entries(rules).map(([name, rule]) => ({ username: parseUsername(name), rule: asRule(rule) }))
     return toRulePage(known, page)
