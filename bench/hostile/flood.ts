@@ -95,8 +95,12 @@ export const flood = (minutes: number): Workload => ({
     const during = friends.begin()
     const child = startChild(owner, './flooder.ts', node.urls[0] ?? '', JSON.stringify(names))
     let last = '{}'
+    let isOver = false
     void (async () => {
-      for (;;) last = await child.line()
+      while (!isOver) {
+        const line = await child.line()
+        if (!isOver) last = line
+      }
     })()
     const endsAt = performance.now() + minutes * 60_000
     let most = 0
@@ -111,8 +115,10 @@ export const flood = (minutes: number): Workload => ({
       if (newcomer) newcomers.in += 1
       newcomer?.close()
       newcomers.slowestMs = Math.max(newcomers.slowestMs, performance.now() - since)
-      if (at % 6 === 0) progress(`${(most / mebibyte).toFixed(0)} MiB at most, ${last}`)
+      const waits = `friends wait ${mean(during.latencies.slice(-100)).toFixed(1)} ms`
+      progress(`${(most / mebibyte).toFixed(0)} MiB at most, ${waits}, ${friends.missing} under way, ${last}`)
     }
+    isOver = true
     await child.end()
     progress('without the flood, again')
     const after = friends.begin()

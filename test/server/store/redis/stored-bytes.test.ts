@@ -165,7 +165,7 @@ t.test('17.6 while memory is scarce strangers wait, and users that know each oth
   await register(a, [alice, bob], '10.0.0.1')
   await register(a, [stranger], '10.0.0.3')
   await append1(a, mail(alice, bob, 10))
-  await until(async () => (await own.cli('SCARD', `aim:{${alice}}:known`)) === 1, 'alice knows bob')
+  await until(async () => (await own.cli('HLEN', `aim:{${alice}}:known`)) === 1, 'alice knows bob')
   await b.privacy.setRule(stranger, bob, 'allowed')
   await pressed(own, stores, 0.8)
 

@@ -18,7 +18,7 @@ import type { Bucket } from '../../store.ts'
  *     aim:{u}:fetched:requester:id  string  the answer to one key fetch (MessagePack); expires
  *     aim:{u}:takers    hash    requester -> one-time keys it took in the current window; expires
  *     aim:{u}:rules     hash    other user -> allowed, blocked or contact
- *     aim:{u}:known     set     users it wrote to: they may write to it while memory is scarce
+ *     aim:{u}:known     hash    users it wrote to -> 1: they may write to it while memory is scarce
  *     aim:{u}:rate:kind[:peer]      string  a token bucket, `tokens at`; expires when it is full
  *     aim:{u}:card      hash    card, counter, capabilities (separated by spaces)
  *     aim:{u}:sessions  zset    token hashes of logins, by creation time in µs

@@ -178,7 +178,7 @@ end
 
 -- Returns true if the recipient ever wrote to the sender, or allowed it.
 local function isKnown(to, from)
-  if redis.call('SISMEMBER', to.known, from) == 1 then return true end
+  if redis.call('HEXISTS', to.known, from) == 1 then return true end
   local rule = redis.call('HGET', to.rules, from)
   return rule == 'allowed' or rule == 'contact'
 end

@@ -7,6 +7,8 @@
 --       then for each user name and change of its mail
 -- Returns the sums mail, brief and own, then the mail of each user.
 local now = clock()
+-- Ten years: an address with users.
+local longMs = 315360000000
 
 local function read(field, period)
   local at, current, before = string.match(redis.call('HGET', KEYS[1], field) or '', '^(%d+) (%d+) (%d+)$')
@@ -49,5 +51,5 @@ if tonumber(ARGV[4]) ~= 0 then
   if own == 0 then redis.call('HDEL', KEYS[1], 'own') else redis.call('HSET', KEYS[1], 'own', text(own)) end
 end
 -- Without users, nothing but mail and brief data is left, which ends by itself.
-if own == 0 then redis.call('PEXPIRE', KEYS[1], 2 * generationMs) else redis.call('PERSIST', KEYS[1]) end
+redis.call('PEXPIRE', KEYS[1], text(own == 0 and 2 * generationMs or longMs))
 return { text(mail), text(brief), text(own), unpack(users) }

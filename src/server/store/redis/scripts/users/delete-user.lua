@@ -7,7 +7,7 @@
 local identity, deleted = unpack(redis.call('HMGET', KEYS[1], 'identity', 'deleted'))
 if not identity or deleted then return false end
 local owner, node, held, shared = unpack(redis.call('HMGET', KEYS[2], 'owner', 'node', 'held', 'shared'))
-local rules, known = redis.call('HLEN', KEYS[5]), redis.call('SCARD', KEYS[6])
+local rules, known = redis.call('HLEN', KEYS[5]), redis.call('HLEN', KEYS[6])
 releaseAll(parseHeld(held))
 if shared then releaseShares(KEYS[8]) end
 redis.call('HSET', KEYS[1], 'deleted', text(clock()))
