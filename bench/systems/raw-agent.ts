@@ -1,3 +1,4 @@
+import '../../tools/node-crypto.ts'
 import { createPrivateKey, randomBytes, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocket } from 'ws'

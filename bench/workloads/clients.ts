@@ -1,6 +1,6 @@
 import type { Client } from '../../src/client/node.ts'
 import { openDirectoryStore, openMemoryStore, type StateStore } from '../../src/client/node.ts'
-import { kemKeyPair, randomBytes, x25519PublicKey } from '../../src/crypto/primitives.ts'
+import { kemKeyPair, randomBytes, x25519PublicKey } from '../../src/crypto/provider.ts'
 import { initiate, respond } from '../../src/crypto/session/handshake.ts'
 import { receiveSome, registerAgent, temporaryDirectory } from '../../tools/clients/agents.ts'
 import { makeAcquainted, makeAgent, receive, send } from '../../tools/clients/crypto-agents.ts'

@@ -1,3 +1,4 @@
+import '../../tools/node-crypto.ts'
 import { ReplacedError } from '../../src/client/base/errors.ts'
 import type { ClientEvents } from '../../src/client/base/events.ts'
 import { Client } from '../../src/client/client.ts'

@@ -1,3 +1,4 @@
+import '../../tools/node-crypto.ts'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dialNode } from '../../src/client/connection/dial-node.ts'

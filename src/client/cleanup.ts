@@ -54,8 +54,11 @@ async function remove(
 ): Promise<StateEntry[]> {
   const removed: StateEntry[] = []
   for (let after = prefix; !context.closing.aborted; ) {
-    const entries = await context.store.read(tx => tx.list(prefix, { after, limit: stepSize }))
-    const expired = entries.filter(([, value]) => isExpired(value))
+    const from = after
+    const { entries, expired } = await context.store.read(async tx => {
+      const found = await tx.list(prefix, { after: from, limit: stepSize })
+      return { entries: found, expired: found.filter(([, value]) => isExpired(value)) }
+    })
     if (expired.length > 0) {
       await context.store.transaction(tx => {
         for (const entry of expired) {

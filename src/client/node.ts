@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises'
+import { nodeProvider } from '../crypto/node-provider.ts'
+import { useProvider } from '../crypto/provider.ts'
 import { Client as BaseClient } from './client.ts'
 import { dialNode } from './connection/dial-node.ts'
 import type { SuitePolicy } from './options.ts'
 import type { StateStore } from './state/state-store.ts'
+
+useProvider(nodeProvider)
 
 export type NodeClientOptions = {
   /** `ws://host:port` or `wss://host`. */

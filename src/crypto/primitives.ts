@@ -1,5 +1,8 @@
+// The primitives in JavaScript: the reference for every other provider, and the provider of browsers. Callers import
+// provider.ts.
 import { cbc } from '@noble/ciphers/aes.js'
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { hchacha, xchacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { swap32IfBE, u8, u32 } from '@noble/ciphers/utils.js'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { argon2id as nobleArgon2id } from '@noble/hashes/argon2.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
@@ -7,7 +10,7 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from '@noble/hashes/sha2.js'
 import { randomBytes as nobleRandomBytes } from '@noble/hashes/utils.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
-import { concatBytes } from '../util/bytes.ts'
+import { concatBytes, encodeUtf8 } from '../util/bytes.ts'
 import { CryptoError } from './errors.ts'
 
 /** Returns `n` unpredictable bytes. */
@@ -16,10 +19,7 @@ export type Random = (n: number) => Uint8Array
 /** The runtime's source of randomness. */
 export const randomBytes: Random = n => nobleRandomBytes(n)
 
-/**
- * Strict, cofactorless Ed25519 verification. A node passes the function of Node's own crypto, which gives the same
- * verdict for a checked identity key.
- */
+/** Strict, cofactorless Ed25519 verification. Every provider gives the same verdicts. */
 export type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
 
 export const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => nobleSha256(concatBytes(...parts))
@@ -63,6 +63,15 @@ export function openXChaCha(
   } catch {
     return undefined
   }
+}
+
+const words = (bytes: Uint8Array): Uint32Array => swap32IfBE(u32(bytes.slice()))
+
+/** HChaCha20 of the first 16 bytes of the nonce: the key of the ChaCha20-Poly1305 inside. */
+export function xchachaSubkey(key: Uint8Array, nonce: Uint8Array): Uint8Array {
+  const subkey = new Uint32Array(8)
+  hchacha(words(encodeUtf8('expand 32-byte k')), words(key), words(nonce.subarray(0, 16)), subkey)
+  return u8(swap32IfBE(subkey))
 }
 
 /** The cost of one passphrase guess: memory in KiB, passes over it, lanes (computed in sequence). */

@@ -5,7 +5,7 @@ import { identityFromSeed, verifySigned } from '../../src/crypto/keys/identity.t
 import { safetyNumber } from '../../src/crypto/keys/safety-number.ts'
 import { labels } from '../../src/crypto/labels.ts'
 import { decodeMessage, encodeRatchetMessage } from '../../src/crypto/messages/message.ts'
-import { type Random, toX25519PublicKey } from '../../src/crypto/primitives.ts'
+import { type Random, toX25519PublicKey } from '../../src/crypto/provider.ts'
 import { initiate, respond, sessionId } from '../../src/crypto/session/handshake.ts'
 import {
   decryptRatchet,
@@ -16,6 +16,7 @@ import {
 } from '../../src/crypto/session/ratchet.ts'
 import { concatBytes, toHex } from '../../src/util/bytes.ts'
 import { fromHex } from '../../tools/clients/crypto-agents.ts'
+import { testEachProvider } from '../fixtures/providers.ts'
 
 type PublicKey = { id: number; pub: string }
 type Side = { address: string; identity_seed: string; identity_public: string; ratchet_private: string[] }
@@ -122,41 +123,43 @@ function replay(t: Test, vector: Case): void {
   }
 }
 
-for (const suite of [1, 2]) {
-  for (const [index, vector] of load(suite).entries()) {
-    // Evidence: K1
-    t.test(`conversation ${index} of suite ${suite} is reproduced byte for byte`, async t => {
-      replay(t, vector)
-    })
-    t.test(
-      `the keys of conversation ${index} of suite ${suite} are what their signatures and conversions say`,
-      async t => {
-        const { B, bundle } = vector
-        const bob = selfOf(B).identity
-        t.equal(toHex(bob.publicKey), B.identity_public)
-        t.equal(toHex(toX25519PublicKey(bob.publicKey)), B.identity_x25519_public)
-        const signed = [
-          [encodeX25519Key(fromHex(bundle.spk.pub)), bundle.spk.sig] as const,
-          ...(bundle.kem ? [[encodeKemKey(fromHex(bundle.kem.pub)), bundle.kem.sig] as const] : []),
-        ]
-        for (const [key, signature] of signed) {
-          t.ok(verifySigned(bob.publicKey, labels.prekey, key, fromHex(signature)))
-          t.notOk(verifySigned(bob.publicKey, labels.bundle, key, fromHex(signature)), 'and under no other label')
-        }
-      },
-    )
+testEachProvider(t, t => {
+  for (const suite of [1, 2]) {
+    for (const [index, vector] of load(suite).entries()) {
+      // Evidence: K1
+      t.test(`conversation ${index} of suite ${suite} is reproduced byte for byte`, async t => {
+        replay(t, vector)
+      })
+      t.test(
+        `the keys of conversation ${index} of suite ${suite} are what their signatures and conversions say`,
+        async t => {
+          const { B, bundle } = vector
+          const bob = selfOf(B).identity
+          t.equal(toHex(bob.publicKey), B.identity_public)
+          t.equal(toHex(toX25519PublicKey(bob.publicKey)), B.identity_x25519_public)
+          const signed = [
+            [encodeX25519Key(fromHex(bundle.spk.pub)), bundle.spk.sig] as const,
+            ...(bundle.kem ? [[encodeKemKey(fromHex(bundle.kem.pub)), bundle.kem.sig] as const] : []),
+          ]
+          for (const [key, signature] of signed) {
+            t.ok(verifySigned(bob.publicKey, labels.prekey, key, fromHex(signature)))
+            t.notOk(verifySigned(bob.publicKey, labels.bundle, key, fromHex(signature)), 'and under no other label')
+          }
+        },
+      )
+    }
   }
-}
 
-t.test('the safety number of the vector is the same from both sides', async t => {
-  const [vector] = load(1)
-  if (!vector) throw new Error('no vector')
-  const [alice, bob] = [vector.A, vector.B].map(side => ({
-    identity: selfOf(side).identity.publicKey,
-    address: side.address,
-  }))
-  if (!alice || !bob) throw new Error('no sides')
-  const number = '147450295536271414595881314074240324888952841942729402085326'
-  t.equal(safetyNumber(alice, bob), number)
-  t.equal(safetyNumber(bob, alice), number)
+  t.test('the safety number of the vector is the same from both sides', async t => {
+    const [vector] = load(1)
+    if (!vector) throw new Error('no vector')
+    const [alice, bob] = [vector.A, vector.B].map(side => ({
+      identity: selfOf(side).identity.publicKey,
+      address: side.address,
+    }))
+    if (!alice || !bob) throw new Error('no sides')
+    const number = '147450295536271414595881314074240324888952841942729402085326'
+    t.equal(safetyNumber(alice, bob), number)
+    t.equal(safetyNumber(bob, alice), number)
+  })
 })

@@ -51,8 +51,11 @@ ok 3 - test/c.test.ts # time=2ms
 # { total: 4, pass: 2, fail: 1, skip: 1 }
 `
 
+/** What the scripts do that play npm and the other versions of Node. */
+type Played = { test: string; testCode?: number; ciCode?: number; failingFetches?: number; smoke?: string }
+
 /** `.ci/run` where installing and testing are played by a script. */
-async function runChecks(t: Test, npm: { test: string; testCode?: number; ciCode?: number }) {
+async function runChecks(t: Test, npm: Played) {
   const directory = t.testdir({ 'output.tap': npm.test, bin: {} })
   for (const file of ['.ci/run', 'scripts/brief-tap.js']) {
     mkdirSync(join(directory, file, '..'), { recursive: true })
@@ -60,6 +63,7 @@ async function runChecks(t: Test, npm: { test: string; testCode?: number; ciCode
   }
   const bin = join(directory, 'bin')
   program(join(bin, 'npm'), playedNpm(npm))
+  program(join(directory, 'played-node'), npm.smoke ?? smokePasses)
   for (const tool of ['redis-server', 'chromium', 'haproxy', 'caddy']) program(join(bin, tool), 'exit 0')
   const child = spawn(join(directory, '.ci/run'), {
     env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
@@ -69,10 +73,17 @@ async function runChecks(t: Test, npm: { test: string; testCode?: number; ciCode
   return { output, last: output.trimEnd().split('\n').at(-1), code }
 }
 
-/** Plays `npm ci` and `npm test`. */
-const playedNpm = ({ testCode = 0, ciCode = 0 }: { testCode?: number; ciCode?: number }) => `case $1 in
+const smokePasses = 'printf "ok 1 - demo\\nok 2 - message\\nok 3 - MCP\\n"'
+
+/** Plays `npm ci`, `npm test` and `npm install`. The installation of a Node leaves a program that plays the smoke run. */
+const playedNpm = ({ testCode = 0, ciCode = 0, failingFetches = 0 }: Played) => `case $1 in
   ci) exit ${ciCode} ;;
   test) cat output.tap; exit ${testCode} ;;
+  install)
+    echo fetch >>fetches
+    [ "$(wc -l <fetches)" -gt ${failingFetches} ] || { echo "the registry is away"; exit 1; }
+    for last; do [ "$before" = --prefix ] && prefix=$last; before=$last; done
+    mkdir -p "$prefix/node_modules/node-played/bin" && cp played-node "$prefix/node_modules/node-played/bin/node" ;;
 esac`
 
 function program(path: string, body: string): void {
@@ -89,7 +100,7 @@ t.test('what passed is one line a file, and the sum is the last line', async t =
 ok 1 - test/a.test.ts # time=1ms
 ok 2 - test/b.test.ts # time=2ms
 # { total: 2, pass: 2 }
-2 passed, 0 failed
+${'ok 1 - demo\nok 2 - message\nok 3 - MCP\n'.repeat(4)}14 passed, 0 failed
 `,
   )
 })
@@ -118,4 +129,16 @@ t.test('a failure before the first test is a failure', async t => {
 t.test('an installation that fails is a failure, and so is a run without tests', async t => {
   t.match(await runChecks(t, { test: passing, ciCode: 1 }), { code: 1, last: '0 passed, 1 failed' })
   t.match(await runChecks(t, { test: '' }), { code: 1, last: '0 passed, 1 failed' })
+})
+
+t.test('a smoke run that fails on another Node is a failure', async t => {
+  const smoke = 'printf "ok 1 - demo\\nnot ok 2 - message\\n"; exit 1'
+  t.match(await runChecks(t, { test: passing, smoke }), { code: 1, last: '6 passed, 8 failed' })
+})
+
+t.test('a Node that could not be fetched is fetched again, and after three attempts it is a failure', async t => {
+  const again = await runChecks(t, { test: passing, failingFetches: 2 })
+  t.match(again, { code: 0, last: '14 passed, 0 failed' })
+  t.match(again.output, 'the registry is away')
+  t.match(await runChecks(t, { test: passing, failingFetches: 3 }), { code: 1, last: '11 passed, 3 failed' })
 })

@@ -1,3 +1,4 @@
+import '../node-crypto.ts'
 import type { Served } from '../../src/crypto/keys/bundle.ts'
 import type { Self } from '../../src/crypto/keys/identity.ts'
 import { generateIdentity } from '../../src/crypto/keys/identity.ts'
@@ -10,7 +11,7 @@ import {
 } from '../../src/crypto/keys/prekeys.ts'
 import { encodePrekeys } from '../../src/crypto/keys/prekeys-codec.ts'
 import { type Content, type ContentKind, encodeReset, newContent } from '../../src/crypto/messages/content.ts'
-import { type Random, sha256 } from '../../src/crypto/primitives.ts'
+import { type Random, sha256 } from '../../src/crypto/provider.ts'
 import { type Decrypted, type DecryptOptions, decryptBody } from '../../src/crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../src/crypto/session/encrypt-content.ts'
 import { newPeer, type Peer } from '../../src/crypto/session/peer.ts'

@@ -1,3 +1,4 @@
+import '../node-crypto.ts'
 import { randomBytes } from 'node:crypto'
 import { WebSocket } from 'ws'
 import { generateIdentity, type IdentityKeyPair } from '../../src/crypto/keys/identity.ts'

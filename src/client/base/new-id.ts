@@ -1,4 +1,4 @@
-import type { Random } from '../../crypto/primitives.ts'
+import type { Random } from '../../crypto/provider.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
 
 /** Returns an id for a frame or a message: 16 random bytes, base64url. */

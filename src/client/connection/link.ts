@@ -1,4 +1,4 @@
-import type { Random } from '../../crypto/primitives.ts'
+import type { Random } from '../../crypto/provider.ts'
 import { decodeServerFrame, encodeFrame, type RawFrame } from '../../protocol/codec.ts'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import {

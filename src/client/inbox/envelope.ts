@@ -1,4 +1,4 @@
-import { sha256 } from '../../crypto/primitives.ts'
+import { sha256 } from '../../crypto/provider.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { type Address, formatAddress, parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeUtf8, toHex } from '../../util/bytes.ts'

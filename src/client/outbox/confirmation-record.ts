@@ -1,7 +1,7 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
 import type { Username } from '../../protocol/names.ts'
-import { keys } from '../records/keys.ts'
+import { keys, nameIn } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { OutboxRecord } from './outbox-record.ts'
@@ -41,6 +41,15 @@ async function isSentTo(tx: StateReader, to: Username, id: string): Promise<bool
   if (await tx.get(keys.sent(to, id))) return true
   const queued = await tx.list(keys.outboxOf(to))
   return queued.some(([, bytes]) => OutboxRecord.decode(bytes).id === id)
+}
+
+/** Records that the copy of a sent message, `sent/NAME/ID`, is damaged: a reset of the peer cannot bring it again. */
+export async function noteUnreadable(tx: StateTransaction, key: string): Promise<void> {
+  const id = key.split('/')[2] ?? ''
+  if (await tx.get(keys.confirmed(id))) return
+  const confirmed = { code: 'unreadable', message: 'the copy of this message is damaged: it is not sent again' }
+  // The cleanup removes it with the next run, because the time is unknown here.
+  tx.put(keys.confirmed(id), ConfirmationRecord.encode({ to: nameIn(key), at: 0, confirmed }))
 }
 
 type GivenUp = { id: string; to: Username; error: Error; nowMs: number }

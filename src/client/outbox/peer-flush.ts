@@ -174,10 +174,11 @@ export class PeerFlush {
   }
 
   async #refuseUnsealed(error: Error): Promise<void> {
-    const entries = await this.#context.store.read(tx => tx.list(keys.outboxOf(this.#peer)))
-    const unsealed = entries
-      .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes), result: toRefusal(error) }))
-      .filter(({ record }) => !isSealed(record))
+    const unsealed = await this.#context.store.read(async tx =>
+      (await tx.list(keys.outboxOf(this.#peer)))
+        .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes), result: toRefusal(error) }))
+        .filter(({ record }) => !isSealed(record)),
+    )
     for (const { record } of await this.#commit(unsealed)) this.#refused(record, error)
   }
 

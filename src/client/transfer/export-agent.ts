@@ -1,6 +1,6 @@
 import { link, open, readFile, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { randomBytes } from '../../crypto/primitives.ts'
+import { randomBytes } from '../../crypto/provider.ts'
 import { asError } from '../../util/as-error.ts'
 import { toHex } from '../../util/bytes.ts'
 import { type Account, Identity, toAccount } from '../connection/identity.ts'

@@ -1,7 +1,7 @@
 import * as Type from 'typebox'
 import { ByteReader, readAll } from '../../crypto/encoding/byte-reader.ts'
 import { u32, vec16, vec32 } from '../../crypto/encoding/byte-writer.ts'
-import type { Argon2Cost, Random } from '../../crypto/primitives.ts'
+import type { Argon2Cost, Random } from '../../crypto/provider.ts'
 import { concatBytes, decodeUtf8, encodeUtf8, equalBytes, joinBytes } from '../../util/bytes.ts'
 import { chooseDerivation, Derivation, deriveKey, exportCost, wantedSecret } from '../state/encryption/derivation.ts'
 import { openBytes, sealBytes } from '../state/encryption/sealed-bytes.ts'

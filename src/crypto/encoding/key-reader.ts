@@ -1,6 +1,6 @@
 import { CryptoError } from '../errors.ts'
 import { cryptoLimits } from '../limits.ts'
-import { isX25519Key } from '../primitives.ts'
+import { isX25519Key } from '../provider.ts'
 import type { ByteReader } from './byte-reader.ts'
 
 /** Reads a raw X25519 key. @throws {CryptoError} `malformed` at or above 2^255-19. */

@@ -5,7 +5,7 @@ import { readKeyId, readX25519Key } from '../encoding/key-reader.ts'
 import { CryptoError } from '../errors.ts'
 import type { IdentityKey } from '../identity-key.ts'
 import { labels } from '../labels.ts'
-import { isKemKey, type Verify } from '../primitives.ts'
+import { isKemKey, type Verify } from '../provider.ts'
 import { checkIdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
 
 /** A prekey with the owner's signature over it. */

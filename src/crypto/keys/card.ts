@@ -6,7 +6,7 @@ import { u8, u64, vec8, vec16 } from '../encoding/byte-writer.ts'
 import { CryptoError } from '../errors.ts'
 import type { IdentityKey } from '../identity-key.ts'
 import { labels } from '../labels.ts'
-import type { Verify } from '../primitives.ts'
+import type { Verify } from '../provider.ts'
 import { readAddress } from './bundle.ts'
 import { checkIdentityKey, type IdentityKeyPair, sign, verifySigned } from './identity.ts'
 

@@ -10,7 +10,7 @@ import {
   signEd25519,
   type Verify,
   verifyEd25519,
-} from '../primitives.ts'
+} from '../provider.ts'
 
 /** An agent's identity. `seed` is the 32-byte Ed25519 private key. */
 export type IdentityKeyPair = { readonly seed: Uint8Array; readonly publicKey: IdentityKey }

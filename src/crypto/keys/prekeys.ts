@@ -1,7 +1,7 @@
 import { CryptoError } from '../errors.ts'
 import { cryptoLimits } from '../limits.ts'
 import { defaultPolicy, offeredSuites } from '../policy.ts'
-import { kemKeyPair, type Random, x25519PublicKey } from '../primitives.ts'
+import { kemKeyPair, type Random, x25519PublicKey } from '../provider.ts'
 import { encodeBundle, type OneTimeKemKey, type OneTimeKey, signKemKey, signPrekey } from './bundle.ts'
 import type { IdentityKeyPair, Self } from './identity.ts'
 

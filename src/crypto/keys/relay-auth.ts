@@ -3,7 +3,7 @@ import { u8, vec8 } from '../encoding/byte-writer.ts'
 import { CryptoError } from '../errors.ts'
 import type { IdentityKey } from '../identity-key.ts'
 import { labels } from '../labels.ts'
-import type { Verify } from '../primitives.ts'
+import type { Verify } from '../provider.ts'
 import { type IdentityKeyPair, sign, signedBytes, verifySigned } from './identity.ts'
 
 const purposes = { register: 1, authenticate: 2, delete: 3 } as const

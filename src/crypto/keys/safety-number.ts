@@ -1,6 +1,6 @@
 import { encodeUtf8 } from '../../util/bytes.ts'
 import type { IdentityKey } from '../identity-key.ts'
-import { sha512 } from '../primitives.ts'
+import { sha512 } from '../provider.ts'
 import { encodeIdentityKey } from './identity.ts'
 
 export type Party = { readonly identity: IdentityKey; readonly address: string }

@@ -3,7 +3,7 @@ import { readAll } from '../encoding/byte-reader.ts'
 import { u8, u16, u64, vec32 } from '../encoding/byte-writer.ts'
 import { CryptoError } from '../errors.ts'
 import { cryptoLimits } from '../limits.ts'
-import type { Random } from '../primitives.ts'
+import type { Random } from '../provider.ts'
 
 /** The kinds of docs/E2E.md section 6. The index is the number on the wire. */
 const kinds = ['application', 'empty', 'reset', 'receipt', 'room', 'mls'] as const

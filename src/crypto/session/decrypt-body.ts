@@ -7,7 +7,7 @@ import type { Prekeys } from '../keys/prekeys.ts'
 import { type Content, decodeContent } from '../messages/content.ts'
 import { decodeMessage, type PrekeyMessage, type RatchetMessage } from '../messages/message.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
-import { type Random, wipe } from '../primitives.ts'
+import { type Random, wipe } from '../provider.ts'
 import { respond, sessionId } from './handshake.ts'
 import {
   activeSession,

@@ -15,7 +15,7 @@ import {
   wipe,
   x25519PublicKey,
   x25519SharedSecret,
-} from '../primitives.ts'
+} from '../provider.ts'
 import type { Suite } from '../suites.ts'
 
 /** The result of X3DH or PQXDH, equal on both sides. The caller wipes `sharedSecret`. */

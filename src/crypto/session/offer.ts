@@ -14,7 +14,7 @@ import {
 import { cryptoLimits } from '../limits.ts'
 import { encodeOffer, type OfferMessage } from '../messages/message.ts'
 import type { Policy } from '../policy.ts'
-import type { Random, Verify } from '../primitives.ts'
+import type { Random, Verify } from '../provider.ts'
 import type { Peer } from './peer.ts'
 import { startSession } from './start-session.ts'
 

@@ -14,7 +14,7 @@ import {
   wipe,
   x25519PublicKey,
   x25519SharedSecret,
-} from '../primitives.ts'
+} from '../provider.ts'
 import { findSkipped, type SkippedKeys, withoutExpired, withoutSkipped, withSkipped } from './skipped-keys.ts'
 
 type KeyPair = { readonly privateKey: Uint8Array; readonly publicKey: Uint8Array }

@@ -1,7 +1,7 @@
 import { CryptoError } from '../../crypto/errors.ts'
 import type { IdentityKey } from '../../crypto/identity-key.ts'
 import { trustedIdentityKey } from '../../crypto/keys/identity.ts'
-import type { Verify } from '../../crypto/primitives.ts'
+import type { Verify } from '../../crypto/provider.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'

@@ -3,7 +3,7 @@ import type { Effect } from '../../../src/client/inbox/effects.ts'
 import { OutboxRecord } from '../../../src/client/outbox/outbox-record.ts'
 import { keys } from '../../../src/client/records/keys.ts'
 import { cryptoLimits } from '../../../src/crypto/limits.ts'
-import { randomBytes } from '../../../src/crypto/primitives.ts'
+import { randomBytes } from '../../../src/crypto/provider.ts'
 import { newPeer } from '../../../src/crypto/session/peer.ts'
 import { parseUsername } from '../../../src/protocol/names.ts'
 import {

@@ -3,7 +3,7 @@ import { deriveKey } from '../../../src/client/state/encryption/derivation.ts'
 import type { Secret } from '../../../src/client/state/encryption/secret.ts'
 import type { StateEntry } from '../../../src/client/state/state-store.ts'
 import { decodeExport, encodeExport } from '../../../src/client/transfer/export-file.ts'
-import { randomBytes } from '../../../src/crypto/primitives.ts'
+import { randomBytes } from '../../../src/crypto/provider.ts'
 import { encodeUtf8, toHex } from '../../../src/util/bytes.ts'
 
 const passphrase: Secret = { type: 'passphrase', passphrase: 'correct horse battery' }

@@ -11,7 +11,7 @@ import {
   rotatePrekeys,
 } from '../../../src/crypto/keys/prekeys.ts'
 import { decodePrekeys, encodePrekeys } from '../../../src/crypto/keys/prekeys-codec.ts'
-import { x25519PublicKey } from '../../../src/crypto/primitives.ts'
+import { x25519PublicKey } from '../../../src/crypto/provider.ts'
 import { makeOffer } from '../../../src/crypto/session/offer.ts'
 import { checkReplay, findPrekeys } from '../../../src/crypto/session/prekey-use.ts'
 import { concatBytes } from '../../../src/util/bytes.ts'

@@ -3,7 +3,7 @@ import t from 'tap'
 import { CryptoError } from '../../../src/crypto/errors.ts'
 import { cryptoLimits } from '../../../src/crypto/limits.ts'
 import type { RatchetHeader } from '../../../src/crypto/messages/message.ts'
-import type { Random } from '../../../src/crypto/primitives.ts'
+import type { Random } from '../../../src/crypto/provider.ts'
 import {
   decryptRatchet,
   encryptRatchet,

@@ -1,4 +1,4 @@
-import { randomBytes } from '../../../crypto/primitives.ts'
+import { randomBytes } from '../../../crypto/provider.ts'
 import { RecordCipher } from '../encryption/encrypted-store.ts'
 import { beginEncryption, readEncryption, unlock } from '../encryption/encryption.ts'
 import type { Secret } from '../encryption/secret.ts'

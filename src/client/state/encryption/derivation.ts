@@ -1,6 +1,6 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import { type Argon2Cost, argon2id, hkdfSha256, type Random } from '../../../crypto/primitives.ts'
+import { type Argon2Cost, argon2id, hkdfSha256, type Random } from '../../../crypto/provider.ts'
 import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '../../../util/bytes.ts'
 import { StateError } from '../state-error.ts'
 import { type Secret, secretKeyBytes } from './secret.ts'

@@ -1,6 +1,6 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import type { Argon2Cost, Random } from '../../../crypto/primitives.ts'
+import type { Argon2Cost, Random } from '../../../crypto/provider.ts'
 import { decodeBase64Url, encodeBase64Url, encodeUtf8 } from '../../../util/bytes.ts'
 import { ownKeys } from '../own-keys.ts'
 import { recordCodec } from '../record-codec.ts'

@@ -1,4 +1,4 @@
-import { openXChaCha, type Random, sealXChaCha, xchachaNonceBytes } from '../../../crypto/primitives.ts'
+import { openXChaCha, type Random, sealXChaCha, xchachaNonceBytes } from '../../../crypto/provider.ts'
 import { concatBytes } from '../../../util/bytes.ts'
 
 /** Returns `nonce 24 || XChaCha20-Poly1305` with a fresh random nonce. `aad` binds the bytes to their purpose. */
