@@ -3,7 +3,7 @@ import { type Card, decodeCard, encodeCard } from '../../crypto/keys/card.ts'
 import { identityOf, type Peer } from '../../crypto/session/peer.ts'
 import type { CardContent } from '../../protocol/card.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url, equalBytes, isBase64Url } from '../../util/bytes.ts'
 import { IdentityChangedError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { Self } from '../connection/identity.ts'
@@ -75,6 +75,7 @@ export class Cards {
   async read(username: Username, signed: string): Promise<AgentCard> {
     const { store, self } = this.#context
     const own = self()
+    if (!isBase64Url(signed)) throw new CryptoError('malformed')
     const card = decodeCard(decodeBase64Url(signed))
     if (card.address !== formatAddress(username, own.domain)) throw new CryptoError('bad_card')
     const verified = await store.transaction(async tx => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { seededRandom } from '../../../../chaos/random.ts'
+import { seededRandom } from '../../../../tools/random.ts'
 import { limits } from '../../../../src/protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../src/protocol/names.ts'
 import {

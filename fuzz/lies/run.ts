@@ -1,0 +1,77 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { Owner } from '../../tools/teardown.ts'
+import { Findings } from './findings.ts'
+import { lieToLibrary } from './library.ts'
+import { startLyingWorld } from './world.ts'
+
+export const victims = ['library'] as const
+export type Victim = (typeof victims)[number]
+
+export type LiesOptions = { lies: number; seed: number; victims: readonly Victim[] }
+export type LiesReport = {
+  lies: number
+  outcomes: ReadonlyMap<string, number>
+  /** The violations; each line contains its seed and the last lies before it. */
+  faults: readonly string[]
+  faultCount: number
+  /** The heap of this process, in bytes: after the first round of library clients, and at the end. */
+  warmBytes: number
+  endBytes: number
+}
+
+/** The part of the lies that each victim gets. A process takes a thousand times as long as a call. */
+const shares: Record<Victim, number> = { library: 8 }
+const rounds = { library: lieToLibrary }
+
+/**
+ * Runs rounds against each victim until it was lied to often enough. Round `n` has the seed `seed + n`: a run with that
+ * seed begins with the same round.
+ */
+export async function lie(
+  owner: Owner,
+  { lies, seed, victims: chosen }: LiesOptions,
+  progress: (text: string) => void = () => {},
+): Promise<LiesReport> {
+  const world = await startLyingWorld(owner, seed)
+  const findings = new Findings()
+  const stopWatching = watchProcess(findings)
+  const total = chosen.reduce((sum, victim) => sum + shares[victim], 0)
+  let told = 0
+  let warmBytes = 0
+  try {
+    for (const victim of chosen) {
+      const wanted = (lies * shares[victim]) / total
+      for (let round = 0, toldHere = 0; toldHere < wanted; round += 1) {
+        const count = await rounds[victim](world, findings, seed + round)
+        toldHere += count
+        told += count
+        if (warmBytes === 0) warmBytes = liveBytes()
+        progress(`${victim}: seed ${seed + round}, ${told} lies, ${findings.faultCount} faults`)
+      }
+    }
+  } finally {
+    stopWatching()
+  }
+  const { outcomes, faults, faultCount } = findings
+  return { lies: told, outcomes, faults, faultCount, warmBytes, endBytes: liveBytes() }
+}
+
+/** An error that nobody handles would end the process of an application. */
+function watchProcess(findings: Findings): () => void {
+  const report = (error: unknown) =>
+    findings.fault('an unhandled error', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  process.on('unhandledRejection', report)
+  process.on('uncaughtException', report)
+  return () => {
+    process.off('unhandledRejection', report)
+    process.off('uncaughtException', report)
+  }
+}
+
+/** Returns the size of the heap without garbage, in bytes. */
+function liveBytes(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
