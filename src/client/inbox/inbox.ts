@@ -1,7 +1,14 @@
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { Signal } from '../../util/signal.ts'
 import type { ClientContext } from '../connection/client-context.ts'
-import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
+import {
+  InboxRecord,
+  isShown,
+  type MessageView,
+  type ReceivedMessage,
+  standingOf,
+  toMessage,
+} from '../messages/message.ts'
 import { keys } from '../records/keys.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
 
@@ -58,7 +65,7 @@ export class Inbox {
     await this.#shrunk.until(() => this.#backlog < maxBacklog || undefined, signal)
   }
 
-  /** A request was removed without `ack`: it was answered, or its sender withdrew it. */
+  /** A message was removed without `ack`: answered, withdrawn by its sender, or withheld with its key. */
   removed(key: string): void {
     this.#outstanding.delete(key)
     this.#backlog = Math.max(0, this.#backlog - 1)
@@ -100,14 +107,14 @@ export class Inbox {
         const [entry] = await tx.list(keys.inboxes(), { after, limit: 1 })
         if (!entry) return undefined
         const record = InboxRecord.decode(entry[1])
-        const { trust } = await this.#context.loadPeer(tx, parseUsername(record.from))
-        return { key: entry[0], record, trust }
+        const peer = await this.#context.loadPeer(tx, parseUsername(record.from))
+        return { key: entry[0], record, standing: standingOf(record, peer) }
       })
       if (!next) return undefined
       this.#cursors.set(filter, next.key)
-      const { key, record, trust } = next
-      if (trust === 'changed' || this.#outstanding.has(key)) continue
-      const view = toMessage(record, trust)
+      const { key, record, standing } = next
+      if (!isShown(standing) || this.#outstanding.has(key)) continue
+      const view = toMessage(record, standing)
       if (filter !== 'all' && (filter === 'requests') !== (view.kind === 'request')) continue
       this.#outstanding.add(key)
       const message = this.#show(key, view)

@@ -1,9 +1,8 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import type { Trust } from '../../crypto/session/peer.ts'
-
+import type { Peer } from '../../crypto/session/peer.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import { decodeMedia, type Header, jsonOf, textOf } from './content.ts'
 
@@ -20,9 +19,28 @@ export const InboxRecord = recordCodec(
     receivedAt: Type.Optional(Type.Integer()),
     /** The content kind, docs/E2E.md section 6, if it is not `application`. */
     contentKind: Type.Optional(Type.String()),
+    /** The sender's identity key that it was decrypted under, base64url. Older releases did not store it. */
+    identity: Type.Optional(Type.String()),
   }),
 )
 export type InboxRecord = Static<typeof InboxRecord.schema>
+
+/** Whether a stored message may be shown, and with which trust. `undecided` and `rejected` messages are withheld. */
+export type Standing = 'verified' | 'first-use' | 'undecided' | 'rejected'
+
+/**
+ * Compares the key that a message came under with the key that is pinned now. A message without a key was stored by an
+ * older release: it is shown, and never as `verified`.
+ */
+export function standingOf({ identity }: Pick<InboxRecord, 'identity'>, peer: Peer): Standing {
+  if (peer.trust === 'changed') return 'undecided'
+  if (peer.trust === 'unknown' || identity === undefined) return 'first-use'
+  return identity === encodeBase64Url(peer.identity) ? peer.trust : 'rejected'
+}
+
+/** Returns true if a message may be shown. */
+export const isShown = (standing: Standing): standing is 'verified' | 'first-use' =>
+  standing === 'verified' || standing === 'first-use'
 
 /**
  * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind
@@ -31,14 +49,16 @@ export type InboxRecord = Static<typeof InboxRecord.schema>
 export type MessageKind = 'application' | 'request' | 'reply' | `unknown:${string}`
 
 /**
- * A message as the application sees it: docs/E2E.md section 13. Every field except `from`, `verified`, `deadline` and
- * `repeated` is chosen by the sender.
+ * A message as the application sees it: docs/E2E.md section 13. Every field except `from`, `identity`, `verified`,
+ * `deadline` and `repeated` is chosen by the sender.
  */
 export type MessageView = {
   /** `msg_id`, base64url. */
   id: string
   from: Username
-  /** `verified` if the user has compared the sender's key, `first-use` if it is the first key seen. */
+  /** The sender's identity key that the message came under, base64url; undefined if an older release stored it. */
+  identity: string | undefined
+  /** The trust in that key: `verified` if the user has compared it, `first-use` if it was not compared. */
   verified: 'verified' | 'first-use'
   kind: MessageKind
   body: Uint8Array
@@ -70,14 +90,15 @@ export type ReceivedMessage = MessageView & {
 
 const knownKinds: Record<string, MessageKind> = { request: 'request', reply: 'reply' }
 
-export function toMessage(record: InboxRecord, trust: Trust): MessageView {
+export function toMessage(record: InboxRecord, verified: MessageView['verified']): MessageView {
   const bytes = decodeBase64Url(record.body)
   const { header, kind, data } = read(record, bytes)
   const text = textOf(data)
   return {
     id: record.id,
     from: parseUsername(record.from),
-    verified: trust === 'verified' ? 'verified' : 'first-use',
+    identity: record.identity,
+    verified,
     kind,
     body: data,
     text,

@@ -3,7 +3,7 @@ import type { Username } from '../../protocol/names.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { NotOpenError, RequestRefusedError, RequestTimeoutError } from '../base/errors.ts'
+import { NotOpenError, RequestRefusedError, RequestTimeoutError, WithheldError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Inbox } from '../inbox/inbox.ts'
@@ -21,7 +21,7 @@ import {
 } from '../inbox/request-records.ts'
 import { type Content, encodeMedia } from '../messages/content.ts'
 import { nextHop } from '../messages/hops.ts'
-import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
+import { InboxRecord, isShown, type MessageView, standingOf, toMessage } from '../messages/message.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { keys, nameIn } from '../records/keys.ts'
 
@@ -43,6 +43,8 @@ const defaultTimeoutMs = 30_000
 const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
+/** Ids of requests that a decision about a key ended. `error` is the reason for own requests that were dropped. */
+type KeyChange = { closed: string[]; unanswered: string[]; dropped: string[]; error: Error }
 type RequestsContext = {
   context: ClientContext
   outbox: Outbox
@@ -145,6 +147,14 @@ export class Requests {
     this.#working.get(id)?.abort(new RequestRefusedError('withdrawn', `${from} has withdrawn its request`))
   }
 
+  /** Another key of a peer was pinned: ends what belongs to the other key, and hands over what had waited. */
+  keyDecided(peer: Username, { closed, unanswered, dropped, error }: KeyChange): void {
+    for (const id of closed) this.#working.get(id)?.abort(new WithheldError(peer))
+    for (const id of unanswered) this.#waiting.get(id)?.reject(new WithheldError(peer))
+    for (const id of dropped) this.#waiting.get(id)?.reject(error)
+    this.answered()
+  }
+
   /** A reply or a part was stored: hands it to the caller that waits for it. */
   answered(): void {
     void this.#handOver()
@@ -240,14 +250,18 @@ export class Requests {
     const answers = await context.store.transaction(tx =>
       Promise.all(
         own.map(async ([key, bytes]) => {
-          tx.delete(key)
           const record = InboxRecord.decode(bytes)
-          const { trust } = await context.loadPeer(tx, nameIn(key))
-          return { id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, trust) }
+          const standing = standingOf(record, await context.loadPeer(tx, nameIn(key)))
+          // A reply under a changed key waits in the state for the user's decision.
+          if (!isShown(standing)) return undefined
+          tx.delete(key)
+          return { id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, standing) }
         }),
       ),
     )
-    for (const { id, isPart, message } of answers) {
+    for (const answer of answers) {
+      if (!answer) continue
+      const { id, isPart, message } = answer
       const waiter = this.#waiting.get(id)
       if (isPart) waiter?.onPart?.(message)
       else waiter?.resolve(message)
