@@ -3,6 +3,7 @@ import type { Random } from '../../crypto/provider.ts'
 import type { Peer } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Emitter } from '../../util/emitter.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientEvents } from '../base/events.ts'
 import type { StateReader, StateStore } from '../state/state-store.ts'
 import type { Self } from './identity.ts'
@@ -28,6 +29,20 @@ export type ClientContext = {
   mayEncrypt(step: number): boolean
   /** Returns a logged-in link, and waits until there is one. */
   link(): Promise<Link>
+}
+
+/** Returns what the state knows about a peer; undefined if that record is damaged. */
+export async function readPeer(
+  tx: StateReader,
+  context: Pick<ClientContext, 'loadPeer'>,
+  name: Username,
+): Promise<Peer | undefined> {
+  try {
+    return await context.loadPeer(tx, name)
+  } catch (error) {
+    if (error instanceof UnreadablePeerError) return undefined
+    throw error
+  }
 }
 
 /**

@@ -1,14 +1,8 @@
-import { parseUsername, type Username } from '../../protocol/names.ts'
+import type { Username } from '../../protocol/names.ts'
 import { Signal } from '../../util/signal.ts'
 import type { ClientContext } from '../connection/client-context.ts'
-import {
-  InboxRecord,
-  isShown,
-  type MessageView,
-  type ReceivedMessage,
-  standingOf,
-  toMessage,
-} from '../messages/message.ts'
+import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
+import { isShown, readStanding } from '../messages/standing.ts'
 import { keys } from '../records/keys.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
 
@@ -107,8 +101,7 @@ export class Inbox {
         const [entry] = await tx.list(keys.inboxes(), { after, limit: 1 })
         if (!entry) return undefined
         const record = InboxRecord.decode(entry[1])
-        const peer = await this.#context.loadPeer(tx, parseUsername(record.from))
-        return { key: entry[0], record, standing: standingOf(record, peer) }
+        return { key: entry[0], record, standing: await readStanding(tx, this.#context, record) }
       })
       if (!next) return undefined
       this.#cursors.set(filter, next.key)

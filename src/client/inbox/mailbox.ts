@@ -1,7 +1,8 @@
 import { parseUsername } from '../../protocol/names.ts'
 import { startTimer } from '../../util/timer.ts'
 import type { ClientContext } from '../connection/client-context.ts'
-import { InboxRecord, isShown, type MessageView, type Standing, standingOf, toMessage } from '../messages/message.ts'
+import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
+import { isShown, readStanding, type Standing } from '../messages/standing.ts'
 import { keys, orderIn } from '../records/keys.ts'
 import type { Inbox } from './inbox.ts'
 import type { ListenerLease } from './listener-lease.ts'
@@ -119,8 +120,8 @@ export class Mailbox {
       const entries: Entry[] = []
       for (const [key, bytes] of await tx.list(keys.inboxes(), { after: keys.inbox(after), limit: stepSize })) {
         const record = InboxRecord.decode(bytes)
-        const peer = await context.loadPeer(tx, parseUsername(record.from))
-        entries.push({ key, order: orderIn(key), record, standing: standingOf(record, peer) })
+        const standing = await readStanding(tx, context, record)
+        entries.push({ key, order: orderIn(key), record, standing })
       }
       return entries
     })

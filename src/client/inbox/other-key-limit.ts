@@ -10,7 +10,7 @@ import { recordCodec } from '../state/record-codec.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
 /** When first messages of a peer under another key than the pinned one were decrypted, ms since 1970. */
-const OtherKeyRecord = recordCodec('other-key', Type.Object({ triedAt: Type.Array(Type.Integer()) }))
+export const OtherKeyRecord = recordCodec('other-key', Type.Object({ triedAt: Type.Array(Type.Integer()) }))
 
 /**
  * Limits how often a first message under another key than the pinned one is decrypted: as often as a peer may start

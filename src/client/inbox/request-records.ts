@@ -36,7 +36,7 @@ export type AskedRecord = Static<typeof AskedRecord.schema>
 export const OpenRecord = recordCodec(
   'open',
   Type.Object({
-    inboxKey: Type.String(),
+    inboxKey: Type.String({ pattern: '^inbox/[0-9a-f]{14}$' }),
     deadline: Type.Integer(),
     hops: Type.Integer(),
     identity: Type.Optional(Type.String()),

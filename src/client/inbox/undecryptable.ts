@@ -1,13 +1,14 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import { type CryptoError, type CryptoErrorCode, IdentityChangedError } from '../../crypto/errors.ts'
+import { type CryptoError, IdentityChangedError } from '../../crypto/errors.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { decodeMessage } from '../../crypto/messages/message.ts'
 import { identityOf, isWithin, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { Remedy } from '../base/events.ts'
-import type { ClientContext } from '../connection/client-context.ts'
+import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import { requestReset } from '../sessions/pending-reset.ts'
@@ -17,7 +18,7 @@ import { type Effect, event } from './effects.ts'
 import type { Envelope } from './envelope.ts'
 
 /** A body that could not be decrypted, as it was received. */
-const UndecryptableRecord = recordCodec(
+export const UndecryptableRecord = recordCodec(
   'aside',
   Type.Object({
     frameType: Type.Union([Type.Literal('message'), Type.Literal('key_exchange')]),
@@ -33,6 +34,7 @@ const UndecryptableRecord = recordCodec(
     identity: Type.Optional(Type.String()),
   }),
 )
+type Reason = CryptoError | UnreadablePeerError
 type UndecryptableRecord = Static<typeof UndecryptableRecord.schema>
 
 /** The number of bodies kept. Beyond it the first in key order (peer, then hash) is evicted. */
@@ -44,7 +46,7 @@ const rejectedCode = 'rejected'
 /** The number of other keys of one peer that a user can choose from: each costs two safety numbers. */
 const maxOtherKeys = 8
 
-const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
+const remedies: Partial<Record<Reason['code'], Remedy>> = {
   undecryptable: 'reset',
   malformed: 'reset',
   prekeys_exhausted: 'reset',
@@ -52,6 +54,8 @@ const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
   suite_refused: 'reset',
   rate_limited: 'retry',
   identity_changed: 'retry',
+  // The user decides about the damaged record of the peer.
+  peer_unreadable: 'retry',
 }
 
 const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([known]) => known === code)?.[1] ?? 'none'
@@ -63,7 +67,7 @@ export async function quarantine(
   tx: StateTransaction,
   context: ClientContext,
   envelope: Envelope,
-  error: CryptoError,
+  error: Reason,
 ): Promise<Effect[]> {
   const { from, hash, frameType, body } = envelope
   const key = keys.undecryptable(from, hash)
@@ -73,10 +77,15 @@ export async function quarantine(
   if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
   const order = await nextOrder(tx)
-  const peer = await context.loadPeer(tx, from)
-  const identity = error instanceof IdentityChangedError ? error.seen : (keyOf(body) ?? identityOf(peer))
+  const claimed = keyOf(body)
   const record = { frameType, body: encodeBase64Url(body), code, at: context.now(), order }
-  tx.put(key, UndecryptableRecord.encode({ ...record, ...(identity && { identity: encodeBase64Url(identity) }) }))
+  if (error instanceof UnreadablePeerError) {
+    tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(claimed) }))
+    return [event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
+  }
+  const peer = await context.loadPeer(tx, from)
+  const identity = error instanceof IdentityChangedError ? error.seen : (claimed ?? identityOf(peer))
+  tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(identity) }))
   const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, context, envelope, code) : remedyFor(code)
   const reported = event('undecryptable', { from, aside: hash, reason: message, remedy })
   if (error instanceof IdentityChangedError) {
@@ -94,7 +103,7 @@ export async function quarantine(
  */
 const maxUnknownResets = 10
 
-const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
+export const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
 
 /**
  * A first message may name a one-time key that is already used, through no fault of its sender: a Redis that has lost
@@ -104,7 +113,7 @@ async function remedyForUnknownPeer(
   tx: StateTransaction,
   context: ClientContext,
   { body }: Envelope,
-  code: CryptoErrorCode,
+  code: string,
 ): Promise<Remedy> {
   if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
   const bytes = await tx.get(keys.strangerResets())
@@ -126,12 +135,13 @@ type Quarantined = { key: string; hash: string; record: UndecryptableRecord }
  * than the pinned one waits for the user's decision about that key.
  */
 export async function retriable(tx: StateReader, context: ClientContext, from: Username): Promise<Quarantined[]> {
-  const pinned = identityOf(await context.loadPeer(tx, from))
+  const peer = await readPeer(tx, context, from)
+  const pinned = peer && identityOf(peer)
   const isPinned = (identity: string | undefined) => !pinned || !identity || identity === encodeBase64Url(pinned)
+  const mayPass = (record: UndecryptableRecord) =>
+    isOfOtherKey(record) ? isPinned(claimedKey(record)) : remedyFor(record.code) === 'retry'
   const all = await quarantinedOf(tx, from)
-  return all
-    .filter(({ record }) => record.code === 'rate_limited' || (isOfOtherKey(record) && isPinned(claimedKey(record))))
-    .sort((a, b) => orderOf(a.record) - orderOf(b.record))
+  return all.filter(({ record }) => mayPass(record)).sort((a, b) => orderOf(a.record) - orderOf(b.record))
 }
 
 const isOfOtherKey = ({ code }: UndecryptableRecord): boolean => code === 'identity_changed' || code === rejectedCode
@@ -179,6 +189,8 @@ function claimedKey({ identity, body }: UndecryptableRecord): string | undefined
   const claimed = keyOf(decodeBase64Url(body))
   return claimed && encodeBase64Url(claimed)
 }
+
+const underKey = (identity: Uint8Array | undefined) => (identity ? { identity: encodeBase64Url(identity) } : {})
 
 /** Returns the identity key that a first message names; undefined for every other body. */
 function keyOf(body: Uint8Array): Uint8Array | undefined {

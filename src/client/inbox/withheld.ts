@@ -1,12 +1,13 @@
 import type { Peer } from '../../crypto/session/peer.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
-import type { ClientContext } from '../connection/client-context.ts'
-import { InboxRecord, isShown, type Standing, standingOf } from '../messages/message.ts'
+import { type ClientContext, readPeer } from '../connection/client-context.ts'
+import { InboxRecord } from '../messages/message.ts'
+import { isShown, readStanding, type Standing } from '../messages/standing.ts'
 import { nextOrder } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
-import type { StateTransaction } from '../state/state-store.ts'
+import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { isPart, OpenRecord } from './request-records.ts'
 import { rejectQuarantined, undecidedBodies } from './undecryptable.ts'
 
@@ -122,38 +123,53 @@ async function withholdAnswers(
 /** The id in a key of the form `KIND/NAME/ID/…`. */
 const idIn = (key: string): string => key.split('/')[2] ?? ''
 
+type Held = Omit<Withheld, 'messages'>
+
 /** Lists what is not shown, by peer and key. */
 export async function listWithheld(context: Pick<ClientContext, 'store' | 'loadPeer'>): Promise<Withheld[]> {
+  const held = [
+    ...(await heldUnder(context, keys.inboxes())),
+    ...(await heldUnder(context, keys.answers())),
+    ...(await heldUnder(context, keys.withhelds())),
+    ...(await context.store.read(tx => heldInQuarantine(tx, context))),
+  ]
   const counts = new Map<string, Withheld>()
-  const count = (from: Username, identity: string | undefined, reason: Withheld['reason']) => {
-    const known = counts.get(`${from}/${identity ?? ''}/${reason}`)
-    if (known) known.messages += 1
-    else counts.set(`${from}/${identity ?? ''}/${reason}`, { from, identity, reason, messages: 1 })
+  for (const one of held) {
+    const key = [one.from, one.identity, one.reason].join('/')
+    counts.set(key, { ...one, messages: (counts.get(key)?.messages ?? 0) + 1 })
   }
-  const countRecord = (record: InboxRecord, standing: Standing) => {
-    if (!isShown(standing)) count(parseUsername(record.from), record.identity, standing)
-  }
-  for (const prefix of [keys.inboxes(), keys.answers(), keys.withhelds()]) {
-    const isWithheld = prefix === keys.withhelds()
-    for (let after: string | undefined = prefix; after !== undefined; ) {
-      after = await context.store.read(async tx => {
-        const entries = await tx.list(prefix, { after: after ?? prefix, limit: stepSize })
-        for (const [, bytes] of entries) {
-          const record = InboxRecord.decode(bytes)
-          const peer = await context.loadPeer(tx, parseUsername(record.from))
-          countRecord(record, isWithheld ? 'rejected' : standingOf(record, peer))
-        }
-        return entries.length < stepSize ? undefined : entries.at(-1)?.[0]
-      })
-    }
-  }
-  await context.store.read(async tx => {
-    for (const { from, identity } of await undecidedBodies(tx)) {
-      const peer = await context.loadPeer(tx, from)
-      if (identity !== pinnedKey(peer)) count(from, identity, peer.trust === 'changed' ? 'undecided' : 'rejected')
-    }
-  })
   return [...counts.values()]
+}
+
+async function heldUnder(context: Pick<ClientContext, 'store' | 'loadPeer'>, prefix: string): Promise<Held[]> {
+  const held: Held[] = []
+  for (let after: string | undefined = prefix; after !== undefined; ) {
+    const from: string = after
+    const page = await context.store.read(async tx => {
+      const entries = await tx.list(prefix, { after: from, limit: stepSize })
+      const standings: [InboxRecord, Standing][] = []
+      for (const [, bytes] of entries) {
+        const record = InboxRecord.decode(bytes)
+        standings.push([record, prefix === keys.withhelds() ? 'rejected' : await readStanding(tx, context, record)])
+      }
+      return { standings, last: entries.length < stepSize ? undefined : entries.at(-1)?.[0] }
+    })
+    for (const [{ from, identity }, reason] of page.standings) {
+      if (!isShown(reason)) held.push({ from: parseUsername(from), identity, reason })
+    }
+    after = page.last
+  }
+  return held
+}
+
+async function heldInQuarantine(tx: StateReader, context: Pick<ClientContext, 'loadPeer'>): Promise<Held[]> {
+  const held: Held[] = []
+  for (const { from, identity } of await undecidedBodies(tx)) {
+    const peer = await readPeer(tx, context, from)
+    if (peer && identity === pinnedKey(peer)) continue
+    held.push({ from, identity, reason: peer && peer.trust !== 'changed' ? 'rejected' : 'undecided' })
+  }
+  return held
 }
 
 const pinnedKey = (peer: Peer): string | undefined =>

@@ -1,10 +1,12 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import type { Peer } from '../../crypto/session/peer.ts'
-import { parseUsername, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { idSource } from '../../protocol/fields.ts'
+import { isUsername, parseUsername, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import { decodeMedia, type Header, jsonOf, textOf } from './content.ts'
+
+const idPattern = new RegExp(idSource)
 
 /** A decrypted message that the application has not acknowledged. */
 export const InboxRecord = recordCodec(
@@ -22,25 +24,9 @@ export const InboxRecord = recordCodec(
     /** The sender's identity key that it was decrypted under, base64url. Older releases did not store it. */
     identity: Type.Optional(Type.String()),
   }),
+  ({ id, from, body }) => idPattern.test(id) && isUsername(from) && isBase64Url(body),
 )
 export type InboxRecord = Static<typeof InboxRecord.schema>
-
-/** Whether a stored message may be shown, and with which trust. `undecided` and `rejected` messages are withheld. */
-export type Standing = 'verified' | 'first-use' | 'undecided' | 'rejected'
-
-/**
- * Compares the key that a message came under with the key that is pinned now. A message without a key was stored by an
- * older release: it is shown, and never as `verified`.
- */
-export function standingOf({ identity }: Pick<InboxRecord, 'identity'>, peer: Peer): Standing {
-  if (peer.trust === 'changed') return 'undecided'
-  if (peer.trust === 'unknown' || identity === undefined) return 'first-use'
-  return identity === encodeBase64Url(peer.identity) ? peer.trust : 'rejected'
-}
-
-/** Returns true if a message may be shown. */
-export const isShown = (standing: Standing): standing is 'verified' | 'first-use' =>
-  standing === 'verified' || standing === 'first-use'
 
 /**
  * The kind of a message: a plain message (`application`), a `request` that waits for a reply, a late `reply`, or a kind

@@ -21,9 +21,10 @@ import {
 } from '../inbox/request-records.ts'
 import { type Content, encodeMedia } from '../messages/content.ts'
 import { nextHop } from '../messages/hops.ts'
-import { InboxRecord, isShown, type MessageView, standingOf, toMessage } from '../messages/message.ts'
+import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
+import { isShown, readStanding } from '../messages/standing.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import { keys, nameIn } from '../records/keys.ts'
+import { keys } from '../records/keys.ts'
 
 /** The message that a reply answers, as `receive`, the mailbox or a request handler has shown it. */
 export type Answered = Pick<MessageView, 'id' | 'from' | 'hops'>
@@ -247,21 +248,20 @@ export class Requests {
     const entries = await context.store.read(tx => tx.list(keys.answers()))
     const own = entries.filter(([key]) => this.#waiting.has(requestIdIn(key)))
     if (own.length === 0) return
-    const answers = await context.store.transaction(tx =>
-      Promise.all(
-        own.map(async ([key, bytes]) => {
-          const record = InboxRecord.decode(bytes)
-          const standing = standingOf(record, await context.loadPeer(tx, nameIn(key)))
-          // A reply under a changed key waits in the state for the user's decision.
-          if (!isShown(standing)) return undefined
-          tx.delete(key)
-          return { id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, standing) }
-        }),
-      ),
-    )
-    for (const answer of answers) {
-      if (!answer) continue
-      const { id, isPart, message } = answer
+    const answers = await context.store.transaction(async tx => {
+      const shown: { id: string; isPart: boolean; message: MessageView }[] = []
+      for (const [key] of own) {
+        const bytes = await tx.get(key)
+        const record = bytes && InboxRecord.decode(bytes)
+        const standing = record && (await readStanding(tx, context, record))
+        // A reply under a changed key waits in the state for the user's decision.
+        if (!record || !standing || !isShown(standing)) continue
+        tx.delete(key)
+        shown.push({ id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, standing) })
+      }
+      return shown
+    })
+    for (const { id, isPart, message } of answers) {
       const waiter = this.#waiting.get(id)
       if (isPart) waiter?.onPart?.(message)
       else waiter?.resolve(message)

@@ -18,11 +18,12 @@ import {
   UnknownKeyError,
   UnknownPeerError,
 } from '../base/errors.ts'
-import type { ClientContext } from '../connection/client-context.ts'
+import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { otherKeys } from '../inbox/undecryptable.ts'
 import { type SortedRecords, sortByKey } from '../inbox/withheld.ts'
-import { dropUnconfirmed, requeueForNewKey, unconfirmedTo } from '../outbox/outbox-queue.ts'
+import { dropUnconfirmed, requeue, requeueForNewKey, unconfirmedTo } from '../outbox/outbox-queue.ts'
 import { savePeer } from '../records/crypto-records.ts'
+import { keys } from '../records/keys.ts'
 import { requestReset } from '../sessions/pending-reset.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 
@@ -114,6 +115,17 @@ export class Peers {
       const { pinned, applied } = await this.#pin(tx, username, peer, { key, unconfirmed })
       savePeer(tx, username, pinned)
       return applied
+    })
+  }
+
+  /** Forgets a peer whose record is damaged. Returns false for any other peer. */
+  repair(username: Username): Promise<boolean> {
+    return this.#context.store.transaction(async tx => {
+      if (await readPeer(tx, this.#context, username)) return false
+      tx.delete(keys.damaged(keys.peer(username)))
+      await requeue(tx, username)
+      await requestReset(tx, username, 'undecryptable')
+      return true
     })
   }
 
