@@ -189,15 +189,10 @@ async function applyReceipt(
   from: Username,
   body: Uint8Array,
 ): Promise<Effect[]> {
-  const { state, ids } = decodeReceipt(body)
-  const effects: Effect[] = []
-  for (const bytes of ids) {
-    const id = encodeBase64Url(bytes)
-    await noteConfirmed(tx, { id, from, state, nowMs: context.now() })
-    tx.delete(keys.sent(from, id))
-    effects.push(event(state, { id, to: from }))
-  }
-  return effects
+  const receipt = decodeReceipt(body)
+  const ids = receipt.ids.map(encodeBase64Url)
+  const confirmed = await noteConfirmed(tx, { ids, from, state: receipt.state, nowMs: context.now() })
+  return confirmed.map(id => event(receipt.state, { id, to: from }))
 }
 
 async function applyReset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Effect[]> {
