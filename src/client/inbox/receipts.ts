@@ -1,3 +1,4 @@
+import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeReceipt } from '../../crypto/messages/content.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, isBase64Url } from '../../util/bytes.ts'
@@ -10,8 +11,7 @@ import type { StateTransaction } from '../state/state-store.ts'
 
 /** How long receipts are collected, ms: for a message that is read within this time one `read` receipt is enough. */
 const gatherMs = 200
-/** The number of ids in one receipt, so that its content stays small. */
-const maxIds = 500
+const maxIds = cryptoLimits.maxIdsPerContent
 const states = { delivered: 1, read: 2 } as const
 
 /** Records a receipt to be sent, in the transaction that delivers or acknowledges the message. */
