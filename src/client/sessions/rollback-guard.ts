@@ -20,8 +20,8 @@ type Answer = { reservation?: { upTo: number; signature: string } | undefined }
 /**
  * Detects that this state is an older copy (docs/E2E.md section 9). The node records how many steps this agent's state
  * has reserved: if the original went on, it has reserved more than its copy can know of. Nothing is encrypted beyond
- * the reserved steps. The state signs what it reserves, and believes only numbers that it signed: a node, or a finder of
- * a token, cannot invent one.
+ * the reserved steps. The state signs what it reserves, and believes only numbers that it signed: neither a node nor a
+ * finder of a token can invent one.
  */
 export class RollbackGuard {
   readonly #context: ClientContext
