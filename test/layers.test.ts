@@ -23,6 +23,7 @@ const layers = [
   'src/client/sessions',
   'src/client/messages',
   'src/client/inbox',
+  'src/client/trust',
   'src/client/requests',
   'src/client/directory',
   'src/client/transfer',

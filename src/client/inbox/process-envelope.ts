@@ -1,4 +1,5 @@
 import { CryptoError } from '../../crypto/errors.ts'
+import type { IdentityKey } from '../../crypto/identity-key.ts'
 import { needsRotation } from '../../crypto/keys/prekeys.ts'
 import { decodeReceipt, decodeReset, newContent } from '../../crypto/messages/content.ts'
 import { decodeMessage, type OfferMessage } from '../../crypto/messages/message.ts'
@@ -8,6 +9,7 @@ import { acceptOffer, awaitAnswer, dropOffer, findOffer } from '../../crypto/ses
 import {
   checkHandshakeRate,
   findSession,
+  identityOf,
   needsAnswer,
   needsHeartbeat,
   type Peer,
@@ -27,6 +29,7 @@ import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
+import { limitOtherKeys } from './other-key-limit.ts'
 import { noteReceipt } from './receipts.ts'
 import { fileRequestMessage } from './request-records.ts'
 import { quarantine, retriable } from './undecryptable.ts'
@@ -66,7 +69,7 @@ export async function retryUndecryptable(
   from: Username,
 ): Promise<Effect[]> {
   const all: Effect[] = []
-  for (const { key, record, hash } of await retriable(tx, from)) {
+  for (const { key, record, hash } of await retriable(tx, context, from)) {
     const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, context.self().domain)
     try {
       all.push(...(await processOnce(tx, context, envelope)), event('recovered', { from, aside: hash }))
@@ -114,12 +117,14 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
   const prekeys = await loadPrekeys(tx)
   const before = await context.loadPeer(tx, from)
   const { policy, random } = context
-  const options = { self, prekeys, policy, from: address, frameType, nowMs: context.now(), random }
+  const nowMs = context.now()
+  await limitOtherKeys(tx, from, { peer: before, body, nowMs })
+  const options = { self, prekeys, policy, from: address, frameType, nowMs, random }
   const decrypted = decryptBody(before, body, options)
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival, isLate } = decrypted
-  const effects = await accept(tx, context, from, content)
+  const effects = await accept(tx, context, { from, identity: identityOf(decrypted.peer) }, content)
   if (isLate) effects.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
     effects.push({ kind: 'flush', to: from }, event('session', { peer: from, initiated: false }))
@@ -140,16 +145,19 @@ function answersReset(before: Peer, { sid }: Decrypted): boolean {
 }
 
 type Content = ReturnType<typeof newContent>
+/** The sender of a decrypted content, and the identity key of the session that it came on. */
+type Sender = { from: Username; identity: IdentityKey | undefined }
 
 async function accept(
   tx: StateTransaction,
   context: ClientContext,
-  from: Username,
+  sender: Sender,
   content: Content,
 ): Promise<Effect[]> {
+  const { from } = sender
   switch (content.kind) {
     case 'application':
-      return store(tx, context, from, content)
+      return store(tx, context, sender, content)
     case 'receipt':
       return applyReceipt(tx, context, from, content.body)
     case 'reset':
@@ -158,7 +166,7 @@ async function accept(
       return []
     default:
       // A kind of a later version: the application decides what to do with it.
-      return store(tx, context, from, content)
+      return store(tx, context, sender, content)
   }
 }
 
@@ -166,7 +174,7 @@ async function accept(
 async function store(
   tx: StateTransaction,
   context: ClientContext,
-  from: Username,
+  { from, identity }: Sender,
   content: Content,
 ): Promise<Effect[]> {
   const id = encodeBase64Url(content.id)
@@ -176,7 +184,14 @@ async function store(
   const receivedAt = context.now()
   tx.put(keys.seen(from, id), encodeInteger(receivedAt))
   const isPlain = content.kind === 'application'
-  const record: InboxRecord = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs, receivedAt }
+  const record: InboxRecord = {
+    id,
+    from,
+    body: encodeBase64Url(content.body),
+    sentAt: content.sentAtMs,
+    receivedAt,
+    ...(identity && { identity: encodeBase64Url(identity) }),
+  }
   const filed = isPlain ? await fileRequestMessage(tx, context, { from, record }) : undefined
   if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
   const kept = isPlain ? record : { ...record, contentKind: content.kind }
