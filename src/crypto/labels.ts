@@ -12,7 +12,8 @@ export const labels = {
   relayAuth: 'AIMessage1 relay auth',
   card: 'AIMessage1 card',
   reservation: 'AIMessage1 reservation',
+  offer: 'AIMessage1 offer',
 } as const
 
 /** The labels that an identity key signs under. */
-export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card' | 'reservation']
+export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card' | 'reservation' | 'offer']
