@@ -8,7 +8,8 @@ import { Operations } from './operations.ts'
 import { hash, type Scene } from './scene.ts'
 import type { LyingWorld } from './world.ts'
 
-const pairsAtOnce = Number(process.env.PAIRS ?? 24)
+/** Names and choices of the pairs of a round are numbered from `seed` times this. */
+const maxPairs = 1_000
 /** Calls of each agent while the node lies, and the pause between them, ms. */
 const steps = 25
 const minStepMs = 20
@@ -30,8 +31,13 @@ const lastText = 'after all the lies'
 const graceMs = 20_000
 
 /** Runs many pairs of library clients at once, so that their time-outs overlap. Returns the number of lies. */
-export async function lieToLibrary(world: LyingWorld, findings: Findings, seed: number): Promise<number> {
-  const pairs = Array.from({ length: pairsAtOnce }, (_, at) => new Pair(world, findings, seed * pairsAtOnce + at))
+export async function lieToLibrary(
+  world: LyingWorld,
+  findings: Findings,
+  seed: number,
+  count: number,
+): Promise<number> {
+  const pairs = Array.from({ length: count }, (_, at) => new Pair(world, findings, seed * maxPairs + at))
   await Promise.all(pairs.map(pair => pair.run()))
   return pairs.reduce((sum, { scene }) => sum + scene.lies, 0)
 }

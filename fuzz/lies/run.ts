@@ -8,7 +8,16 @@ import { startLyingWorld } from './world.ts'
 export const victims = ['library'] as const
 export type Victim = (typeof victims)[number]
 
-export type LiesOptions = { lies: number; seed: number; victims: readonly Victim[] }
+export type LiesOptions = {
+  lies: number
+  seed: number
+  victims: readonly Victim[]
+  /** Pairs of library clients at once. */
+  pairs?: number
+}
+
+/** Their time-outs overlap; more would only wait for the processor. */
+const defaultPairs = 24
 export type LiesReport = {
   lies: number
   outcomes: ReadonlyMap<string, number>
@@ -30,7 +39,7 @@ const rounds = { library: lieToLibrary }
  */
 export async function lie(
   owner: Owner,
-  { lies, seed, victims: chosen }: LiesOptions,
+  { lies, seed, victims: chosen, pairs = defaultPairs }: LiesOptions,
   progress: (text: string) => void = () => {},
 ): Promise<LiesReport> {
   const world = await startLyingWorld(owner, seed)
@@ -43,7 +52,7 @@ export async function lie(
     for (const victim of chosen) {
       const wanted = (lies * shares[victim]) / total
       for (let round = 0, toldHere = 0; toldHere < wanted; round += 1) {
-        const count = await rounds[victim](world, findings, seed + round)
+        const count = await rounds[victim](world, findings, seed + round, pairs)
         toldHere += count
         told += count
         if (warmBytes === 0) warmBytes = liveBytes()
