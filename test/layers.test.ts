@@ -31,6 +31,7 @@ const layers = [
   'src/server/store',
   'src/server/store/memory',
   'src/server/store/redis/connection',
+  'src/server/store/redis/stored',
   'src/server/store/redis/nodes',
   'src/server/store/redis/users',
   'src/server/store/redis/inbox',

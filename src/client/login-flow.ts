@@ -81,7 +81,7 @@ export class LoginFlow {
       await outbox.resendUnconfirmed()
     }
     await identity.confirm(answer)
-    await rollbackGuard.check(answer.reserved)
+    await rollbackGuard.check(answer)
     if (entry === 'reclaimed') context.events.emit('registered-again', {})
     if (before !== undefined)
       context.events.emit('generation', { from: serverWords(before) ?? '', to: serverWords(generation) ?? '' })

@@ -175,6 +175,22 @@ export class UnreadablePeerError extends ClientError {
   }
 }
 
+/**
+ * This agent's own key signed that it made far more steps than this state knows of. Either a copy of the state made
+ * them, or somebody else has the key. The user decides.
+ */
+export class RecoveryNeededError extends ClientError {
+  override readonly name = 'RecoveryNeededError'
+  readonly code = 'recovery_needed'
+  readonly retry = false
+
+  constructor(signed: number, own: number) {
+    super(
+      `this agent's key signed for ${signed} steps, and this state made ${own}: if no other copy of it runs, somebody else may have its key; to continue with new sessions, run "aimessage recover"`,
+    )
+  }
+}
+
 /** No message was exchanged with this peer yet, so there is no key to compare. */
 export class UnknownPeerError extends ClientError {
   override readonly name = 'UnknownPeerError'

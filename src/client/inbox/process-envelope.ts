@@ -5,7 +5,7 @@ import { decodeReceipt, decodeReset, newContent } from '../../crypto/messages/co
 import { decodeMessage, type OfferMessage } from '../../crypto/messages/message.ts'
 import { type Decrypted, decryptBody } from '../../crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../crypto/session/encrypt-content.ts'
-import { acceptOffer, dropOffer, findOffer } from '../../crypto/session/offer.ts'
+import { acceptOffer, awaitAnswer, dropOffer, findOffer } from '../../crypto/session/offer.ts'
 import {
   checkHandshakeRate,
   findSession,
@@ -16,7 +16,7 @@ import {
   withHandshake,
 } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
-import { encodeBase64Url } from '../../util/bytes.ts'
+import { encodeBase64Url, equalBytes } from '../../util/bytes.ts'
 import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
@@ -134,6 +134,7 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
     effects.push({ kind: 'rotate' })
   }
   if (answersReset(before, decrypted)) effects.push(event('repaired', { peer: from }))
+  if (answered) return [...effects, ...(await confirmOffer(tx, context, from, decrypted))]
   return [...effects, ...(await answer(tx, context, from, decrypted))]
 }
 
@@ -237,6 +238,26 @@ async function answer(
   return [{ kind: 'flush', to }]
 }
 
+/**
+ * Answers on the session that the peer started from our offer: only then does the peer send on it. It is encrypted at
+ * once, because an older session may become the active one meanwhile.
+ */
+async function confirmOffer(
+  tx: StateTransaction,
+  context: ClientContext,
+  to: Username,
+  { peer, sid }: Decrypted,
+): Promise<Effect[]> {
+  if (peer.trust === 'changed' || peer.active === null || !equalBytes(peer.active, sid)) return []
+  const { random, policy } = context
+  const nowMs = context.now()
+  const content = newContent('empty', new Uint8Array(), { nowMs, random })
+  const encrypted = encryptContent(peer, content, { nowMs, policy })
+  savePeer(tx, to, encrypted.peer)
+  await enqueueSealed(tx, context, to, { kind: 'empty', content, body: encrypted.body })
+  return [{ kind: 'flush', to }]
+}
+
 /** Accepts an offer: sends an empty content on the session that it starts, in a `key_exchange` frame. */
 async function answerOffer(
   tx: StateTransaction,
@@ -256,7 +277,7 @@ async function answerOffer(
   if (accepted.outcome === 'wait') return []
   const content = newContent('empty', new Uint8Array(), { nowMs, random })
   const { peer, body } = encryptContent(accepted.peer, content, { nowMs, policy })
-  savePeer(tx, from, peer)
+  savePeer(tx, from, awaitAnswer(before, peer, nowMs))
   await enqueueSealed(tx, context, from, { kind: 'empty', frame: 'key_exchange', content, body })
   // If our own offer to this peer crossed, the peer waits for this answer and sends none: both have the session.
   const crossed = prekeys.offers.filter(({ to }) => to === address)
