@@ -1,3 +1,4 @@
+import type { Owner } from '../../tools/teardown.ts'
 import { Findings as Counted } from '../findings.ts'
 import type { Ledger } from './ledger.ts'
 import type { Scene } from './scene.ts'
@@ -33,13 +34,15 @@ export const reportTo =
   (what: string, detail: unknown): void =>
     findings.fault(`${victim}: ${what}`, detail)
 
-/** Adds a scene with new names for its agents. */
-export function stageScene(world: LyingWorld, kind: string, seed: number, agents: number): Scene {
-  return world.stage(
-    seed,
-    Array.from({ length: agents }, (_, at) => `${kind}-${seed}-${at}`),
-  )
-}
+/** One round of lies to one kind of victim. Returns the number of lies. */
+export type Round = (options: {
+  owner: Owner
+  world: LyingWorld
+  findings: Findings
+  seed: number
+  /** Pairs of library clients at once. */
+  pairs: number
+}) => Promise<number>
 
 /** A client that is refused at once dials again after a random part of a second, then less often. */
 const windowMs = 10_000

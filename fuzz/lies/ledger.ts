@@ -2,7 +2,7 @@ import { forgedText } from './hostile.ts'
 import type { Scene } from './scene.ts'
 
 /** A message that an honest agent sent. `id` is known once `send` has returned, or from an event. */
-type Sent = { from: string; to: string; text: string; id?: string; isAccepted: boolean; isOver: boolean }
+type Sent = { from: string; to: string; text: string; id?: string; isAccepted: boolean }
 /** A message as a victim showed it. `identity` is undefined if that victim does not report the key. */
 export type Shown = {
   id: string
@@ -41,7 +41,7 @@ export class Ledger {
   }
 
   sending(from: string, to: string, text: string): Sent {
-    const sent = { from, to, text, isAccepted: false, isOver: false }
+    const sent = { from, to, text, isAccepted: false }
     this.#sent.set(text, sent)
     return sent
   }
@@ -88,11 +88,6 @@ export class Ledger {
       const isKnown = this.#shown.has(keyOf(to, text)) || id === undefined || this.#refused.has(id)
       return isAccepted && !isKnown && !kept.get(from)?.has(id)
     })
-  }
-
-  /** The sends that have neither succeeded nor failed. */
-  get open(): Sent[] {
-    return [...this.#sent.values()].filter(({ isOver }) => !isOver)
   }
 
   isShown(by: string, text: string): boolean {

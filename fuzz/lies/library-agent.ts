@@ -4,12 +4,12 @@ import { Client } from '../../src/client/client.ts'
 import { dialNode } from '../../src/client/connection/dial-node.ts'
 import { OutboxRecord } from '../../src/client/outbox/outbox-record.ts'
 import { keys } from '../../src/client/records/keys.ts'
-import { MemoryDisk, openMemoryStore } from '../../src/client/state/memory-store.ts'
 import { StateError } from '../../src/client/state/state-error.ts'
 import type { StateStore } from '../../src/client/state/state-store.ts'
 import { CryptoError } from '../../src/crypto/errors.ts'
 import { ProtocolError } from '../../src/protocol/errors.ts'
 import { sleep } from '../../src/util/signal.ts'
+import { hostileMarker } from './hostile.ts'
 import type { Ledger } from './ledger.ts'
 
 /** How long an agent waits before it calls again after an error, ms, as an application would. */
@@ -19,13 +19,20 @@ const turnMs = 2_000
 
 export type ReadingStyle = 'receive' | 'mailbox'
 
-type LibraryAgentOptions = { name: string; server: string; ledger: Ledger; style: ReadingStyle; now: () => number }
+type LibraryAgentOptions = {
+  name: string
+  server: string
+  ledger: Ledger
+  style: ReadingStyle
+  now: () => number
+  /** Opens the agent's state, again and again. */
+  openStore: () => Promise<StateStore>
+}
 
 /** An application of the library: it reads messages, answers requests, and may restart over its state. */
 export class LibraryAgent {
   readonly name: string
   readonly #options: LibraryAgentOptions
-  readonly #disk = new MemoryDisk()
   #client: Client | undefined
   #life = new AbortController()
   #loops: Promise<unknown> = Promise.resolve()
@@ -41,8 +48,8 @@ export class LibraryAgent {
   }
 
   async open(): Promise<void> {
-    const { server, now, ledger } = this.#options
-    const client = await Client.open({ server, store: openMemoryStore(this.#disk), dial: dialNode(), now })
+    const { server, now, ledger, openStore } = this.#options
+    const client = await Client.open({ server, store: await openStore(), dial: dialNode(), now })
     this.#client = client
     this.#life = new AbortController()
     client.on('refused', ({ id }) => ledger.refused(id))
@@ -71,15 +78,17 @@ export class LibraryAgent {
 
   /** The ids of messages that this agent has sent, or will send, and for which it has no receipt. */
   async keptIds(): Promise<ReadonlySet<string>> {
-    const store = openMemoryStore(this.#disk)
+    const store = await this.#options.openStore()
     const ids = await keptIdsIn(store)
     await store.close()
     return ids
   }
 
-  /** Reports an error that is not one of the documented kinds. */
+  /** Reports an error that is not one of the documented kinds, or that has the node's words in its text. */
   checkError(what: string, error: unknown): void {
-    if (!isDocumented(error)) this.#options.ledger.fault(`${what} threw an undocumented error`, textOf(error))
+    const { ledger } = this.#options
+    if (!isDocumented(error)) ledger.fault(`${what} threw an undocumented error`, textOf(error))
+    else if (textOf(error).includes(hostileMarker)) ledger.fault(`${what}: the words of the node`, textOf(error))
   }
 
   async #repeat(run: () => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -96,7 +105,7 @@ export class LibraryAgent {
 
   async #receive(signal: AbortSignal): Promise<void> {
     for await (const message of this.client.receive({ signal })) {
-      this.#show(message)
+      this.show(message)
       await message.ack()
       this.#options.ledger.acked(this.name, message)
     }
@@ -107,14 +116,14 @@ export class LibraryAgent {
     const { messages } = await mailbox.wait({ waitMs: turnMs, signal })
     for (const message of messages) {
       if (message.kind === 'request') continue
-      this.#show(message)
+      this.show(message)
       await mailbox.ack([message.id])
       this.#options.ledger.acked(this.name, message)
     }
   }
 
-  /** A late refusal has no text. */
-  #show({ id, from, text, verified, identity, error }: Viewed): void {
+  /** Notes a message that the application has got. A late refusal has no text. */
+  show({ id, from, text, verified, identity, error }: Viewed): void {
     if (error) return
     const isVerified = verified === 'verified'
     this.#options.ledger.shown(this.name, { id, from, text: text ?? '', isVerified, identity })
@@ -122,7 +131,7 @@ export class LibraryAgent {
 
   async #answer(signal: AbortSignal): Promise<void> {
     const stop = this.client.onRequest(request => {
-      this.#show(request)
+      this.show(request)
       return `answer: ${request.text}`
     })
     await sleep(turnMs, signal).catch(() => {})

@@ -4,7 +4,7 @@ import type { Ledger } from './ledger.ts'
 type Running = { what: string; since: number; boundMs: number }
 
 /** Time that a busy machine may add to any bound, ms. */
-const slackMs = Number(process.env.SLACK ?? 60_000)
+const slackMs = 60_000
 
 /** The calls of an application that have not settled, and the time that each may take. */
 export class Operations {
@@ -27,9 +27,9 @@ export class Operations {
     this.#running.add(running)
     try {
       await call()
-      this.#count(`${what}: done`)
+      this.count(`${what}: done`)
     } catch (error) {
-      this.#count(`${what}: ${codeOf(error)}`)
+      this.count(`${what}: ${codeOf(error)}`)
       this.#checkError(what, error)
     } finally {
       this.#running.delete(running)
@@ -57,7 +57,7 @@ export class Operations {
     if (ms > boundMs) this.#ledger.fault(`${what} took ${Math.round(ms / 1_000)} s`)
   }
 
-  #count(what: string): void {
+  count(what: string): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
   }
 }

@@ -1,11 +1,13 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Owner } from '../../tools/teardown.ts'
-import { Findings } from './findings.ts'
+import { lieToCommands } from './commands.ts'
+import { Findings, type Round } from './findings.ts'
 import { lieToLibrary } from './library.ts'
+import { lieToMcp } from './mcp.ts'
 import { startLyingWorld } from './world.ts'
 
-export const victims = ['library'] as const
+export const victims = ['library', 'cli', 'mcp'] as const
 export type Victim = (typeof victims)[number]
 
 export type LiesOptions = {
@@ -30,8 +32,8 @@ export type LiesReport = {
 }
 
 /** The part of the lies that each victim gets. A process takes a thousand times as long as a call. */
-const shares: Record<Victim, number> = { library: 8 }
-const rounds = { library: lieToLibrary }
+const shares: Record<Victim, number> = { library: 8, cli: 1, mcp: 1 }
+const rounds: Record<Victim, Round> = { library: lieToLibrary, cli: lieToCommands, mcp: lieToMcp }
 
 /**
  * Runs rounds against each victim until it was lied to often enough. Round `n` has the seed `seed + n`: a run with that
@@ -52,7 +54,7 @@ export async function lie(
     for (const victim of chosen) {
       const wanted = (lies * shares[victim]) / total
       for (let round = 0, toldHere = 0; toldHere < wanted; round += 1) {
-        const count = await rounds[victim](world, findings, seed + round, pairs)
+        const count = await rounds[victim]({ owner, world, findings, seed: seed + round, pairs })
         toldHere += count
         told += count
         if (warmBytes === 0) warmBytes = liveBytes()
