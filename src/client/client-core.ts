@@ -22,10 +22,10 @@ import { Outbox } from './outbox/outbox.ts'
 import { loadPeer } from './records/crypto-records.ts'
 import { RepairingStore } from './repairing-store.ts'
 import { Requests } from './requests/requests.ts'
-import { Peers } from './sessions/peers.ts'
 import { PrekeyPublisher } from './sessions/prekey-publisher.ts'
 import { RollbackGuard } from './sessions/rollback-guard.ts'
 import { Sessions } from './sessions/sessions.ts'
+import { Peers } from './trust/peers.ts'
 
 /** Composition root: creates the parts of one client and connects them. */
 export class ClientCore {

@@ -158,7 +158,9 @@ export const limits = {
   dedupeWindowS: 600,
   inboxMaxMessages: 10_000,
   inboxMaxBytes: 16_777_216,
-  /** What one sender, and the users of one address, may have stored over all inboxes: two, and sixteen, full inboxes. */
+  /**
+   * What one sender, and the users of one address, may have stored over all inboxes: two, and sixteen, full inboxes.
+   */
   senderMaxBytes: 33_554_432,
   addressMaxBytes: 268_435_456,
   /** The share of the free memory of Redis that the mail of one sender may take. */

@@ -2,7 +2,7 @@ import { cryptoLimits } from '../../crypto/limits.ts'
 import { isWithin } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
-import { type ClientContext, trustIn } from '../connection/client-context.ts'
+import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { decodeMedia, encodeMedia } from '../messages/content.ts'
 import type { InboxRecord } from '../messages/message.ts'
 import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
@@ -33,7 +33,9 @@ export async function refuseMessage(
   const nowMs = context.now()
   const told = await tx.get(keys.refusalTold(from))
   if (isReply || (told && isWithin(noticeMs, decodeInteger(told), nowMs))) return [reported]
-  if ((await trustIn(tx, context, from)) === 'changed') return [reported]
+  const peer = await readPeer(tx, context, from)
+  // A peer with a changed key gets nothing until the user has decided about the key.
+  if (!peer || peer.trust === 'changed') return [reported]
   tx.put(keys.refusalTold(from), encodeInteger(nowMs))
   await queueReply(tx, context, from, encodeMedia('', { kind: 'reply', re: record.id, error: inboxFull }))
   return [reported, { kind: 'flush', to: from }]

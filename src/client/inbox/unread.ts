@@ -92,6 +92,12 @@ async function add(tx: StateTransaction, unread: UnreadRecord, { from, kind, byt
   known[kind].bytes += bytes
 }
 
+/** Messages have left or entered the inbox in another way than one by one: the next use counts again. */
+export function forgetUnread(tx: StateTransaction): void {
+  tx.delete(keys.unread())
+  loaded.delete(tx)
+}
+
 /** Counts an item that is stored whatever waits already. */
 export async function countUnread(tx: StateTransaction, nowMs: number, item: Item): Promise<void> {
   const unread = await loadUnread(tx, nowMs)

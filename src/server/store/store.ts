@@ -245,10 +245,10 @@ export interface Keys {
   publish(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
   count(username: Username): Promise<KeyCounts>
   /**
-   * Takes one key from each pool, atomically. The same requester and id get the same one-time keys for `fetchRepeatMs`. Above
-   * the limit per target, or per requester and target, the result contains no one-time keys. `forbidden`: the requester
-   * may not write to the user. If a pool falls below its low mark, the node where the user listens gets a `keys-low`
-   * notice.
+   * Takes one key from each pool, atomically. The same requester and id get the same one-time keys for `fetchRepeatMs`.
+   * Above the limit per target, or per requester and target, the result contains no one-time keys. `forbidden`: the
+   * requester may not write to the user. If a pool falls below its low mark, the node where the user listens gets a
+   * `keys-low` notice.
    */
   fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal>
 }
