@@ -48,6 +48,7 @@ export class ClientCore {
   readonly listener: Listener
   readonly listenerLease: ListenerLease
   readonly requests: Requests
+  readonly rollbackGuard: RollbackGuard
 
   constructor(options: ClientOptions, identity: Identity) {
     const { store, dial, domain, policy, random = randomBytes, now = Date.now } = options
@@ -78,6 +79,7 @@ export class ClientCore {
     }
     const rollbackGuard = new RollbackGuard(context)
     this.context = context
+    this.rollbackGuard = rollbackGuard
     this.confirmations = new Confirmations(context)
     this.prekeyPublisher = new PrekeyPublisher(context)
     this.sessions = new Sessions(context)

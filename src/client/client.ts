@@ -106,6 +106,30 @@ export class Client {
   }
 
   /**
+   * Starts all sessions again, as if this state were an older copy: the way back if `connect` fails with
+   * `RecoveryNeededError`, or if messages to and from many peers cannot be read. Peers send unconfirmed messages again.
+   * @returns the number of peers that get a reset
+   * @throws what `connect` throws
+   */
+  async recover(): Promise<{ peers: number }> {
+    const { rollbackGuard, connection, events, outbox, prekeyPublisher } = this.#core
+    rollbackGuard.ask()
+    let peers = 0
+    const off = events.on('restored', event => {
+      peers = event.peers
+    })
+    try {
+      await connection.drop()
+      await this.connect()
+      await prekeyPublisher.publish(await connection.link())
+      await outbox.idle()
+    } finally {
+      off()
+    }
+    return { peers }
+  }
+
+  /**
    * Sends a message. Resolves when a node has stored it for the recipient. The state has it before it is sent.
    * @param to `name` or `name@domain`
    * @throws {ProtocolError} the node's refusal: `unknown_user`, `message_too_large`, …

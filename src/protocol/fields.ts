@@ -65,6 +65,8 @@ export const KeyUpload = {
   oneTimeKeys: Type.Optional(Type.Array(OneTimeKey, { maxItems: limits.maxOneTimeKeys })),
   oneTimeKemKeys: Type.Optional(Type.Array(OneTimeKemKey, { maxItems: limits.maxOneTimeKemKeys })),
 }
+/** The highest number that the user signed (docs/E2E.md section 9). */
+export const Reservation = Type.Object({ upTo: Count, signature: Signature })
 export const KeyCounts = { oneTimeKeys: Count, oneTimeKemKeys: Count }
 export const FetchedKeys = {
   username: Name,
