@@ -12,7 +12,7 @@ import { startWorld, type World } from './world.ts'
 /** The time of load without faults, before the first and after the last fault, in ms. */
 const calmMs = 5_000
 /** Longer than the invariant allows, to distinguish a late drain from no drain, in ms. */
-const drainTimeoutMs = 90_000
+const drainTimeoutMs = 150_000
 const sampleEveryMs = 3_000
 const pollMs = 200
 
@@ -55,7 +55,7 @@ class Run {
   }
 
   async execute(): Promise<ReportInput> {
-    const { loads, places, redis, canary, files } = this.#world
+    const { loads, places, redis, canary, copies, files } = this.#world
     this.#report('starting')
     await Promise.all(loads.map(load => load.start(AbortSignal.timeout(120_000))))
     const load = monotonicMs()
@@ -83,6 +83,7 @@ class Run {
       dumps: this.#dumps,
       final,
       losses: redis.losses,
+      copies,
       faults: this.#faults,
       phases,
       memory: { before, peak: this.#peak, after },
@@ -127,7 +128,7 @@ class Run {
   async #untilEmpty(late: AbortSignal): Promise<Dump | undefined> {
     while (!late.aborted) {
       this.#reader.update()
-      const dump = this.#reader.counts.missing === 0 ? await this.#dump() : undefined
+      const dump = this.#reader.missingApartFrom(this.#world.copies) === 0 ? await this.#dump() : undefined
       if (dump?.inboxes.every(({ entries }) => entries.length === 0)) return dump
       await sleep(pollMs)
     }

@@ -5,6 +5,7 @@ import { FaultProxy } from '../tools/net/fault-proxy.ts'
 import { freePort } from '../tools/servers/redis.ts'
 import type { Owner } from '../tools/teardown.ts'
 import { guardRemovals } from './guard-removals.ts'
+import type { Copy } from './history/copies.ts'
 import type { AgentPlan } from './load/load-options.ts'
 import type { ChaosOptions } from './options.ts'
 import { bundle } from './processes/bundle.ts'
@@ -34,6 +35,8 @@ export type World = {
   readonly loads: readonly LoadProcess[]
   readonly users: readonly string[]
   readonly canary: string
+  /** The copies of agents' states that ran beside or instead of the original. */
+  readonly copies: Copy[]
   readonly files: { readonly histories: string[]; readonly audits: string[]; readonly logs: string[] }
 }
 
@@ -79,7 +82,8 @@ export async function startWorld(owner: Owner, directory: string, options: Chaos
   })
   owner.teardown(() => Promise.all(loads.map(load => load.kill())))
   await mkdir(join(directory, 'state'), { recursive: true })
-  return { directory, redis, places, balancer, front, loads, users: agents.map(({ name }) => name), canary, files }
+  const users = agents.map(({ name }) => name)
+  return { directory, redis, places, balancer, front, loads, users, canary, copies: [], files }
 }
 
 type PlaceOptions = { script: string; redisPort: number; audit: string; log: string }

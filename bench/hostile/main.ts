@@ -1,11 +1,17 @@
 import { parseArgs } from 'node:util'
 import { machine, toMarkdown } from '../report.ts'
 import { fullScale, type Workload } from '../workloads/workload.ts'
+import { flood } from './flood.ts'
 import { rows } from './rows.ts'
 
-/** `npm run hostile [-- --only NAME]` measures good agents beside abusive ones. Exit code 1: a target is missed. */
-const { values: options } = parseArgs({ options: { only: { type: 'string', multiple: true } } })
-const chosen = rows.filter(({ name }) => options.only?.includes(name) ?? true)
+/**
+ * `npm run hostile [-- --only NAME --minutes N]` measures good agents beside abusive ones. `--minutes` is the length of
+ * the flood. Exit code 1: a target is missed.
+ */
+const { values: options } = parseArgs({
+  options: { only: { type: 'string', multiple: true }, minutes: { type: 'string', default: '10' } },
+})
+const chosen = [...rows, flood(Number(options.minutes))].filter(({ name }) => options.only?.includes(name) ?? true)
 process.stdout.write(`${machine()}\n\n`)
 let isHolding = chosen.length > 0
 for (const workload of chosen) isHolding = (await runOne(workload)) && isHolding

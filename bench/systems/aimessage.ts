@@ -35,13 +35,14 @@ type DeploymentOptions = {
   env?: Record<string, string>
   envs?: readonly Record<string, string>[]
   execArgv?: readonly string[]
+  redisConfig?: Record<string, string>
 }
 
 export async function startAimessage(
   owner: Owner,
-  { directory = root, nodes = 1, env = {}, envs = [], execArgv = [] }: DeploymentOptions = {},
+  { directory = root, nodes = 1, env = {}, envs = [], execArgv = [], redisConfig = {} }: DeploymentOptions = {},
 ): Promise<Deployment> {
-  const redis = await startRedis(owner)
+  const redis = await startRedis(owner, { config: redisConfig })
   const started = await Promise.all(
     Array.from({ length: nodes }, (_none, at) =>
       startNode(owner, { REDIS_URL: redis.url, ...env, ...envs[at] }, { directory, args: [...execArgv, ...imageArgs] }),

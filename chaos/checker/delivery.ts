@@ -1,3 +1,4 @@
+import { isCopied, pushedToCopies } from '../history/copies.ts'
 import { type EventOf, ofKind } from '../history/events.ts'
 import { groupBy, type Invariant, type ReportInput } from './report-input.ts'
 
@@ -12,9 +13,11 @@ export const deliveryInvariants: readonly Invariant[] = [
   {
     name: 'I1',
     title: 'no accepted message is lost',
-    check: ({ history }) => {
+    check: ({ history, copies }) => {
       const shown = new Set(ofKind(history, 'recv').map(messageOf))
+      const goneWithState = pushedToCopies(history, copies)
       return ofKind(history, 'ok')
+        .filter(({ rcpt, seq }) => !goneWithState.has(`${rcpt} ${seq}`))
         .map(({ client: sender, rcpt: client, cid }) => messageOf({ client, sender, cid }))
         .filter(message => !shown.has(message))
         .map(message => `${message} was accepted and never shown`)
@@ -43,13 +46,14 @@ export const deliveryInvariants: readonly Invariant[] = [
   {
     name: 'I4',
     title: 'no message is shown again after the application has acknowledged it',
-    check: ({ history }) => {
+    check: ({ history, copies }) => {
       const done = new Map<string, EventOf<'acked'>>()
       const faults: string[] = []
       for (const event of ofKind(history, 'recv', 'acked')) {
         const before = done.get(messageOf(event))
         if (event.ev === 'acked') done.set(messageOf(event), before ?? event)
-        else if (before && !isInHand(event, before)) faults.push(`${messageOf(event)} was shown again`)
+        else if (before && !isInHand(event, before) && !isCopied(copies, event.client, before.tm))
+          faults.push(`${messageOf(event)} was shown again`)
       }
       return faults
     },
@@ -67,8 +71,8 @@ const isInHand = (shown: EventOf<'recv'>, acked: EventOf<'acked'>): boolean =>
 const pairOf = ({ client, rcpt }: { client: string; rcpt: string }): string => `${client} -> ${rcpt}`
 
 /** Compares each shown message with the latest start of the sends shown before it. */
-function checkShownOrder({ history }: ReportInput): string[] {
-  const sends = sendsByCid(history)
+function checkShownOrder({ history, copies }: ReportInput): string[] {
+  const sends = sendsByCid(history, copies)
   const firsts = new Map(
     ofKind(history, 'recv')
       .toReversed()
@@ -81,16 +85,19 @@ function checkShownOrder({ history }: ReportInput): string[] {
 }
 
 /** The same check by the `seq` of the inbox. */
-function checkStoredOrder({ history }: ReportInput): string[] {
-  const sends = [...sendsByCid(history).values()].filter(({ seq }) => seq > 0).sort((a, b) => a.seq - b.seq)
+function checkStoredOrder({ history, copies }: ReportInput): string[] {
+  const sends = [...sendsByCid(history, copies).values()].filter(({ seq }) => seq > 0).sort((a, b) => a.seq - b.seq)
   return overtakings(sends).map(({ late, early }) => `${late.cid} has a higher seq than ${early.cid}, sent after it`)
 }
 
 type Send = { cid: string; pair: string; from: number; accepted: number; seq: number }
 
-function sendsByCid(history: ReportInput['history']): Map<string, Send> {
+/** A copy of a state sends what its original has sent meanwhile, and has no order with it. */
+function sendsByCid(history: ReportInput['history'], copies: ReportInput['copies']): Map<string, Send> {
   const sends = new Map<string, Send>()
+  const copied = new Set(copies.map(({ agent }) => agent))
   for (const event of ofKind(history, 'invoke', 'ok')) {
+    if (copied.has(event.client) || copied.has(event.rcpt)) continue
     const { cid, tm } = event
     const send = sends.get(cid) ?? {
       cid,

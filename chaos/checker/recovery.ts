@@ -5,6 +5,8 @@ import { groupBy, type Invariant, isLost, type ReportInput } from './report-inpu
 /** Limits from the end of the last fault, in ms. */
 const firstOkMs = 5_000
 const drainMs = 30_000
+/** Two sides that were both restored need up to a minute more. */
+const drainWithCopiesMs = 90_000
 /**
  * How long a message that was pushed before Redis lost it may be in transit, in ms: its receipt may arrive before the
  * sender repeats it.
@@ -36,14 +38,14 @@ export const recoveryInvariants: readonly Invariant[] = [
   },
 ]
 
-function checkService({ history, phases }: ReportInput): string[] {
+function checkService({ history, phases, copies }: ReportInput): string[] {
   const faults: string[] = []
   const first = ofKind(history, 'ok').find(({ tm }) => tm >= phases.healed)
   if (!first) faults.push('nothing was accepted after the last fault')
   else if (first.tm - phases.healed > firstOkMs)
     faults.push(`the first send was accepted ${seconds(first.tm - phases.healed)} after the last fault`)
   if (phases.drained === null) faults.push(`not drained ${seconds(phases.end - phases.healed)} after the last fault`)
-  else if (phases.drained - phases.healed > drainMs)
+  else if (phases.drained - phases.healed > (copies.length > 0 ? drainWithCopiesMs : drainMs))
     faults.push(`drained ${seconds(phases.drained - phases.healed)} after the last fault`)
   return faults
 }

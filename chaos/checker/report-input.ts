@@ -1,4 +1,5 @@
 import type { FaultRecord } from '../faults/run-faults.ts'
+import type { Copy } from '../history/copies.ts'
 import type { AuditEvent, HistoryEvent } from '../history/events.ts'
 import type { Loss } from '../processes/redis-server.ts'
 import type { Dump, InboxDump } from './dump.ts'
@@ -13,6 +14,8 @@ export type ReportInput = {
   /** Taken at the end, after the drain. */
   final: Dump
   losses: readonly Loss[]
+  /** The copies of agents' states that ran. */
+  copies: readonly Copy[]
   faults: readonly FaultRecord[]
   phases: Phases
   /** Resident memory of the nodes, in bytes. */

@@ -1,5 +1,9 @@
 import { type Fault, last } from './fault.ts'
 
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+const dayMs = 24 * hourMs
+
 export const clientFaults = {
   'kill-client': {
     lane: 'client',
@@ -26,6 +30,21 @@ export const clientFaults = {
         }),
       )
       return `${3 * world.loads.length} takeovers`
+    },
+  },
+  clock: {
+    lane: 'client',
+    row: 'T4',
+    about: 'the clock of some agents jumps by up to ten years in either direction, and back',
+    run: async scene => {
+      const load = scene.random.pick(scene.world.loads)
+      const jumpMs =
+        scene.random.pick([-1, 1]) * scene.random.pick([minuteMs, hourMs, dayMs, 40 * dayMs, 3_650 * dayMs])
+      load.shiftClock(jumpMs)
+      await last(scene, 2_000, 8_000)
+      load.shiftClock(0)
+      await last(scene, 500, 2_000)
+      return `${load.agents.length} agents, by ${(jumpMs / dayMs).toPrecision(3)} days`
     },
   },
 } as const satisfies Record<string, Fault>

@@ -20,6 +20,9 @@ export const faultNames = [
   'lost-acks',
   'kill-client',
   'takeover',
+  'clock',
+  'restore',
+  'clone',
 ] as const
 
 export type FaultName = (typeof faultNames)[number]

@@ -1,4 +1,5 @@
 import { clientFaults } from './client-faults.ts'
+import { copyFaults } from './copy-faults.ts'
 import type { Fault } from './fault.ts'
 import { linkFaults } from './link-faults.ts'
 import type { FaultName } from './names.ts'
@@ -11,4 +12,5 @@ export const faults: Readonly<Record<FaultName, Fault>> = {
   ...redisFaults,
   ...linkFaults,
   ...clientFaults,
+  ...copyFaults,
 }

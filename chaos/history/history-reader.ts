@@ -1,3 +1,4 @@
+import { type Copy, pushedToCopies } from './copies.ts'
 import { type AuditEvent, type HistoryEvent, ofKind } from './events.ts'
 import { LineReader } from './json-lines.ts'
 
@@ -9,7 +10,7 @@ export class HistoryReader {
   readonly #audit: AuditEvent[] = []
   readonly #shown = new Set<string>()
   /** The accepted messages that the recipient's application has not seen. */
-  readonly #missing = new Set<string>()
+  readonly #missing = new Map<string, { rcpt: string; seq: number }>()
   #sent = 0
 
   constructor(histories: readonly string[], audits: readonly string[]) {
@@ -26,7 +27,8 @@ export class HistoryReader {
         this.#shown.add(cid)
         this.#missing.delete(cid)
       }
-      for (const { cid } of ofKind(events, 'ok')) if (!this.#shown.has(cid)) this.#missing.add(cid)
+      for (const { cid, rcpt, seq } of ofKind(events, 'ok'))
+        if (!this.#shown.has(cid)) this.#missing.set(cid, { rcpt, seq })
       this.#sent += ofKind(events, 'invoke').length
     }
     for (const reader of this.#audits) for (const event of reader.next()) this.#audit.push(event)
@@ -34,6 +36,13 @@ export class HistoryReader {
 
   get counts(): { sent: number; shown: number; missing: number } {
     return { sent: this.#sent, shown: this.#shown.size, missing: this.#missing.size }
+  }
+
+  /** The number of missing messages, without those that went into a copy of a state: the copy may be gone. */
+  missingApartFrom(copies: readonly Copy[]): number {
+    if (this.#missing.size === 0 || copies.length === 0) return this.#missing.size
+    const gone = pushedToCopies(this.#history, copies)
+    return [...this.#missing.values()].filter(({ rcpt, seq }) => !gone.has(`${rcpt} ${seq}`)).length
   }
 
   /** The events, sorted by time. */

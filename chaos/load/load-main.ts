@@ -8,6 +8,7 @@ import { LoadAgent } from './load-agent.ts'
 import type { AgentPlan, LoadCommand, LoadOptions, LoadReport } from './load-options.ts'
 import { probe } from './prober.ts'
 import { Recorder } from './recorder.ts'
+import { shiftClock } from './shifted-clock.ts'
 
 /** A process of agents that may be killed at any time. */
 const options: LoadOptions = JSON.parse(process.argv[2] ?? '{}')
@@ -50,6 +51,8 @@ async function obey(command: LoadCommand): Promise<void> {
     case 'take-over':
       await agents.get(command.agent)?.takeOver(command.ms)
       return report({ is: 'taken-over', agent: command.agent })
+    case 'shift-clock':
+      return shiftClock(command.ms)
     case 'quit':
       await Promise.all([...agents.values()].map(agent => agent.close()))
       process.exit(0)

@@ -22,6 +22,8 @@ export type LoadCommand =
   | { do: 'stop' }
   /** A second client of the agent listens for `ms`. */
   | { do: 'take-over'; agent: string; ms: number }
+  /** Makes the clock of the process wrong by `ms`. */
+  | { do: 'shift-clock'; ms: number }
   | { do: 'quit' }
 
 /** The reports on standard output, one per line. */

@@ -1,10 +1,16 @@
 import { openSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Signal } from '../../src/util/signal.ts'
 import type { LoadCommand, LoadOptions, LoadReport } from '../load/load-options.ts'
 import { Program } from './program.ts'
 
-type LoadProcessOptions = Omit<LoadOptions, 'inc'> & { script: string; log: string }
+type LoadProcessOptions = Omit<LoadOptions, 'inc'> & {
+  script: string
+  log: string
+  /** The number of the first process. Default: 1. */
+  firstInc?: number
+}
 
 /** A group of agents and its process, which is replaced after a kill. */
 export class LoadProcess {
@@ -18,6 +24,7 @@ export class LoadProcess {
 
   constructor(options: LoadProcessOptions) {
     this.#options = options
+    this.#inc = (options.firstInc ?? 1) - 1
   }
 
   get agents(): string[] {
@@ -26,7 +33,7 @@ export class LoadProcess {
 
   /** Starts the next process in the phase of the previous one. Resolves when all its agents are registered. */
   async start(signal?: AbortSignal): Promise<void> {
-    const { script, log, ...load } = this.#options
+    const { script, log, firstInc: _, ...load } = this.#options
     this.#inc += 1
     this.#reports = []
     const args: LoadOptions = { ...load, inc: this.#inc }
@@ -63,6 +70,21 @@ export class LoadProcess {
     this.#tell({ do: 'take-over', agent, ms })
     await this.#until('taken-over', AbortSignal.timeout(ms + 30_000)).catch(() => {})
     this.#reports = this.#reports.filter(({ is }) => is !== 'taken-over')
+  }
+
+  shiftClock(ms: number): void {
+    this.#tell({ do: 'shift-clock', ms })
+  }
+
+  /** The directory of an agent's state. */
+  stateOf(agent: string): string {
+    return join(this.#options.directory, agent)
+  }
+
+  /** A process of one agent alone, with a state of its own in `directory`. It is not started yet. */
+  copyOf(agent: string, directory: string, firstInc: number): LoadProcess {
+    const agents = this.#options.agents.filter(({ name }) => name === agent)
+    return new LoadProcess({ ...this.#options, agents, directory, firstInc })
   }
 
   async kill(): Promise<void> {

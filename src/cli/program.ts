@@ -14,6 +14,7 @@ import { addMcp } from './commands/mcp.ts'
 import { addExport, addImport } from './commands/moving.ts'
 import { addListen, addRecv } from './commands/receive.ts'
 import { addRegister } from './commands/register.ts'
+import { addRepair } from './commands/repair.ts'
 import { addRequest } from './commands/request.ts'
 import { addSend } from './commands/send.ts'
 import { addServe } from './commands/serve.ts'
@@ -33,6 +34,7 @@ const agentCommands = [
   addWhoami,
   addVerify,
   addTrust,
+  addRepair,
   addPrivacy,
   addAllow,
   addBlock,

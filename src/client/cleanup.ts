@@ -19,6 +19,8 @@ const rememberMs = 2 * limits.messageTtlS * 1_000
 const graceMs = dayMs
 /** How long the result of a message is kept for other processes and for callers of `confirmed`. */
 const resultMs = dayMs
+/** How long a message that was delivered and not read is known: only a known message can be reported as read. */
+const unreadMs = limits.messageTtlS * 1_000 + dayMs
 /** Entries handled in one transaction, so that other transactions do not wait long. */
 const stepSize = 500
 
@@ -34,7 +36,11 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
   await remove(context, keys.sendResults(), bytes => nowMs - SendResultRecord.decode(bytes).at > resultMs)
   await remove(context, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)
   await remove(context, keys.opens(), bytes => OpenRecord.decode(bytes).deadline + graceMs < nowMs)
-  await remove(context, keys.confirmations(), bytes => nowMs - ConfirmationRecord.decode(bytes).at > resultMs)
+  await remove(context, keys.confirmations(), bytes => {
+    const { at, confirmed } = ConfirmationRecord.decode(bytes)
+    const isUnread = 'state' in confirmed && confirmed.state === 'delivered'
+    return nowMs - at > (isUnread ? unreadMs : resultMs)
+  })
   const isExpired = (bytes: Uint8Array) => OutboxRecord.decode(bytes).expiresAt + graceMs < nowMs
   const giveUp = (tx: StateTransaction, [key, bytes]: StateEntry) =>
     noteGivenUp(tx, { id: OutboxRecord.decode(bytes).id, to: nameIn(key), error: unconfirmed(), nowMs })
@@ -54,8 +60,11 @@ async function remove(
 ): Promise<StateEntry[]> {
   const removed: StateEntry[] = []
   for (let after = prefix; !context.closing.aborted; ) {
-    const entries = await context.store.read(tx => tx.list(prefix, { after, limit: stepSize }))
-    const expired = entries.filter(([, value]) => isExpired(value))
+    const from = after
+    const { entries, expired } = await context.store.read(async tx => {
+      const found = await tx.list(prefix, { after: from, limit: stepSize })
+      return { entries: found, expired: found.filter(([, value]) => isExpired(value)) }
+    })
     if (expired.length > 0) {
       await context.store.transaction(tx => {
         for (const entry of expired) {

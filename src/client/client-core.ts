@@ -20,6 +20,7 @@ import type { ClientOptions } from './options.ts'
 import { Confirmations } from './outbox/confirmations.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { loadPeer } from './records/crypto-records.ts'
+import { RepairingStore } from './repairing-store.ts'
 import { Requests } from './requests/requests.ts'
 import { Peers } from './sessions/peers.ts'
 import { PrekeyPublisher } from './sessions/prekey-publisher.ts'
@@ -31,6 +32,7 @@ export class ClientCore {
   readonly identity: Identity
   readonly events = new Emitter<ClientEvents>()
   readonly closing = new AbortController()
+  readonly store: RepairingStore
   readonly context: ClientContext
   readonly connection: ReconnectingLink
   readonly login: LoginFlow
@@ -59,8 +61,9 @@ export class ClientCore {
       dropToken: () => identity.forgetToken(),
       events,
     })
+    this.store = new RepairingStore(store, events)
     const context: ClientContext = {
-      store,
+      store: this.store,
       random,
       now,
       policy: { ...defaultPolicy, ...policy },

@@ -58,6 +58,7 @@ export class Client {
     if (options.domain !== undefined) checkDomain(options.domain)
     parseServerUrl(options.server)
     const core = new ClientCore(options, await Identity.open(options.store))
+    await core.store.open()
     await core.inbox.open()
     await core.requests.resume()
     return new Client(options, core)
@@ -281,6 +282,18 @@ export class Client {
     const username = this.#recipient(peer)
     await this.#core.peers.dismiss(username)
     this.#resume(username)
+  }
+
+  /**
+   * Forgets the key, the trust and the sessions of a peer whose record is damaged. The next key seen is pinned as
+   * `first-use`: compare it again. Messages that wait are asked for, or sent, again. Returns false if the record is not
+   * damaged.
+   */
+  async repairPeer(peer: string): Promise<boolean> {
+    const username = this.#recipient(peer)
+    const isRepaired = await this.#core.peers.repair(username)
+    if (isRepaired) this.#resume(username)
+    return isRepaired
   }
 
   /** Ends this login at every node. The identity and the state stay. The next operation logs in again. */

@@ -13,6 +13,8 @@ export const cryptoLimits = {
   maxBodyBytes: 92_160,
   /** The `body` inside a content, in bytes. */
   maxContentBytes: 65_536,
+  /** Message ids in one receipt or reset: its recipient looks up each of them. */
+  maxIdsPerContent: 500,
   /** Smallest padded content, in bytes: all short messages have this size. */
   minPaddedBytes: 256,
   /** Handshakes accepted from one peer: each one uses up our one-time keys and adds a session. */

@@ -43,6 +43,11 @@ export const limits = {
   /** Users in one page of a listing. */
   maxPage: 500,
   defaultPage: 100,
+  /** Names that one listing looks at. Without this bound a rare filter would read all users of a deployment. */
+  maxLookups: 500,
+  /** Names of a listing, and rules of a user, that cost one token of the caller's rate: about as much as a message. */
+  lookupsPerToken: 5,
+  rulesPerToken: 50,
   /** A user's card, in bytes. */
   maxCardBytes: 4_096,
   /** Capabilities of a card: each one takes an index entry. */
@@ -153,4 +158,26 @@ export const limits = {
   dedupeWindowS: 600,
   inboxMaxMessages: 10_000,
   inboxMaxBytes: 16_777_216,
+  /** What one sender, and the users of one address, may have stored over all inboxes: two, and sixteen, full inboxes. */
+  senderMaxBytes: 33_554_432,
+  addressMaxBytes: 268_435_456,
+  /** The share of the free memory of Redis that the mail of one sender may take. */
+  senderShareOfFree: 0.25,
+  /** From this share of its memory on, strangers wait; from the second on, Redis counts as full. */
+  scarceShare: 0.75,
+  fullShare: 0.995,
+  /** When a sender may retry that waits for memory, in seconds. */
+  storageRetryS: 10,
+  /** What Redis needs in bytes: for an envelope besides its body, and for a dedupe entry. */
+  envelopeBytes: 300,
+  dedupeBytes: 200,
+  /** The same for a user with its keys and card, for a rule or known peer, and for the stored answer to a key fetch. */
+  userBytes: 32_768,
+  peerBytes: 100,
+  fetchedBytes: 4_096,
+  /** Peers that a user has written to and that the store remembers. */
+  maxKnownPeers: 10_000,
+  /** Logins of a user that a full Redis keeps, and challenges and logins a second that a node stores in it. */
+  maxSessionsWhenFull: 4,
+  writesWhenFullPerS: 20,
 } as const

@@ -14,15 +14,17 @@ const domainPattern =
 /** The maximum length of an address in bytes, so that it fits a `vec8`. */
 const maxAddressBytes = 255
 
+export const isUsername = (text: string): text is Username => usernamePattern.test(text)
+
 /** @throws {ProtocolError} `invalid_username`; the text states the rule. */
 export function parseUsername(text: string): Username {
-  if (!usernamePattern.test(text)) {
+  if (!isUsername(text)) {
     throw new ProtocolError(
       'invalid_username',
       'a username has 3 to 32 of a-z 0-9 . _ - and starts and ends with a letter or digit',
     )
   }
-  return text as Username
+  return text
 }
 
 export const isDomain = (text: string): boolean => text.length <= 220 && domainPattern.test(text)

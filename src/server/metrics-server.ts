@@ -10,12 +10,17 @@ export async function serveMetrics(
 ): Promise<{ url: string; close(): Promise<void> }> {
   collectProcessMetrics(node.metrics)
   const { registry, upgradesWaiting, loginsWaiting, connections, listening } = node.metrics
+  const { storageUsed, storageMax, storageLevel } = node.metrics
   const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
   app.get('/metrics', async (_request, reply) => {
     upgradesWaiting.set(node.upgradeAdmission.size)
     loginsWaiting.set(node.loginAdmission.size)
     connections.set(node.connections.size)
     listening.set(node.notices.size)
+    const { level, usedBytes, maxBytes } = node.store.storage.use()
+    storageUsed.set(usedBytes)
+    storageMax.set(maxBytes)
+    storageLevel.set(['ok', 'scarce', 'full'].indexOf(level))
     return reply.type(registry.contentType).send(await registry.metrics())
   })
   const url = `${await app.listen({ port, host })}/metrics`

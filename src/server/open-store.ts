@@ -23,6 +23,8 @@ export const storeOptions = (config: Config): StoreOptions => ({
   nodeId: randomUUID(),
   inboxMaxMessages: config.inboxMaxMessages,
   inboxMaxBytes: config.inboxMaxBytes,
+  senderMaxBytes: config.senderMaxBytes,
+  addressMaxBytes: config.addressMaxBytes,
   dedupeWindowS: config.dedupeWindowMs / 1000,
   messageTtlS: config.messageTtlMs / 1000,
 })

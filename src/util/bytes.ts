@@ -42,6 +42,15 @@ export function decodeBase64Url(text: string): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+export function isBase64Url(text: string): boolean {
+  try {
+    decodeBase64Url(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 export const toHex = (bytes: Uint8Array): string =>
   Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
 

@@ -1,14 +1,28 @@
 /** The position of the next page; without a cursor the first page. */
 type Next = { cursor?: string }
 
-/** Iterates over the pages of a listing and fetches each page on demand. */
+/** A server that answers with a cursor that leads no further would keep a client busy without end. */
+export class PageOrderError extends Error {
+  override readonly name = 'PageOrderError'
+}
+
+/**
+ * Iterates over the pages of a listing and fetches each page on demand. A page may be empty although another follows.
+ * @throws {PageOrderError} if a cursor is not after the one before
+ */
 export async function* eachPage<Page extends { cursor: string | null }>(
   fetch: (next: Next) => Promise<Page>,
 ): AsyncGenerator<Page, void, undefined> {
   let next: Next | undefined = {}
   while (next) {
     const page: Page = await fetch(next)
+    if (page.cursor !== null && next.cursor !== undefined && page.cursor <= next.cursor)
+      throw new PageOrderError('the server repeats a page of the listing')
     yield page
+    // A listing is in order. A node that repeats a page must not keep its caller in an endless loop.
+    if (page.cursor !== null && next.cursor !== undefined && page.cursor <= next.cursor) {
+      throw new RangeError('the server repeats a page of the listing')
+    }
     next = page.cursor === null ? undefined : { cursor: page.cursor }
   }
 }

@@ -21,6 +21,19 @@ export class RecentMap<Key, Value extends object> {
     return value
   }
 
+  /** Returns the value of `key` if there is one. */
+  peek(key: Key): Value | undefined {
+    const value = this.#young.get(key)
+    if (value) return value
+    const old = this.#old.get(key)
+    return old && this.take(key, () => old)
+  }
+
+  delete(key: Key): void {
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
+
   /** The number of entries; an entry in both generations counts twice. */
   get size(): number {
     return this.#young.size + this.#old.size

@@ -39,6 +39,7 @@ const events: Record<keyof ClientEvents, true> = {
   undecryptable: true,
   recovered: true,
   repaired: true,
+  unreadable: true,
   failed: true,
   restored: true,
   'keys-low': true,

@@ -6,23 +6,37 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { temporaryDirectory } from '../../tools/clients/agents.ts'
 import { compiledProgram, endingWithParent } from '../../tools/processes.ts'
+import { findTool } from '../../tools/require-tool.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const endsWithParent = '--require=./tools/end-with-parent.cjs'
 const withinMs = 5_000
 
 /** What runs, and the programs that must be among its descendants before it is killed, with how many of each. */
-type Runner = { name: string; args: string[]; starts: Record<string, number> }
+type Runner = { name: string; program?: string; args: string[]; starts: Record<string, number> }
 
 const runners: Runner[] = [
   {
     name: 'tap',
     args: ['node_modules/tap/dist/esm/run.mjs', 'run', '--timeout=600', 'test/fixtures/processes/endless.test.ts'],
-    starts: { 'redis-server': 1, 'server/run.js': 1, 'cli/run.js': 1, 'agent-main.js': 1, 'endless.test.ts': 1 },
+    starts: {
+      'redis-server': 1,
+      'server/run.js': 1,
+      'cli/run.js': 1,
+      'agent-main.js': 1,
+      'endless.test.ts': 1,
+      ...(findTool('chromium') && { '--remote-debugging-pipe': 1 }),
+    },
   },
   {
     name: 'chaos',
     args: [endsWithParent, compiledProgram('chaos/main'), '--agents', '2', '--minutes', '5'],
+    starts: { 'redis-server': 1, 'node.mjs': 3, 'load.mjs': 2 },
+  },
+  {
+    name: 'npm run chaos',
+    program: 'npm',
+    args: ['run', 'chaos', '--', '--agents', '2', '--minutes', '5'],
     starts: { 'redis-server': 1, 'node.mjs': 3, 'load.mjs': 2 },
   },
   {
@@ -31,9 +45,14 @@ const runners: Runner[] = [
     starts: { 'redis-server': 1, 'server/run.js': 1 },
   },
   {
-    name: 'bench',
+    name: 'hostile',
     args: [endsWithParent, compiledProgram('bench/hostile/main'), '--only', 'abuser'],
     starts: { 'redis-server': 1, 'bin/aimessage.js': 1 },
+  },
+  {
+    name: 'soak',
+    args: [endsWithParent, '--import=tsx', 'bench/soak.ts'],
+    starts: { 'redis-server': 1 },
   },
 ]
 
@@ -70,12 +89,12 @@ const hasStarted = (found: readonly Stat[], starts: Runner['starts']): boolean =
 
 if (process.platform !== 'linux') t.plan(0, 'needs /proc')
 
-for (const { name, args, starts } of runners) {
-  t.test(`SIGKILL of ${name} leaves none of its processes`, async t => {
+for (const { name, program = process.execPath, args, starts } of runners) {
+  t.test(`SIGKILL of ${name} leaves none of its processes`, { timeout: 240_000 }, async t => {
     const { PATH, HOME } = process.env
     const cwd = root
     const env = { PATH, HOME, TMPDIR: await temporaryDirectory(t) }
-    const runner = spawn(...endingWithParent(process.execPath, args), { cwd, env, stdio: 'ignore' })
+    const runner = spawn(...endingWithParent(program, args), { cwd, env, stdio: 'ignore' })
     const exited = once(runner, 'exit')
     const pid = runner.pid ?? 0
     while (!hasStarted(descendantsOf(pid), starts)) {

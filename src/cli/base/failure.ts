@@ -30,6 +30,7 @@ const exitOf: Record<string, Exit> = {
   not_registered: 'state',
   already_registered: 'state',
   unknown_peer: 'state',
+  peer_unreadable: 'state',
   closed: 'fault',
 }
 

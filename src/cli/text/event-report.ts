@@ -35,6 +35,7 @@ const reports: Reports = {
   undecryptable: ({ from, remedy }) => `a message from ${from} could not be decrypted: ${remedyTexts[remedy]}`,
   recovered: ({ from }) => `a message from ${from} could be decrypted now`,
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,
+  unreadable: ({ reason }) => reason,
   failed: ({ error }) => `an operation failed and is retried: ${error.message}`,
   restored: ({ peers }) => `this state was an older copy: sessions with ${peers} peers are renewed`,
   'keys-low': ({ oneTimeKeys }) => `the server has ${oneTimeKeys} one-time keys left; creating more`,

@@ -141,6 +141,24 @@ export class SelfError extends ClientError {
   }
 }
 
+/**
+ * The record of this peer (its key, trust and sessions) is damaged. Nothing is sent to the peer, and its messages wait
+ * in the quarantine, until the user decides.
+ */
+export class UnreadablePeerError extends ClientError {
+  override readonly name = 'UnreadablePeerError'
+  readonly code = 'peer_unreadable'
+  readonly retry = false
+  readonly peer: string
+
+  constructor(peer: string) {
+    super(
+      `what was known about ${peer} is damaged; restore the state from a backup, or run "aimessage repair ${peer}" and compare its key again`,
+    )
+    this.peer = peer
+  }
+}
+
 /** No message was exchanged with this peer yet, so there is no key to compare. */
 export class UnknownPeerError extends ClientError {
   override readonly name = 'UnknownPeerError'

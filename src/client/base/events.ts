@@ -57,6 +57,11 @@ export type ClientEvents = {
    * quarantined bodies are among them cannot be known.
    */
   repaired: { peer: Username }
+  /**
+   * A record of the state could not be read. It was set aside, and everything else goes on. `record` is its key, `peer`
+   * the agent that it belongs to, and `reason` says what it means and what to do.
+   */
+  unreadable: { record: string; peer?: string; reason: string }
   /** An internal step of the client failed. The client tries it again. */
   failed: { error: Error }
   /**

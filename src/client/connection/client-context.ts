@@ -1,8 +1,9 @@
 import type { Policy } from '../../crypto/policy.ts'
 import type { Random } from '../../crypto/provider.ts'
-import type { Peer } from '../../crypto/session/peer.ts'
+import type { Peer, Trust } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Emitter } from '../../util/emitter.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientEvents } from '../base/events.ts'
 import type { StateReader, StateStore } from '../state/state-store.ts'
 import type { Self } from './identity.ts'
@@ -28,6 +29,20 @@ export type ClientContext = {
   mayEncrypt(step: number): boolean
   /** Returns a logged-in link, and waits until there is one. */
   link(): Promise<Link>
+}
+
+/** Returns the trust in a peer. A damaged record counts as a changed key: the user decides about both. */
+export async function trustIn(
+  tx: StateReader,
+  context: Pick<ClientContext, 'loadPeer'>,
+  name: Username,
+): Promise<Trust> {
+  try {
+    return (await context.loadPeer(tx, name)).trust
+  } catch (error) {
+    if (error instanceof UnreadablePeerError) return 'changed'
+    throw error
+  }
 }
 
 /**

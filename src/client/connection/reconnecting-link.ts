@@ -5,6 +5,7 @@ import type { Emitter } from '../../util/emitter.ts'
 import { raceAbort, sleep } from '../../util/signal.ts'
 import { ClientError, ClosedError, ServerFaultError, UnreachableError } from '../base/errors.ts'
 import type { ClientEvents } from '../base/events.ts'
+import { StateError } from '../state/state-error.ts'
 import { Link, type LinkOptions } from './link.ts'
 import type { SocketEnd } from './socket.ts'
 
@@ -38,8 +39,11 @@ const finalCodes: readonly ErrorCode[] = [
   'invalid_username',
 ]
 
-const isFinal = (error: unknown): boolean =>
-  error instanceof ProtocolError ? finalCodes.includes(error.code) : !(error instanceof ClientError && error.retry)
+/** A full disk or a lock of another process passes, so a `StateError` is final only if it says so. */
+const isFinal = (error: unknown): boolean => {
+  if (error instanceof ProtocolError) return finalCodes.includes(error.code)
+  return !((error instanceof ClientError || error instanceof StateError) && error.retry)
+}
 
 /**
  * Keeps one logged-in link over a series of connections. Dials when a caller first asks for the link, and reconnects
@@ -53,6 +57,8 @@ export class ReconnectingLink {
   #running: Promise<void> | undefined
   /** Number of consecutive connections that ended early. */
   #flaps = 0
+  /** The earliest time of the next attempt, whichever caller asks for it: on the clock of `performance.now`, ms. */
+  #notBeforeMs = 0
 
   constructor(options: Options) {
     this.#options = options
@@ -66,7 +72,8 @@ export class ReconnectingLink {
     if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
     if (this.#current?.isOpen) return Promise.resolve(this.#current)
     const next = this.#expect()
-    this.#start(0)
+    // A link that has just ended is still the current one until `#lost` has chosen the delay and started the loop.
+    if (!this.#current) this.#start()
     return signal ? raceAbort(next.promise, signal) : next.promise
   }
 
@@ -77,26 +84,28 @@ export class ReconnectingLink {
   connect(): Promise<Link> {
     if (this.#closing.signal.aborted) return Promise.reject(new ClosedError())
     if (this.#current?.isOpen) return Promise.resolve(this.#current)
-    return this.#running ? this.link() : this.#attempt(this.#logIn())
+    return this.#running || this.#current ? this.link() : this.#attempt(() => this.#logIn())
   }
 
   /** Like `connect`, with another way to log in: a registration. The link becomes the current one. */
   async connectWith(logIn: (link: Link) => Promise<void>): Promise<Link> {
     if (this.#closing.signal.aborted) throw new ClosedError()
     await this.#running
-    return this.#attempt(this.#dial(logIn))
+    return this.#attempt(() => this.#dial(logIn))
   }
 
   /** Makes one attempt. Its failure reaches only its caller: callers of `link` wait for the attempts that follow. */
-  #attempt(dialled: Promise<Link>): Promise<Link> {
-    const attempt = dialled.then(link => this.#adopt(link))
+  #attempt(dial: () => Promise<Link>): Promise<Link> {
+    const attempt = sleep(this.#waitMs(), this.#closing.signal)
+      .then(dial)
+      .then(link => this.#adopt(link))
     this.#running = attempt.then(
       () => {},
       () => {},
     )
     void this.#running.then(() => {
       this.#running = undefined
-      if (this.#next) this.#start(this.#jitter(1))
+      if (this.#next) this.#startAfter(this.#jitter(1))
     })
     return attempt
   }
@@ -133,16 +142,25 @@ export class ReconnectingLink {
     this.#next = undefined
   }
 
+  #startAfter(waitMs: number): void {
+    this.#notBeforeMs = performance.now() + waitMs
+    this.#start()
+  }
+
+  #waitMs(): number {
+    return Math.max(0, this.#notBeforeMs - performance.now())
+  }
+
   /** Starts the loop that dials, unless it is running. */
-  #start(waitMs: number): void {
-    this.#running ??= this.#run(waitMs).finally(() => {
+  #start(): void {
+    this.#running ??= this.#run().finally(() => {
       this.#running = undefined
     })
   }
 
-  async #run(waitMs: number): Promise<void> {
+  async #run(): Promise<void> {
     const { signal } = this.#closing
-    let pause = waitMs
+    let pause = this.#waitMs()
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
         await sleep(pause, signal)
@@ -224,10 +242,14 @@ export class ReconnectingLink {
     this.#current = undefined
     this.#flaps = lastedMs > settledMs ? 0 : this.#flaps + 1
     this.#options.events.emit('disconnected', { code: end.code, reason: end.reason })
+    if (this.#closing.signal.aborted) return
     const reconnect = reconnectAfter(end.code)
-    if (this.#closing.signal.aborted || reconnect === 'no' || reconnect === 'user') return
+    const isAutomatic = reconnect !== 'no' && reconnect !== 'user'
+    if (isAutomatic || this.#flaps > 0) this.#notBeforeMs = performance.now() + this.#jitter(this.#flaps)
+    // After some close codes only a caller that needs the link makes it connect again.
+    if (!isAutomatic && !this.#next) return
     void this.#expect()
-    this.#start(this.#jitter(this.#flaps))
+    this.#start()
   }
 }
 

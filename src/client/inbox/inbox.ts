@@ -1,6 +1,6 @@
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { Signal } from '../../util/signal.ts'
-import type { ClientContext } from '../connection/client-context.ts'
+import { type ClientContext, trustIn } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
 import { keys } from '../records/keys.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
@@ -100,8 +100,7 @@ export class Inbox {
         const [entry] = await tx.list(keys.inboxes(), { after, limit: 1 })
         if (!entry) return undefined
         const record = InboxRecord.decode(entry[1])
-        const { trust } = await this.#context.loadPeer(tx, parseUsername(record.from))
-        return { key: entry[0], record, trust }
+        return { key: entry[0], record, trust: await trustIn(tx, this.#context, parseUsername(record.from)) }
       })
       if (!next) return undefined
       this.#cursors.set(filter, next.key)

@@ -1,6 +1,8 @@
+import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { coalesce } from '../../util/coalesce.ts'
+import { ServerFaultError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import type { Effect } from './effects.ts'
@@ -11,6 +13,9 @@ import { retriable } from './undecryptable.ts'
 
 /** The number of envelopes in one transaction, so that a backlog does not cost a disk write each. */
 const batchSize = 64
+
+/** The envelopes kept in memory. A node pushes at most `maxUnacked`; the rest is for acks that are on their way. */
+const maxWaiting = 2 * limits.maxUnacked
 
 type IncomingContext = {
   context: ClientContext
@@ -96,6 +101,7 @@ class ConnectionIntake {
   push(frame: Push): void {
     if (this.#isClosed) return
     if (frame.prev !== this.#pushed || frame.seq <= this.#pushed) return this.#gap(frame)
+    if (this.#waiting.length >= maxWaiting) return this.#flooded()
     this.#pushed = frame.seq
     this.#waiting.push(frame)
     this.#running = this.#process()
@@ -125,6 +131,13 @@ class ConnectionIntake {
   #gap({ prev }: Push): void {
     this.#progress.gap()
     this.#parts.context.events.emit('gap', { expected: this.#pushed, prev })
+    this.#shut()
+    this.#link.terminate()
+  }
+
+  #flooded(): void {
+    const error = new ServerFaultError(`the server pushed more than ${maxWaiting} messages without an acknowledgement`)
+    this.#parts.context.events.emit('failed', { error })
     this.#shut()
     this.#link.terminate()
   }

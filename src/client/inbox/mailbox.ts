@@ -1,7 +1,7 @@
 import type { Trust } from '../../crypto/session/peer.ts'
 import { parseUsername } from '../../protocol/names.ts'
 import { startTimer } from '../../util/timer.ts'
-import type { ClientContext } from '../connection/client-context.ts'
+import { type ClientContext, trustIn } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
 import { keys, orderIn } from '../records/keys.ts'
 import type { Inbox } from './inbox.ts'
@@ -114,7 +114,7 @@ export class Mailbox {
       const entries: Entry[] = []
       for (const [key, bytes] of await tx.list(keys.inboxes(), { after: keys.inbox(after), limit: stepSize })) {
         const record = InboxRecord.decode(bytes)
-        const { trust } = await context.loadPeer(tx, parseUsername(record.from))
+        const trust = await trustIn(tx, context, parseUsername(record.from))
         entries.push({ key, order: orderIn(key), record, trust })
       }
       return entries

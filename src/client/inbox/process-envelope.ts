@@ -15,6 +15,7 @@ import {
 } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
 import { noteConfirmed } from '../outbox/confirmation-record.ts'
@@ -44,9 +45,18 @@ export async function processEnvelope(tx: StateTransaction, context: ClientConte
   try {
     return await processOnce(tx, context, envelope)
   } catch (error) {
-    if (error instanceof CryptoError) return quarantine(tx, context, envelope, error)
-    throw error
+    return quarantine(tx, context, envelope, asRefusal(error))
   }
+}
+
+/**
+ * Returns the reason to quarantine a body. An error of a check that the cryptography lacks must not stop the inbox.
+ * @throws an error that is not about the body: of the state, or of the store
+ */
+function asRefusal(error: unknown): CryptoError | UnreadablePeerError {
+  if (error instanceof CryptoError || error instanceof UnreadablePeerError) return error
+  if (error instanceof RangeError || error instanceof TypeError) return new CryptoError('malformed')
+  throw error
 }
 
 /** Retries the quarantined bodies of a peer whose reason may have passed. */
@@ -62,11 +72,11 @@ export async function retryUndecryptable(
       all.push(...(await processOnce(tx, context, envelope)), event('recovered', { from, aside: hash }))
       tx.delete(key)
     } catch (error) {
-      if (!(error instanceof CryptoError)) throw error
-      if (error.code === record.code) continue
+      const refusal = asRefusal(error)
+      if (refusal.code === record.code) continue
       // The same bytes now fail for another reason, which has another remedy.
       tx.delete(key)
-      all.push(...(await quarantine(tx, context, envelope, error)))
+      all.push(...(await quarantine(tx, context, envelope, refusal)))
     }
   }
   return all
@@ -179,15 +189,10 @@ async function applyReceipt(
   from: Username,
   body: Uint8Array,
 ): Promise<Effect[]> {
-  const { state, ids } = decodeReceipt(body)
-  const effects: Effect[] = []
-  for (const bytes of ids) {
-    const id = encodeBase64Url(bytes)
-    await noteConfirmed(tx, { id, from, state, nowMs: context.now() })
-    tx.delete(keys.sent(from, id))
-    effects.push(event(state, { id, to: from }))
-  }
-  return effects
+  const receipt = decodeReceipt(body)
+  const ids = receipt.ids.map(encodeBase64Url)
+  const confirmed = await noteConfirmed(tx, { ids, from, state: receipt.state, nowMs: context.now() })
+  return confirmed.map(id => event(receipt.state, { id, to: from }))
 }
 
 async function applyReset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Effect[]> {

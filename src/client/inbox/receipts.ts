@@ -1,6 +1,7 @@
+import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeReceipt } from '../../crypto/messages/content.ts'
 import type { Username } from '../../protocol/names.ts'
-import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { ReceiptState } from '../outbox/confirmation-record.ts'
 import type { Outbox } from '../outbox/outbox.ts'
@@ -10,14 +11,19 @@ import type { StateTransaction } from '../state/state-store.ts'
 
 /** How long receipts are collected, ms: for a message that is read within this time one `read` receipt is enough. */
 const gatherMs = 200
-/** The number of ids in one receipt, so that its content stays small. */
-const maxIds = 500
+const maxIds = cryptoLimits.maxIdsPerContent
 const states = { delivered: 1, read: 2 } as const
 
 /** Records a receipt to be sent, in the transaction that delivers or acknowledges the message. */
 export function noteReceipt(tx: StateTransaction, from: Username, id: string, state: ReceiptState): void {
   tx.put(keys.receipt(from, id), Uint8Array.of(states[state]))
 }
+
+/** Returns the id in a key of the form `receipt/NAME/ID`. */
+const messageIdIn = (key: string): string => key.split('/')[2] ?? ''
+
+/** A damaged record counts as `delivered`, which is true of every message that has one. */
+const stateOf = (value: Uint8Array): ReceiptState => (value[0] === states.read ? 'read' : 'delivered')
 
 /** Sends receipts, as encrypted contents. The state keeps them until they are in the outbox. */
 export class Receipts {
@@ -70,8 +76,8 @@ export class Receipts {
       if ((await this.#context.loadPeer(tx, peer)).trust === 'changed') return false
       for (const state of ['delivered', 'read'] as const) {
         const ids = noted
-          .filter(([, value]) => value[0] === states[state])
-          .map(([key]) => decodeBase64Url(key.split('/')[2] ?? ''))
+          .filter(([key, value]) => stateOf(value) === state && isBase64Url(messageIdIn(key)))
+          .map(([key]) => decodeBase64Url(messageIdIn(key)))
         if (ids.length === 0) continue
         const id = encodeBase64Url(this.#context.random(16))
         await enqueue(tx, this.#context, peer, { id, kind: 'receipt', body: encodeReceipt({ state, ids }) })

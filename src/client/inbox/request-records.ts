@@ -32,7 +32,11 @@ export type AskedRecord = Static<typeof AskedRecord.schema>
 /** A peer's request without a reply. `deadline`: ms since 1970 by the local clock. */
 export const OpenRecord = recordCodec(
   'open',
-  Type.Object({ inboxKey: Type.String(), deadline: Type.Integer(), hops: Type.Integer() }),
+  Type.Object({
+    inboxKey: Type.String({ pattern: '^inbox/[0-9a-f]{14}$' }),
+    deadline: Type.Integer(),
+    hops: Type.Integer(),
+  }),
 )
 export type OpenRecord = Static<typeof OpenRecord.schema>
 

@@ -2,6 +2,7 @@ import { cryptoLimits } from '../../crypto/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { coalesce } from '../../util/coalesce.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { keys, nameIn } from '../records/keys.ts'
@@ -62,6 +63,8 @@ export class UndecryptableRetries {
       await act()
     } catch (error) {
       const { closing, events } = this.#context
+      // Reported when its record was set aside. Only the user can change it.
+      if (error instanceof UnreadablePeerError) return
       if (!closing.aborted) events.emit('failed', { error: asError(error) })
     }
   }

@@ -1,11 +1,12 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import { type CryptoError, type CryptoErrorCode, IdentityChangedError } from '../../crypto/errors.ts'
+import { type CryptoError, IdentityChangedError } from '../../crypto/errors.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { decodeMessage } from '../../crypto/messages/message.ts'
 import { isWithin, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { Remedy } from '../base/events.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
@@ -17,7 +18,7 @@ import { type Effect, event } from './effects.ts'
 import type { Envelope } from './envelope.ts'
 
 /** A body that could not be decrypted, as it was received. */
-const UndecryptableRecord = recordCodec(
+export const UndecryptableRecord = recordCodec(
   'aside',
   Type.Object({
     frameType: Type.Union([Type.Literal('message'), Type.Literal('key_exchange')]),
@@ -31,12 +32,13 @@ const UndecryptableRecord = recordCodec(
     order: Type.Optional(Type.Integer()),
   }),
 )
+type Reason = CryptoError | UnreadablePeerError
 type UndecryptableRecord = Static<typeof UndecryptableRecord.schema>
 
 /** The number of bodies kept. Beyond it the first in key order (peer, then hash) is evicted. */
 const maxKept = 200
 
-const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
+const remedies: Partial<Record<Reason['code'], Remedy>> = {
   undecryptable: 'reset',
   malformed: 'reset',
   prekeys_exhausted: 'reset',
@@ -44,6 +46,8 @@ const remedies: Partial<Record<CryptoErrorCode, Remedy>> = {
   suite_refused: 'reset',
   rate_limited: 'retry',
   identity_changed: 'retry',
+  // The user decides about the damaged record of the peer.
+  peer_unreadable: 'retry',
 }
 
 const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([known]) => known === code)?.[1] ?? 'none'
@@ -55,7 +59,7 @@ export async function quarantine(
   tx: StateTransaction,
   context: ClientContext,
   envelope: Envelope,
-  error: CryptoError,
+  error: Reason,
 ): Promise<Effect[]> {
   const { from, hash, frameType, body } = envelope
   const key = keys.undecryptable(from, hash)
@@ -66,6 +70,9 @@ export async function quarantine(
   const { code, message } = error
   const order = await nextOrder(tx)
   tx.put(key, UndecryptableRecord.encode({ frameType, body: encodeBase64Url(body), code, at: context.now(), order }))
+  if (error instanceof UnreadablePeerError) {
+    return [event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
+  }
   const peer = await context.loadPeer(tx, from)
   const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, context, envelope, code) : remedyFor(code)
   const reported = event('undecryptable', { from, aside: hash, reason: message, remedy })
@@ -84,7 +91,7 @@ export async function quarantine(
  */
 const maxUnknownResets = 10
 
-const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
+export const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
 
 /**
  * A first message may name a one-time key that is already used, through no fault of its sender: a Redis that has lost
@@ -94,7 +101,7 @@ async function remedyForUnknownPeer(
   tx: StateTransaction,
   context: ClientContext,
   { body }: Envelope,
-  code: CryptoErrorCode,
+  code: string,
 ): Promise<Remedy> {
   if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
   const bytes = await tx.get(keys.strangerResets())

@@ -2,10 +2,13 @@ import type { Static } from 'typebox'
 import * as Type from 'typebox'
 import type { Trust } from '../../crypto/session/peer.ts'
 
-import { parseUsername, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url } from '../../util/bytes.ts'
+import { idSource } from '../../protocol/fields.ts'
+import { isUsername, parseUsername, type Username } from '../../protocol/names.ts'
+import { decodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import { decodeMedia, type Header, jsonOf, textOf } from './content.ts'
+
+const idPattern = new RegExp(idSource)
 
 /** A decrypted message that the application has not acknowledged. */
 export const InboxRecord = recordCodec(
@@ -21,6 +24,7 @@ export const InboxRecord = recordCodec(
     /** The content kind, docs/E2E.md section 6, if it is not `application`. */
     contentKind: Type.Optional(Type.String()),
   }),
+  ({ id, from, body }) => idPattern.test(id) && isUsername(from) && isBase64Url(body),
 )
 export type InboxRecord = Static<typeof InboxRecord.schema>
 

@@ -47,11 +47,16 @@ export class Confirmations {
   async #settleWaiters(): Promise<void> {
     const waiters = [...this.#waiters]
     const records = await this.#context.store.read(tx =>
-      Promise.all(waiters.map(({ id }) => tx.get(keys.confirmed(id)))),
+      Promise.all(
+        waiters.map(async ({ id }) => {
+          const bytes = await tx.get(keys.confirmed(id))
+          return bytes && ConfirmationRecord.decode(bytes)
+        }),
+      ),
     )
     for (const [at, { state, done }] of waiters.entries()) {
-      const bytes = records[at]
-      if (bytes) settle(done, state, ConfirmationRecord.decode(bytes).confirmed)
+      const record = records[at]
+      if (record) settle(done, state, record.confirmed)
     }
   }
 

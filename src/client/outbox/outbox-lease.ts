@@ -5,7 +5,10 @@ import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 
-const Lease = recordCodec('pump lease', Type.Object({ instance: Type.String(), until: Type.Integer() }))
+export const OutboxLeaseRecord = recordCodec(
+  'pump lease',
+  Type.Object({ instance: Type.String(), until: Type.Integer() }),
+)
 
 /**
  * The lifetime of a lease, ms. Two processes that send at once cost only repeats, which the node recognises by their
@@ -25,12 +28,12 @@ export async function acquireOutbox(
   { isEmpty }: { isEmpty: boolean },
 ): Promise<number | undefined> {
   const bytes = await tx.get(keys.outboxLease(peer))
-  const held = bytes && Lease.decode(bytes)
+  const held = bytes && OutboxLeaseRecord.decode(bytes)
   const nowMs = now()
   const isForeign =
     held !== undefined && held.instance !== instance && held.until > nowMs && held.until <= nowMs + leaseMs
   if (isForeign) return isEmpty ? undefined : held.until
-  if (!isEmpty) tx.put(keys.outboxLease(peer), Lease.encode({ instance, until: nowMs + leaseMs }))
+  if (!isEmpty) tx.put(keys.outboxLease(peer), OutboxLeaseRecord.encode({ instance, until: nowMs + leaseMs }))
   else if (held) tx.delete(keys.outboxLease(peer))
   return undefined
 }
@@ -38,5 +41,5 @@ export async function acquireOutbox(
 /** Releases this process's lease before it expires, so that other processes need not wait for it. */
 export async function releaseOutbox(tx: StateTransaction, { instance }: ClientContext, peer: Username): Promise<void> {
   const bytes = await tx.get(keys.outboxLease(peer))
-  if (bytes && Lease.decode(bytes).instance === instance) tx.delete(keys.outboxLease(peer))
+  if (bytes && OutboxLeaseRecord.decode(bytes).instance === instance) tx.delete(keys.outboxLease(peer))
 }

@@ -1,5 +1,6 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
+import { isBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 
 /** The content kinds that a client sends, docs/E2E.md section 6. */
@@ -9,6 +10,9 @@ const ContentKindSchema = Type.Union([
   Type.Literal('reset'),
   Type.Literal('receipt'),
 ])
+
+/** 16 bytes, base64url. */
+const idPattern = /^[A-Za-z0-9_-]{21}[AQgw]$/
 
 /** A message between `send` and the recipient's receipt. */
 export const OutboxRecord = recordCodec(
@@ -34,6 +38,8 @@ export const OutboxRecord = recordCodec(
      */
     sealed: Type.Optional(Type.Object({ frameId: Type.String(), body: Type.String() })),
   }),
+  ({ id, body, order, sealed }) =>
+    idPattern.test(id) && isBase64Url(body) && order >= 0 && (sealed === undefined || isBase64Url(sealed.body)),
 )
 export type OutboxRecord = Static<typeof OutboxRecord.schema>
 export type SealedRecord = OutboxRecord & { sealed: { frameId: string; body: string } }

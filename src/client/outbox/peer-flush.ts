@@ -47,6 +47,8 @@ const windowSize = 64
 /** The first and the longest delay between attempts, ms, unless the node names one. */
 const firstRetryMs = 500
 const maxRetryMs = 60_000
+/** The longest delay that a node can ask for, s: the refill of its slowest limit. */
+const maxRetryAfterS = 3_600
 
 type Answer = { key: string; record: SealedRecord; result: PromiseSettledResult<ServerFrameOf<'accepted'>> }
 type Settled = { key: string; record: OutboxRecord; result: SendResult }
@@ -174,10 +176,11 @@ export class PeerFlush {
   }
 
   async #refuseUnsealed(error: Error): Promise<void> {
-    const entries = await this.#context.store.read(tx => tx.list(keys.outboxOf(this.#peer)))
-    const unsealed = entries
-      .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes), result: toRefusal(error) }))
-      .filter(({ record }) => !isSealed(record))
+    const unsealed = await this.#context.store.read(async tx =>
+      (await tx.list(keys.outboxOf(this.#peer)))
+        .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes), result: toRefusal(error) }))
+        .filter(({ record }) => !isSealed(record)),
+    )
     for (const { record } of await this.#commit(unsealed)) this.#refused(record, error)
   }
 
@@ -277,7 +280,9 @@ export class PeerFlush {
     if (error instanceof UnreachableError) return
     const retryAfterS = error instanceof ProtocolError ? error.retryAfter : undefined
     const ownMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures, 10))
-    await sleep(retryAfterS === undefined ? ownMs : retryAfterS * 1_000, this.#context.closing)
+    // A node must not be able to stop the messages to a peer for good.
+    const waitMs = retryAfterS === undefined ? ownMs : Math.min(retryAfterS, maxRetryAfterS) * 1_000
+    await sleep(waitMs, this.#context.closing)
   }
 }
 

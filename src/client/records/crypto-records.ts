@@ -3,16 +3,34 @@ import { decodePrekeys, encodePrekeys } from '../../crypto/keys/prekeys-codec.ts
 import { newPeer, type Peer } from '../../crypto/session/peer.ts'
 import { decodePeer, encodePeer } from '../../crypto/session/peer-codec.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'
-import { NotRegisteredError } from '../base/errors.ts'
+import { NotRegisteredError, UnreadablePeerError } from '../base/errors.ts'
+import { StateError, UnreadableRecordError } from '../state/state-error.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { keys } from './keys.ts'
 
 /** Functions that read and write the cryptographic records, inside the caller's transaction. */
 
-/** Returns a new, unknown peer if the state has no record of it. */
+/**
+ * Returns a new, unknown peer if the state has no record of it.
+ * @throws {UnreadablePeerError} if the record was damaged. Without it the client would pin any key for the peer.
+ */
 export async function loadPeer(tx: StateReader, peer: Username, domain: string): Promise<Peer> {
+  const address = formatAddress(peer, domain)
   const bytes = await tx.get(keys.peer(peer))
-  return bytes ? decodePeer(bytes) : newPeer(formatAddress(peer, domain))
+  if (bytes) return decodeStoredPeer(bytes, address)
+  if (await tx.get(keys.damaged(keys.peer(peer)))) throw new UnreadablePeerError(peer)
+  return newPeer(address)
+}
+
+/** @throws {UnreadableRecordError} if the record is damaged, or belongs to another address than `address` */
+export function decodeStoredPeer(bytes: Uint8Array, address?: string): Peer {
+  try {
+    const peer = decodePeer(bytes)
+    if (address === undefined || peer.address === address) return peer
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new UnreadableRecordError('unreadable', 'the peer record cannot be read', { bytes })
 }
 
 export const savePeer = (tx: StateTransaction, name: Username, peer: Peer): void =>
@@ -22,8 +40,15 @@ export const savePeer = (tx: StateTransaction, name: Username, peer: Peer): void
 export async function loadPrekeys(tx: StateReader): Promise<Prekeys> {
   const bytes = await tx.get(keys.prekeys())
   if (!bytes) throw new NotRegisteredError()
-  return decodePrekeys(bytes)
+  try {
+    return decodePrekeys(bytes)
+  } catch (cause) {
+    throw damagedState('prekeys', cause)
+  }
 }
+
+const damagedState = (record: string, cause?: unknown): StateError =>
+  new StateError('unreadable', `the record ${record} is damaged; restore the state from a backup`, { cause })
 
 export const savePrekeys = (tx: StateTransaction, prekeys: Prekeys): void =>
   tx.put(keys.prekeys(), encodePrekeys(prekeys))
@@ -31,7 +56,9 @@ export const savePrekeys = (tx: StateTransaction, prekeys: Prekeys): void =>
 /** Returns the number of steps that this state has made: messages sent, received and encrypted, in all processes. */
 export async function lastOrder(tx: StateReader): Promise<number> {
   const bytes = await tx.get(keys.order())
-  return bytes ? Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)) : 0
+  if (!bytes) return 0
+  if (bytes.length !== 8) throw damagedState('order')
+  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0))
 }
 
 /**

@@ -35,6 +35,7 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `loss` | time when a server may have lost users that this state knows |
  * | `strangers` | times of recent resets that unknown senders caused |
  * | `aside/NAME/HASH` | quarantine: bodies that could not be decrypted |
+ * | `damaged/KEY` | the record of that key, which could not be read |
  */
 export const keys = {
   account: () => 'account',
@@ -87,6 +88,8 @@ export const keys = {
   undecryptable: (peer: Username, hash: string) => `aside/${peer}/${hash}`,
   undecryptableOf: (peer: Username) => `aside/${peer}/`,
   undecryptables: () => 'aside/',
+  damaged: (key: string) => `damaged/${key}`,
+  damageds: () => 'damaged/',
 }
 
 /** Returns the name in a key of the form `KIND/NAME/…`. */

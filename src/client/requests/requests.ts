@@ -5,7 +5,7 @@ import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { NotOpenError, RequestRefusedError, RequestTimeoutError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
-import type { ClientContext } from '../connection/client-context.ts'
+import { type ClientContext, trustIn } from '../connection/client-context.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { ListenerLease } from '../inbox/listener-lease.ts'
 import { noteReceipt, type Receipts } from '../inbox/receipts.ts'
@@ -237,16 +237,18 @@ export class Requests {
     const entries = await context.store.read(tx => tx.list(keys.answers()))
     const own = entries.filter(([key]) => this.#waiting.has(requestIdIn(key)))
     if (own.length === 0) return
-    const answers = await context.store.transaction(tx =>
-      Promise.all(
-        own.map(async ([key, bytes]) => {
-          tx.delete(key)
-          const record = InboxRecord.decode(bytes)
-          const { trust } = await context.loadPeer(tx, nameIn(key))
-          return { id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, trust) }
-        }),
-      ),
-    )
+    const answers = await context.store.transaction(async tx => {
+      const shown: { id: string; isPart: boolean; message: MessageView }[] = []
+      for (const [key] of own) {
+        const bytes = await tx.get(key)
+        const record = bytes && InboxRecord.decode(bytes)
+        const trust = await trustIn(tx, context, nameIn(key))
+        if (!record || trust === 'changed') continue
+        tx.delete(key)
+        shown.push({ id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, trust) })
+      }
+      return shown
+    })
     for (const { id, isPart, message } of answers) {
       const waiter = this.#waiting.get(id)
       if (isPart) waiter?.onPart?.(message)

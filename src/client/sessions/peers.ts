@@ -2,10 +2,11 @@ import { safetyNumber } from '../../crypto/keys/safety-number.ts'
 import { dismissChange, identityOf, markVerified, type Peer, type Trust, trustPeer } from '../../crypto/session/peer.ts'
 import { type Address, formatAddress, type Username } from '../../protocol/names.ts'
 import { encodeBase64Url } from '../../util/bytes.ts'
-import { NotComparedError, UnknownPeerError } from '../base/errors.ts'
+import { NotComparedError, UnknownPeerError, UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { requeue } from '../outbox/outbox-queue.ts'
 import { savePeer } from '../records/crypto-records.ts'
+import { keys } from '../records/keys.ts'
 import { requestReset } from './pending-reset.ts'
 
 /** What this agent knows about the identity of another agent. */
@@ -76,6 +77,25 @@ export class Peers {
       // Messages under the new key were quarantined, and some may have been evicted: a reset makes the peer resend
       // them.
       await requestReset(tx, username, 'undecryptable')
+    })
+  }
+
+  /** Forgets a peer whose record is damaged. Returns false for any other peer. */
+  repair(username: Username): Promise<boolean> {
+    return this.#context.store.transaction(async tx => {
+      const damaged = keys.damaged(keys.peer(username))
+      const isDamaged = await this.#context.loadPeer(tx, username).then(
+        () => false,
+        error => {
+          if (error instanceof UnreadablePeerError) return true
+          throw error
+        },
+      )
+      if (!isDamaged) return false
+      tx.delete(damaged)
+      await requeue(tx, username)
+      await requestReset(tx, username, 'undecryptable')
+      return true
     })
   }
 

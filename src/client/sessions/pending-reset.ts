@@ -1,6 +1,6 @@
 import { type Peer, resetAllowed } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
-import { decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
+import { encodeUtf8, equalBytes } from '../../util/bytes.ts'
 import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 
@@ -17,7 +17,7 @@ export async function requestReset(tx: StateTransaction, peer: Username, reason:
 
 async function pendingReset(tx: StateReader, peer: Username): Promise<PendingReset | undefined> {
   const bytes = await tx.get(keys.pendingReset(peer))
-  return bytes && (decodeUtf8(bytes) === 'rollback' ? 'rollback' : 'undecryptable')
+  return bytes && (equalBytes(bytes, encodeUtf8('rollback')) ? 'rollback' : 'undecryptable')
 }
 
 /**

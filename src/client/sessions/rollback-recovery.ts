@@ -1,11 +1,13 @@
 import { recoverPrekeys } from '../../crypto/keys/prekeys.ts'
-import { dropSessions } from '../../crypto/session/peer.ts'
+import { dropSessions, type Peer } from '../../crypto/session/peer.ts'
+import type { Username } from '../../protocol/names.ts'
+import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { requeue } from '../outbox/outbox-queue.ts'
 import { loadPrekeys, savePeer, savePrekeys, setOrder } from '../records/crypto-records.ts'
 import { keys, nameIn } from '../records/keys.ts'
-import type { StateTransaction } from '../state/state-store.ts'
+import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { requestReset } from './pending-reset.ts'
 
 /**
@@ -27,14 +29,24 @@ export async function recoverFromRollback(
   let peers = 0
   for (const [key] of await tx.list(keys.peers())) {
     const name = nameIn(key)
-    const peer = await context.loadPeer(tx, name)
-    if (peer.sessions.length === 0) continue
+    const peer = await readablePeer(tx, context, name)
+    if (!peer || peer.sessions.length === 0) continue
     savePeer(tx, name, dropSessions(peer))
     await requeue(tx, name)
     await requestReset(tx, name, 'rollback')
     peers += 1
   }
   return peers
+}
+
+/** A damaged record holds no session that could be used again. */
+async function readablePeer(tx: StateReader, context: ClientContext, name: Username): Promise<Peer | undefined> {
+  try {
+    return await context.loadPeer(tx, name)
+  } catch (error) {
+    if (error instanceof UnreadablePeerError) return undefined
+    throw error
+  }
 }
 
 /** At least the number of one-time keys that a node keeps for one user, with room for uploads during the loop. */

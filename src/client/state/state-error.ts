@@ -48,3 +48,22 @@ export class StateError extends Error {
     this.retry = retryable[code]
   }
 }
+
+/** One record of the state is damaged, or a newer version of this software wrote it. */
+export class UnreadableRecordError extends StateError {
+  /** The key of the record, if the store itself could not read it. */
+  readonly key: string | undefined
+  readonly #bytes: Uint8Array
+
+  /** @param record `bytes` is the value, and `key` its key if it is known */
+  constructor(code: 'unreadable' | 'version', message: string, { bytes, key }: { bytes: Uint8Array; key?: string }) {
+    super(code, message)
+    this.#bytes = bytes
+    this.key = key
+  }
+
+  /** The value as it is stored. A method, so that no log prints it. */
+  bytes(): Uint8Array {
+    return this.#bytes
+  }
+}

@@ -81,7 +81,9 @@ function decodeIds<Name extends string>(bytes: Uint8Array, codes: Readonly<Recor
     const code = reader.u8()
     const name = (Object.keys(codes) as Name[]).find(key => codes[key] === code)
     if (name === undefined) throw new CryptoError('malformed')
-    return { name, ids: reader.list(reader.u16(), item => item.take(16)) }
+    const count = reader.u16()
+    if (count > cryptoLimits.maxIdsPerContent) throw new CryptoError('malformed')
+    return { name, ids: reader.list(count, item => item.take(16)) }
   })
 }
 

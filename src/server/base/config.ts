@@ -165,6 +165,18 @@ export const settings = {
     default: String(limits.inboxMaxBytes),
     description: 'Bytes that one inbox holds before it is full.',
   },
+  SENDER_MAX_BYTES: {
+    schema: Type.Integer({ minimum: limits.maxBodyChars + limits.envelopeBytes, maximum: 1_099_511_627_776 }),
+    default: String(limits.senderMaxBytes),
+    description:
+      'Bytes of unread mail of one sender in all inboxes; never more than a quarter of the free memory of Redis.',
+  },
+  ADDRESS_MAX_BYTES: {
+    schema: Type.Integer({ minimum: limits.maxBodyChars + limits.envelopeBytes, maximum: 1_099_511_627_776 }),
+    default: String(limits.addressMaxBytes),
+    description:
+      'Bytes of unread mail of all users that one address (IPv6: /64) registered; never more than the free memory.',
+  },
 } as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof settings
@@ -202,6 +214,8 @@ export type Config = {
   dedupeWindowMs: number
   inboxMaxMessages: number
   inboxMaxBytes: number
+  senderMaxBytes: number
+  addressMaxBytes: number
 }
 
 /**
@@ -255,6 +269,8 @@ export function readConfig(env: Environment = process.env): Config {
     dedupeWindowMs: whole('DEDUPE_WINDOW_S') * 1000,
     inboxMaxMessages: whole('INBOX_MAX_MESSAGES'),
     inboxMaxBytes: whole('INBOX_MAX_BYTES'),
+    senderMaxBytes: whole('SENDER_MAX_BYTES'),
+    addressMaxBytes: whole('ADDRESS_MAX_BYTES'),
   }
 }
 

@@ -60,6 +60,24 @@ export function openMetrics() {
     buckets: [1, 2, 5, 10, 20, 50, 100],
     registers,
   })
+  const storageUsed = new Gauge({ name: 'aimessage_storage_used_bytes', help: 'Memory that Redis uses', registers })
+  const storageMax = new Gauge({
+    name: 'aimessage_storage_max_bytes',
+    help: 'Memory that Redis may use: its maxmemory, or all memory of its machine',
+    registers,
+  })
+  const storageLevel = new Gauge({
+    name: 'aimessage_storage_level',
+    help: 'State of the store: 0 ok, 1 scarce (strangers wait), 2 full (no new mail)',
+    registers,
+  })
+  const storageRefused = new Counter({
+    name: 'aimessage_storage_refused_total',
+    help: 'Requests that wait for memory: over the budget of the sender or of its address, or a stranger',
+    labelNames: ['why'],
+    registers,
+  })
+  for (const why of ['sender', 'address', 'share', 'stranger']) storageRefused.inc({ why }, 0)
   for (const code of Object.keys(errors)) refused.inc({ code }, 0)
   for (const reason of ['gap', 'bare', 'resumed', 'timer']) catchUps.inc({ reason }, 0)
   for (const why of ['no subscriber', 'queue full']) unheard.inc({ why }, 0)
@@ -80,6 +98,10 @@ export function openMetrics() {
     connections,
     listening,
     batchItems,
+    storageUsed,
+    storageMax,
+    storageLevel,
+    storageRefused,
   }
 }
 

@@ -1,4 +1,6 @@
 import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
+import { StorageBudgetError } from '../store/storage.ts'
 import { StoreUnavailableError } from '../store/store.ts'
 
 /** Seconds after which a client may retry while the store is out of reach. */
@@ -11,6 +13,9 @@ export function toProtocolError(error: unknown): ProtocolError {
     return new ProtocolError('unavailable', 'the store is out of reach; the outcome is unknown', {
       retryAfter: unavailableRetryS,
     })
+  }
+  if (error instanceof StorageBudgetError) {
+    return new ProtocolError('rate_limited', error.message, { retryAfter: limits.storageRetryS })
   }
   return new ProtocolError('internal', 'internal error')
 }

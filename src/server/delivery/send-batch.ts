@@ -60,7 +60,8 @@ const maxWaitingBytes = 33_554_432
 const envelopeOverhead = 256
 
 const unavailable: AppendResult = { status: 'unavailable' }
-const mayRetry = ({ status }: AppendResult): boolean => status === 'inbox_full' || status === 'unavailable'
+const retried: ReadonlySet<AppendResult['status']> = new Set(['inbox_full', 'no_room', 'unavailable'])
+const mayRetry = ({ status }: AppendResult): boolean => retried.has(status)
 
 /**
  * Appends the sends of one event-loop turn with one call of the store. Sends of a stream are appended in order: a send

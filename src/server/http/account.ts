@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { httpRoutes } from '../../protocol/http.ts'
+import { limits } from '../../protocol/limits.ts'
 import type { NodeContext } from '../node/node-context.ts'
 import { endLogin, endLogins, listLogins } from '../operations/active-logins.ts'
 import { listRules, privacy, setRule } from '../operations/privacy.ts'
@@ -48,9 +49,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = a
     privacy(node, request.getLogin().username, request.body.writers),
   )
 
-  app.get(routes.listRules.path, { schema: routes.listRules.schema, ...optionsOf(routes.listRules) }, request =>
-    listRules(node, request.getLogin().username, request.query),
-  )
+  app.get(routes.listRules.path, { schema: routes.listRules.schema, ...optionsOf(routes.listRules) }, async request => {
+    const { username } = request.getLogin()
+    const { looked, ...page } = await listRules(node, username, request.query)
+    await node.userRates.payCall(username, looked / limits.rulesPerToken)
+    return page
+  })
 
   app.put(routes.setRule.path, { schema: routes.setRule.schema, ...optionsOf(routes.setRule) }, request =>
     setRule(node, request.getLogin().username, request.params.username, request.body.rule),

@@ -29,7 +29,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = asyn
 
   app.post(authentication.path, { schema: authentication.schema, onRequest }, async request => {
     await takeNonce(node, request.body)
-    return toResponse(await login(node, request.body))
+    return toResponse(await login(node, addressKey(request.ip), request.body))
   })
 
   app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {

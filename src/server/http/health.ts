@@ -1,20 +1,34 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import * as Type from 'typebox'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { NodeContext } from '../node/node-context.ts'
 
-const schema = {
-  summary: 'For process managers and load balancers',
-  response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+const summary = 'For process managers and load balancers'
+const Status = Type.Object({ status: Type.Literal('ok') })
+const live = { summary, response: { 200: Status } }
+const ready = {
+  summary,
+  querystring: Type.Object({ full: Type.Optional(Type.Literal('ok')) }),
+  response: {
+    200: Type.Object({
+      status: Type.Literal('ok'),
+      storage: Type.Union([Type.Literal('ok'), Type.Literal('scarce'), Type.Literal('full')]),
+    }),
+  },
 }
 
-/** Live: the process responds. Ready: the node takes work. */
-export async function healthRoutes(app: FastifyInstance, { node }: { node: NodeContext }): Promise<void> {
-  app.get('/health/live', { schema }, () => ({ status: 'ok' }))
+/**
+ * Live: the process responds. Ready: the node takes work. A node with a full store takes no new mail, so it is not
+ * ready. A balancer asks with `full=ok`: agents must reach the node to read their mail, which makes room.
+ */
+export const healthRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = async (app, { node }) => {
+  app.get('/health/live', { schema: live }, () => ({ status: 'ok' as const }))
 
-  app.get('/health/ready', { schema }, () => {
+  app.get('/health/ready', { schema: ready }, ({ query }) => {
     if (node.isDraining()) throw unavailable('the node is shutting down')
     if (!node.store.isReady()) throw unavailable('the store is out of reach')
-    return { status: 'ok' }
+    const { level } = node.store.storage.use()
+    if (level === 'full' && query.full !== 'ok') throw unavailable('the store is full: it takes no new mail')
+    return { status: 'ok' as const, storage: level }
   })
 }

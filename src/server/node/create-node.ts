@@ -27,6 +27,7 @@ export function createNode(
   clock: Clock = systemClock,
 ): NodeContext {
   const metrics = openMetrics()
+  store.storage.onRefusal(why => metrics.storageRefused.inc({ why }))
   const admission = {
     perSecond: config.upgradesPerS,
     burst: limits.upgradesBurst,

@@ -41,22 +41,28 @@ export async function register(
   await checkProof(node, 'register', { ...request, username, identity })
   await node.userRates.spendRegistration(address)
   const rule = inviteRule(node, request.invite)
-  const outcome = await node.store.users.register(username, request.identity, rule, request.again ? 'loss' : 'deletion')
+  const outcome = await node.store.users.register(
+    username,
+    request.identity,
+    rule,
+    request.again ? 'loss' : 'deletion',
+    address,
+  )
   if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
   if (outcome === 'blocked') throw blocked()
   if (outcome === 'deleted') throw new ProtocolError('unknown_user', 'this user was deleted')
   if (outcome === 'forbidden') throw new ProtocolError('forbidden', 'registration is not open to this caller')
-  return { ...(await createSession(node, username)), created: outcome === 'created' }
+  return { ...(await createSession(node, username, address)), created: outcome === 'created' }
 }
 
 /**
  * Logs in with a signed nonce. An unknown name and a wrong key cost the same and get the same error.
  * @throws {ProtocolError} `invalid_username`, `unauthorized`; `forbidden` if an operator blocked the user
  */
-export async function login(node: NodeContext, request: Proof): Promise<Login> {
+export async function login(node: NodeContext, address: string, request: Proof): Promise<Login> {
   const username = parseUsername(request.username)
   await checkOwnProof(node, 'authenticate', { ...request, username })
-  return createSession(node, username)
+  return createSession(node, username, address)
 }
 
 /**
@@ -126,9 +132,9 @@ function inviteRule({ config }: NodeContext, invite: string | undefined): Invite
   return { kind: 'invite', inviteHash: invite && hashSecret(invite) }
 }
 
-async function createSession(node: NodeContext, username: Username): Promise<Login> {
+async function createSession(node: NodeContext, username: Username, address: string): Promise<Login> {
   const token = generateSecret()
   const tokenHash = hashSecret(token)
-  const { expiresAt } = await node.store.logins.create(tokenHash, username, node.config.sessionTtlMs)
+  const { expiresAt } = await node.store.logins.create(tokenHash, username, node.config.sessionTtlMs, address)
   return { username, token, tokenHash, expiresAt }
 }

@@ -2,7 +2,7 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
 import type { NodeContext } from '../node/node-context.ts'
-import type { PeerRule, Writers } from '../store/privacy.ts'
+import type { ListedRules, Writers } from '../store/privacy.ts'
 
 /** Returns which users may write to this user. If `writers` is given, sets it first. */
 export async function privacy(
@@ -37,6 +37,6 @@ export function listRules(
   { store }: NodeContext,
   own: Username,
   { limit = limits.defaultPage, cursor }: { limit?: number | undefined; cursor?: string | undefined },
-): Promise<{ rules: PeerRule[]; cursor: string | null }> {
+): Promise<ListedRules> {
   return store.privacy.listRules(own, { limit, ...(cursor && { cursor }) })
 }

@@ -3,6 +3,7 @@ import { parseRecipient, type Username } from '../../protocol/names.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { Send, SendStream } from '../delivery/send-batch.ts'
 import type { NodeContext } from '../node/node-context.ts'
+import type { StorageRefusal } from '../store/storage.ts'
 import type { AppendResult, EnvelopeKind } from '../store/store.ts'
 
 export type SendRequest = { id: string; to: string; body: string; ttl?: number | undefined; kind: EnvelopeKind }
@@ -41,6 +42,13 @@ const toSend = ({ config }: NodeContext, from: Username, { id, to, body, ttl, ki
   ttlMs: Math.min((ttl ?? Number.POSITIVE_INFINITY) * 1000, config.messageTtlMs),
 })
 
+const noRoom: Readonly<Record<StorageRefusal, string>> = {
+  sender: 'too much of your mail waits until its recipients read it: send again later',
+  address: 'too much mail from the users of your address waits until its recipients read it: send again later',
+  share: 'memory is short, and the users of your address hold a large part of it: send again later',
+  stranger: 'memory is scarce: mail to users that never wrote to you has to wait: send again later',
+}
+
 function toAccepted(result: AppendResult): Accepted {
   switch (result.status) {
     case 'stored':
@@ -53,6 +61,8 @@ function toAccepted(result: AppendResult): Accepted {
       throw new ProtocolError('id_reused', 'this id was used for another message')
     case 'inbox_full':
       throw new ProtocolError('inbox_full', 'the inbox is full', { retryAfter: result.retryAfter })
+    case 'no_room':
+      throw new ProtocolError('rate_limited', noRoom[result.why], { retryAfter: result.retryAfter })
     case 'unavailable':
       throw unavailable('the outcome is unknown: repeat the same send')
   }

@@ -2,16 +2,16 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { parseRecipient, parseUsername, type Username } from '../../protocol/names.ts'
 import type { NodeContext } from '../node/node-context.ts'
-import type { User, UserQuery, UserStatus } from '../store/store.ts'
+import type { ListedUsers, User, UserQuery } from '../store/store.ts'
 import { checkOwnProof } from './login.ts'
 
 type Query = { [Field in keyof UserQuery]?: UserQuery[Field] | undefined }
 
-/** Returns a page of users, sorted by name. @throws {ProtocolError} `forbidden` if `LISTING` is closed */
-export async function listUsers(
-  node: NodeContext,
-  query: Query,
-): Promise<{ users: UserStatus[]; cursor: string | null }> {
+/**
+ * Returns a page of users, sorted by name. It may be short, or empty, although `cursor` leads to another page.
+ * @throws {ProtocolError} `forbidden` if `LISTING` is closed
+ */
+export async function listUsers(node: NodeContext, query: Query): Promise<ListedUsers> {
   if (node.config.listing === 'closed') throw new ProtocolError('forbidden', 'this server does not list users')
   return findUsers(node, query)
 }
@@ -20,7 +20,7 @@ export async function listUsers(
 export function findUsers(
   node: NodeContext,
   { online, prefix, capability, cards, limit = limits.defaultPage, cursor }: Query,
-): Promise<{ users: UserStatus[]; cursor: string | null }> {
+): Promise<ListedUsers> {
   return node.store.users.list({
     limit: cards ? Math.min(limit, limits.maxCardPage) : limit,
     ...(capability !== undefined && { capability }),

@@ -1,5 +1,6 @@
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
+import { defer } from '../../util/deferred.ts'
 import { RecentMap } from '../../util/recent-map.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Config } from '../base/config.ts'
@@ -70,6 +71,25 @@ export class UserRates {
   /** @throws {ProtocolError} `rate_limited` */
   async spendCall(user: Username, cost: number): Promise<void> {
     refuseOver('too many calls', await this.#callers.take(user, this.#makeCaller).take(cost))
+  }
+
+  /** Takes tokens for what a frame turned out to cost. Resolves when there were enough. */
+  payFrame(user: Username, cost: number): Promise<void> {
+    return this.#pay(cost, 'frames', tokens => this.#users.take(user, this.#makeUser).frames.take(tokens))
+  }
+
+  /** The same for an HTTP call. */
+  payCall(user: Username, cost: number): Promise<void> {
+    return this.#pay(cost, 'calls', tokens => this.#callers.take(user, this.#makeCaller).take(tokens))
+  }
+
+  async #pay(cost: number, kind: BucketKind, take: (tokens: number) => Wait): Promise<void> {
+    const tokens = Math.ceil(Math.min(cost, this.#rules[kind].rate.burst))
+    for (let waitMs = await take(tokens); waitMs > 0; waitMs = await take(tokens)) {
+      const { promise, resolve } = defer<void>()
+      this.#clock.after(Math.max(waitMs, limits.minHoldMs), resolve)
+      await promise
+    }
   }
 
   /** @throws {ProtocolError} `rate_limited` @throws {StoreUnavailableError} */

@@ -250,7 +250,9 @@ export class Connection implements OpenConnection, FrameContext {
   #attempt(frame: LoginFrame, nonce: string): Promise<Login> {
     if (frame.type === 'register') return register(this.node, this.#address, { ...frame, nonce })
     const { token, username = '', signature = '' } = frame
-    return token === undefined ? login(this.node, { username, signature, nonce }) : resume(this.node, token)
+    return token === undefined
+      ? login(this.node, this.#address, { username, signature, nonce })
+      : resume(this.node, token)
   }
 
   /** Returns the user's reserved number. @throws {ProtocolError} if a new token was revoked before it was bound. */

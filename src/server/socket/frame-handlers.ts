@@ -1,5 +1,6 @@
 import type { ProtocolError } from '../../protocol/errors.ts'
 import type { ClientFrame, ClientFrameOf, ClientFrameType } from '../../protocol/frames.ts'
+import { limits } from '../../protocol/limits.ts'
 import { toProtocolError, unavailable } from '../base/to-protocol-error.ts'
 import { endLogin, endLogins, listLogins } from '../operations/active-logins.ts'
 import { fetchCard, publishCard } from '../operations/cards.ts'
@@ -34,7 +35,9 @@ const handlers = {
   ack: (context, { seq }) => context.delivery.ack(seq),
 
   list_users: async (context, { id, ...query }) => {
-    context.reply({ type: 'user_list', id, ...(await listUsers(context.node, query)) })
+    const { looked, ...page } = await listUsers(context.node, query)
+    await context.node.userRates.payFrame(context.login.username, looked / limits.lookupsPerToken)
+    context.reply({ type: 'user_list', id, ...page })
   },
 
   publish_card: async (context, { id, card }) => {
@@ -84,7 +87,8 @@ const handlers = {
   },
 
   list_rules: async (context, { id, ...page }) => {
-    const rules = await listRules(context.node, context.login.username, page)
+    const { looked, ...rules } = await listRules(context.node, context.login.username, page)
+    await context.node.userRates.payFrame(context.login.username, looked / limits.rulesPerToken)
     context.reply({ type: 'rule_list', id, ...rules })
   },
 

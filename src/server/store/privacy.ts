@@ -24,22 +24,21 @@ export interface Privacy {
   /**
    * Sorted by name. `cursor` is the last name of the previous page; `cursor: null` in the result marks the last page.
    */
-  listRules(username: Username, page: RulePage): Promise<{ rules: PeerRule[]; cursor: string | null }>
+  listRules(username: Username, page: RulePage): Promise<ListedRules>
 }
 
 export type RulePage = { limit: number; cursor?: string }
+/** A page of rules. `looked` is the number of rules that the store read for it. */
+export type ListedRules = { rules: PeerRule[]; cursor: string | null; looked: number }
 export type PeerRule = { username: Username; rule: Rule }
 
 /** Returns one page of all rules of a user. */
-export function toRulePage(
-  rules: readonly PeerRule[],
-  { limit, cursor = '' }: RulePage,
-): { rules: PeerRule[]; cursor: string | null } {
+export function toRulePage(rules: readonly PeerRule[], { limit, cursor = '' }: RulePage): ListedRules {
   const rest = rules
     .filter(({ username }) => username > cursor)
     .sort((one, other) => (one.username < other.username ? -1 : 1))
   const page = rest.slice(0, limit)
-  return { rules: page, cursor: rest.length > limit ? (page.at(-1)?.username ?? null) : null }
+  return { rules: page, cursor: rest.length > limit ? (page.at(-1)?.username ?? null) : null, looked: rules.length }
 }
 
 /** Decodes the `writers` field of a user. A missing value means `anyone`. */

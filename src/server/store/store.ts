@@ -3,6 +3,7 @@ import type { Administration } from './administration.ts'
 import type { Cards } from './cards.ts'
 import type { ConnectionId, NodeId, TokenHash } from './ids.ts'
 import type { Privacy } from './privacy.ts'
+import type { Storage, StorageRefusal } from './storage.ts'
 
 /**
  * The state that all nodes share. There are two engines: `redis/` for deployments; `memory/` as its executable model
@@ -23,6 +24,7 @@ export interface Store {
   readonly privacy: Privacy
   readonly cards: Cards
   readonly admin: Administration
+  readonly storage: Storage
   /**
    * A value that changes when the store may have lost writes: after a restart, a failover or a restore of the
    * database.
@@ -46,6 +48,9 @@ export type StoreOptions = {
   dedupeWindowS: number
   inboxMaxMessages: number
   inboxMaxBytes: number
+  /** Of mail that one sender, and the users of one address, may have stored. The engine in memory has no budgets. */
+  senderMaxBytes: number
+  addressMaxBytes: number
 }
 
 export class StoreUnavailableError extends Error {
@@ -63,14 +68,24 @@ export type User = {
 /** `card` is set if the query asked for cards and the user has one. */
 export type UserStatus = { username: Username; online: boolean; lastSeenAt: number; card?: string }
 
+/** A page of users. `looked` is the number of names that the store looked at for it. */
+export type ListedUsers = { users: UserStatus[]; cursor: string | null; looked: number }
+
 export interface Users {
   /**
    * Claims a name for a key. If several nodes race, exactly one key gets the name. The name of a deleted user is
    * `created` again only for its own key. `forbidden`: the name is free, but registration is not open to this caller.
    * `blocked`: an operator blocked the name. With `after` = `loss` (default: `deletion`), a deleted or released name
-   * is reported as `deleted` and not registered.
+   * is reported as `deleted` and not registered. What the user stores counts for `address`.
+   * @throws {StorageBudgetError} if a new user of this address has no room
    */
-  register(username: Username, identity: string, invite: InviteRule, after?: RegisteredAfter): Promise<Registered>
+  register(
+    username: Username,
+    identity: string,
+    invite: InviteRule,
+    after?: RegisteredAfter,
+    address?: string,
+  ): Promise<Registered>
   find(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null>
   /**
    * Deletes mail, keys, logins and the claim. The name stays reserved for its key, and sequence numbers and epochs
@@ -78,9 +93,10 @@ export interface Users {
    */
   delete(username: Username): Promise<void>
   /**
-   * Sorted by name. `cursor` is the last name of the previous page; `cursor: null` in the result marks the last page.
+   * Sorted by name. `cursor` is the name to continue after; `cursor: null` in the result marks the last page. A call
+   * looks at no more than `maxLookups` names, so a page may be short, or empty, although another follows.
    */
-  list(query: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }>
+  list(query: UserQuery): Promise<ListedUsers>
   /** Stores an invite by the SHA-256 of its text. One user can register with it. */
   addInvite(inviteHash: string, ttlMs: number): Promise<void>
 }
@@ -101,8 +117,11 @@ export type UserQuery = {
 }
 
 export interface Logins {
-  /** Stores a login of a user that is not blocked. Above `maxSessionsPerUser` logins, the oldest is revoked. */
-  create(tokenHash: TokenHash, username: Username, ttlMs: number): Promise<{ expiresAt: number }>
+  /**
+   * Stores a login of a user that is not blocked. Above `maxSessionsPerUser` logins, the oldest is revoked. `address`
+   * becomes the user's address if none is known.
+   */
+  create(tokenHash: TokenHash, username: Username, ttlMs: number, address?: string): Promise<{ expiresAt: number }>
   find(tokenHash: TokenHash): Promise<{ username: Username; expiresAt: number } | null>
   /** Oldest first. */
   list(username: Username): Promise<Login[]>
@@ -156,6 +175,8 @@ export type AppendResult =
   /** The recipient does not accept messages from this sender, or an operator blocked the recipient. */
   | { status: 'forbidden' }
   | { status: 'inbox_full'; retryAfter: number }
+  /** Memory is short, or the sender's budget is used up. */
+  | { status: 'no_room'; why: StorageRefusal; retryAfter: number }
   /** The store refused the write, or its outcome is unknown: the sender repeats the same frame. */
   | { status: 'unavailable' }
 
@@ -231,7 +252,7 @@ export interface Keys {
   publish(username: Username, upload: KeyUpload): Promise<Published | 'conflict'>
   count(username: Username): Promise<KeyCounts>
   /**
-   * Takes one key from each pool, atomically. The same requester and id get the same result for `fetchRepeatMs`. Above
+   * Takes one key from each pool, atomically. The same requester and id get the same one-time keys for `fetchRepeatMs`. Above
    * the limit per target, or per requester and target, the result contains no one-time keys. `forbidden`: the requester
    * may not write to the user. If a pool falls below its low mark, the node where the user listens gets a `keys-low`
    * notice.
@@ -289,6 +310,8 @@ export type Notice =
   | { kind: 'deleted'; username: Username }
   | { kind: 'keys-low'; username: Username; counts: KeyCounts }
   | { kind: 'revoked'; tokenHash: TokenHash }
+  /** Ended tokens may have been missed: connections have to show their tokens again. */
+  | { kind: 'revocations-lost' }
   /** An operator asked this node to drain. */
   | { kind: 'drain' }
   /** Notices may have been lost: the node must check every inbox that it has claimed. */

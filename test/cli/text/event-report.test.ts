@@ -30,6 +30,7 @@ const samples: { [Name in keyof ClientEvents]: ClientEvents[Name] } = {
   undecryptable: { from: 'bob', aside: 'hash', reason: 'undecryptable', remedy: 'reset' },
   recovered: { from: bob, aside: 'hash' },
   repaired: { peer: bob },
+  unreadable: { record: 'peer/bob', peer: 'bob', reason: 'its record is damaged' },
   failed: { error },
   restored: { peers: 4 },
   'keys-low': { oneTimeKeys: 3, oneTimeKemKeys: 1 },

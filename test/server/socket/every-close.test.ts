@@ -9,6 +9,7 @@ const longName = parseUsername('x'.repeat(32))
 const bigPage = {
   users: Array.from({ length: 500 }, () => ({ username: longName, online: false, lastSeenAt: 0 })),
   cursor: null,
+  looked: 0,
 }
 
 /** Provokes each close code of the table. The compiler checks that none is missing. */

@@ -10,7 +10,14 @@ import { type Operation, operations, operationsWithContacts } from './model/oper
 import { Player } from './model/player.ts'
 
 /** Limits so small that sequences reach them often. */
-const small = { messageTtlS: 86_400, dedupeWindowS: 86_400, inboxMaxMessages: 6, inboxMaxBytes: 400 }
+const small = {
+  messageTtlS: 86_400,
+  dedupeWindowS: 86_400,
+  inboxMaxMessages: 6,
+  inboxMaxBytes: 400,
+  senderMaxBytes: 1e9,
+  addressMaxBytes: 1e9,
+}
 const numRuns = Number(process.env.RUNS ?? 200)
 let runs = 0
 

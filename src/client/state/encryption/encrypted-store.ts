@@ -1,7 +1,7 @@
 import { type Random, randomBytes } from '../../../crypto/provider.ts'
 import { concatBytes, encodeUtf8 } from '../../../util/bytes.ts'
 import { hasRecords, isOwnKey } from '../own-keys.ts'
-import { StateError } from '../state-error.ts'
+import { StateError, UnreadableRecordError } from '../state-error.ts'
 import { checkKey, checkValue } from '../state-keys.ts'
 import type { ListOptions, StateEntry, StateReader, StateStore, StateTransaction } from '../state-store.ts'
 import { beginEncryption, readEncryption, unlock } from './encryption.ts'
@@ -65,21 +65,19 @@ export class RecordCipher {
 
   /** @throws {StateError} `unreadable` or `version` */
   open(name: string, sealed: Uint8Array): Uint8Array {
-    if (sealed[0] !== version) throw this.#unreadable(name, sealed.length === 0 ? 'unreadable' : 'version')
+    if (sealed[0] !== version) throw this.#unreadable(name, sealed, sealed.length === 0 ? 'unreadable' : 'version')
     const value = openBytes(this.#key, sealed.subarray(1), aadOf(name))
-    if (!value) throw this.#unreadable(name, 'unreadable')
+    if (!value) throw this.#unreadable(name, sealed, 'unreadable')
     return value
   }
 
-  #unreadable(name: string, code: 'unreadable' | 'version'): StateError {
+  #unreadable(name: string, bytes: Uint8Array, code: 'unreadable' | 'version'): StateError {
     const what =
       code === 'version'
         ? 'was written by another version of aimessage'
         : 'is damaged, or was not written by this agent'
-    return new StateError(
-      code,
-      `${this.#where}: the record ${JSON.stringify(name)} ${what}. It was not changed: restore a copy of the state.`,
-    )
+    const text = `${this.#where}: the record ${JSON.stringify(name)} ${what}. It was not changed: restore a copy of the state.`
+    return new UnreadableRecordError(code, text, { bytes, key: name })
   }
 }
 

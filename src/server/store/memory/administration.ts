@@ -78,6 +78,7 @@ export class MemoryAdministration implements Administration {
     if (!user) return 'unknown'
     if (!user.deleted) return 'live'
     this.#backing.users.delete(username)
+    this.#backing.namesChanged()
     this.#backing.released.add(username)
     this.#backing.inbox(username).reserved = 0
     return 'released'

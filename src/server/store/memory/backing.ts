@@ -37,6 +37,7 @@ export class MemoryBacking {
   readonly #inboxLimits: InboxLimits
   readonly #inboxes = new Map<Username, MemoryInbox>()
   readonly #keys = new Map<Username, MemoryKeys>()
+  #sorted: Username[] | undefined
   readonly #access = new Map<Username, MemoryAccess>()
 
   constructor(inboxLimits: InboxLimits, generation: string, now: () => number = Date.now) {
@@ -44,6 +45,16 @@ export class MemoryBacking {
     this.generation = generation
     this.now = now
     this.buckets = new MemoryBuckets(now)
+  }
+
+  /** All names, sorted. They are sorted once after each change of `users`. */
+  sortedNames(): readonly Username[] {
+    this.#sorted ??= [...this.users.keys()].sort()
+    return this.#sorted
+  }
+
+  namesChanged(): void {
+    this.#sorted = undefined
   }
 
   inbox(username: Username): MemoryInbox {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { limits } from '../../../protocol/limits.ts'
 import type { NodeId } from '../ids.ts'
+import { unlimitedStorage } from '../storage.ts'
 import type { Notice, Store, StoreOptions } from '../store.ts'
 import { MemoryAdministration } from './administration.ts'
 import { MemoryBacking } from './backing.ts'
@@ -21,7 +22,12 @@ export const openMemoryStore = (options: StoreOptions, backing = memoryBacking(o
   new MemoryStore(backing, options.nodeId)
 
 export const memoryBacking = (
-  { inboxMaxMessages, inboxMaxBytes, dedupeWindowS, messageTtlS }: Omit<StoreOptions, 'nodeId'>,
+  {
+    inboxMaxMessages,
+    inboxMaxBytes,
+    dedupeWindowS,
+    messageTtlS,
+  }: Omit<StoreOptions, 'nodeId' | 'senderMaxBytes' | 'addressMaxBytes'>,
   now?: () => number,
 ): MemoryBacking => {
   const limits = {
@@ -46,6 +52,7 @@ class MemoryStore implements Store {
   readonly privacy: MemoryPrivacy
   readonly cards: MemoryCards
   readonly admin: MemoryAdministration
+  readonly storage = unlimitedStorage
   readonly #backing: MemoryBacking
   #handler: (notice: Notice) => void = () => {}
 

@@ -1,6 +1,6 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
-import { type PeerRule, type Privacy, type RulePage, toRulePage, type Writers } from '../privacy.ts'
+import { type ListedRules, type Privacy, type RulePage, toRulePage, type Writers } from '../privacy.ts'
 import type { MemoryBacking } from './backing.ts'
 
 export class MemoryPrivacy implements Privacy {
@@ -27,7 +27,7 @@ export class MemoryPrivacy implements Privacy {
     return 'set'
   }
 
-  async listRules(username: Username, page: RulePage): Promise<{ rules: PeerRule[]; cursor: string | null }> {
+  async listRules(username: Username, page: RulePage): Promise<ListedRules> {
     const rules = [...this.#backing.access(username).rules].map(([peer, rule]) => ({ username: peer, rule }))
     return toRulePage(rules, page)
   }

@@ -55,7 +55,8 @@ export class MemoryPublishedKeys implements Keys {
       if (nowMs - at <= limits.fetchRepeatMs) break
       keys.served.delete(old)
     }
-    keys.served.set(request, { at: nowMs, keys: fetched })
+    const { oneTimeKey, oneTimeKemKey } = fetched
+    if (oneTimeKey || oneTimeKemKey) keys.served.set(request, { at: nowMs, keys: fetched })
     this.#tellLow(username)
     return fetched
   }

@@ -1,5 +1,15 @@
+import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
-import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus, Users } from '../store.ts'
+import type {
+  InviteRule,
+  ListedUsers,
+  Registered,
+  RegisteredAfter,
+  User,
+  UserQuery,
+  UserStatus,
+  Users,
+} from '../store.ts'
 import type { MemoryBacking } from './backing.ts'
 import type { MemoryLogins } from './logins.ts'
 
@@ -27,6 +37,7 @@ export class MemoryUsers implements Users {
     const nowMs = this.#backing.now()
     const user = { username, identity, registeredAt: nowMs, lastSeenAt: nowMs, deleted: false, tokens: [] }
     this.#backing.users.set(username, user)
+    this.#backing.namesChanged()
     return 'created'
   }
 
@@ -64,25 +75,36 @@ export class MemoryUsers implements Users {
     this.#backing.access(username).clear()
   }
 
-  async list({
-    online,
-    prefix = '',
-    capability,
-    cards = false,
-    limit,
-    cursor = '',
-  }: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }> {
+  async list({ online, prefix = '', capability, cards = false, limit, cursor = '' }: UserQuery): Promise<ListedUsers> {
     const users: UserStatus[] = []
-    for (const username of [...this.#backing.users.keys()].sort()) {
-      if (username <= cursor || !username.startsWith(prefix)) continue
+    let [last, looked] = [cursor, 0]
+    const names = this.#backing.sortedNames()
+    for (let at = firstAfter(names, cursor, prefix); at < names.length; at += 1) {
+      const username = names[at]
+      if (username === undefined || !username.startsWith(prefix)) break
+      if (looked === limits.maxLookups) return { users, cursor: last, looked }
+      looked += 1
+      last = username
       const user = await this.find(username)
       if (!user || (online !== undefined && user.online !== online)) continue
       const card = this.#backing.cards.get(username)
       if (capability !== undefined && !card?.capabilities.includes(capability)) continue
-      if (users.length === limit) return { users, cursor: users.at(-1)?.username ?? null }
+      if (users.length === limit) return { users, cursor: users.at(-1)?.username ?? null, looked }
       const { lastSeenAt } = user
       users.push({ username, online: user.online, lastSeenAt, ...(cards && card && { card: card.text }) })
     }
-    return { users, cursor: null }
+    return { users, cursor: null, looked }
   }
+}
+
+/** Returns the index of the first name after `cursor` that may have the prefix. */
+function firstAfter(names: readonly Username[], cursor: string, prefix: string): number {
+  let [low, high] = [0, names.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const name = names[middle] ?? ''
+    if (name <= cursor || name < prefix) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -18,6 +18,9 @@ import { Leases } from './nodes/leases.ts'
 import { type Acquire, Locks, redlockOf } from './nodes/locks.ts'
 import { NodeChannel } from './nodes/node-channel.ts'
 import { RedisNodes } from './nodes/nodes.ts'
+import { MemoryWatch } from './stored/memory-watch.ts'
+import { readSalt } from './stored/origin.ts'
+import { StoredBytes } from './stored/stored-bytes.ts'
 import { RedisAdministration } from './users/administration.ts'
 import { RedisCards } from './users/cards.ts'
 import { RedisContacts } from './users/contacts.ts'
@@ -67,6 +70,8 @@ type Connections = {
   subscription: Subscription
   replicated: RedisClient | null
   acquire: Acquire
+  memory: MemoryWatch
+  salt: string
 }
 
 /** In a Cluster a notice goes only to the servers of the channel's slot. */
@@ -86,6 +91,7 @@ class RedisStore implements Store {
   readonly privacy: RedisPrivacy
   readonly cards: RedisCards
   readonly admin: RedisAdministration
+  readonly storage: StoredBytes
   readonly #commands: RedisClient
   readonly #replicated: RedisClient | null
   readonly #generation: RedisGeneration
@@ -93,14 +99,20 @@ class RedisStore implements Store {
   readonly #channel: NodeChannel
   readonly #broadcasts: BroadcastStream
   readonly #contacts: RedisContacts
+  readonly #memory: MemoryWatch
   readonly #expiry: RedisExpiry
   #handler: (notice: Notice) => void = () => {}
 
-  private constructor(options: StoreOptions, { commands, subscription, replicated, acquire }: Connections) {
+  private constructor(
+    options: StoreOptions,
+    { commands, subscription, replicated, acquire, memory, salt }: Connections,
+  ) {
     const notifySelf = (notice: Notice) => this.#handler(notice)
     this.nodeId = options.nodeId
     this.#commands = commands
     this.#replicated = replicated
+    this.#memory = memory
+    this.storage = new StoredBytes(commands, options, memory, salt)
     // Agents that stay connected must learn that they have to send again what has no receipt.
     this.#generation = new RedisGeneration(commands, () => notifySelf({ kind: 'lease-lost' }))
     this.#leases = new Leases(options.nodeId)
@@ -118,9 +130,14 @@ class RedisStore implements Store {
       leases: this.#leases,
       locks: new Locks(commands, acquire),
       withDurability: replicated ? new Replication(replicated).withDurability : onPrimaryOnly(commands),
+      stored: this.storage,
       notify: (node, notices) => this.#channel.notify(node, notices),
     }
-    this.#broadcasts = new BroadcastStream(commands, (what, which) => this.#onBroadcast(what, which))
+    this.#broadcasts = new BroadcastStream(
+      commands,
+      (what, which) => this.#onBroadcast(what, which),
+      () => this.#onGap(),
+    )
     this.#contacts = new RedisContacts(context)
     this.cards = new RedisCards(context)
     this.logins = new RedisLogins(context, this.#broadcasts, notifySelf)
@@ -150,8 +167,17 @@ class RedisStore implements Store {
       for (const advice of await checkServer(commands, { durability, appendOnly })) warn(advice)
       await agreeOnSchema(commands, schema)
       const replicated = durability === 'strict' ? await open('aimessage-keep') : null
+      const salt = await readSalt(commands)
+      const memory = new MemoryWatch(commands)
       const subscription = await connectSubscription(commands, url, 'aimessage-hints', onError)
-      const store = new RedisStore(options, { commands, subscription, replicated, acquire: locksOf(commands) })
+      const store = new RedisStore(options, {
+        commands,
+        subscription,
+        replicated,
+        acquire: locksOf(commands),
+        memory,
+        salt,
+      })
       try {
         await store.#start()
         return store
@@ -166,6 +192,7 @@ class RedisStore implements Store {
   }
 
   async #start(): Promise<void> {
+    await this.#memory.start()
     await this.#channel.start()
     await this.#broadcasts.start()
     await this.#generation.start()
@@ -176,6 +203,11 @@ class RedisStore implements Store {
     if (what === 'token') this.#handler({ kind: 'revoked', tokenHash: which })
     else if (what === 'writers') this.#contacts.forget(parseUsername(which))
     else if (which === this.nodeId) this.#handler({ kind: 'drain' })
+  }
+
+  #onGap(): void {
+    this.#contacts.forgetAll()
+    this.#handler({ kind: 'revocations-lost' })
   }
 
   generation(): string {
@@ -200,6 +232,8 @@ class RedisStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#memory.close()
+    this.storage.close()
     this.#channel.close()
     this.#broadcasts.close()
     this.#generation.close()

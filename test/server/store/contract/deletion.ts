@@ -20,7 +20,7 @@ export function deletionContract(t: Test, openWorld: OpenWorld): void {
     await a.users.register(alice, 'one', open)
     await b.users.delete(alice)
     t.equal(await a.users.find(alice), null)
-    t.same(await a.users.list({ limit: 10 }), { users: [], cursor: null })
+    t.match(await a.users.list({ limit: 10 }), { users: [], cursor: null })
     t.equal(await a.users.register(alice, 'two', open), 'taken')
     t.equal(await a.users.register(alice, 'one', { kind: 'closed' }), 'forbidden')
     t.equal(await a.users.register(alice, 'one', open), 'created')

@@ -36,7 +36,7 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     const { a } = await openWorld(t)
     await register(a, alice, bob, carol)
     t.equal((await a.users.list({ limit: 2 })).cursor, 'bob')
-    t.same(await a.users.list({ limit: 2, cursor: 'carol' }), { users: [], cursor: null })
+    t.match(await a.users.list({ limit: 2, cursor: 'carol' }), { users: [], cursor: null })
     t.same(await namesOf(a, { limit: 9, cursor: 'azz' }), ['bob', 'carol'])
     t.same(await namesOf(a, { limit: 9, cursor: 'a', prefix: 'b' }), ['bob'])
     t.same(await namesOf(a, { limit: 9, cursor: 'zzz', prefix: 'b' }), [])

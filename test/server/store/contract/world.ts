@@ -29,6 +29,8 @@ export const contractOptions: Omit<StoreOptions, 'nodeId'> = {
   dedupeWindowS: 600,
   inboxMaxMessages: 10_000,
   inboxMaxBytes: 16_777_216,
+  senderMaxBytes: 33_554_432,
+  addressMaxBytes: 268_435_456,
 }
 
 export const alice = parseUsername('alice')

@@ -6,7 +6,7 @@ import type { Bucket } from '../../store.ts'
  *
  * Keys of one user. The braces put them into one slot of a Cluster, so that one script can use them together:
  *
- *     aim:{u}:user      hash    identity, registeredAt, lastSeenAt, deleted
+ *     aim:{u}:user      hash    identity, registeredAt, lastSeenAt, deleted, origin (hash of the registering address)
  *     aim:{u}:meta      hash    the state of inbox and settings, see below
  *     aim:{u}:inbox     stream  id `seq-0`; fields e (`id from kind prev sentAt expiresAt bytes`) and b (body)
  *     aim:{u}:share     hash    sender -> `count bytes` of its queued mail; only kept while meta has `shared`
@@ -19,6 +19,7 @@ import type { Bucket } from '../../store.ts'
  *     aim:{u}:fetched:requester:id  string  the answer to one key fetch (MessagePack); expires
  *     aim:{u}:takers    hash    requester -> one-time keys it took in the current window; expires
  *     aim:{u}:rules     hash    other user -> allowed, blocked or contact
+ *     aim:{u}:known     hash    users it wrote to -> 1: they may write to it while memory is scarce
  *     aim:{u}:rate:kind[:peer]      string  a token bucket, `tokens at`; expires when it is full
  *     aim:{u}:card      hash    card, counter, capabilities (separated by spaces)
  *     aim:{u}:sessions  zset    token hashes of logins, by creation time in µs
@@ -30,6 +31,7 @@ import type { Bucket } from '../../store.ts'
  *     lives             how often the user was deleted
  *     seq, epoch        the last sequence number and the last epoch that were assigned
  *     count, bytes      envelopes in the inbox and the bytes of their bodies
+ *     held              of a small inbox: `sender count bytes` of each sender, as counted in aim:stored
  *     shared            1 while aim:{u}:share is kept: the inbox is so large that one sender may exceed its share
  *     owner, node       the current claim: `s node connection` or `h connection`, and the node that gets its hints
  *     until, returned   of an HTTP claim: when it expires, and the highest seq that it was given
@@ -51,6 +53,9 @@ import type { Bucket } from '../../store.ts'
  *     aim:challenge:nonce    string  username; expires
  *     aim:invite:hash        string  empty, or `name identity` of the user that used the invite; expires
  *     aim:rate:kind:address  string  a token bucket of an address
+ *     aim:stored:origin      hash    what the users of one address have stored: mail, @user (mail of one), brief
+ *                                    (dedupe entries and the like), own (the users and their rules)
+ *     aim:salt               string  random, created once: for the hashes of addresses
  *     aim:invites            zset    `expiry hash` of invites, all with score 0; the expiry has 16 digits
  *     aim:users              zset    usernames, all with score 0
  *     aim:online             zset    usernames that a socket listens for, all with score 0
@@ -79,6 +84,7 @@ export const fetchedKey = (username: string, requester: string, id: string): str
   ofUser(username, `fetched:${requester}:${id}`)
 export const takersKey = (username: string): string => ofUser(username, 'takers')
 export const rulesKey = (username: string): string => ofUser(username, 'rules')
+export const knownKey = (username: string): string => ofUser(username, 'known')
 export const cardKey = (username: string): string => ofUser(username, 'card')
 export const loginsKey = (username: string): string => ofUser(username, 'sessions')
 export const endedKey = (username: string): string => ofUser(username, 'ended')
@@ -91,6 +97,9 @@ export function bucketKey(bucket: Bucket): string {
 export const loginKey = (tokenHash: TokenHash): string => `aim:session:${tokenHash}`
 export const challengeKey = (nonce: string): string => `aim:challenge:${nonce}`
 export const inviteKey = (inviteHash: string): string => `aim:invite:${inviteHash}`
+
+export const storedKey = (origin: string): string => `aim:stored:${origin}`
+export const saltKey = 'aim:salt'
 
 export const invitesKey = 'aim:invites'
 export const usersKey = 'aim:users'

@@ -15,6 +15,10 @@ export function toStoreError(error: unknown): Error {
   return new Error(`Redis refused: ${textOf(name, message)}`)
 }
 
+/** Returns true if Redis refused a command because it is full. */
+export const isFull = (error: unknown): boolean =>
+  error instanceof StoreUnavailableError && /^OOM\b/.test(error.message)
+
 /** The error of a script may quote its source line, but contains no arguments. */
 const textOf = (name: string, message: string): string =>
   name === 'ReplyError' ? withoutArguments(message).slice(0, 200) : name

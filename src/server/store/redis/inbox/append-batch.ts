@@ -10,7 +10,7 @@ import {
   type Notice,
   StoreUnavailableError,
 } from '../../store.ts'
-import { inboxKey, metaKey, rulesKey, seenKeys, shareKey } from '../connection/keys.ts'
+import { inboxKey, knownKey, metaKey, rulesKey, seenKeys, shareKey } from '../connection/keys.ts'
 import { isCluster, type RedisClient } from '../connection/redis-client.ts'
 import { asArray, asNumber, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
@@ -64,6 +64,7 @@ async function append(
   const groups = groupsOf(items)
   const reply = asArray(await scripts.append.run(redis, keysOf(groups.keys()), argsOf(context, groups, items)))
   const { appended, hints, due } = decodeReply(context, groups, items, reply)
+  context.stored.removed(asStrings(reply[4]))
   for (const [node, notices] of hints) context.notify(node, notices)
   const unmarked = await markAll(expiry, due)
   return appended.map((result, at) => (unmarked.has(items[at]?.to ?? '') ? afterFailedMark(result) : result))
@@ -132,9 +133,16 @@ const afterFailedMark = (result: AppendResult): AppendResult =>
   result.status === 'stored' ? { status: 'unavailable' } : result
 
 const keysOf = (recipients: Iterable<Username>): string[] =>
-  [...recipients].flatMap(name => [metaKey(name), inboxKey(name), shareKey(name), ...seenKeys(name), rulesKey(name)])
+  [...recipients].flatMap(name => [
+    metaKey(name),
+    inboxKey(name),
+    shareKey(name),
+    ...seenKeys(name),
+    rulesKey(name),
+    knownKey(name),
+  ])
 
-function argsOf({ options }: RedisContext, groups: Groups, items: readonly AppendItem[]): (string | number)[] {
+function argsOf({ options, stored }: RedisContext, groups: Groups, items: readonly AppendItem[]): (string | number)[] {
   const { dedupeWindowS, inboxMaxMessages, inboxMaxBytes, messageTtlS } = options
   const shareBytes = inboxMaxBytes * limits.senderShareOfBytes
   const args: (string | number)[] = [
@@ -143,6 +151,7 @@ function argsOf({ options }: RedisContext, groups: Groups, items: readonly Appen
     inboxMaxBytes,
     limits.maxEnvelopesPerSender,
     shareBytes,
+    stored.use().level === 'ok' ? '' : '1',
   ]
   for (const places of groups.values()) {
     args.push(places.length)
@@ -192,6 +201,8 @@ function decodeResult(text: string, item: AppendItem, { nowMs, epoch, queued }: 
       return { result: { status: 'id_reused' } }
     case 'd':
       return { result: { status: 'forbidden' } }
+    case 'w':
+      return { result: { status: 'no_room', why: 'stranger', retryAfter: limits.storageRetryS } }
     case 'f':
       return { result: { status: 'inbox_full', retryAfter: fullRetryS } }
     default:

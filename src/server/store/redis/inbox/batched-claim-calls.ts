@@ -3,7 +3,7 @@ import type { Claim } from '../../store.ts'
 import { encodeOwner } from '../connection/claim-owner.ts'
 import { inboxKey, metaKey, shareKey } from '../connection/keys.ts'
 import { isCluster } from '../connection/redis-client.ts'
-import { asStrings } from '../connection/reply.ts'
+import { asArray, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import type { RedisContext } from '../nodes/context.ts'
 import { MicrotaskBatch } from './microtask-batch.ts'
@@ -25,7 +25,7 @@ export class BatchedClaimCalls {
   readonly #acks: MicrotaskBatch<Place, string>
   readonly #peeks: MicrotaskBatch<Place, string>
 
-  constructor({ redis, options }: Pick<RedisContext, 'redis' | 'options'>) {
+  constructor({ redis, options, stored }: Pick<RedisContext, 'redis' | 'options' | 'stored'>) {
     const most = isCluster(redis) ? 1 : limits.maxBatchItems
     const toArgs = ({ claim, seq }: Place) => [claim.epoch, encodeOwner(claim.owner, options.nodeId), seq]
     this.#acks = new MicrotaskBatch(most, async places => {
@@ -34,7 +34,9 @@ export class BatchedClaimCalls {
         inboxKey(username),
         shareKey(username),
       ])
-      return asStrings(await scripts.ack.run(redis, keys, [maxTrim, ...places.flatMap(toArgs)]))
+      const [outcomes, removed] = asArray(await scripts.ack.run(redis, keys, [maxTrim, ...places.flatMap(toArgs)]))
+      stored.removed(asStrings(removed))
+      return asStrings(outcomes)
     })
     this.#peeks = new MicrotaskBatch(most, async places => {
       const keys = places.map(({ claim }) => metaKey(claim.username))

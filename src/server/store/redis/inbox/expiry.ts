@@ -1,6 +1,6 @@
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
 import { dueKey, expiryLock, inboxKey, metaKey, shareKey } from '../connection/keys.ts'
-import { asString, asStrings } from '../connection/reply.ts'
+import { asArray, asString, asStrings } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
@@ -51,12 +51,13 @@ export class RedisExpiry {
   }
 
   async #check({ username, at }: Due, fence: number): Promise<'checked' | 'overtaken'> {
-    const { redis } = this.#context
+    const { redis, stored } = this.#context
     const keys = [metaKey(username), inboxKey(username), shareKey(username)]
-    const outcome = asString(await scripts.expire.run(redis, keys, [fence]))
+    const [outcome, removed] = asArray(await scripts.expire.run(redis, keys, [fence]))
+    stored.removed(asStrings(removed))
     if (outcome === 'overtaken') return outcome
     if (outcome === 'leaving') await this.#finishDeletion(username)
-    else if (outcome !== 'more') await scripts.settleDue.run(redis, [dueKey], [username, at, outcome])
+    else if (outcome !== 'more') await scripts.settleDue.run(redis, [dueKey], [username, at, asString(outcome)])
     return 'checked'
   }
 }

@@ -19,6 +19,7 @@ import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
 import type { RedisContacts } from '../users/contacts.ts'
 import { appendBatch } from './append-batch.ts'
+import { appendWithinBudgets, isNew } from './append-within-budgets.ts'
 import { type AckOutcome, BatchedClaimCalls, type PeekOutcome } from './batched-claim-calls.ts'
 import type { RedisExpiry } from './expiry.ts'
 import { UnconfirmedClaims } from './unconfirmed-claims.ts'
@@ -50,8 +51,13 @@ export class RedisInboxes implements Inboxes {
   }
 
   async append(items: readonly AppendItem[]): Promise<AppendResult[]> {
+    const { stored } = this.#context
+    await stored.prepare(items.map(({ from }) => from))
     await this.#contacts.note(items)
-    const results = await appendBatch(this.#context, this.#expiry, items)
+    const results = await appendWithinBudgets(stored, items, admitted =>
+      appendBatch(this.#context, this.#expiry, admitted),
+    )
+    this.#contacts.noteKnown(items.filter((_item, at) => isNew(results[at])))
     if (results.some(({ status }) => status === 'unknown_user')) await this.#context.generation.check()
     return results
   }
@@ -123,7 +129,10 @@ export class RedisInboxes implements Inboxes {
     const args = [...this.#proofOf(claim), after, maxItems, maxBytes, lastsMs]
     for (;;) {
       const reply = await scripts.read.run(this.#context.redis, keys, args)
-      if (reply !== 'more') return reply === null ? 'stale' : decodeEnvelopes(asStrings(reply))
+      if (reply === null) return 'stale'
+      const [state, found, removed] = asArray(reply)
+      this.#context.stored.removed(asStrings(removed))
+      if (state !== 'more') return decodeEnvelopes(asStrings(found))
     }
   }
 

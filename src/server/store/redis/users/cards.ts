@@ -22,6 +22,7 @@ export class RedisCards implements Cards {
   async publish(username: Username, card: StoredCard | null): Promise<'published' | 'conflict'> {
     const capabilities = card?.capabilities ?? []
     const args = [card?.text ?? '', card?.counter ?? 0, capabilities.join(' ')]
+    if (card) await this.#context.stored.checkGrowth(username)
     return this.#context.withDurability(async redis => {
       const keys = [metaKey(username), cardKey(username)]
       const before = orNull(await scripts.publishCard.run(redis, keys, args), asString)

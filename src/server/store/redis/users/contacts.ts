@@ -1,14 +1,23 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { Username } from '../../../../protocol/names.ts'
+import { RecentMap } from '../../../../util/recent-map.ts'
 import { asWriters } from '../../privacy.ts'
 import type { AppendItem } from '../../store.ts'
-import { metaKey, rulesKey } from '../connection/keys.ts'
+import { knownKey, metaKey, rulesKey } from '../connection/keys.ts'
+import { asNumber } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
 
 /** Most senders in the cache, more than a node has connections; about 100 bytes each. */
 const maxSenders = 50_000
+
+/** Most pairs in the cache of known peers. */
+const maxPairs = 100_000
+
+const known = {}
+
+type Context = Pick<RedisContext, 'redis' | 'withDurability' | 'stored'>
 
 /** The recipients recorded for a sender; `null` if the sender's setting does not need contacts. */
 type Written = Set<Username> | null
@@ -20,12 +29,13 @@ type Written = Set<Username> | null
  * and on other nodes within 1 s.
  */
 export class RedisContacts {
-  readonly #context: Pick<RedisContext, 'redis' | 'withDurability'>
+  readonly #context: Context
   readonly #senders = new Map<Username, Written>()
+  readonly #knownPairs = new RecentMap<string, object>(maxPairs)
   /** Lookups in progress. A lookup that began before a change of the setting is not cached. */
   readonly #asked = new Map<Username, symbol>()
 
-  constructor(context: Pick<RedisContext, 'redis' | 'withDurability'>) {
+  constructor(context: Context) {
     this.#context = context
   }
 
@@ -34,11 +44,42 @@ export class RedisContacts {
     this.#senders.delete(username)
   }
 
+  forgetAll(): void {
+    this.#asked.clear()
+    this.#senders.clear()
+  }
+
   /** @throws {StoreUnavailableError} */
   async note(items: readonly AppendItem[]): Promise<void> {
     const senders = new Set<Username>()
     for (const { from, to } of items) if (!this.#isNoted(from, to)) senders.add(from)
     if (senders.size > 0) await Promise.all([...senders].map(from => this.#noteFrom(from, items)))
+  }
+
+  /**
+   * Records that the senders wrote to the recipients. While memory is scarce, these may write to them; without the
+   * record they wait. So nothing waits for this call, and its failure is no error.
+   */
+  noteKnown(items: readonly AppendItem[]): void {
+    const fresh = new Map<Username, Set<Username>>()
+    for (const { from, to } of items) {
+      const pair = `${from} ${to}`
+      if (this.#knownPairs.peek(pair)) continue
+      this.#knownPairs.take(pair, () => known)
+      fresh.set(from, (fresh.get(from) ?? new Set()).add(to))
+    }
+    for (const [from, peers] of fresh) {
+      this.#writeKnown(from, [...peers]).catch(() => {
+        for (const to of peers) this.#knownPairs.delete(`${from} ${to}`)
+      })
+    }
+  }
+
+  async #writeKnown(from: Username, peers: readonly Username[]): Promise<void> {
+    const { redis, stored } = this.#context
+    const keys = [metaKey(from), knownKey(from)]
+    const grown = asNumber(await scripts.noteKnown.run(redis, keys, [limits.maxKnownPeers, ...peers]))
+    await stored.changeOwn(from, grown * limits.peerBytes)
   }
 
   #isNoted(from: Username, to: Username): boolean {

@@ -2,7 +2,7 @@ import { limits } from '../../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
 import {
   asWriters,
-  type PeerRule,
+  type ListedRules,
   type Privacy,
   type Rule,
   type RulePage,
@@ -38,12 +38,17 @@ export class RedisPrivacy implements Privacy {
   }
 
   async setRule(username: Username, peer: Username, rule: 'allowed' | 'blocked' | null): Promise<'set' | 'full'> {
+    const { stored } = this.#context
     const args = [peer, rule ?? '', limits.maxRules]
-    const outcome = await this.#change(username, redis => scripts.setRule.run(redis, keysOf(username), args))
+    if (rule !== null) await stored.checkGrowth(username)
+    const script = rule === null ? scripts.removeRule : scripts.setRule
+    const outcome = await this.#change(username, redis => script.run(redis, keysOf(username), args))
+    if (outcome === 'added') await stored.changeOwn(username, limits.peerBytes)
+    if (outcome === 'removed') await stored.changeOwn(username, -limits.peerBytes)
     return outcome === 'full' ? outcome : 'set'
   }
 
-  async listRules(username: Username, page: RulePage): Promise<{ rules: PeerRule[]; cursor: string | null }> {
+  async listRules(username: Username, page: RulePage): Promise<ListedRules> {
     const rules = await settled(this.#context.redis.hgetall(rulesKey(username)))
     const known = Object.entries(rules).map(([name, rule]) => ({ username: parseUsername(name), rule: asRule(rule) }))
     return toRulePage(known, page)
@@ -53,7 +58,7 @@ export class RedisPrivacy implements Privacy {
   async #change(username: Username, work: (redis: RedisClient) => Promise<unknown>): Promise<unknown> {
     const outcome = await this.#context.withDurability(async redis => {
       const done = await work(redis)
-      await this.#broadcasts.broadcast(redis, 'writers', username)
+      if (done !== 'same' && done !== 'full') await this.#broadcasts.broadcast(redis, 'writers', username)
       return done
     })
     this.#contacts.forget(username)

@@ -36,6 +36,7 @@ export class RedisPublishedKeys implements Keys {
     username: Username,
     { bundle, oneTimeKeys = [], oneTimeKemKeys = [], replace = false }: KeyUpload,
   ): Promise<Published | 'conflict'> {
+    await this.#context.stored.checkGrowth(username)
     const args = [
       bundle?.text ?? '',
       bundle?.counter ?? 0,
@@ -57,6 +58,7 @@ export class RedisPublishedKeys implements Keys {
   }
 
   async fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
+    await this.#context.stored.checkGrowth(requester)
     const keys = [...keysOf(username), fetchedKey(username, requester, id), rulesKey(username), takersKey(username)]
     const args = [
       limits.fetchRepeatMs,
@@ -69,6 +71,7 @@ export class RedisPublishedKeys implements Keys {
     const reply = asArray(await this.#context.withDurability(kept => scripts.fetchKeys.run(kept, keys, args)))
     const [outcome] = reply
     if (outcome === 'unknown_user') await this.#context.generation.check()
+    if (reply.length > 4 && (reply[2] || reply[3])) this.#context.stored.addBrief(requester, limits.fetchedBytes)
     if (outcome === 'unknown_user' || outcome === 'forbidden' || outcome === 'no_keys') return outcome
     if (reply.length > 4) this.#tellLow(username, decodeCounts(reply.slice(4)), asString(reply[6]))
     return decodeFetched(reply)

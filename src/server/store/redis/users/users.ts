@@ -1,5 +1,15 @@
+import { limits } from '../../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
-import type { InviteRule, Registered, RegisteredAfter, User, UserQuery, UserStatus, Users } from '../../store.ts'
+import type {
+  InviteRule,
+  ListedUsers,
+  Registered,
+  RegisteredAfter,
+  User,
+  UserQuery,
+  UserStatus,
+  Users,
+} from '../../store.ts'
 import { isSocketOwner } from '../connection/claim-owner.ts'
 import {
   capabilityKey,
@@ -10,6 +20,7 @@ import {
   inviteKey,
   invitesKey,
   keysKey,
+  knownKey,
   loginsKey,
   metaKey,
   oneTimeKemKeysKey,
@@ -22,7 +33,7 @@ import {
   usersKey,
 } from '../connection/keys.ts'
 import type { RedisClient } from '../connection/redis-client.ts'
-import { asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
+import { asArray, asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
 import type { RedisContext } from '../nodes/context.ts'
@@ -31,14 +42,8 @@ import { type RedisCards, split } from './cards.ts'
 import type { RedisLogins } from './logins.ts'
 
 type Registration = Exclude<Registered, 'forbidden'> | 'free'
-type Rule = { invite: InviteRule; after: RegisteredAfter }
+type Rule = { invite: InviteRule; after: RegisteredAfter; origin: string }
 type Found = User & { online: boolean; blocked: boolean }
-
-/** Returns the index with the fewest names for a query. */
-const indexFor = (capability: string | undefined, online: boolean | undefined): string => {
-  if (capability !== undefined) return capabilityKey(capability)
-  return online === true ? onlineKey : usersKey
-}
 
 /** When a sweep completes a deletion that is still in progress, ms: by then the call has completed or failed. */
 const leavingMs = 60_000
@@ -61,10 +66,16 @@ export class RedisUsers implements Users {
     identity: string,
     invite: InviteRule,
     after: RegisteredAfter = 'deletion',
+    address = '',
   ): Promise<Registered> {
+    const { stored } = this.#context
+    const origin = stored.hash(address)
+    const known = await settled(this.#context.redis.hget(userKey(username), 'identity'))
+    if (known === null) await stored.checkRegistration(address)
     return this.#context.withDurability(async redis => {
-      const outcome = await this.#claimName(redis, username, identity, { invite, after })
+      const outcome = await this.#claimName(redis, username, identity, { invite, after, origin })
       if (outcome === 'free') return 'forbidden'
+      if (outcome === 'created') await stored.changeOwn(username, limits.userBytes)
       // Also for a known user, because the first registration may have failed before this step.
       if (outcome === 'created' || outcome === 'same') await scripts.mark.run(redis, [usersKey], ['index', username])
       return outcome
@@ -75,11 +86,11 @@ export class RedisUsers implements Users {
     redis: RedisClient,
     username: Username,
     identity: string,
-    { invite, after }: Rule,
+    { invite, after, origin }: Rule,
   ): Promise<Registration> {
     const run = async (mayTake: '0' | '1'): Promise<Registration> => {
       const keys = [userKey(username), metaKey(username)]
-      const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after])
+      const outcome = await scripts.register.run(redis, keys, [identity, mayTake, after, origin])
       if (isRegistration(outcome)) return outcome
       throw new TypeError('the script register returned an unknown outcome')
     }
@@ -123,38 +134,55 @@ export class RedisUsers implements Users {
     return { username, identity, ...times, online, blocked: !!closed }
   }
 
-  async list({
-    online,
-    prefix = '',
-    capability,
-    cards = false,
-    limit,
-    cursor = '',
-  }: UserQuery): Promise<{ users: UserStatus[]; cursor: string | null }> {
+  async list(query: UserQuery): Promise<ListedUsers> {
+    const { online, prefix = '', capability, cards = false, limit, cursor = '' } = query
+    const index = await this.#indexFor(query)
     const users: UserStatus[] = []
-    const page = async (next: string | null) => ({ users: cards ? await this.#withCards(users) : users, cursor: next })
-    let last = cursor
-    for (;;) {
-      const names = await this.#names(indexFor(capability, online), prefix, last)
-      const found = await this.#find(names)
-      const named = capability === undefined ? undefined : await this.#withCapability(names, capability)
-      for (const { username, online: isOnline, lastSeenAt } of found) {
-        if ((online !== undefined && isOnline !== online) || named?.has(username) === false) continue
-        if (users.length === limit) return page(users.at(-1)?.username ?? null)
+    let [last, looked, isOver] = [cursor, 0, false]
+    while (!isOver && looked < limits.maxLookups) {
+      const asked = Math.min(lookahead, limits.maxLookups - looked)
+      const names = await this.#names(index, { prefix, last, count: asked })
+      const found = (await this.#find(names)).filter(user => online === undefined || user.online === online)
+      const named = await this.#withCapability(found, capability, index)
+      for (const { username, online: isOnline, lastSeenAt } of named) {
+        if (users.length === limit) return this.#page(users, { cards, cursor: users.at(-1)?.username, looked })
         users.push({ username, online: isOnline, lastSeenAt })
       }
-      if (names.length < lookahead) return page(null)
+      looked += names.length
+      isOver = names.length < asked
       last = names.at(-1) ?? last
     }
+    return this.#page(users, { cards, cursor: isOver ? undefined : last, looked })
   }
 
-  /** Returns the names whose card lists the capability, and removes the others from its index. */
-  async #withCapability(names: readonly Username[], capability: string): Promise<Set<Username>> {
+  async #page(
+    users: UserStatus[],
+    { cards, cursor, looked }: { cards: boolean; cursor: string | undefined; looked: number },
+  ): Promise<ListedUsers> {
+    return { users: cards ? await this.#withCards(users) : users, cursor: cursor ?? null, looked }
+  }
+
+  /** Returns the index with the fewest names for a query. */
+  async #indexFor({ capability, online }: UserQuery): Promise<string> {
+    if (capability === undefined) return online === true ? onlineKey : usersKey
+    const named = capabilityKey(capability)
+    if (online !== true) return named
     const { redis } = this.#context
-    const tags = await settled(Promise.all(names.map(name => redis.hget(cardKey(name), 'capabilities'))))
-    const named = names.filter((_name, at) => split(tags[at]).includes(capability))
-    for (const name of names) if (!named.includes(name)) await this.#cards.leave(name, [capability])
-    return new Set(named)
+    const [isListening, isNamed] = await settled(Promise.all([redis.zcard(onlineKey), redis.zcard(named)]))
+    return isListening < isNamed ? onlineKey : named
+  }
+
+  /** Returns the users whose card lists the capability, and removes the others from its index. */
+  async #withCapability(users: readonly Found[], capability: string | undefined, index: string): Promise<Found[]> {
+    if (capability === undefined) return [...users]
+    const { redis } = this.#context
+    const tags = await settled(Promise.all(users.map(({ username }) => redis.hget(cardKey(username), 'capabilities'))))
+    const isNamed = (_user: Found, at: number) => split(tags[at]).includes(capability)
+    if (index === capabilityKey(capability)) {
+      for (const [at, user] of users.entries())
+        if (!isNamed(user, at)) await this.#cards.leave(user.username, [capability])
+    }
+    return users.filter(isNamed)
   }
 
   async #withCards(users: readonly UserStatus[]): Promise<UserStatus[]> {
@@ -164,28 +192,33 @@ export class RedisUsers implements Users {
   }
 
   /** Returns the next names of an index after `last`. */
-  async #names(index: string, prefix: string, last: string): Promise<Username[]> {
+  async #names(
+    index: string,
+    { prefix, last, count }: { prefix: string; last: string; count: number },
+  ): Promise<Username[]> {
     const from = last !== '' && last >= prefix ? `(${last}` : `[${prefix}`
     const to = prefix === '' ? '+' : `(${prefix}\x7f`
-    const names = await settled(this.#context.redis.zrange(index, from, to, 'BYLEX', 'LIMIT', 0, lookahead))
+    const names = await settled(this.#context.redis.zrange(index, from, to, 'BYLEX', 'LIMIT', 0, count))
     return names.map(parseUsername)
   }
 
   /** Deletes the user's data in one atomic step. If a later step fails, the next sweep repeats it. */
   async delete(username: Username): Promise<void> {
-    const { redis, withDurability, notify } = this.#context
+    const { redis, withDurability, notify, stored } = this.#context
     await scripts.markDue.run(redis, [dueKey], [username, '', leavingMs])
-    const owned = [inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, rulesKey, cardKey].map(key =>
-      key(username),
+    const owned = [rulesKey, knownKey, inboxKey, shareKey, keysKey, oneTimeKeysKey, oneTimeKemKeysKey, cardKey].map(
+      key => key(username),
     )
     const ofLogins = [loginsKey(username), endedKey(username)]
     const keys = [userKey(username), metaKey(username), ...ofLogins, ...owned, ...seenKeys(username)]
     const capabilities = await this.#cards.capabilitiesOf(username)
-    const reply = orNull(await withDurability(kept => scripts.deleteUser.run(kept, keys, [])), asStrings)
+    const reply = orNull(await withDurability(kept => scripts.deleteUser.run(kept, keys, [])), asArray)
     if (!reply) return
+    const [owner, node, rules, known, removed] = reply
+    stored.removed(asStrings(removed))
+    await stored.changeOwn(username, -limits.userBytes - (asNumber(rules) + asNumber(known)) * limits.peerBytes)
     await this.#cards.leave(username, capabilities)
-    const [owner = '', node = ''] = reply
-    if (owner !== '') notify(node, [{ kind: 'deleted', username }])
+    if (owner !== '') notify(asString(node), [{ kind: 'deleted', username }])
     await this.finishDeletion(username)
   }
 

@@ -1,17 +1,18 @@
 -- Removes acknowledged envelopes from inboxes, each up to a sequence number, a bounded number per call.
 -- KEYS: for each inbox meta, inbox, share
 -- ARGV: 1 most envelopes per inbox and call, then for each inbox epoch, owner, seq
--- Returns one string per inbox: "acked", "more" (call again), "stale", "bad_ack" (this seq was not returned to the HTTP
--- claim), or "e" (failed).
+-- Returns 1 one string per inbox: "acked", "more" (call again), "stale", "bad_ack" (this seq was not returned to the
+--           HTTP claim), or "e" (failed)
+--         2 what was removed: sender, count, bytes
 local function trim(box, epoch, owner, upTo)
-  local held, heldBy, returned, last, count, shared =
-    unpack(redis.call('HMGET', box.meta, 'epoch', 'owner', 'returned', 'seq', 'count', 'shared'))
-  if held ~= epoch or heldBy ~= owner then return 'stale' end
+  local current, heldBy, returned, last, count, shared, held =
+    unpack(redis.call('HMGET', box.meta, 'epoch', 'owner', 'returned', 'seq', 'count', 'shared', 'held'))
+  if current ~= epoch or heldBy ~= owner then return 'stale' end
   local seq = tonumber(upTo)
   if returned and seq > tonumber(returned) then return 'bad_ack' end
   if (tonumber(count) or 0) == 0 then return 'acked' end
   if seq >= tonumber(last) then
-    empty(box, shared)
+    empty(box, shared, held)
     return 'acked'
   end
   local entries = redis.call('XRANGE', box.inbox, '-', upTo .. '-0', 'COUNT', ARGV[1])
@@ -28,4 +29,4 @@ for index = 1, #KEYS / 3 do
   local done, outcome = pcall(trim, box, ARGV[at], ARGV[at + 1], ARGV[at + 2])
   outcomes[index] = done and outcome or 'e'
 end
-return outcomes
+return { outcomes, releases() }

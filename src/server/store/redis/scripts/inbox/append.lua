@@ -1,14 +1,17 @@
 -- Appends up to 100 envelopes, each with its own result. A full Redis refuses the whole script.
 -- It reads the data of a recipient once for all of its items, because a command costs as much as the rest of an item.
--- KEYS: for each recipient meta, inbox, share, seen:0, seen:1, rules
--- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same for one sender;
+-- KEYS: for each recipient meta, inbox, share, seen:0, seen:1, rules, known peers
+-- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same for one sender,
+--       6 "1" if memory is scarce: strangers wait;
 --       then for each recipient: number of items, and for each item stream, "id from", kind, ttl (ms), fingerprint,
 --       body
 -- Returns 1 now
 --         2 one string per item: "s seq prev" stored, "r seq" stored before, "u" unknown user, "d" sender may not
---           write, "i" id reused, "f" inbox full, "e" failed (a key of this inbox has a wrong type)
+--           write, "i" id reused, "f" inbox full, "w" memory is scarce, and the recipient never wrote to the sender,
+--           "e" failed (a key of this inbox has a wrong type)
 --         3 one string per recipient: "node epoch" of the claim, or ""
 --         4 one string per recipient: when its mail must be checked for expiry, or "" if that is in the index already
+--         5 expired envelopes that were removed: sender, count, bytes
 local now = clock()
 local nowText = text(now)
 local windowMs = tonumber(ARGV[1])
@@ -19,21 +22,30 @@ local maxSenderCount, maxSenderBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local smallCount, smallBytes = math.min(64, maxSenderCount), math.min(262144, maxSenderBytes)
 -- If a due time is this far in the past (ms), the index has lost the user.
 local lostMs = 300000
-local itemArgs = 6
+local itemArgs, keysEach = 6, 7
+local isScarce = ARGV[6] == '1'
+-- Longest "held" of a small inbox: a longer field would cost meta its compact encoding.
+local maxHeldChars = 60
 
 local function load(index)
-  local key = (index - 1) * 6
+  local key = (index - 1) * keysEach
   local meta = redis.call('HMGET', KEYS[key + 1], 'live', 'seq', 'count', 'bytes', 'seen', 'seenBefore', 'shared',
-    'owner', 'node', 'epoch', 'until', 'expires', 'due', 'access')
+    'owner', 'node', 'epoch', 'until', 'expires', 'due', 'access', 'held')
+  local count, held, stale = tonumber(meta[3]) or 0, parseHeld(meta[15]), false
+  if count == 0 and next(held) then
+    -- A node of an older release emptied the inbox.
+    releaseAll(held)
+    held, stale = {}, true
+  end
   local current = window % 2
   return {
     meta = KEYS[key + 1], inbox = KEYS[key + 2], share = KEYS[key + 3],
-    seenKey = KEYS[key + 4 + current], seenBeforeKey = KEYS[key + 5 - current], rules = KEYS[key + 6],
-    live = meta[1] == '1', seq = meta[2] or '0', count = tonumber(meta[3]) or 0, bytes = tonumber(meta[4]) or 0,
+    seenKey = KEYS[key + 4 + current], seenBeforeKey = KEYS[key + 5 - current], rules = KEYS[key + 6], known = KEYS[key + 7],
+    live = meta[1] == '1', seq = meta[2] or '0', count = count, bytes = tonumber(meta[4]) or 0,
     seenAt = tonumber(meta[5]) or 0, seenBefore = tonumber(meta[6]) or 0, shared = meta[7] == '1',
     owner = meta[8], node = meta[9], epoch = meta[10], deadline = tonumber(meta[11]) or 0,
     expires = tonumber(meta[12]) or 0, due = tonumber(meta[13]), access = meta[14],
-    shares = {}, changed = false, swept = false, stored = false,
+    held = held, shares = {}, changed = stale, swept = false, stored = false,
   }
 end
 
@@ -51,20 +63,28 @@ local function findSeen(to, first, items)
   return known
 end
 
+local function startShares(to, held)
+  for _, share in pairs(held) do share.changed = true end
+  to.shares, to.shared, to.changed, to.held = held, true, true, {}
+end
+
 -- Counts the queued envelopes of each sender once. From then on the shares are kept.
 local function countShares(to)
   redis.call('UNLINK', to.share)
+  local count, bytes = 0, 0
+  for _, share in pairs(to.held) do count, bytes = count + share.count, bytes + share.bytes end
+  if count == to.count and bytes == to.bytes then return startShares(to, to.held) end
   local from, held = '-', {}
   repeat
     local entries = redis.call('XRANGE', to.inbox, from, '+', 'COUNT', 100)
     for _, entry in ipairs(entries) do
       local sender, size = string.match(entry[2][2], '^%S+ (%S+) .* (%d+)$')
-      local share = held[sender] or { count = 0, bytes = 0, changed = true }
+      local share = held[sender] or { count = 0, bytes = 0 }
       share.count, share.bytes = share.count + 1, share.bytes + size
       held[sender], from = share, '(' .. entry[1]
     end
   until #entries < 100
-  to.shares, to.shared, to.changed = held, true, true
+  startShares(to, held)
 end
 
 -- Reads the shares of all senders of this call.
@@ -105,7 +125,13 @@ local function isFull(to, from, size)
 end
 
 local function save(to)
-  redis.call('HSET', to.meta, 'seq', to.seq, 'count', text(to.count), 'bytes', text(to.bytes), 'expires', text(to.expires))
+  local held = to.shared and '' or formatHeld(to.held)
+  if #held > maxHeldChars then
+    countShares(to)
+    held = ''
+  end
+  redis.call('HSET', to.meta, 'seq', to.seq, 'count', text(to.count), 'bytes', text(to.bytes), 'expires',
+    text(to.expires), 'held', held)
   if not to.shared then return end
   redis.call('HSET', to.meta, 'shared', '1')
   local shares = {}
@@ -143,11 +169,18 @@ local function store(to, from, field, at, prev)
   redis.call('XADD', to.inbox, seq .. '-0', 'e', envelope, 'b', body)
   to.expires = to.count == 0 and expiresAt or math.min(to.expires, expiresAt)
   to.seq, to.count, to.bytes, to.changed, to.stored = seq, to.count + 1, to.bytes + size, true, true
-  if to.shared then
-    local share = shareOf(to, from)
-    share.count, share.bytes, share.changed = share.count + 1, share.bytes + size, true
-  end
+  local sums = to.shared and to.shares or to.held
+  local sum = sums[from] or { count = 0, bytes = 0 }
+  sum.count, sum.bytes, sum.changed = sum.count + 1, sum.bytes + size, true
+  sums[from] = sum
   return seq
+end
+
+-- Returns true if the recipient ever wrote to the sender, or allowed it.
+local function isKnown(to, from)
+  if redis.call('HEXISTS', to.known, from) == 1 then return true end
+  local rule = redis.call('HGET', to.rules, from)
+  return rule == 'allowed' or rule == 'contact'
 end
 
 -- Appends the items of one recipient, in order. Everything that could fail is read before the first write.
@@ -164,17 +197,19 @@ local function appendAll(index, first, items, results)
     local stream, field, fingerprint = ARGV[at], ARGV[at + 1], ARGV[at + 4]
     local from = string.match(field, ' (.*)')
     local before = not refused[stream] and known[field]
-    local result = refused[stream] and 'f'
+    local result = refused[stream]
     if before then
       local seq, body = string.match(before, '(%d+) (.*)')
       to.stored = true
       result = body == fingerprint and 'r ' .. seq or 'i'
     elseif not result and not mayWrite(to.access, to.rules, from) then
       result = 'd'
+    elseif not result and isScarce and not isKnown(to, from) then
+      refused[stream], result = 'w', 'w'
     elseif not result then
       if isFull(to, from, #ARGV[at + 5]) then to = makeRoom(index, to, first, items) end
       if isFull(to, from, #ARGV[at + 5]) then
-        refused[stream], result = true, 'f'
+        refused[stream], result = 'f', 'f'
       else
         local seq = store(to, from, field, at, prev)
         known[field] = seq .. ' ' .. fingerprint
@@ -201,8 +236,8 @@ local function unmarked(to)
   return text(to.expires)
 end
 
-local results, listeners, due, at = {}, {}, {}, 6
-for index = 1, #KEYS / 6 do
+local results, listeners, due, at = {}, {}, {}, 7
+for index = 1, #KEYS / keysEach do
   local items, before = tonumber(ARGV[at]), #results
   local done, to = pcall(appendAll, index, at + 1, items, results)
   if not done then
@@ -212,4 +247,4 @@ for index = 1, #KEYS / 6 do
   listeners[index], due[index] = listener(to), unmarked(to)
   at = at + 1 + items * itemArgs
 end
-return { nowText, results, listeners, due }
+return { nowText, results, listeners, due, releases() }

@@ -1,8 +1,10 @@
 -- Reads an inbox in order, and removes expired envelopes that it meets.
 -- KEYS: 1 meta, 2 inbox, 3 share
 -- ARGV: 1 epoch, 2 owner, 3 after, 4 most envelopes, 5 most bytes, 6 HTTP: lifetime of the claim from now (ms), or ""
--- Returns false if the claim is no longer current, "more" if it met only expired envelopes (call again), else id, e and
--- b of each envelope.
+-- Returns false if the claim is no longer current; else
+--         1 "more" if it met only expired envelopes (call again), or "found"
+--         2 id, e and b of each envelope
+--         3 what was removed: sender, count, bytes
 local chunk = 32
 local now = clock()
 local epoch, owner, returned = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'owner', 'returned'))
@@ -45,4 +47,4 @@ if ARGV[6] ~= '' then
   local last = #found > 0 and tonumber(string.match(found[#found - 2], '^%d+')) or 0
   redis.call('HSET', KEYS[1], 'until', text(now + ARGV[6]), 'returned', text(math.max(tonumber(returned) or 0, last)))
 end
-return isCut and items == 0 and 'more' or found
+return { isCut and items == 0 and 'more' or 'found', found, releases() }

@@ -1,12 +1,68 @@
 -- Prepended to the scripts that remove envelopes. A "box" holds the keys of one inbox: meta, inbox, share.
+-- Each removed envelope frees a part of its sender's budget. The budgets are in other slots, so the scripts return what
+-- they removed, and the node settles it. Only what is written in "held" (a small inbox) or in "share" is returned: both
+-- are written together with the envelopes.
+
+-- Sender -> count and bytes of what this call removed.
+local released = {}
+
+local function release(from, count, bytes)
+  local sum = released[from] or { count = 0, bytes = 0 }
+  sum.count, sum.bytes = sum.count + count, sum.bytes + bytes
+  released[from] = sum
+end
+
+-- Returns what this call removed as a flat list: sender, count, bytes.
+local function releases()
+  local flat = {}
+  for from, sum in pairs(released) do
+    flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = from, text(sum.count), text(sum.bytes)
+  end
+  return flat
+end
+
+-- Decodes "held" in meta: "sender count bytes" of each sender, separated by spaces.
+local function parseHeld(value)
+  local held = {}
+  for from, count, bytes in string.gmatch(value or '', '(%S+) (%d+) (%d+)') do
+    held[from] = { count = tonumber(count), bytes = tonumber(bytes) }
+  end
+  return held
+end
+
+local function formatHeld(held)
+  local parts = {}
+  for from, sum in pairs(held) do
+    if sum.count > 0 then parts[#parts + 1] = from .. ' ' .. text(sum.count) .. ' ' .. text(sum.bytes) end
+  end
+  return table.concat(parts, ' ')
+end
+
+local function releaseAll(held)
+  for from, sum in pairs(held) do release(from, sum.count, sum.bytes) end
+end
+
+-- Releases everything in the hash of shares, and deletes it.
+local function releaseShares(share)
+  local flat = redis.call('HGETALL', share)
+  for at = 1, #flat, 2 do
+    local count, bytes = string.match(flat[at + 1], '(%d+) (%d+)')
+    release(flat[at], count, bytes)
+  end
+  redis.call('UNLINK', share)
+end
 
 -- Empties an inbox.
-local function empty(box, shared)
+local function empty(box, shared, held)
   redis.call('HSET', box.meta, 'count', '0', 'bytes', '0')
   redis.call('UNLINK', box.inbox)
+  if held and held ~= '' then
+    releaseAll(parseHeld(held))
+    redis.call('HDEL', box.meta, 'held')
+  end
   if not shared then return end
   redis.call('HDEL', box.meta, 'shared')
-  redis.call('UNLINK', box.share)
+  releaseShares(box.share)
 end
 
 -- Subtracts removed envelopes (sender -> count, sender -> bytes) from the senders' shares.
@@ -16,6 +72,7 @@ local function unshare(box, counts, sizes)
   for at, share in ipairs(redis.call('HMGET', box.share, unpack(senders))) do
     local from = senders[at]
     local count, bytes = string.match(share or '0 0', '(%d+) (%d+)')
+    release(from, math.min(count, counts[from]), math.min(bytes, sizes[from]))
     count, bytes = count - counts[from], bytes - sizes[from]
     if count > 0 then
       held[#held + 1], held[#held + 2] = from, text(count) .. ' ' .. text(bytes)
@@ -27,11 +84,22 @@ local function unshare(box, counts, sizes)
   if #gone > 0 then redis.call('HDEL', box.share, unpack(gone)) end
 end
 
+-- The same for a small inbox, where meta has the sums.
+local function unhold(box, value, counts, sizes)
+  local held = parseHeld(value)
+  for from, sum in pairs(held) do
+    local count, bytes = math.min(sum.count, counts[from] or 0), math.min(sum.bytes, sizes[from] or 0)
+    if count > 0 then release(from, count, bytes) end
+    sum.count, sum.bytes = sum.count - count, sum.bytes - bytes
+  end
+  redis.call('HSET', box.meta, 'held', formatHeld(held))
+end
+
 -- Subtracts removed envelopes (as XRANGE returns them) from count, bytes and shares, and deletes an inbox that became
 -- empty.
 local function unaccount(box, entries)
   if #entries == 0 then return end
-  local count, bytes, shared = unpack(redis.call('HMGET', box.meta, 'count', 'bytes', 'shared'))
+  local count, bytes, shared, held = unpack(redis.call('HMGET', box.meta, 'count', 'bytes', 'shared', 'held'))
   local counts, sizes, total = {}, {}, 0
   for _, entry in ipairs(entries) do
     local from, size = string.match(entry[2][2], '^%S+ (%S+) .* (%d+)$')
@@ -40,8 +108,11 @@ local function unaccount(box, entries)
     total = total + size
   end
   local left = count - #entries
-  if left == 0 then return empty(box, shared) end
+  if left == 0 then return empty(box, shared, held) end
   redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total))
-  if not shared then return end
-  unshare(box, counts, sizes)
+  if shared then
+    unshare(box, counts, sizes)
+  elseif held and held ~= '' then
+    unhold(box, held, counts, sizes)
+  end
 end

@@ -1,5 +1,5 @@
 -- Returns a user's bundle, with one one-time key of each kind if there is one and the limits allow it. A repeated
--- request gets the same answer for a while.
+-- request gets the same one-time keys for a while.
 -- KEYS: 1 meta, 2 keys, 3 one-time keys, 4 one-time KEM keys, 5 stored answer to this request, 6 rules,
 --       7 one-time keys taken in this window by each requester
 -- ARGV: 1 how long an answer is stored (ms), 2 most keys taken in a window, 3 length of the window (ms), 4 requester,
@@ -30,6 +30,9 @@ if tonumber(taken) < tonumber(ARGV[2]) and own < tonumber(ARGV[5]) then
   key = redis.call('LPOP', KEYS[3]) or ''
   kemKey = redis.call('LPOP', KEYS[4]) or ''
 end
-local found = { 'found', bundle, key, kemKey }
-redis.call('SET', KEYS[5], cmsgpack.pack({ lives = lives or '0', pool = pool or '', found = found }), 'PX', ARGV[1])
+-- An answer without one-time keys can be given again without a record.
+if key ~= '' or kemKey ~= '' then
+  local found = { 'found', bundle, key, kemKey }
+  redis.call('SET', KEYS[5], cmsgpack.pack({ lives = lives or '0', pool = pool or '', found = found }), 'PX', ARGV[1])
+end
 return { 'found', bundle, key, kemKey, redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[4]), owner and node or '' }
