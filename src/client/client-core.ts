@@ -75,10 +75,10 @@ export class ClientCore {
       mayEncrypt: step => rollbackGuard.isReserved(step),
       link: () => this.connection.link(),
     }
-    const rollbackGuard = new RollbackGuard(context)
     this.context = context
     this.confirmations = new Confirmations(context)
     this.prekeyPublisher = new PrekeyPublisher(context)
+    const rollbackGuard = new RollbackGuard(context, this.prekeyPublisher)
     this.sessions = new Sessions(context)
     this.peers = new Peers(context)
     this.outbox = new Outbox(context, this.sessions, rollbackGuard)

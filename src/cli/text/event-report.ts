@@ -30,8 +30,12 @@ const reports: Reports = {
   'key-changed': ({ peer }) =>
     `the identity key of ${peer} has changed: nothing is sent to it, and its messages are not shown`,
   session: ({ peer, initiated }) => `a new session with ${peer}, started ${initiated ? 'here' : 'by the peer'}`,
-  'peer-reset': ({ peer, resent }) =>
-    `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
+  'peer-reset': ({ peer, resent, withheld, ignored }) =>
+    ignored
+      ? `${peer} asked for messages again outside a new session; nothing is sent`
+      : `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}${
+          withheld > 0 ? `; ${withheld} are not, because it asked too often or for too much` : ''
+        }`,
   undecryptable: ({ from, remedy }) => `a message from ${from} could not be decrypted: ${remedyTexts[remedy]}`,
   recovered: ({ from }) => `a message from ${from} could be decrypted now`,
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,

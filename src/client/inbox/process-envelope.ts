@@ -1,6 +1,6 @@
 import { CryptoError } from '../../crypto/errors.ts'
 import { needsRotation } from '../../crypto/keys/prekeys.ts'
-import { decodeReceipt, decodeReset, newContent } from '../../crypto/messages/content.ts'
+import { decodeReceipt, newContent } from '../../crypto/messages/content.ts'
 import { decodeMessage, type OfferMessage } from '../../crypto/messages/message.ts'
 import { type Decrypted, decryptBody } from '../../crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../crypto/session/encrypt-content.ts'
@@ -19,7 +19,7 @@ import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
 import { noteConfirmed } from '../outbox/confirmation-record.ts'
-import { enqueue, enqueueSealed, requeue } from '../outbox/outbox-queue.ts'
+import { enqueue, enqueueSealed } from '../outbox/outbox-queue.ts'
 import { isSealed, OutboxRecord } from '../outbox/outbox-record.ts'
 import { loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
@@ -28,6 +28,7 @@ import type { StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
 import { noteReceipt } from './receipts.ts'
+import { applyReset } from './received-reset.ts'
 import { fileRequestMessage } from './request-records.ts'
 import { quarantine, retriable } from './undecryptable.ts'
 
@@ -119,7 +120,7 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival, isLate } = decrypted
-  const effects = await accept(tx, context, from, content)
+  const effects = await accept(tx, context, from, decrypted)
   if (isLate) effects.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
     effects.push({ kind: 'flush', to: from }, event('session', { peer: from, initiated: false }))
@@ -144,15 +145,16 @@ async function accept(
   tx: StateTransaction,
   context: ClientContext,
   from: Username,
-  content: Content,
+  decrypted: Decrypted,
 ): Promise<Effect[]> {
+  const { content } = decrypted
   switch (content.kind) {
     case 'application':
       return store(tx, context, from, content)
     case 'receipt':
       return applyReceipt(tx, context, from, content.body)
     case 'reset':
-      return applyReset(tx, from, content.body)
+      return applyReset(tx, context, from, decrypted)
     case 'empty':
       return []
     default:
@@ -193,12 +195,6 @@ async function applyReceipt(
   const ids = receipt.ids.map(encodeBase64Url)
   const confirmed = await noteConfirmed(tx, { ids, from, state: receipt.state, nowMs: context.now() })
   return confirmed.map(id => event(receipt.state, { id, to: from }))
-}
-
-async function applyReset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Effect[]> {
-  const { reason } = decodeReset(body)
-  const resent = reason === 'renewal' ? 0 : await requeue(tx, from)
-  return [{ kind: 'flush', to: from }, event('peer-reset', { peer: from, reason, resent })]
 }
 
 /**

@@ -28,6 +28,8 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `receipt/NAME/ID` | receipts to send |
  * | `recovering` | exists while the node may have one-time keys of a newer copy of this state |
  * | `owed/NAME` | a pending reset for a peer, with its reason |
+ * | `resets/NAME` | times of recent resets for a peer, and the sessions that the last one named |
+ * | `restored` | time when this state was found to be an older copy |
  * | `looked/NAME` | time of the last check of that peer's bundle for a better suite |
  * | `card/NAME` | the highest `seq` seen in that agent's cards |
  * | `own-card` | this agent's signed card, as last published |
@@ -47,6 +49,8 @@ export const keys = {
   peers: () => 'peer/',
   pendingReset: (peer: Username) => `owed/${peer}`,
   pendingResets: () => 'owed/',
+  sentResets: (peer: Username) => `resets/${peer}`,
+  restored: () => 'restored',
   suiteChecked: (peer: Username) => `looked/${peer}`,
   card: (name: Username) => `card/${name}`,
   ownCard: () => 'own-card',

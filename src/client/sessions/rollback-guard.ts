@@ -1,15 +1,19 @@
+import { asError } from '../../util/as-error.ts'
 import { sleep } from '../../util/signal.ts'
-import { ServerFaultError } from '../base/errors.ts'
+import { ServerFaultError, UnreachableError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOrder } from '../records/crypto-records.ts'
 import type { StateReader } from '../state/state-store.ts'
+import type { PrekeyPublisher } from './prekey-publisher.ts'
 import { recoverFromRollback } from './rollback-recovery.ts'
 
 /** The number of steps that a state reserves ahead of its last one. */
 const aheadSteps = 1_024
 /** The interval between reservations while messages are sent, ms. */
 const refreshMs = 1_000
+/** A second restore within this time is reported as such, seconds. */
+const againS = 3_600
 /** No state ever makes this many steps: a node that reports more lies. */
 const maxSteps = 2 ** 52
 
@@ -20,11 +24,13 @@ const maxSteps = 2 ** 52
  */
 export class RollbackGuard {
   readonly #context: ClientContext
+  readonly #publisher: Pick<PrekeyPublisher, 'replace'>
   #confirmed = 0
   #refreshing = false
 
-  constructor(context: ClientContext) {
+  constructor(context: ClientContext, publisher: Pick<PrekeyPublisher, 'replace'>) {
     this.#context = context
+    this.#publisher = publisher
   }
 
   /** Returns true if the node has recorded that this state may reach `step`. */
@@ -33,21 +39,39 @@ export class RollbackGuard {
   }
 
   /**
-   * Compares this state with the number of steps that the node has recorded, and recovers if it is an older copy.
-   * @returns true if it was an older copy
+   * Compares this state with the number of steps that the node has recorded, and recovers if it is an older copy. The
+   * published keys are replaced before anything else.
    * @throws {ServerFaultError} for a number that no state reaches
+   * @throws {UnreachableError}
    */
-  async check(reserved: number): Promise<boolean> {
+  async check(link: Link, reserved: number): Promise<void> {
     if (reserved > maxSteps) throw new ServerFaultError(`the server says that this agent made ${reserved} steps`)
     const isOlder = await this.#isOlder(reserved)
-    if (isOlder) {
-      const peers = await this.#context.store.transaction(async tx =>
-        isBehind(await lastOrder(tx), reserved) ? recoverFromRollback(tx, this.#context, reserved) : 0,
-      )
-      this.#context.events.emit('restored', { peers })
-    }
+    const peers = isOlder ? await this.#recover(reserved) : 0
+    const sinceS = await this.#replaceKeys(link)
+    if (isOlder) this.#context.events.emit('restored', { peers, again: sinceS !== undefined && sinceS < againS })
     this.#confirmed = reserved
-    return isOlder
+  }
+
+  #recover(reserved: number): Promise<number> {
+    return this.#context.store.transaction(async tx =>
+      isBehind(await lastOrder(tx), reserved) ? recoverFromRollback(tx, this.#context, reserved) : 0,
+    )
+  }
+
+  /**
+   * Replaces the published keys if a restore, now or in an earlier process, has left that to do. After a refusal the
+   * next login tries again.
+   * @returns the seconds since the keys were replaced before, if the node knows it
+   */
+  async #replaceKeys(link: Link): Promise<number | undefined> {
+    try {
+      return (await this.#publisher.replace(link))?.sinceReplacedS
+    } catch (error) {
+      if (error instanceof UnreachableError) throw error
+      this.#context.events.emit('failed', { error: asError(error) })
+      return undefined
+    }
   }
 
   /** Reserves steps ahead, and waits until the node has recorded them. */
@@ -55,7 +79,7 @@ export class RollbackGuard {
     const upTo = (await this.#context.store.read(lastOrder)) + aheadSteps
     if (upTo <= this.#confirmed) return
     const answer = await link.request({ type: 'reserve', upTo })
-    await this.check(answer.upTo)
+    await this.check(link, answer.upTo)
   }
 
   /**

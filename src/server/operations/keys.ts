@@ -61,7 +61,10 @@ function checkKemKey(identity: IdentityKey, { key, signature }: OneTimeKemKey): 
   }
 }
 
-const toStored = ({ bundle, oneTimeKeys, oneTimeKemKeys, replace }: Upload, checked: Bundle | undefined): KeyUpload => ({
+const toStored = (
+  { bundle, oneTimeKeys, oneTimeKemKeys, replace }: Upload,
+  checked: Bundle | undefined,
+): KeyUpload => ({
   ...(bundle !== undefined && checked && { bundle: { text: bundle, counter: checked.seq } }),
   ...(oneTimeKeys && { oneTimeKeys: oneTimeKeys.map(({ id, key }) => ({ id, key })) }),
   ...(oneTimeKemKeys && {

@@ -66,38 +66,41 @@ t.test('17.15 the pool is replaced before anything else is done', async t => {
   t.notOk(frames.slice(2).includes('replace'), 'it is replaced once')
 })
 
-t.test('17.15 with a node of an earlier version the owner drains the dead keys, as far as the limit lets it', async t => {
-  let openedAt = 0
-  const windowMs = 2_000
-  const store = openTestStore()
-  const node = await startTestNode(
-    t,
-    {},
-    {
-      store: withFaults(store, {
-        keys: {
-          // A window of the fetch limit passes in two seconds instead of a minute.
-          fetch: (name, requester, id) => {
-            if (requester !== bobName) return store.keys.fetch(name, requester, id)
-            openedAt ||= performance.now()
-            const window = Math.floor((performance.now() - openedAt) / windowMs)
-            return store.keys.fetch(name, parseUsername(`bob-${window}`), id)
+t.test(
+  '17.15 with a node of an earlier version the owner drains the dead keys, as far as the limit lets it',
+  async t => {
+    let openedAt = 0
+    const windowMs = 2_000
+    const store = openTestStore()
+    const node = await startTestNode(
+      t,
+      {},
+      {
+        store: withFaults(store, {
+          keys: {
+            // A window of the fetch limit passes in two seconds instead of a minute.
+            fetch: (name, requester, id) => {
+              if (requester !== bobName) return store.keys.fetch(name, requester, id)
+              openedAt ||= performance.now()
+              const window = Math.floor((performance.now() - openedAt) / windowMs)
+              return store.keys.fetch(name, parseUsername(`bob-${window}`), id)
+            },
           },
-        },
-      }),
-    },
-  )
-  const { server, lies } = await startLyingNode(t, node.wsUrl)
-  const alice = await registerAgent(t, node.wsUrl, 'alice')
-  const bob = await RestorableAgent.register(t, server, 'bob')
-  await makeOlder(bob, alice)
-  lies.toNode = ({ replace: _ignored, ...frame }) => frame as typeof frame & { type: string }
-  const client = await bob.reopen(server)
-  client.on('undecryptable', ({ from }) => from.startsWith('stranger') && t.fail(`${from} met a dead key`))
-  const published = once(client, 'published')
-  await client.connect()
-  await published
-  t.same(await node.store.keys.count(bobName), { oneTimeKeys: 100, oneTimeKemKeys: 20 })
-  const expected = await writeAsStrangers(t, node.wsUrl, 5)
-  t.same(textsOf(await receiveSome(client, 5)).sort(), expected)
-})
+        }),
+      },
+    )
+    const { server, lies } = await startLyingNode(t, node.wsUrl)
+    const alice = await registerAgent(t, node.wsUrl, 'alice')
+    const bob = await RestorableAgent.register(t, server, 'bob')
+    await makeOlder(bob, alice)
+    lies.toNode = ({ replace: _ignored, ...frame }) => frame as typeof frame & { type: string }
+    const client = await bob.reopen(server)
+    client.on('undecryptable', ({ from }) => from.startsWith('stranger') && t.fail(`${from} met a dead key`))
+    const published = once(client, 'published')
+    await client.connect()
+    await published
+    t.same(await node.store.keys.count(bobName), { oneTimeKeys: 100, oneTimeKemKeys: 20 })
+    const expected = await writeAsStrangers(t, node.wsUrl, 5)
+    t.same(textsOf(await receiveSome(client, 5)).sort(), expected)
+  },
+)
