@@ -60,7 +60,8 @@ type Known = { peer: Peer; nowMs: number }
 
 /**
  * Returns the pending reset of a peer if it may be sent now: docs/E2E.md section 7, rule 6, allows one reset an hour. In
- * the hour after a restore it allows more if the peer uses a further session that cannot be read.
+ * the hour after a restore it allows more if the peer has started a further session that cannot be read: a session that
+ * existed before ends with the first reset.
  */
 export async function allowedReset(
   tx: StateReader,
@@ -120,8 +121,8 @@ async function resetAllowedAfterRestore(tx: StateReader, name: Username, nowMs: 
   if (!(await restoredLately(tx, nowMs))) return false
   const { at, named } = await sentResets(tx, name, nowMs)
   if (at.length >= maxResetsAfterRestore) return false
-  const { sids } = await unreadableSessions(tx, name, nowMs)
-  return sids.some(sid => !named.includes(sid))
+  const { opened } = await unreadableSessions(tx, name, nowMs)
+  return opened.some(sid => !named.includes(sid))
 }
 
 const lately = (times: readonly number[], nowMs: number): number[] =>

@@ -11,27 +11,31 @@ const maxAgeMs = 86_400_000
 const maxNamed = 64
 
 /**
- * Returns the sids of the sessions of a peer's quarantined bodies, base64url: what a reset names. `hasUnnamed` is true
- * if the session of some body cannot be known, because its bytes are no message.
+ * Returns the sids of the sessions of a peer's quarantined bodies, base64url: what a reset names. `opened` are those
+ * that the peer started and that have no answer yet. `hasUnnamed` is true if the session of some body cannot be known,
+ * because its bytes are no message.
  */
 export async function unreadableSessions(
   tx: StateReader,
   peer: Username,
   nowMs: number,
-): Promise<{ sids: string[]; hasUnnamed: boolean }> {
+): Promise<{ sids: string[]; opened: string[]; hasUnnamed: boolean }> {
   const bodies = (await tx.list(keys.undecryptableOf(peer)))
     .map(([, bytes]) => UndecryptableRecord.decode(bytes))
     .filter(({ at }) => Math.abs(nowMs - at) < maxAgeMs)
-  const sids = bodies.map(({ body }) => sidOf(body))
-  const named = new Set(sids.filter(sid => sid !== undefined))
-  return { sids: [...named].slice(0, maxNamed), hasUnnamed: sids.includes(undefined) || named.size > maxNamed }
+  const found = bodies.map(({ body }) => sessionOf(body))
+  const named = new Set(found.flatMap(session => session?.sid ?? []))
+  const opened = new Set(found.flatMap(session => (session?.isOpening ? session.sid : [])))
+  const hasUnnamed = found.includes(undefined) || named.size > maxNamed
+  return { sids: [...named].slice(0, maxNamed), opened: [...opened], hasUnnamed }
 }
 
-function sidOf(body: string): string | undefined {
+function sessionOf(body: string): { sid: string; isOpening: boolean } | undefined {
   try {
     const message = decodeMessage(decodeBase64Url(body))
     const inner = message.type === 'prekey' ? message.inner : message
-    return inner.type === 'ratchet' ? encodeBase64Url(inner.sid) : undefined
+    const isOpening = message.type === 'prekey'
+    return inner.type === 'ratchet' ? { sid: encodeBase64Url(inner.sid), isOpening } : undefined
   } catch {
     return undefined
   }
