@@ -18,6 +18,14 @@ for (const name of ['register', 'registerHooks']) {
 }
 for (const name of Object.keys(process.env)) if (name.startsWith('_TAPJS_PROCESSINFO')) delete process.env[name]
 
+// tap follows every promise of a test, to say in which subtest a stray error was thrown. That takes half of the CPU of tests with many promises.
+// Without it, a stray error ends the file, which fails, with the stack of the error.
+const asyncHooks = require('node:async_hooks')
+const { createHook } = asyncHooks
+const noHook = { enable: () => noHook, disable: () => noHook }
+asyncHooks.createHook = callbacks => (new Error().stack.includes('async-hook-domain') ? noHook : createHook(callbacks))
+Module.syncBuiltinESMExports()
+
 // Node resolves the file named on the command line through `Module._findPath`. A test runs from its bundle: see scripts/build-tests.js.
 const findPath = Module._findPath
 Module._findPath = (request, paths, isMain) => findPath((isMain && findBundle(request)) || request, paths, isMain)

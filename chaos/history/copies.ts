@@ -7,7 +7,8 @@ import { type HistoryEvent, ofKind } from './events.ts'
 export type Copy = { readonly agent: string; readonly from: number; to: number }
 
 /**
- * Returns true if a client of this agent existed twice at that time, or in a state that a restore has thrown away since.
+ * Returns true if a client of this agent existed twice at that time, or in a state that a restore has thrown away
+ * since.
  */
 export const isCopied = (copies: readonly Copy[], agent: string, tm: number): boolean =>
   copies.some(copy => copy.agent === agent && tm >= copy.from && tm <= copy.to)

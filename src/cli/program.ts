@@ -13,6 +13,7 @@ import { addLogout } from './commands/logout.ts'
 import { addMcp } from './commands/mcp.ts'
 import { addExport, addImport } from './commands/moving.ts'
 import { addListen, addRecv } from './commands/receive.ts'
+import { addRecover } from './commands/recover.ts'
 import { addRegister } from './commands/register.ts'
 import { addRepair } from './commands/repair.ts'
 import { addRequest } from './commands/request.ts'
@@ -35,6 +36,7 @@ const agentCommands = [
   addVerify,
   addTrust,
   addRepair,
+  addRecover,
   addPrivacy,
   addAllow,
   addBlock,

@@ -2,6 +2,7 @@ import { limits } from '../protocol/limits.ts'
 import { ExpiredError } from './base/errors.ts'
 import type { ClientContext } from './connection/client-context.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
+import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteGivenUp } from './outbox/confirmation-record.ts'
 import { OutboxRecord } from './outbox/outbox-record.ts'
 import { SendResultRecord } from './outbox/send-result.ts'
@@ -19,6 +20,8 @@ const rememberMs = 2 * limits.messageTtlS * 1_000
 const graceMs = dayMs
 /** How long the result of a message is kept for other processes and for callers of `confirmed`. */
 const resultMs = dayMs
+/** How long messages are kept that came under a key that the user has rejected, ms. */
+const withheldMs = 30 * dayMs
 /** How long a message that was delivered and not read is known: only a known message can be reported as read. */
 const unreadMs = limits.messageTtlS * 1_000 + dayMs
 /** Entries handled in one transaction, so that other transactions do not wait long. */
@@ -36,6 +39,8 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
   await remove(context, keys.sendResults(), bytes => nowMs - SendResultRecord.decode(bytes).at > resultMs)
   await remove(context, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)
   await remove(context, keys.opens(), bytes => OpenRecord.decode(bytes).deadline + graceMs < nowMs)
+  const isOldMessage = (bytes: Uint8Array) => nowMs - (InboxRecord.decode(bytes).receivedAt ?? 0) > withheldMs
+  await remove(context, keys.withhelds(), isOldMessage)
   await remove(context, keys.confirmations(), bytes => {
     const { at, confirmed } = ConfirmationRecord.decode(bytes)
     const isUnread = 'state' in confirmed && confirmed.state === 'delivered'

@@ -22,10 +22,10 @@ import { Outbox } from './outbox/outbox.ts'
 import { loadPeer } from './records/crypto-records.ts'
 import { RepairingStore } from './repairing-store.ts'
 import { Requests } from './requests/requests.ts'
-import { Peers } from './sessions/peers.ts'
 import { PrekeyPublisher } from './sessions/prekey-publisher.ts'
 import { RollbackGuard } from './sessions/rollback-guard.ts'
 import { Sessions } from './sessions/sessions.ts'
+import { Peers } from './trust/peers.ts'
 
 /** Composition root: creates the parts of one client and connects them. */
 export class ClientCore {
@@ -48,6 +48,7 @@ export class ClientCore {
   readonly listener: Listener
   readonly listenerLease: ListenerLease
   readonly requests: Requests
+  readonly rollbackGuard: RollbackGuard
 
   constructor(options: ClientOptions, identity: Identity) {
     const { store, dial, domain, policy, random = randomBytes, now = Date.now } = options
@@ -79,6 +80,7 @@ export class ClientCore {
     this.confirmations = new Confirmations(context)
     this.prekeyPublisher = new PrekeyPublisher(context)
     const rollbackGuard = new RollbackGuard(context, this.prekeyPublisher)
+    this.rollbackGuard = rollbackGuard
     this.sessions = new Sessions(context)
     this.peers = new Peers(context)
     this.outbox = new Outbox(context, this.sessions, rollbackGuard)

@@ -21,7 +21,7 @@ import type { ClientOptions, SendOptions } from './options.ts'
 import type { Accepted } from './outbox/send-result.ts'
 import { type HandlerOptions, handleRequests, type RequestHandler } from './requests/request-handler.ts'
 import type { Answered, RequestOptions } from './requests/requests.ts'
-import type { PeerIdentity } from './sessions/peers.ts'
+import type { AppliedDecision, DecisionOptions, KeyDecision, PeerIdentity } from './trust/peers.ts'
 
 /** How long `close` waits for outgoing messages, ms. The state keeps the rest, and the next start continues with it. */
 const lingerMs = 2_000
@@ -103,6 +103,30 @@ export class Client {
     await this.#core.identity.reload()
     void this.#core.context.self()
     await this.#core.connection.connect()
+  }
+
+  /**
+   * Starts all sessions again, as if this state were an older copy: the way back if `connect` fails with
+   * `RecoveryNeededError`, or if messages to and from many peers cannot be read. Peers send unconfirmed messages again.
+   * @returns the number of peers that get a reset
+   * @throws what `connect` throws
+   */
+  async recover(): Promise<{ peers: number }> {
+    const { rollbackGuard, connection, events, outbox, prekeyPublisher } = this.#core
+    rollbackGuard.ask()
+    let peers = 0
+    const off = events.on('restored', event => {
+      peers = event.peers
+    })
+    try {
+      await connection.drop()
+      await this.connect()
+      await prekeyPublisher.publish(await connection.link())
+      await outbox.idle()
+    } finally {
+      off()
+    }
+    return { peers }
   }
 
   /**
@@ -257,30 +281,34 @@ export class Client {
   }
 
   /**
-   * Marks a peer as verified after a comparison. From then on, its messages are `verified`.
+   * Marks a peer as verified after a comparison. From then on, messages that come under this key are `verified`.
    * @param shown the safety number or the identity key that the peer's own side shows
+   * @param options `unconfirmed`: what becomes of messages to the peer without a receipt if this pins another key;
+   *   default `send`
    * @throws {NotComparedError} if it is a different one; nothing changes. {UnknownPeerError}
    */
-  async verifyPeer(peer: string, shown: string): Promise<void> {
+  async verifyPeer(peer: string, shown: string, options: DecisionOptions = {}): Promise<KeyDecision> {
     const username = this.#recipient(peer)
-    await this.#core.peers.verify(username, shown)
-    this.#resume(username)
+    return this.#decided(username, await this.#core.peers.verify(username, shown, options))
   }
 
   /**
    * Accepts a peer's changed key as `first-use`. Sending to the peer and receiving from it continue.
-   * @throws {UnknownPeerError}
+   * @param identity the key to accept, as `identityOf` has shown it: base64url, or its safety number
+   * @param options `unconfirmed` is required if messages to the peer have no receipt yet
+   * @throws {UnknownKeyError} if the peer has not used this key. {UnconfirmedMessagesError} {UnknownPeerError} Nothing
+   *   changes.
    */
-  async trustPeer(peer: string): Promise<void> {
+  async trustPeer(peer: string, identity: string, options: DecisionOptions = {}): Promise<KeyDecision> {
     const username = this.#recipient(peer)
-    await this.#core.peers.trust(username)
-    this.#resume(username)
+    return this.#decided(username, await this.#core.peers.trust(username, identity, options))
   }
 
   /** Keeps the pinned key of a peer. Messages under the other key stay refused. @throws {UnknownPeerError} */
   async distrustChange(peer: string): Promise<void> {
     const username = this.#recipient(peer)
     await this.#core.peers.dismiss(username)
+    this.#core.requests.answered()
     this.#resume(username)
   }
 
@@ -327,6 +355,18 @@ export class Client {
     const enough = new AbortController()
     await Promise.race([outbox.idle(), sleep(lingerMs, enough.signal).catch(() => {})])
     enough.abort()
+  }
+
+  /** Informs the parts of the client about a decision, and continues what a changed key had stopped. */
+  #decided(username: Username, { decision, sorted, dropped, error }: AppliedDecision): KeyDecision {
+    const { inbox, outbox, requests, events } = this.#core
+    for (const key of sorted.removed) inbox.removed(key)
+    for (let count = 0; count < sorted.restored; count += 1) inbox.stored()
+    outbox.dropped(username, dropped, error)
+    requests.keyDecided(username, { ...sorted, dropped, error })
+    if (decision.withheld > 0) events.emit('withheld', { peer: username, messages: decision.withheld })
+    this.#resume(username)
+    return decision
   }
 
   /** Continues everything that a changed key had stopped. */

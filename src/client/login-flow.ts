@@ -80,7 +80,7 @@ export class LoginFlow {
       await outbox.resendUnconfirmed()
     }
     await identity.confirm(answer)
-    await rollbackGuard.check(link, answer.reserved)
+    await rollbackGuard.check(link, answer)
     if (entry === 'reclaimed') context.events.emit('registered-again', {})
     if (before !== undefined) context.events.emit('generation', { from: before, to: generation })
   }

@@ -1,6 +1,7 @@
 import { concatBytes } from '../util/bytes.ts'
 import type { Emitter } from '../util/emitter.ts'
 import type { ClientEvents } from './base/events.ts'
+import { OtherKeyRecord } from './inbox/other-key-limit.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
 import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteUnreadable } from './outbox/confirmation-record.ts'
@@ -65,6 +66,11 @@ const kinds: Record<string, Kind> = {
       await requestReset(tx, nameIn(key), 'undecryptable')
     },
   },
+  withheld: {
+    decode: InboxRecord.decode,
+    text: peer => `a message of ${peer} that came under a key that you have rejected is damaged`,
+  },
+  tried: { decode: OtherKeyRecord.decode, text: () => 'the count of first messages under other keys starts at 0' },
   strangers: {
     decode: StrangerResetsRecord.decode,
     text: () => 'the count of resets for strangers is damaged and starts at 0',
@@ -166,6 +172,8 @@ const withName = new Set([
   'open',
   'pump',
   'aside',
+  'withheld',
+  'tried',
   'seen',
   'receipt',
   'owed',

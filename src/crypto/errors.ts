@@ -29,6 +29,8 @@ export type CryptoErrorCode =
   /** The replay list of the named prekeys is full: rotate the prekeys at once. */
   | 'prekeys_exhausted'
   | 'too_large'
+  /** An offer is not signed by its sender's identity key for this recipient, or lacks a one-use key. */
+  | 'bad_offer'
   /** An offer has expired. */
   | 'offer_expired'
 
@@ -46,6 +48,7 @@ const texts: Record<CryptoErrorCode, string> = {
   rate_limited: 'too many new sessions from this peer',
   prekeys_exhausted: 'the prekeys must be rotated first',
   too_large: 'the content is too large',
+  bad_offer: "the peer's offer of keys is not acceptable",
   offer_expired: 'the offer has expired',
 }
 

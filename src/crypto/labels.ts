@@ -11,7 +11,9 @@ export const labels = {
   bundle: 'AIMessage1 bundle',
   relayAuth: 'AIMessage1 relay auth',
   card: 'AIMessage1 card',
+  reservation: 'AIMessage1 reservation',
+  offer: 'AIMessage1 offer',
 } as const
 
 /** The labels that an identity key signs under. */
-export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card']
+export type SignatureLabel = (typeof labels)['prekey' | 'bundle' | 'relayAuth' | 'card' | 'reservation' | 'offer']

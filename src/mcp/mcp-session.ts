@@ -1,7 +1,7 @@
 import type { Client, Content, MessageView } from '../client/public.ts'
 import { UnknownPeerError } from '../client/public.ts'
-import { type ToolMessage, toFullText, toPreview } from './message-view.ts'
-import { Transcript } from './transcript.ts'
+import { fingerprint, type ToolMessage, toFullText, toPreview } from './message-view.ts'
+import { type Line, Transcript } from './transcript.ts'
 
 /** The state that the MCP connections of one agent share: its client, the transcript, and the listening. */
 export class McpSession {
@@ -31,12 +31,12 @@ export class McpSession {
     await this.#listening
   }
 
-  async preview(message: MessageView): Promise<ToolMessage> {
-    return this.#note(toPreview(message, await this.#identityOf(message.from)))
+  preview(message: MessageView): ToolMessage {
+    return this.#note(toPreview(message))
   }
 
-  async full(message: MessageView): Promise<ToolMessage> {
-    return this.#note(toFullText(message, await this.#identityOf(message.from)))
+  full(message: MessageView): ToolMessage {
+    return this.#note(toFullText(message))
   }
 
   /** Sends a message and adds it to the transcript. */
@@ -51,12 +51,17 @@ export class McpSession {
     return message
   }
 
-  async #identityOf(name: string): Promise<string> {
-    try {
-      return (await this.client.identityOf(name)).identity
-    } catch (error) {
-      if (error instanceof UnknownPeerError) return ''
+  /** Returns the lines with a peer. A line that came under another key than the pinned one has lost its text. */
+  async conversation(peer: string): Promise<readonly Line[]> {
+    const known = await this.client.identityOf(peer).catch(error => {
+      if (error instanceof UnknownPeerError) return undefined
       throw error
-    }
+    })
+    const pinned = known && known.trust !== 'changed' ? fingerprint(known.identity) : undefined
+    return this.transcript.with(peer).map(line => {
+      if (line.direction === 'sent' || known === undefined || line.key === pinned) return line
+      const { preview: _preview, content: _content, error: _error, ...rest } = line
+      return { ...rest, verified: false, withheld: true }
+    })
   }
 }

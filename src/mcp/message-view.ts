@@ -16,7 +16,7 @@ export type ToolMessage = {
   id: string
   from: string
   verified: boolean
-  /** The start of the sender's identity key. */
+  /** The start of the identity key that the message came under; empty if an older release stored the message. */
   key: string
   sentAt: string
   hops: number
@@ -31,6 +31,8 @@ export type ToolMessage = {
   content?: string
   /** Number of characters that were cut off. */
   more?: number
+  /** Set if the text is not shown any more, because the message came under a key that the user has not accepted. */
+  withheld?: boolean
 }
 
 /** Returns the first 96 bits of an identity key: too many to be imitated. */
@@ -50,8 +52,8 @@ function cut(text: string, length: number): { shown: string; more: number } {
   return { shown: escapeText(shown), more: text.length - shown.length }
 }
 
-function head(message: MessageView, identity: string): ToolMessage {
-  const { id, from, verified, sentAt, hops, kind, re, mediaType, error, deadline } = message
+function head(message: MessageView): ToolMessage {
+  const { id, from, identity = '', verified, sentAt, hops, kind, re, mediaType, error, deadline } = message
   return {
     id,
     from,
@@ -68,12 +70,12 @@ function head(message: MessageView, identity: string): ToolMessage {
   }
 }
 
-export function toPreview(message: MessageView, identity: string): ToolMessage {
+export function toPreview(message: MessageView): ToolMessage {
   const { shown, more } = cut(textOf(message), previewChars)
-  return { ...head(message, identity), preview: shown, ...(more > 0 && { more }) }
+  return { ...head(message), preview: shown, ...(more > 0 && { more }) }
 }
 
-export function toFullText(message: MessageView, identity: string): ToolMessage {
+export function toFullText(message: MessageView): ToolMessage {
   const { shown, more } = cut(textOf(message), fullChars)
-  return { ...head(message, identity), content: shown, ...(more > 0 && { more }) }
+  return { ...head(message), content: shown, ...(more > 0 && { more }) }
 }

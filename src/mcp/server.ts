@@ -37,7 +37,7 @@ function addResources(server: McpServer, session: McpSession): void {
   server.registerResource('conversation', conversation, about, async (uri, { name }) => {
     const peer = String(name)
     const { messages } = await session.client.mailbox.list({ from: peer, limit: 50 })
-    for (const message of messages) await session.preview(message)
-    return json(uri, { with: peer, messages: session.transcript.with(peer) })
+    for (const message of messages) session.preview(message)
+    return json(uri, { with: peer, messages: await session.conversation(peer) })
   })
 }

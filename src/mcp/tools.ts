@@ -60,9 +60,10 @@ export const tools = {
       const query = { waitMs: timeout_s * 1_000, limit: pageSize, signal, ...(after !== undefined && { after }) }
       const { messages, cursor, more } = await session.client.mailbox.wait(query)
       return {
-        messages: await Promise.all(messages.map(message => session.preview(message))),
+        messages: messages.map(message => session.preview(message)),
         cursor,
         ...(more && { more }),
+        ...(await withheldIn(session)),
       }
     },
   }),
@@ -77,13 +78,13 @@ export const tools = {
       const noted = acknowledged !== undefined && { acknowledged }
       if (ids) {
         const found = await Promise.all(ids.map(id => session.client.mailbox.get(id)))
-        const messages = await Promise.all(found.flatMap(message => (message ? [session.full(message)] : [])))
+        const messages = found.flatMap(message => (message ? [session.full(message)] : []))
         const missing = ids.filter((_id, index) => !found[index])
         return { messages, ...(missing.length > 0 && { missing }), ...noted }
       }
       const { messages, cursor, more } = await session.client.mailbox.list({ after, from, limit: pageSize })
-      const previews = await Promise.all(messages.map(message => session.preview(message)))
-      return { messages: previews, cursor, ...(more && { more }), ...noted }
+      const previews = messages.map(message => session.preview(message))
+      return { messages: previews, cursor, ...(more && { more }), ...noted, ...(await withheldIn(session)) }
     },
   }),
 
@@ -100,7 +101,7 @@ export const tools = {
       }
       try {
         const answer = await session.client.request(to, contentOf(text, media_type), options)
-        return { answer: await session.full(answer), ...(parts.length > 0 && { parts }) }
+        return { answer: session.full(answer), ...(parts.length > 0 && { parts }) }
       } catch (error) {
         if (!(error instanceof RequestRefusedError)) throw error
         return { refused: { code: error.code, message: escapeText(error.message), notice } }
@@ -173,9 +174,10 @@ export const tools = {
     input: Type.Object({ name: Name, shown: Type.Optional(Type.String()) }),
     annotations: { ...writes, idempotentHint: true },
     async run(session, { name, shown }) {
-      if (shown !== undefined) await session.client.verifyPeer(name, shown)
-      const { address, trust, identity, safetyNumber } = await session.client.identityOf(name)
-      return { address, trust, identity, key: fingerprint(identity), safetyNumber }
+      const done = shown === undefined ? undefined : await session.client.verifyPeer(name, shown)
+      const { address, trust, identity, safetyNumber, seen, unconfirmed } = await session.client.identityOf(name)
+      const other = seen && { seen: { ...seen, key: fingerprint(seen.identity) }, unconfirmed }
+      return { address, trust, identity, key: fingerprint(identity), safetyNumber, ...other, ...done }
     },
   }),
 }
@@ -189,6 +191,14 @@ const introduce = ({ title, description, capabilities, acceptsRequests, verified
   verified: verified === 'verified',
 })
 
+/** Returns the messages that are not shown because of the key that they came under; nothing if there are none. */
+async function withheldIn({ client }: McpSession): Promise<Values> {
+  const all = await client.mailbox.withheld()
+  if (all.length === 0) return {}
+  const withheld = all.map(({ identity = '', ...rest }) => ({ ...rest, key: fingerprint(identity) }))
+  return { withheld }
+}
+
 /** Returns the number of unread messages, their senders, and the time of the oldest. */
 export async function unreadOf(session: McpSession): Promise<Values> {
   const senders: Record<string, number> = {}
@@ -201,7 +211,10 @@ export async function unreadOf(session: McpSession): Promise<Values> {
       oldest = Math.min(oldest ?? sentAt, sentAt)
       senders[from] = (senders[from] ?? 0) + 1
     }
-    if (!more) return { unread, ...(oldest !== undefined && { oldest: timeText(oldest) }), senders }
+    if (!more) {
+      const held = await withheldIn(session)
+      return { unread, ...(oldest !== undefined && { oldest: timeText(oldest) }), senders, ...held }
+    }
     after = cursor
   }
 }

@@ -68,6 +68,8 @@ export const KeyUpload = {
     Type.Boolean({ description: 'the one-time keys of this upload replace all that the node holds' }),
   ),
 }
+/** The highest number that the user signed (docs/E2E.md section 9). */
+export const Reservation = Type.Object({ upTo: Count, signature: Signature })
 export const KeyCounts = { oneTimeKeys: Count, oneTimeKemKeys: Count }
 /** Nodes of earlier versions ignore `replace` and answer without `replaced`. */
 export const Published = {

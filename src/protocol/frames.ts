@@ -17,6 +17,7 @@ import {
   PageLimit,
   Published,
   PushedEnvelope,
+  Reservation,
   RulePage,
   Seq,
   SessionList,
@@ -119,7 +120,7 @@ export const clientFrames = {
   reserve: {
     state: 'authenticated',
     reply: 'reserved',
-    schema: Type.Object({ type: Type.Literal('reserve'), id: Id, upTo: Count }),
+    schema: Type.Object({ type: Type.Literal('reserve'), id: Id, upTo: Count, signature: Type.Optional(Signature) }),
   },
   sessions: {
     state: 'authenticated',
@@ -181,6 +182,7 @@ export const serverFrames = {
     expiresAt: TimeMs,
     generation: Type.String(),
     reserved: Count,
+    reservation: Type.Optional(Reservation),
   }),
   listening: Type.Object({ type: Type.Literal('listening'), id: Id, epoch: Epoch, queued: Count }),
   stopped: Type.Object({ type: Type.Literal('stopped'), id: Id }),
@@ -193,7 +195,12 @@ export const serverFrames = {
   published: Type.Object({ type: Type.Literal('published'), id: Id, ...Published }),
   keys: Type.Object({ type: Type.Literal('keys'), id: Id, ...FetchedKeys }),
   keys_low: Type.Object({ type: Type.Literal('keys_low'), ...KeyCounts }),
-  reserved: Type.Object({ type: Type.Literal('reserved'), id: Id, upTo: Count }),
+  reserved: Type.Object({
+    type: Type.Literal('reserved'),
+    id: Id,
+    upTo: Count,
+    reservation: Type.Optional(Reservation),
+  }),
   session_list: Type.Object({ type: Type.Literal('session_list'), id: Id, sessions: SessionList }),
   sessions_ended: Type.Object({ type: Type.Literal('sessions_ended'), id: Id, count: Count }),
   privacy: Type.Object({ type: Type.Literal('privacy'), id: Id, writers: Writers }),

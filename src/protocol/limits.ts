@@ -9,6 +9,14 @@ export const limits = {
   maxBodyChars: 122_880,
   /** Nesting levels of a frame. The deepest frame type has three; deep nesting would overflow `JSON.stringify`. */
   maxDepth: 8,
+  /**
+   * How far one `reserve` without a signature raises the number, and up to which number. An older client continues
+   * with its next call. 2^48 is a thousand messages a second for 8900 years; no older client fails below 2^52.
+   */
+  unsignedStep: 65_536,
+  maxUnsignedSteps: 2 ** 48,
+  /** The highest number that a user may sign. Above 2^52, because a lying node could set older clients to that. */
+  maxSignedSteps: 2 ** 53 - 2 ** 40,
   /** Envelopes pushed and not acknowledged, per connection: enough for a slow link, few to push again. */
   maxUnacked: 256,
   /** The same limit in bytes of `body`. */
@@ -158,7 +166,9 @@ export const limits = {
   dedupeWindowS: 600,
   inboxMaxMessages: 10_000,
   inboxMaxBytes: 16_777_216,
-  /** What one sender, and the users of one address, may have stored over all inboxes: two, and sixteen, full inboxes. */
+  /**
+   * What one sender, and the users of one address, may have stored over all inboxes: two, and sixteen, full inboxes.
+   */
   senderMaxBytes: 33_554_432,
   addressMaxBytes: 268_435_456,
   /** The share of the free memory of Redis that the mail of one sender may take. */

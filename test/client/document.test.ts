@@ -34,6 +34,7 @@ const events: Record<keyof ClientEvents, true> = {
   refused: true,
   delayed: true,
   'key-changed': true,
+  withheld: true,
   session: true,
   'peer-reset': true,
   undecryptable: true,

@@ -27,7 +27,7 @@ t.test('peers that know the old key notice when a released name gets another key
   await t.rejects(alice.send('bob', 'a secret'), { code: 'identity_changed' })
 
   t.equal((await alice.identityOf('bob')).identity, before.identity, 'the old key is still pinned')
-  await alice.trustPeer('bob')
+  await alice.trustPeer('bob', another.account?.identity ?? '', { unconfirmed: 'send' })
   await alice.send('bob', 'now that I asked you')
   const [message] = await receiveSome(another, 1)
   t.equal(message?.text, 'now that I asked you', 'until the user decides')

@@ -1,10 +1,13 @@
 import t, { type Test } from 'tap'
 import type { Client, ClientEvents } from '../../src/client/node.ts'
-import { decodeBundle, encodeBundle } from '../../src/crypto/keys/bundle.ts'
+import { decodeBundle, encodeBundle, type Served } from '../../src/crypto/keys/bundle.ts'
 import { generateIdentity, sign } from '../../src/crypto/keys/identity.ts'
+import { labels } from '../../src/crypto/labels.ts'
+import { encodeOffer } from '../../src/crypto/messages/message.ts'
 import { randomBytes } from '../../src/crypto/provider.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../src/util/bytes.ts'
 import { openAgent, receiveSome, registerAgent, textsOf } from '../../tools/clients/agents.ts'
+import { RawClient } from '../../tools/clients/raw-client.ts'
 import { startDeployment } from '../../tools/servers/deployment.ts'
 import { type Frame, type Lies, startLyingNode } from '../fixtures/servers/lying-node.ts'
 
@@ -26,6 +29,28 @@ const flip = (body: unknown): string => {
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
   return encodeBase64Url(bytes)
 }
+
+/** What a node serves of an agent to anyone: it is all that a node needs for an offer, except the signature. */
+async function fetchServed(t: Test, server: string, username: string): Promise<Served> {
+  const client = await RawClient.loggedIn(t, server)
+  const keys = await client.request({ type: 'fetch_keys', username })
+  if (keys.type !== 'keys' || !keys.oneTimeKey || !keys.oneTimeKemKey) throw new Error('keys are missing')
+  const { oneTimeKey, oneTimeKemKey } = keys
+  return {
+    bundle: decodeBase64Url(keys.bundle),
+    oneTimeKey: { id: oneTimeKey.id, key: decodeBase64Url(oneTimeKey.key) },
+    oneTimeKemKey: {
+      id: oneTimeKemKey.id,
+      key: decodeBase64Url(oneTimeKemKey.key),
+      signature: decodeBase64Url(oneTimeKemKey.signature),
+    },
+  }
+}
+
+const forgeOffer = (served: Served, signature: Uint8Array | null): Uint8Array =>
+  encodeOffer({ offerId: randomBytes(16), expiresAtS: Math.floor(Date.now() / 1_000) + 600, served, signature })
+
+const signOther = (): Uint8Array => sign(generateIdentity(randomBytes), labels.offer, randomBytes(32))
 
 // Evidence: X2
 t.test('clients detect a node that lies', async t => {
@@ -188,6 +213,25 @@ t.test('clients detect a node that lies', async t => {
     t.same(textsOf(await shown), ['next'])
   })
 
+  // Evidence: K5
+  t.test('17.7 an offer that a node makes from public keys replaces no session', async t => {
+    const { alice, bob, from, to, lies } = await pair(t)
+    await bob.send(from, 'an answer, so that the session has turned')
+    t.same(textsOf(await receiveSome(alice, 1)), ['an answer, so that the session has turned'])
+    const served = await fetchServed(t, honest, from)
+    for (const kind of ['unsigned', 'signed by another key'] as const) {
+      const body = encodeBase64Url(forgeOffer(served, kind === 'unsigned' ? null : signOther()))
+      lies.toClient = oneLie(isMessage, frame => ({ ...frame, type: 'key_exchange', body }))
+      bob.on('session', () => t.fail('a session was started'))
+      const reported = eventOf(bob, 'undecryptable')
+      const shown = receiveSome(bob, 1)
+      await alice.send(to, 'lost to the lie')
+      t.match(await reported, { from, remedy: 'none', reason: /offer/ }, kind)
+      await alice.send(to, 'next')
+      t.same(textsOf(await shown), ['next'])
+    }
+  })
+
   // Evidence: K4, X2
   t.test('a swapped identity key stops sending and is reported', async t => {
     const { alice, bob, lies, from } = await pair(t)
@@ -255,7 +299,7 @@ t.test('clients detect a node that lies', async t => {
       await t.rejects(sending)
       if (code !== 'no_keys') await refused
       // An offer for an interactive exchange carries only public keys.
-      t.ok(sent.every(({ body }) => decodeBase64Url(String(body))[1] === 3))
+      t.ok(sent.every(({ body }) => decodeBase64Url(String(body))[1] === 5))
     })
   }
 

@@ -75,7 +75,9 @@ async function runChecks(t: Test, npm: Played) {
 
 const smokePasses = 'printf "ok 1 - demo\\nok 2 - message\\nok 3 - MCP\\n"'
 
-/** Plays `npm ci`, `npm test` and `npm install`. The installation of a Node leaves a program that plays the smoke run. */
+/**
+ * Plays `npm ci`, `npm test` and `npm install`. The installation of a Node leaves a program that plays the smoke run.
+ */
 const playedNpm = ({ testCode = 0, ciCode = 0, failingFetches = 0 }: Played) => `case $1 in
   ci) exit ${ciCode} ;;
   test) cat output.tap; exit ${testCode} ;;

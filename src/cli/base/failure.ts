@@ -31,6 +31,7 @@ const exitOf: Record<string, Exit> = {
   already_registered: 'state',
   unknown_peer: 'state',
   peer_unreadable: 'state',
+  recovery_needed: 'state',
   closed: 'fault',
 }
 

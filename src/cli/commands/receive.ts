@@ -8,6 +8,7 @@ import type { Output } from '../base/output.ts'
 import { deliverEach } from '../delivery/deliver.ts'
 import { reportEvents } from '../text/event-report.ts'
 import { drawMessage, messageJson } from '../text/message-text.ts'
+import { withheldText } from '../text/peer-text.ts'
 
 type Options = { count?: number; wait?: number }
 type ListenOptions = Options & { exec?: string; execTimeout?: number; webhook?: string; touch?: string }
@@ -61,6 +62,7 @@ async function listen(context: Context, options: ListenOptions): Promise<void> {
   await withAgent(context, async client => {
     reportEvents(client, output, 'everything')
     await raceAbort(client.connect(), interruption.signal)
+    await reportWithheld(client, output)
     await act({ client, output, signal: interruption.signal, ...(count !== undefined && { count }) })
   })
 }
@@ -86,12 +88,20 @@ async function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch 
   return listening => deliverEach({ ...listening, deliver })
 }
 
+/** Reports messages that are not shown because of the key that they came under. */
+async function reportWithheld(client: Client, output: Output): Promise<void> {
+  for (const withheld of await client.mailbox.withheld()) {
+    output.note({ event: 'withheld', ...withheld }, withheldText(withheld))
+  }
+}
+
 async function recv(context: Context, { count, wait = 0 }: Options): Promise<void> {
   const { interruption, output } = context
   await withAgent(context, async client => {
     reportEvents(client, output, 'exceptions')
     await raceAbort(client.connect(), interruption.signal)
     await show(client, output, { signal: interruption.signal, waitMs: wait, ...(count !== undefined && { count }) })
+    await reportWithheld(client, output)
   })
 }
 

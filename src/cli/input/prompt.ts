@@ -21,3 +21,18 @@ export async function promptSecret(
     output.write('\n')
   }
 }
+
+/** Asks on standard error, and returns the typed line. */
+export async function promptLine(
+  question: string,
+  signal: AbortSignal,
+  { input, output }: Terminal = { input: process.stdin, output: process.stderr },
+): Promise<string> {
+  const lines = createInterface({ input, output, terminal: true })
+  lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
+  try {
+    return await lines.question(question, { signal })
+  } finally {
+    lines.close()
+  }
+}

@@ -29,6 +29,8 @@ const reports: Reports = {
   delayed: ({ id, to, error }) => `message ${id} to ${to} waits: ${error.message}`,
   'key-changed': ({ peer }) =>
     `the identity key of ${peer} has changed: nothing is sent to it, and its messages are not shown`,
+  withheld: ({ peer, messages }) =>
+    `${messages} unread messages of ${peer} came under a key that you have rejected: they are not shown`,
   session: ({ peer, initiated }) => `a new session with ${peer}, started ${initiated ? 'here' : 'by the peer'}`,
   'peer-reset': ({ peer, resent, withheld, ignored }) =>
     ignored

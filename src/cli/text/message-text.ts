@@ -11,13 +11,13 @@ const minColumns = 20
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 type Shown = Pick<ReceivedMessage, 'id' | 'from' | 'verified' | 'body' | 'text' | 'sentAt'> &
-  Partial<Pick<ReceivedMessage, 'kind' | 'mediaType' | 're' | 'hops' | 'deadline'>>
+  Partial<Pick<ReceivedMessage, 'identity' | 'kind' | 'mediaType' | 're' | 'hops' | 'deadline'>>
 
 /** Returns a message as `--json` shows it. `bodyBase64` replaces `body` if the bytes are not UTF-8. */
 export function messageJson(message: Shown): object {
-  const { id, from, verified, body, text, sentAt } = message
+  const { id, from, identity, verified, body, text, sentAt } = message
   const content = text === undefined ? { bodyBase64: base64(body) } : { body: text }
-  return { id, from, ...content, sentAt, verified, ...extraOf(message) }
+  return { id, from, ...content, sentAt, verified, ...(identity !== undefined && { identity }), ...extraOf(message) }
 }
 
 /** Returns the members that a plain message does not have. */

@@ -1,4 +1,4 @@
-import type { PeerIdentity } from '../../client/node.ts'
+import type { KeyDecision, PeerIdentity, Withheld } from '../../client/node.ts'
 import { escapeLine } from '../../util/escape.ts'
 import type { Paint } from '../base/paint.ts'
 import { drawQr } from './qr.ts'
@@ -34,6 +34,24 @@ const drawCode = (safetyNumber: string, paint: Paint, columns: number | undefine
   if (columns === undefined) return []
   const rows = drawQr(safetyNumber, paint)
   return ['', ...rows]
+}
+
+/** Returns what a decision about a key did to messages; no row for what it did not do. */
+export function decisionRows(done: KeyDecision | undefined): string[] {
+  if (!done) return []
+  const { resent, dropped, withheld, restored } = done
+  return [
+    ...(resent > 0 ? [`messages that are sent to the new key: ${resent}`] : []),
+    ...(dropped > 0 ? [`messages that were given up: ${dropped}`] : []),
+    ...(withheld > 0 ? [`unread messages that came under another key, and are not shown: ${withheld}`] : []),
+    ...(restored > 0 ? [`messages that came under this key, and are shown again: ${restored}`] : []),
+  ]
+}
+
+/** Returns one line about messages that are not shown because of their key. */
+export function withheldText({ from, reason, messages }: Withheld): string {
+  if (reason === 'rejected') return `${messages} messages of ${from} came under a key that you have rejected: not shown`
+  return `${messages} messages of ${from} are not shown: its key has changed; decide with "aimessage verify ${from}"`
 }
 
 /** Returns a peer's trust and keys. On a terminal, a QR code has the number to compare. */

@@ -159,6 +159,22 @@ export class UnreadablePeerError extends ClientError {
   }
 }
 
+/**
+ * This agent's own key signed that it made far more steps than this state knows of. Either a copy of the state made
+ * them, or somebody else has the key. The user decides.
+ */
+export class RecoveryNeededError extends ClientError {
+  override readonly name = 'RecoveryNeededError'
+  readonly code = 'recovery_needed'
+  readonly retry = false
+
+  constructor(signed: number, own: number) {
+    super(
+      `this agent's key signed for ${signed} steps, and this state made ${own}: if no other copy of it runs, somebody else may have its key; to continue with new sessions, run "aimessage recover"`,
+    )
+  }
+}
+
 /** No message was exchanged with this peer yet, so there is no key to compare. */
 export class UnknownPeerError extends ClientError {
   override readonly name = 'UnknownPeerError'
@@ -178,6 +194,55 @@ export class NotComparedError extends ClientError {
 
   constructor(peer: string) {
     super(`this is neither the safety number nor the key that is known here for ${peer}; nothing was changed`)
+  }
+}
+
+/** The user has not been shown this key of the peer: it is neither pinned, nor was it used under the peer's name. */
+export class UnknownKeyError extends ClientError {
+  override readonly name = 'UnknownKeyError'
+  readonly code = 'unknown_key'
+  readonly retry = false
+
+  constructor(peer: string) {
+    super(`no message of ${peer} came under this key; nothing was changed. identityOf shows the keys that were used`)
+  }
+}
+
+/** Messages wait for the peer's old key, and the caller did not say what becomes of them. Nothing was changed. */
+export class UnconfirmedMessagesError extends ClientError {
+  override readonly name = 'UnconfirmedMessagesError'
+  readonly code = 'unconfirmed_messages'
+  readonly retry = false
+  readonly count: number
+
+  constructor(peer: string, count: number) {
+    super(
+      `${count} messages to ${peer} have no receipt yet: say whether they are sent to the new key or dropped; ` +
+        'nothing was changed',
+    )
+    this.count = count
+  }
+}
+
+/** A message was dropped because the user accepted another key of its recipient. */
+export class DroppedError extends ClientError {
+  override readonly name = 'DroppedError'
+  readonly code = 'dropped'
+  readonly retry = false
+
+  constructor(peer: string) {
+    super(`the message was written for an earlier key of ${peer}, and the user did not send it to the new one`)
+  }
+}
+
+/** A request or its reply came under an identity key that the user has rejected. */
+export class WithheldError extends ClientError {
+  override readonly name = 'WithheldError'
+  readonly code = 'withheld'
+  readonly retry = false
+
+  constructor(peer: string) {
+    super(`the message came under a key of ${peer} that the user has rejected; it is withheld`)
   }
 }
 

@@ -38,6 +38,10 @@ export type ClientEvents = {
   delayed: { id: string; to: Username; error: Error }
   /** A peer's identity key differs from the pinned one. Both directions stop until the user decides. */
   'key-changed': { peer: Username }
+  /**
+   * The user pinned another key of `peer`. This number of unread messages came under an earlier key and is not shown.
+   */
+  withheld: { peer: Username; messages: number }
   /** A new session: this agent started it (`initiated`), or the peer did. */
   session: { peer: Username; initiated: boolean }
   /**

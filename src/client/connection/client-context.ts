@@ -1,6 +1,6 @@
 import type { Policy } from '../../crypto/policy.ts'
 import type { Random } from '../../crypto/provider.ts'
-import type { Peer, Trust } from '../../crypto/session/peer.ts'
+import type { Peer } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Emitter } from '../../util/emitter.ts'
 import { UnreadablePeerError } from '../base/errors.ts'
@@ -31,16 +31,16 @@ export type ClientContext = {
   link(): Promise<Link>
 }
 
-/** Returns the trust in a peer. A damaged record counts as a changed key: the user decides about both. */
-export async function trustIn(
+/** Returns what the state knows about a peer; undefined if that record is damaged. */
+export async function readPeer(
   tx: StateReader,
   context: Pick<ClientContext, 'loadPeer'>,
   name: Username,
-): Promise<Trust> {
+): Promise<Peer | undefined> {
   try {
-    return (await context.loadPeer(tx, name)).trust
+    return await context.loadPeer(tx, name)
   } catch (error) {
-    if (error instanceof UnreadablePeerError) return 'changed'
+    if (error instanceof UnreadablePeerError) return undefined
     throw error
   }
 }

@@ -115,6 +115,13 @@ export class ReconnectingLink {
     return this.#current?.isOpen ?? false
   }
 
+  /** Ends the current link, if there is one. The next caller gets a new one. */
+  async drop(): Promise<void> {
+    const link = this.#current
+    link?.terminate()
+    await link?.closed
+  }
+
   /** Ends the link permanently. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return

@@ -1,7 +1,8 @@
-import { parseUsername, type Username } from '../../protocol/names.ts'
+import type { Username } from '../../protocol/names.ts'
 import { Signal } from '../../util/signal.ts'
-import { type ClientContext, trustIn } from '../connection/client-context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
+import { isShown, readStanding } from '../messages/standing.ts'
 import { keys } from '../records/keys.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
 
@@ -58,7 +59,7 @@ export class Inbox {
     await this.#shrunk.until(() => this.#backlog < maxBacklog || undefined, signal)
   }
 
-  /** A request was removed without `ack`: it was answered, or its sender withdrew it. */
+  /** A message was removed without `ack`: answered, withdrawn by its sender, or withheld with its key. */
   removed(key: string): void {
     this.#outstanding.delete(key)
     this.#backlog = Math.max(0, this.#backlog - 1)
@@ -100,13 +101,13 @@ export class Inbox {
         const [entry] = await tx.list(keys.inboxes(), { after, limit: 1 })
         if (!entry) return undefined
         const record = InboxRecord.decode(entry[1])
-        return { key: entry[0], record, trust: await trustIn(tx, this.#context, parseUsername(record.from)) }
+        return { key: entry[0], record, standing: await readStanding(tx, this.#context, record) }
       })
       if (!next) return undefined
       this.#cursors.set(filter, next.key)
-      const { key, record, trust } = next
-      if (trust === 'changed' || this.#outstanding.has(key)) continue
-      const view = toMessage(record, trust)
+      const { key, record, standing } = next
+      if (!isShown(standing) || this.#outstanding.has(key)) continue
+      const view = toMessage(record, standing)
       if (filter !== 'all' && (filter === 'requests') !== (view.kind === 'request')) continue
       this.#outstanding.add(key)
       const message = this.#show(key, view)

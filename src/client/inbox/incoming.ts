@@ -55,7 +55,7 @@ export class IncomingQueue {
     const { context } = this.#parts
     const done = await context.store.transaction(async tx => ({
       effects: await retryUndecryptable(tx, context, peer),
-      waiting: await retriable(tx, peer),
+      waiting: await retriable(tx, context, peer),
     }))
     for (const effect of done.effects) this.#parts.apply(effect)
     return done.waiting.length > 0

@@ -1,11 +1,12 @@
-import type { Trust } from '../../crypto/session/peer.ts'
 import { parseUsername } from '../../protocol/names.ts'
 import { startTimer } from '../../util/timer.ts'
-import { type ClientContext, trustIn } from '../connection/client-context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
+import { isShown, readStanding, type Standing } from '../messages/standing.ts'
 import { keys, orderIn } from '../records/keys.ts'
 import type { Inbox } from './inbox.ts'
 import type { ListenerLease } from './listener-lease.ts'
+import { listWithheld, type Withheld } from './withheld.ts'
 
 /**
  * A page of unacknowledged messages. `cursor` is the position of the last message read; `more` is true if others
@@ -28,7 +29,7 @@ type MailboxContext = {
   inbox: Pick<Inbox, 'arrived' | 'ack'>
   listenerLease: Pick<ListenerLease, 'keepListening'>
 }
-type Entry = { key: string; order: number; record: InboxRecord; trust: Trust }
+type Entry = { key: string; order: number; record: InboxRecord; standing: Standing }
 
 /**
  * The unacknowledged messages, for an application that polls. Reading does not take messages from `receive`, and only
@@ -51,9 +52,9 @@ export class Mailbox {
     for (;;) {
       const entries = await this.#read(cursor)
       for (const entry of entries) {
-        const fits = entry.trust !== 'changed' && (from === undefined || entry.record.from === from)
-        if (fits && messages.length === limit) return { messages, cursor, more: true }
-        if (fits) messages.push(show(entry))
+        const shown = from === undefined || entry.record.from === from ? show(entry) : undefined
+        if (shown && messages.length === limit) return { messages, cursor, more: true }
+        if (shown) messages.push(shown)
         cursor = entry.order
       }
       if (entries.length < stepSize) return { messages, cursor, more: false }
@@ -76,6 +77,11 @@ export class Mailbox {
       acked += 1
     }
     return acked
+  }
+
+  /** Lists what is not shown because of the key that it came under, by peer and key. */
+  withheld(): Promise<Withheld[]> {
+    return listWithheld(this.#parts.context)
   }
 
   /**
@@ -114,8 +120,8 @@ export class Mailbox {
       const entries: Entry[] = []
       for (const [key, bytes] of await tx.list(keys.inboxes(), { after: keys.inbox(after), limit: stepSize })) {
         const record = InboxRecord.decode(bytes)
-        const trust = await trustIn(tx, context, parseUsername(record.from))
-        entries.push({ key, order: orderIn(key), record, trust })
+        const standing = await readStanding(tx, context, record)
+        entries.push({ key, order: orderIn(key), record, standing })
       }
       return entries
     })
@@ -124,7 +130,7 @@ export class Mailbox {
   async #find(id: string): Promise<Entry | undefined> {
     for (let after = 0; ; ) {
       const entries = await this.#read(after)
-      const found = entries.find(({ record, trust }) => record.id === id && trust !== 'changed')
+      const found = entries.find(({ record, standing }) => record.id === id && isShown(standing))
       const last = entries.at(-1)
       if (found || !last || entries.length < stepSize) return found
       after = last.order
@@ -132,4 +138,5 @@ export class Mailbox {
   }
 }
 
-const show = ({ record, trust }: Entry): MessageView => toMessage(record, trust)
+const show = ({ record, standing }: Entry): MessageView | undefined =>
+  isShown(standing) ? toMessage(record, standing) : undefined

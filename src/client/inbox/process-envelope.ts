@@ -1,20 +1,22 @@
 import { CryptoError } from '../../crypto/errors.ts'
+import type { IdentityKey } from '../../crypto/identity-key.ts'
 import { needsRotation } from '../../crypto/keys/prekeys.ts'
 import { decodeReceipt, newContent } from '../../crypto/messages/content.ts'
 import { decodeMessage, type OfferMessage } from '../../crypto/messages/message.ts'
 import { type Decrypted, decryptBody } from '../../crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../crypto/session/encrypt-content.ts'
-import { acceptOffer, dropOffer, findOffer } from '../../crypto/session/offer.ts'
+import { acceptOffer, awaitAnswer, dropOffer, findOffer } from '../../crypto/session/offer.ts'
 import {
   checkHandshakeRate,
   findSession,
+  identityOf,
   needsAnswer,
   needsHeartbeat,
   type Peer,
   withHandshake,
 } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
-import { encodeBase64Url } from '../../util/bytes.ts'
+import { encodeBase64Url, equalBytes } from '../../util/bytes.ts'
 import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
@@ -27,6 +29,7 @@ import { keys } from '../records/keys.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
+import { limitOtherKeys } from './other-key-limit.ts'
 import { noteReceipt } from './receipts.ts'
 import { applyReset } from './received-reset.ts'
 import { fileRequestMessage } from './request-records.ts'
@@ -67,7 +70,7 @@ export async function retryUndecryptable(
   from: Username,
 ): Promise<Effect[]> {
   const all: Effect[] = []
-  for (const { key, record, hash } of await retriable(tx, from)) {
+  for (const { key, record, hash } of await retriable(tx, context, from)) {
     const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, context.self().domain)
     try {
       all.push(...(await processOnce(tx, context, envelope)), event('recovered', { from, aside: hash }))
@@ -115,12 +118,14 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
   const prekeys = await loadPrekeys(tx)
   const before = await context.loadPeer(tx, from)
   const { policy, random } = context
-  const options = { self, prekeys, policy, from: address, frameType, nowMs: context.now(), random }
+  const nowMs = context.now()
+  await limitOtherKeys(tx, from, { peer: before, body, nowMs })
+  const options = { self, prekeys, policy, from: address, frameType, nowMs, random }
   const decrypted = decryptBody(before, body, options)
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival, isLate } = decrypted
-  const effects = await accept(tx, context, from, decrypted)
+  const effects = await accept(tx, context, { from, identity: identityOf(decrypted.peer) }, decrypted)
   if (isLate) effects.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
     effects.push({ kind: 'flush', to: from }, event('session', { peer: from, initiated: false }))
@@ -130,6 +135,7 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
     effects.push({ kind: 'rotate' })
   }
   if (answersReset(before, decrypted)) effects.push(event('repaired', { peer: from }))
+  if (answered) return [...effects, ...(await confirmOffer(tx, context, from, decrypted))]
   return [...effects, ...(await answer(tx, context, from, decrypted))]
 }
 
@@ -140,17 +146,20 @@ function answersReset(before: Peer, { sid }: Decrypted): boolean {
 }
 
 type Content = ReturnType<typeof newContent>
+/** The sender of a decrypted content, and the identity key of the session that it came on. */
+type Sender = { from: Username; identity: IdentityKey | undefined }
 
 async function accept(
   tx: StateTransaction,
   context: ClientContext,
-  from: Username,
+  sender: Sender,
   decrypted: Decrypted,
 ): Promise<Effect[]> {
+  const { from } = sender
   const { content } = decrypted
   switch (content.kind) {
     case 'application':
-      return store(tx, context, from, content)
+      return store(tx, context, sender, content)
     case 'receipt':
       return applyReceipt(tx, context, from, content.body)
     case 'reset':
@@ -159,7 +168,7 @@ async function accept(
       return []
     default:
       // A kind of a later version: the application decides what to do with it.
-      return store(tx, context, from, content)
+      return store(tx, context, sender, content)
   }
 }
 
@@ -167,7 +176,7 @@ async function accept(
 async function store(
   tx: StateTransaction,
   context: ClientContext,
-  from: Username,
+  { from, identity }: Sender,
   content: Content,
 ): Promise<Effect[]> {
   const id = encodeBase64Url(content.id)
@@ -177,7 +186,14 @@ async function store(
   const receivedAt = context.now()
   tx.put(keys.seen(from, id), encodeInteger(receivedAt))
   const isPlain = content.kind === 'application'
-  const record: InboxRecord = { id, from, body: encodeBase64Url(content.body), sentAt: content.sentAtMs, receivedAt }
+  const record: InboxRecord = {
+    id,
+    from,
+    body: encodeBase64Url(content.body),
+    sentAt: content.sentAtMs,
+    receivedAt,
+    ...(identity && { identity: encodeBase64Url(identity) }),
+  }
   const filed = isPlain ? await fileRequestMessage(tx, context, { from, record }) : undefined
   if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
   const kept = isPlain ? record : { ...record, contentKind: content.kind }
@@ -218,6 +234,26 @@ async function answer(
   return [{ kind: 'flush', to }]
 }
 
+/**
+ * Answers on the session that the peer started from our offer: only then does the peer send on it. It is encrypted at
+ * once, because an older session may become the active one meanwhile.
+ */
+async function confirmOffer(
+  tx: StateTransaction,
+  context: ClientContext,
+  to: Username,
+  { peer, sid }: Decrypted,
+): Promise<Effect[]> {
+  if (peer.trust === 'changed' || peer.active === null || !equalBytes(peer.active, sid)) return []
+  const { random, policy } = context
+  const nowMs = context.now()
+  const content = newContent('empty', new Uint8Array(), { nowMs, random })
+  const encrypted = encryptContent(peer, content, { nowMs, policy })
+  savePeer(tx, to, encrypted.peer)
+  await enqueueSealed(tx, context, to, { kind: 'empty', content, body: encrypted.body })
+  return [{ kind: 'flush', to }]
+}
+
 /** Accepts an offer: sends an empty content on the session that it starts, in a `key_exchange` frame. */
 async function answerOffer(
   tx: StateTransaction,
@@ -237,7 +273,7 @@ async function answerOffer(
   if (accepted.outcome === 'wait') return []
   const content = newContent('empty', new Uint8Array(), { nowMs, random })
   const { peer, body } = encryptContent(accepted.peer, content, { nowMs, policy })
-  savePeer(tx, from, peer)
+  savePeer(tx, from, awaitAnswer(before, peer, nowMs))
   await enqueueSealed(tx, context, from, { kind: 'empty', frame: 'key_exchange', content, body })
   // If our own offer to this peer crossed, the peer waits for this answer and sends none: both have the session.
   const crossed = prekeys.offers.filter(({ to }) => to === address)

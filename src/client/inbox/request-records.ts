@@ -29,13 +29,17 @@ export const AskedRecord = recordCodec(
 )
 export type AskedRecord = Static<typeof AskedRecord.schema>
 
-/** A peer's request without a reply. `deadline`: ms since 1970 by the local clock. */
+/**
+ * A peer's request without a reply. `deadline`: ms since 1970 by the local clock. `identity`: the key that it came
+ * under, base64url, as in `InboxRecord`.
+ */
 export const OpenRecord = recordCodec(
   'open',
   Type.Object({
     inboxKey: Type.String({ pattern: '^inbox/[0-9a-f]{14}$' }),
     deadline: Type.Integer(),
     hops: Type.Integer(),
+    identity: Type.Optional(Type.String()),
   }),
 )
 export type OpenRecord = Static<typeof OpenRecord.schema>
@@ -76,7 +80,11 @@ async function fileRequest(
   const inboxKey = keys.inbox(await nextOrder(tx))
   const deadline = context.now() + timeoutMs
   tx.put(inboxKey, InboxRecord.encode(record))
-  tx.put(keys.open(from, record.id), OpenRecord.encode({ inboxKey, deadline, hops }))
+  const { identity } = record
+  tx.put(
+    keys.open(from, record.id),
+    OpenRecord.encode({ inboxKey, deadline, hops, ...(identity !== undefined && { identity }) }),
+  )
   return [{ kind: 'arrived', from, isNew: true }]
 }
 

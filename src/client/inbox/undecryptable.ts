@@ -1,13 +1,13 @@
 import { type CryptoError, IdentityChangedError } from '../../crypto/errors.ts'
 import { decodeMessage } from '../../crypto/messages/message.ts'
-import { markChanged } from '../../crypto/session/peer.ts'
+import { identityOf, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
-import { encodeBase64Url } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { UnreadablePeerError } from '../base/errors.ts'
 import type { Remedy } from '../base/events.ts'
-import type { ClientContext } from '../connection/client-context.ts'
+import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
-import { keys } from '../records/keys.ts'
+import { keys, nameIn } from '../records/keys.ts'
 import { UndecryptableRecord } from '../records/undecryptable-record.ts'
 import { requestReset } from '../sessions/pending-reset.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
@@ -18,6 +18,12 @@ type Reason = CryptoError | UnreadablePeerError
 
 /** The number of bodies kept. Beyond it the first in key order (peer, then hash) is evicted. */
 const maxKept = 200
+
+/** The code of a body that came under a key that the user has rejected since. */
+const rejectedCode = 'rejected'
+
+/** The number of other keys of one peer that a user can choose from: each costs two safety numbers. */
+const maxOtherKeys = 8
 
 const remedies: Partial<Record<Reason['code'], Remedy>> = {
   undecryptable: 'reset',
@@ -50,11 +56,15 @@ export async function quarantine(
   if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
   const order = await nextOrder(tx)
-  tx.put(key, UndecryptableRecord.encode({ frameType, body: encodeBase64Url(body), code, at: context.now(), order }))
+  const claimed = keyOf(body)
+  const record = { frameType, body: encodeBase64Url(body), code, at: context.now(), order }
   if (error instanceof UnreadablePeerError) {
+    tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(claimed) }))
     return [event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
   }
   const peer = await context.loadPeer(tx, from)
+  const identity = error instanceof IdentityChangedError ? error.seen : (claimed ?? identityOf(peer))
+  tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(identity) }))
   const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, envelope, code) : remedyFor(code)
   const reported = event('undecryptable', { from, aside: hash, reason: message, remedy })
   if (error instanceof IdentityChangedError) {
@@ -85,15 +95,74 @@ const orderOf = ({ order = 0 }: UndecryptableRecord): number => order
 
 type Quarantined = { key: string; hash: string; record: UndecryptableRecord }
 
-/** Returns the quarantined bodies of a peer that may be decrypted later without a reset, in order. */
-export async function retriable(tx: StateReader, from: Username): Promise<Quarantined[]> {
-  const entries = await tx.list(keys.undecryptableOf(from))
-  return entries
-    .map(([key, bytes]) => ({
-      key,
-      hash: key.slice(keys.undecryptableOf(from).length),
-      record: UndecryptableRecord.decode(bytes),
-    }))
-    .filter(({ record }) => remedyFor(record.code) === 'retry')
-    .sort((a, b) => orderOf(a.record) - orderOf(b.record))
+/**
+ * Returns the quarantined bodies of a peer that may be decrypted later without a reset, in order. A body of another key
+ * than the pinned one waits for the user's decision about that key.
+ */
+export async function retriable(tx: StateReader, context: ClientContext, from: Username): Promise<Quarantined[]> {
+  const peer = await readPeer(tx, context, from)
+  const pinned = peer && identityOf(peer)
+  const isPinned = (identity: string | undefined) => !pinned || !identity || identity === encodeBase64Url(pinned)
+  const mayPass = (record: UndecryptableRecord) =>
+    isOfOtherKey(record) ? isPinned(claimedKey(record)) : remedyFor(record.code) === 'retry'
+  const all = await quarantinedOf(tx, from)
+  return all.filter(({ record }) => mayPass(record)).sort((a, b) => orderOf(a.record) - orderOf(b.record))
+}
+
+const isOfOtherKey = ({ code }: UndecryptableRecord): boolean => code === 'identity_changed' || code === rejectedCode
+
+/** The user has pinned another key than `identity`: bodies that wait for a limit under it are not tried again. */
+export async function rejectQuarantined(tx: StateTransaction, from: Username, identity: string): Promise<void> {
+  for (const { key, record } of await quarantinedOf(tx, from)) {
+    if (record.code !== 'rate_limited' || claimedKey(record) !== identity) continue
+    tx.put(key, UndecryptableRecord.encode({ ...record, code: rejectedCode, identity }))
+  }
+}
+
+async function quarantinedOf(tx: StateReader, from: Username): Promise<Quarantined[]> {
+  const prefix = keys.undecryptableOf(from)
+  const entries = await tx.list(prefix)
+  return entries.map(([key, bytes]) => ({
+    key,
+    hash: key.slice(prefix.length),
+    record: UndecryptableRecord.decode(bytes),
+  }))
+}
+
+/**
+ * Returns the keys that other agents or the node have shown under a peer's name instead of the pinned one, newest
+ * first: each has decrypted a first message that is quarantined. Records of older releases do not count, because those
+ * releases did not check that.
+ */
+export async function otherKeys(tx: StateReader, from: Username): Promise<string[]> {
+  const bodies = (await quarantinedOf(tx, from)).filter(({ record }) => record.code === 'identity_changed')
+  const newestFirst = bodies.sort((a, b) => orderOf(b.record) - orderOf(a.record))
+  return [...new Set(newestFirst.flatMap(({ record }) => record.identity ?? []))].slice(0, maxOtherKeys)
+}
+
+/** Returns the sender and the key of each quarantined body that came under another key than the pinned one. */
+export async function undecidedBodies(tx: StateReader): Promise<{ from: Username; identity: string | undefined }[]> {
+  return (await tx.list(keys.undecryptables())).flatMap(([key, bytes]) => {
+    const record = UndecryptableRecord.decode(bytes)
+    return isOfOtherKey(record) ? [{ from: nameIn(key), identity: claimedKey(record) }] : []
+  })
+}
+
+/** Returns the key that a body came under. A record of an older release does not have it, but the body may. */
+function claimedKey({ identity, body }: UndecryptableRecord): string | undefined {
+  if (identity !== undefined) return identity
+  const claimed = keyOf(decodeBase64Url(body))
+  return claimed && encodeBase64Url(claimed)
+}
+
+const underKey = (identity: Uint8Array | undefined) => (identity ? { identity: encodeBase64Url(identity) } : {})
+
+/** Returns the identity key that a first message names; undefined for every other body. */
+function keyOf(body: Uint8Array): Uint8Array | undefined {
+  try {
+    const message = decodeMessage(body)
+    return message.type === 'prekey' ? message.header.identity : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -1,7 +1,5 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import type { Trust } from '../../crypto/session/peer.ts'
-
 import { idSource } from '../../protocol/fields.ts'
 import { isUsername, parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, isBase64Url } from '../../util/bytes.ts'
@@ -23,6 +21,8 @@ export const InboxRecord = recordCodec(
     receivedAt: Type.Optional(Type.Integer()),
     /** The content kind, docs/E2E.md section 6, if it is not `application`. */
     contentKind: Type.Optional(Type.String()),
+    /** The sender's identity key that it was decrypted under, base64url. Older releases did not store it. */
+    identity: Type.Optional(Type.String()),
   }),
   ({ id, from, body }) => idPattern.test(id) && isUsername(from) && isBase64Url(body),
 )
@@ -35,14 +35,16 @@ export type InboxRecord = Static<typeof InboxRecord.schema>
 export type MessageKind = 'application' | 'request' | 'reply' | `unknown:${string}`
 
 /**
- * A message as the application sees it: docs/E2E.md section 13. Every field except `from`, `verified`, `deadline` and
- * `repeated` is chosen by the sender.
+ * A message as the application sees it: docs/E2E.md section 13. Every field except `from`, `identity`, `verified`,
+ * `deadline` and `repeated` is chosen by the sender.
  */
 export type MessageView = {
   /** `msg_id`, base64url. */
   id: string
   from: Username
-  /** `verified` if the user has compared the sender's key, `first-use` if it is the first key seen. */
+  /** The sender's identity key that the message came under, base64url; undefined if an older release stored it. */
+  identity: string | undefined
+  /** The trust in that key: `verified` if the user has compared it, `first-use` if it was not compared. */
   verified: 'verified' | 'first-use'
   kind: MessageKind
   body: Uint8Array
@@ -74,14 +76,15 @@ export type ReceivedMessage = MessageView & {
 
 const knownKinds: Record<string, MessageKind> = { request: 'request', reply: 'reply' }
 
-export function toMessage(record: InboxRecord, trust: Trust): MessageView {
+export function toMessage(record: InboxRecord, verified: MessageView['verified']): MessageView {
   const bytes = decodeBase64Url(record.body)
   const { header, kind, data } = read(record, bytes)
   const text = textOf(data)
   return {
     id: record.id,
     from: parseUsername(record.from),
-    verified: trust === 'verified' ? 'verified' : 'first-use',
+    identity: record.identity,
+    verified,
     kind,
     body: data,
     text,

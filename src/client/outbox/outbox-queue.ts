@@ -9,10 +9,11 @@ import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
-import type { StateTransaction } from '../state/state-store.ts'
+import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { noteGivenUp } from './confirmation-record.ts'
 import { acquireOutbox } from './outbox-lease.ts'
 import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
+import { SendResultRecord, toRefusal } from './send-result.ts'
 import { isRenewalDue } from './session-renewal.ts'
 
 /** A message to be put into the outbox. `body` is plaintext. */
@@ -116,6 +117,39 @@ export async function requeue(
   const again = records.filter(record => !startsSession(record)).map(({ sealed: _lost, ...record }) => record)
   putInOrder(tx, to, [...records.filter(startsSession), ...again])
   return again.filter(({ kind }) => kind === 'application').length
+}
+
+/** Returns the ids of the application messages to a peer that have no receipt, in order. */
+export async function unconfirmedTo(tx: StateReader, to: Username): Promise<string[]> {
+  const entries = [...(await tx.list(keys.sentTo(to))), ...(await tx.list(keys.outboxOf(to)))]
+  const records = entries.map(([, bytes]) => OutboxRecord.decode(bytes)).sort((one, other) => one.order - other.order)
+  return records.filter(({ kind }) => kind === 'application').map(({ id }) => id)
+}
+
+/**
+ * Removes from the outbox what only the peer's old key could read: receipts, resets and other contents of the protocol.
+ * Application messages without a receipt go back into the outbox, in order, for the new key.
+ */
+export async function requeueForNewKey(tx: StateTransaction, to: Username): Promise<void> {
+  for (const [key, bytes] of await tx.list(keys.outboxOf(to))) {
+    if (OutboxRecord.decode(bytes).kind !== 'application') tx.delete(key)
+  }
+  await requeue(tx, to)
+}
+
+/** Gives up every message to a peer that has no receipt, for `error`, and empties the outbox. */
+export async function dropUnconfirmed(
+  tx: StateTransaction,
+  to: Username,
+  { error, nowMs }: { error: Error; nowMs: number },
+): Promise<void> {
+  for (const id of await unconfirmedTo(tx, to)) {
+    noteGivenUp(tx, { id, to, error, nowMs })
+    tx.put(keys.sendResult(id), SendResultRecord.encode({ at: nowMs, outcome: toRefusal(error) }))
+  }
+  for (const prefix of [keys.sentTo(to), keys.outboxOf(to)]) {
+    for (const [key] of await tx.list(prefix)) tx.delete(key)
+  }
 }
 
 export type Window =

@@ -75,6 +75,14 @@ export class Outbox {
     })
   }
 
+  /** Reports messages that `dropUnconfirmed` has removed. */
+  dropped(to: Username, ids: readonly string[], error: Error): void {
+    for (const id of ids) {
+      this.#waiters.reject(id, error)
+      this.#context.events.emit('refused', { id, to, error })
+    }
+  }
+
   /** Sends the outbox of one peer. A call during a flush of that peer leads to at most one more flush. */
   flush(peer: Username): void {
     if (this.#context.closing.aborted) return

@@ -17,6 +17,7 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `outbox/NAME/ORDER` | messages that no node has accepted yet |
  * | `sent/NAME/ID` | accepted messages, kept until the recipient's receipt |
  * | `inbox/ORDER` | decrypted messages that the application has not acknowledged yet |
+ * | `withheld/NAME/ORDER` | messages that came under a key that the user has rejected |
  * | `asked/NAME/ID` | this agent's requests, until some time after their reply |
  * | `answer/NAME/ID/ORDER` | replies and parts for callers that wait in `request` |
  * | `open/NAME/ID` | a peer's requests without a reply |
@@ -27,6 +28,7 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `body/HASH` | hashes of received bodies |
  * | `receipt/NAME/ID` | receipts to send |
  * | `recovering` | exists while the node may have one-time keys of a newer copy of this state |
+ * | `tried/NAME` | times of recent first messages of that peer under another key than the pinned one |
  * | `owed/NAME` | a pending reset for a peer, with its reason |
  * | `resets/NAME` | times of recent resets for a peer, and the sessions that the last one named |
  * | `restored` | time when this state was found to be an older copy |
@@ -47,6 +49,7 @@ export const keys = {
   recovering: () => 'recovering',
   peer: (peer: Username) => `peer/${peer}`,
   peers: () => 'peer/',
+  otherKeyTries: (peer: Username) => `tried/${peer}`,
   pendingReset: (peer: Username) => `owed/${peer}`,
   pendingResets: () => 'owed/',
   sentResets: (peer: Username) => `resets/${peer}`,
@@ -69,11 +72,15 @@ export const keys = {
   confirmations: () => 'confirmed/',
   inbox: (order: number) => `inbox/${sortable(order)}`,
   inboxes: () => 'inbox/',
+  withheld: (peer: Username, order: number) => `withheld/${peer}/${sortable(order)}`,
+  withheldOf: (peer: Username) => `withheld/${peer}/`,
+  withhelds: () => 'withheld/',
   asked: (peer: Username, messageId: string) => `asked/${peer}/${messageId}`,
   askedOf: (peer: Username) => `asked/${peer}/`,
   askeds: () => 'asked/',
   answer: (peer: Username, messageId: string, order: number) => `answer/${peer}/${messageId}/${sortable(order)}`,
   answersTo: (peer: Username, messageId: string) => `answer/${peer}/${messageId}/`,
+  answersOf: (peer: Username) => `answer/${peer}/`,
   answers: () => 'answer/',
   /** Returns the key of the request that an answer belongs to. */
   askedFor: (answer: string) => `asked/${answer.split('/').slice(1, 3).join('/')}`,
@@ -84,6 +91,7 @@ export const keys = {
   seens: () => 'seen/',
   bodies: () => 'body/',
   sendResults: () => 'outcome/',
+  seenOf: (peer: Username) => `seen/${peer}/`,
   seen: (peer: Username, messageId: string) => `seen/${peer}/${messageId}`,
   body: (hash: string) => `body/${hash}`,
   receipt: (peer: Username, messageId: string) => `receipt/${peer}/${messageId}`,

@@ -15,6 +15,8 @@ export const UndecryptableRecord = recordCodec(
     at: Type.Integer(),
     /** The position among all bodies that this state has received. */
     order: Type.Optional(Type.Integer()),
+    /** The sender's identity key that it came under, base64url: for a first message, the key that it names. */
+    identity: Type.Optional(Type.String()),
   }),
 )
 export type UndecryptableRecord = Static<typeof UndecryptableRecord.schema>

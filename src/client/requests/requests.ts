@@ -3,9 +3,9 @@ import type { Username } from '../../protocol/names.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { NotOpenError, RequestRefusedError, RequestTimeoutError } from '../base/errors.ts'
+import { NotOpenError, RequestRefusedError, RequestTimeoutError, WithheldError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
-import { type ClientContext, trustIn } from '../connection/client-context.ts'
+import type { ClientContext } from '../connection/client-context.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { ListenerLease } from '../inbox/listener-lease.ts'
 import { noteReceipt, type Receipts } from '../inbox/receipts.ts'
@@ -22,8 +22,9 @@ import {
 import { type Content, encodeMedia } from '../messages/content.ts'
 import { nextHop } from '../messages/hops.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
+import { isShown, readStanding } from '../messages/standing.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import { keys, nameIn } from '../records/keys.ts'
+import { keys } from '../records/keys.ts'
 
 /** The message that a reply answers, as `receive`, the mailbox or a request handler has shown it. */
 export type Answered = Pick<MessageView, 'id' | 'from' | 'hops'>
@@ -43,6 +44,8 @@ const defaultTimeoutMs = 30_000
 const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
+/** Ids of requests that a decision about a key ended. `error` is the reason for own requests that were dropped. */
+type KeyChange = { closed: string[]; unanswered: string[]; dropped: string[]; error: Error }
 type RequestsContext = {
   context: ClientContext
   outbox: Outbox
@@ -145,6 +148,14 @@ export class Requests {
     this.#working.get(id)?.abort(new RequestRefusedError('withdrawn', `${from} has withdrawn its request`))
   }
 
+  /** Another key of a peer was pinned: ends what belongs to the other key, and hands over what had waited. */
+  keyDecided(peer: Username, { closed, unanswered, dropped, error }: KeyChange): void {
+    for (const id of closed) this.#working.get(id)?.abort(new WithheldError(peer))
+    for (const id of unanswered) this.#waiting.get(id)?.reject(new WithheldError(peer))
+    for (const id of dropped) this.#waiting.get(id)?.reject(error)
+    this.answered()
+  }
+
   /** A reply or a part was stored: hands it to the caller that waits for it. */
   answered(): void {
     void this.#handOver()
@@ -242,10 +253,11 @@ export class Requests {
       for (const [key] of own) {
         const bytes = await tx.get(key)
         const record = bytes && InboxRecord.decode(bytes)
-        const trust = await trustIn(tx, context, nameIn(key))
-        if (!record || trust === 'changed') continue
+        const standing = record && (await readStanding(tx, context, record))
+        // A reply under a changed key waits in the state for the user's decision.
+        if (!record || !standing || !isShown(standing)) continue
         tx.delete(key)
-        shown.push({ id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, trust) })
+        shown.push({ id: requestIdIn(key), isPart: isPart(record), message: toMessage(record, standing) })
       }
       return shown
     })

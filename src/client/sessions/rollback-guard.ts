@@ -1,10 +1,11 @@
+import { signReservation, verifyReservation } from '../../crypto/keys/reservation.ts'
 import { asError } from '../../util/as-error.ts'
+import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { sleep } from '../../util/signal.ts'
-import { ServerFaultError, UnreachableError } from '../base/errors.ts'
+import { RecoveryNeededError, UnreachableError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOrder } from '../records/crypto-records.ts'
-import type { StateReader } from '../state/state-store.ts'
 import type { PrekeyPublisher } from './prekey-publisher.ts'
 import { recoverFromRollback } from './rollback-recovery.ts'
 
@@ -14,19 +15,24 @@ const aheadSteps = 1_024
 const refreshMs = 1_000
 /** A second restore within this time is reported as such, seconds. */
 const againS = 3_600
-/** No state ever makes this many steps: a node that reports more lies. */
-const maxSteps = 2 ** 52
+/** An agent that sends a thousand messages a second takes fifty days for as many steps. */
+const maxJump = 2 ** 32
+
+/** What a node says about reserved steps, at the login and after `reserve`. */
+type Answer = { reservation?: { upTo: number; signature: string } | undefined }
 
 /**
  * Detects that this state is an older copy (docs/E2E.md section 9). The node records how many steps this agent's state
  * has reserved: if the original went on, it has reserved more than its copy can know of. Nothing is encrypted beyond
- * the reserved steps.
+ * the reserved steps. The state signs what it reserves, and believes only numbers that it signed: neither a node nor a
+ * finder of a token can invent one.
  */
 export class RollbackGuard {
   readonly #context: ClientContext
   readonly #publisher: Pick<PrekeyPublisher, 'replace'>
   #confirmed = 0
   #refreshing = false
+  #isAsked = false
 
   constructor(context: ClientContext, publisher: Pick<PrekeyPublisher, 'replace'>) {
     this.#context = context
@@ -38,25 +44,37 @@ export class RollbackGuard {
     return step <= this.#confirmed
   }
 
-  /**
-   * Compares this state with the number of steps that the node has recorded, and recovers if it is an older copy. The
-   * published keys are replaced before anything else.
-   * @throws {ServerFaultError} for a number that no state reaches
-   * @throws {UnreachableError}
-   */
-  async check(link: Link, reserved: number): Promise<void> {
-    if (reserved > maxSteps) throw new ServerFaultError(`the server says that this agent made ${reserved} steps`)
-    const isOlder = await this.#isOlder(reserved)
-    const peers = isOlder ? await this.#recover(reserved) : 0
-    const sinceS = await this.#replaceKeys(link)
-    if (isOlder) this.#context.events.emit('restored', { peers, again: sinceS !== undefined && sinceS < againS })
-    this.#confirmed = reserved
+  /** The next `check` treats this state as an older copy, however far the original went: the user asked for it. */
+  ask(): void {
+    this.#isAsked = true
   }
 
-  #recover(reserved: number): Promise<number> {
-    return this.#context.store.transaction(async tx =>
-      isBehind(await lastOrder(tx), reserved) ? recoverFromRollback(tx, this.#context, reserved) : 0,
-    )
+  /**
+   * Compares this state with the number of steps that it, or the original, signed, and recovers if it is an older copy.
+   * The published keys are replaced before anything else.
+   * @throws {RecoveryNeededError} if the own key signed more steps than an original can plausibly have made
+   * @throws {UnreachableError}
+   */
+  async check(link: Link, answer: Answer): Promise<void> {
+    const signed = this.#signedIn(answer)
+    const order = await this.#context.store.read(lastOrder)
+    if (signed > order + maxJump && !this.#isAsked) throw new RecoveryNeededError(signed, order)
+    const isAsked = this.#isAsked
+    const isDue = (at: number) => isAsked || isBehind(at, signed)
+    const recovers = isDue(order)
+    const peers = recovers ? await this.#recover(signed, isDue) : 0
+    this.#isAsked = false
+    const sinceS = await this.#replaceKeys(link)
+    const again = !isAsked && sinceS !== undefined && sinceS < againS
+    if (recovers) this.#context.events.emit('restored', { peers, again })
+    this.#confirmed = signed
+  }
+
+  #recover(signed: number, isDue: (order: number) => boolean): Promise<number> {
+    return this.#context.store.transaction(async tx => {
+      const now = await lastOrder(tx)
+      return isDue(now) ? recoverFromRollback(tx, this.#context, Math.max(now, signed)) : 0
+    })
   }
 
   /**
@@ -74,12 +92,25 @@ export class RollbackGuard {
     }
   }
 
+  /** Returns the number that the node presents with a valid signature of this agent; else 0. */
+  #signedIn({ reservation }: Answer): number {
+    if (!reservation) return 0
+    const { identity, address } = this.#context.self()
+    const { upTo, signature } = reservation
+    const isOwn = verifyReservation(identity.publicKey, { address, upTo }, decodeBase64Url(signature))
+    return isOwn ? upTo : 0
+  }
+
   /** Reserves steps ahead, and waits until the node has recorded them. */
   async reserve(link: Link): Promise<void> {
     const upTo = (await this.#context.store.read(lastOrder)) + aheadSteps
     if (upTo <= this.#confirmed) return
-    const answer = await link.request({ type: 'reserve', upTo })
-    await this.check(link, answer.upTo)
+    const { identity, address } = this.#context.self()
+    const signature = encodeBase64Url(signReservation(identity, { address, upTo }))
+    const answer = await link.request({ type: 'reserve', upTo, signature })
+    await this.check(link, answer)
+    // A node of an older release keeps the number without its signature. One that shows a wrong signature is no worse.
+    if (this.#confirmed === 0) this.#confirmed = Math.min(answer.upTo, upTo)
   }
 
   /**
@@ -102,10 +133,6 @@ export class RollbackGuard {
     await this.reserve(link)
     await sleep(refreshMs, this.#context.closing)
     if (link.isOpen) await this.reserve(link)
-  }
-
-  async #isOlder(reserved: number): Promise<boolean> {
-    return this.#context.store.read(async (tx: StateReader) => isBehind(await lastOrder(tx), reserved))
   }
 }
 

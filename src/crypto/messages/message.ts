@@ -37,13 +37,16 @@ export type OfferMessage = {
   readonly offerId: Uint8Array
   readonly expiresAtS: number
   readonly served: Served
+  /** Null in type 03, which earlier versions send. */
+  readonly signature: Uint8Array | null
 }
 type OfferDeclined = { readonly type: 'offer-declined'; readonly offerId: Uint8Array; readonly reason: number }
 /** The message types of a `body` (docs/E2E.md section 6). */
 export type Message = RatchetMessage | PrekeyMessage | OfferMessage | OfferDeclined
 
 const version = 1
-const types = { ratchet: 1, prekey: 2, offer: 3, 'offer-declined': 4 } as const
+const types = { ratchet: 1, prekey: 2, 'unsigned-offer': 3, 'offer-declined': 4, offer: 5 } as const
+const signatureBytes = 64
 /** One AES block and the tag. */
 const minSealedBytes = 16 + 32
 const kemCiphertextBytes = 1088
@@ -67,8 +70,14 @@ export function encodePrekeyHeader(header: PrekeyHeader): Uint8Array {
   )
 }
 
-export const encodeOffer = ({ offerId, expiresAtS, served }: Omit<OfferMessage, 'type'>): Uint8Array =>
-  concatBytes(u8(version), u8(types.offer), offerId, u64(expiresAtS), encodeServed(served))
+/** The fields of an offer, which its signature covers together with both addresses. */
+export const encodeOfferFields = ({ offerId, expiresAtS, served }: Omit<OfferMessage, 'type' | 'signature'>) =>
+  concatBytes(offerId, u64(expiresAtS), encodeServed(served))
+
+export const encodeOffer = ({ signature, ...fields }: Omit<OfferMessage, 'type'>): Uint8Array =>
+  signature
+    ? concatBytes(u8(version), u8(types.offer), encodeOfferFields(fields), signature)
+    : concatBytes(u8(version), u8(types['unsigned-offer']), encodeOfferFields(fields))
 
 export const encodeOfferDeclined = (offerId: Uint8Array, reason: number): Uint8Array =>
   concatBytes(u8(version), u8(types['offer-declined']), offerId, u8(reason))
@@ -106,6 +115,12 @@ function readPrekeyMessage(reader: ByteReader): PrekeyMessage {
   return { type: 'prekey', header, headerBytes: encodePrekeyHeader(header), inner: readRatchetMessage(reader) }
 }
 
+const readOfferFields = (reader: ByteReader) => ({
+  offerId: reader.take(16),
+  expiresAtS: reader.u64(),
+  served: readServed(reader),
+})
+
 function readMessage(reader: ByteReader): Message {
   reader.expect(version)
   switch (reader.u8()) {
@@ -113,8 +128,10 @@ function readMessage(reader: ByteReader): Message {
       return readRatchetMessage(reader)
     case types.prekey:
       return readPrekeyMessage(reader)
+    case types['unsigned-offer']:
+      return { type: 'offer', ...readOfferFields(reader), signature: null }
     case types.offer:
-      return { type: 'offer', offerId: reader.take(16), expiresAtS: reader.u64(), served: readServed(reader) }
+      return { type: 'offer', ...readOfferFields(reader), signature: reader.take(signatureBytes) }
     case types['offer-declined']:
       return { type: 'offer-declined', offerId: reader.take(16), reason: reader.u8() }
     default:

@@ -133,10 +133,16 @@ function checkSuite({ minSuite }: Peer, { header }: PrekeyMessage, { policy = de
 function checkInitiator(peer: Peer, identity: Uint8Array, { self }: DecryptOptions): IdentityKey {
   if (equalBytes(identity, self.identity.publicKey)) throw undecryptable()
   const pinned = identityOf(peer)
-  if (pinned && equalBytes(pinned, identity)) return pinned
-  const checked = checkIdentityKey(identity)
-  if (pinned) throw new IdentityChangedError(checked)
-  return checked
+  return pinned && equalBytes(pinned, identity) ? pinned : checkIdentityKey(identity)
+}
+
+/**
+ * Called after the message has decrypted: only then has the sender shown that it has the private half of `identity`.
+ * Otherwise a node could report any key as a changed key.
+ */
+function checkPinned(peer: Peer, identity: IdentityKey): void {
+  const pinned = identityOf(peer)
+  if (pinned && !equalBytes(pinned, identity)) throw new IdentityChangedError(identity)
 }
 
 function acceptSession(message: PrekeyMessage, use: PrekeyUse, options: DecryptOptions): Session {
@@ -177,6 +183,7 @@ function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions)
   checkHandshakeRate(peer, nowMs)
   const identity = checkInitiator(peer, header.identity, options)
   const { session, content } = openFirst(acceptSession(message, use, options), inner, options)
+  checkPinned(peer, identity)
   const met = withHandshake({ ...pinIdentity(peer, identity), minSuite: header.suite }, nowMs)
   const added = addSession(met, session, nowMs, policy.mailboxLifetimeMs)
   const opensWithReset = session.opening === 'reset'
@@ -213,7 +220,7 @@ function receiveRatchet(peer: Peer, message: RatchetMessage, options: DecryptOpt
 /**
  * Decrypts a body of type 01 or 02 from `peer`, the sender named by the node (docs/E2E.md section 7, rules 2 to 5).
  * The arguments do not change: save `peer`, `prekeys` and the content in one transaction, then acknowledge.
- * @throws {IdentityChangedError} if a new session has a different identity key than the pinned one.
+ * @throws {IdentityChangedError} if a message under a different identity key than the pinned one has decrypted.
  * @throws {CryptoError} `undecryptable` (rule 6), `malformed`, `too_large`, `suite_refused`, `rate_limited`,
  * `prekeys_exhausted`, `bad_key`
  */

@@ -1,8 +1,9 @@
-import { equalBytes } from '../../util/bytes.ts'
+import { concatBytes, encodeUtf8, equalBytes } from '../../util/bytes.ts'
+import { vec8 } from '../encoding/byte-writer.ts'
 import { compareBytes } from '../encoding/compare-bytes.ts'
 import { CryptoError } from '../errors.ts'
 import { decodeBundle } from '../keys/bundle.ts'
-import type { Self } from '../keys/identity.ts'
+import { type Self, sign, verifySigned } from '../keys/identity.ts'
 import {
   checkIds,
   encodeCurrentBundle,
@@ -11,11 +12,12 @@ import {
   publicKemKey,
   publicOneTimeKey,
 } from '../keys/prekeys.ts'
+import { labels } from '../labels.ts'
 import { cryptoLimits } from '../limits.ts'
-import { encodeOffer, type OfferMessage } from '../messages/message.ts'
+import { encodeOffer, encodeOfferFields, type OfferMessage } from '../messages/message.ts'
 import type { Policy } from '../policy.ts'
 import type { Random, Verify } from '../provider.ts'
-import type { Peer } from './peer.ts'
+import { hasSession, type Peer } from './peer.ts'
 import { startSession } from './start-session.ts'
 
 /** The interactive exchange (docs/E2E.md section 12): `key_exchange` frames carry an offer and its answer. */
@@ -46,6 +48,12 @@ function addOffer(prekeys: Prekeys, { to, nowMs, random, lifetimeMs }: MakeOffer
   return { offer, prekeys: { ...prekeys, nextId: nextId + 2, offers: [...live, offer] } }
 }
 
+type OfferFields = Parameters<typeof encodeOfferFields>[0]
+
+/** The message that an offer's signature covers: `from` and `to` are addresses. */
+const signedFields = (from: string, to: string, fields: OfferFields): Uint8Array =>
+  concatBytes(vec8(encodeUtf8(from)), vec8(encodeUtf8(to)), encodeOfferFields(fields))
+
 /** Makes an offer with new one-use keys. Save `prekeys` before sending `body`. */
 export function makeOffer(
   prekeys: Prekeys,
@@ -59,7 +67,9 @@ export function makeOffer(
     oneTimeKey: publicOneTimeKey(oneTimeKey),
     oneTimeKemKey: publicKemKey(self.identity, oneTimeKemKey),
   }
-  return { prekeys: next, offerId, body: encodeOffer({ offerId, expiresAtS: Math.floor(expiresAtMs / 1000), served }) }
+  const fields = { offerId, expiresAtS: Math.floor(expiresAtMs / 1000), served }
+  const signature = sign(self.identity, labels.offer, signedFields(self.address, options.to, fields))
+  return { prekeys: next, offerId, body: encodeOffer({ ...fields, signature }) }
 }
 
 /** Removes an offer that has expired or that the peer declined. Ignores unknown ids. */
@@ -81,20 +91,47 @@ type AcceptOfferOptions = {
   readonly verify?: Verify
 }
 type Acceptance =
-  /** Encrypt a content now and send it in a `key_exchange` frame. */
+  /**
+   * Encrypt a content now on the session that `peer` has as the active one, and send it in a `key_exchange` frame. Then
+   * call `awaitAnswer`.
+   */
   | { readonly outcome: 'answer'; readonly peer: Peer; readonly sid: Uint8Array }
   /** Our own offer crossed this one, and the peer answers ours (rule 9). */
   | { readonly outcome: 'wait' }
 
 /**
+ * A node knows everything in an offer but the signature. An unsigned offer, which earlier versions send, starts a
+ * session only where there is none: there a node chooses the keys anyway, because it serves the bundle.
+ */
+function checkSignature(peer: Peer, offer: OfferMessage, { self, nowMs, verify }: AcceptOfferOptions): void {
+  const { served, signature } = offer
+  if (!served.oneTimeKey || !served.oneTimeKemKey) throw new CryptoError('bad_offer')
+  if (!signature) {
+    if (hasSession(peer, nowMs)) throw new CryptoError('bad_offer')
+    return
+  }
+  const { identity } = decodeBundle(served.bundle, verify)
+  const message = signedFields(peer.address, self.address, offer)
+  if (!verifySigned(identity, labels.offer, message, signature, verify)) throw new CryptoError('bad_offer')
+}
+
+/**
  * Starts a session from a peer's offer, unless our own offer crossed it and the peer's identity key is smaller.
- * @throws {CryptoError} the codes of `startSession`, and `offer_expired`.
+ * @throws {CryptoError} the codes of `startSession`, `bad_offer` and `offer_expired`.
  */
 export function acceptOffer(peer: Peer, offer: OfferMessage, options: AcceptOfferOptions): Acceptance {
   const { self, prekeys, nowMs, verify } = options
   if (offer.expiresAtS * 1000 <= nowMs) throw new CryptoError('offer_expired')
+  checkSignature(peer, offer, options)
   const { identity } = decodeBundle(offer.served.bundle, verify)
   const crossed = prekeys.offers.some(({ to, expiresAtMs }) => to === peer.address && expiresAtMs > nowMs)
   if (crossed && compareBytes(self.identity.publicKey, identity) > 0) return { outcome: 'wait' }
   return { outcome: 'answer', ...startSession(peer, { ...options, served: offer.served }) }
 }
+
+/**
+ * The state to save after the answer to an offer was encrypted: the session of the offer becomes active when the peer
+ * has answered on it. Until then messages go on the session of `before`, if there is one.
+ */
+export const awaitAnswer = (before: Peer, peer: Peer, nowMs: number): Peer =>
+  hasSession(before, nowMs) ? { ...peer, active: before.active } : peer

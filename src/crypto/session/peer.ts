@@ -72,9 +72,12 @@ export function markChanged(peer: Peer, seen: IdentityKey): Peer {
 /** Drops all sessions, after a restore from an older copy (docs/E2E.md section 9). */
 export const dropSessions = (peer: Peer): Peer => ({ ...peer, sessions: [], active: null })
 
-/** The user accepts the new key: pins it as `first-use` and drops the sessions made with the old key. */
-export function trustPeer(peer: Peer): Peer {
-  if (peer.trust !== 'changed') return peer
+/**
+ * The user accepts the new key `accepted`: pins it as `first-use` and drops the sessions made with the old key.
+ * @throws {CryptoError} `identity_changed` unless `accepted` is the key that waits for a decision.
+ */
+export function trustPeer(peer: Peer, accepted: Uint8Array): Peer {
+  if (peer.trust !== 'changed' || !equalBytes(peer.seen, accepted)) throw new CryptoError('identity_changed')
   const { seen, before: _before, ...rest } = peer
   const initial = { maxSeq: 0, sessions: [], active: null, handshakes: [], resetAtMs: null, renewedAtMs: null }
   return { ...rest, ...initial, trust: 'first-use', identity: seen }

@@ -12,6 +12,7 @@ import type { OpenConnection } from '../node/connection-registry.ts'
 import type { NodeContext } from '../node/node-context.ts'
 import { type Login, login, register, resume } from '../operations/login.ts'
 import type { LoginFrame } from '../rate-limits/frame-rules.ts'
+import type { Reserved } from '../store/store.ts'
 import type { FrameContext } from './frame-context.ts'
 import { FrameQueue } from './frame-queue.ts'
 import { FrameScheduler } from './frame-scheduler.ts'
@@ -255,18 +256,18 @@ export class Connection implements OpenConnection, FrameContext {
       : resume(this.node, token)
   }
 
-  /** Returns the user's reserved number. @throws {ProtocolError} if a new token was revoked before it was bound. */
-  async #checkBound({ username, tokenHash }: Login, isNew: boolean): Promise<number> {
+  /** Returns the user's reserved numbers. @throws {ProtocolError} if a new token was revoked before it was bound. */
+  async #checkBound({ username, tokenHash }: Login, isNew: boolean): Promise<Reserved> {
     const { store } = this.node
     const [reserved, found] = await Promise.all([
-      store.inboxes.reserve(username, 0),
+      store.inboxes.readReserved(username),
       !isNew || store.logins.find(tokenHash),
     ])
     if (!found) throw new ProtocolError('unauthorized', 'the login has ended')
     return reserved
   }
 
-  #loggedIn(id: string, attempt: Login, reserved: number): void {
+  #loggedIn(id: string, attempt: Login, { upTo: reserved, reservation }: Reserved): void {
     if (this.#state.kind !== 'challenged') return
     this.#state.deadline.cancel()
     const { username, token, expiresAt } = attempt
@@ -275,7 +276,16 @@ export class Connection implements OpenConnection, FrameContext {
     this.#state = { kind: 'authenticated', login: attempt, expiry }
     const generation = this.node.store.generation()
     this.#generation = generation
-    this.reply({ type: 'authenticated', id, username, token, expiresAt, generation, reserved })
+    this.reply({
+      type: 'authenticated',
+      id,
+      username,
+      token,
+      expiresAt,
+      generation,
+      reserved,
+      ...(reservation && { reservation }),
+    })
   }
 
   /** Counts only failures of the peer, not of the store. */

@@ -6,6 +6,7 @@ import { endLogin, endLogins, listLogins } from '../operations/active-logins.ts'
 import { fetchCard, publishCard } from '../operations/cards.ts'
 import { fetchKeys, publishKeys } from '../operations/keys.ts'
 import { listRules, privacy, setRule } from '../operations/privacy.ts'
+import { reserve } from '../operations/reservations.ts'
 import { refuseSend, type SendRequest, send } from '../operations/send.ts'
 import { listUsers } from '../operations/users.ts'
 import { isLogin, isSend, refusalIn, type SendFrame } from '../rate-limits/frame-rules.ts'
@@ -60,9 +61,9 @@ const handlers = {
     context.reply({ type: 'keys', id, ...keys })
   },
 
-  reserve: async (context, { id, upTo }) => {
-    const reserved = await context.node.store.inboxes.reserve(context.login.username, upTo)
-    context.reply({ type: 'reserved', id, upTo: reserved })
+  reserve: async (context, { id, ...request }) => {
+    const reserved = await reserve(context.node, context.login.username, request)
+    context.reply({ type: 'reserved', id, ...reserved })
   },
 
   sessions: async (context, { id }) => {

@@ -1,3 +1,4 @@
+import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import type { Administration } from './administration.ts'
 import type { Cards } from './cards.ts'
@@ -223,9 +224,17 @@ export interface Inboxes {
   release(claim: Claim): Promise<void>
   /** Returns the number of queued envelopes. */
   countQueued(username: Username): Promise<number>
-  /** Raises the user's reserved number to `upTo`; it never goes down. Returns the current value. */
-  reserve(username: Username, upTo: number): Promise<number>
+  /**
+   * Raises the number that the user reserved. With `signature`, the caller has checked it, and the number is kept with
+   * it. Without, the number rises by `unsignedStep` at most, up to `maxUnsignedSteps`. Neither goes down.
+   */
+  reserve(username: Username, upTo: number, signature?: string): Promise<Reserved>
+  /** Returns what `reserve` returned last. Also if the store is full. */
+  readReserved(username: Username): Promise<Reserved>
 }
+
+/** `upTo` counts unsigned numbers, too. `reservation` is the highest number that the user signed. */
+export type Reserved = { upTo: number; reservation?: { upTo: number; signature: string } }
 
 export type OneTimeKey = { id: number; key: string }
 export type OneTimeKemKey = { id: number; key: string; signature: string }
@@ -252,10 +261,10 @@ export interface Keys {
   publish(username: Username, upload: KeyUpload): Promise<Published | 'conflict'>
   count(username: Username): Promise<KeyCounts>
   /**
-   * Takes one key from each pool, atomically. The same requester and id get the same one-time keys for `fetchRepeatMs`. Above
-   * the limit per target, or per requester and target, the result contains no one-time keys. `forbidden`: the requester
-   * may not write to the user. If a pool falls below its low mark, the node where the user listens gets a `keys-low`
-   * notice.
+   * Takes one key from each pool, atomically. The same requester and id get the same one-time keys for `fetchRepeatMs`.
+   * Above the limit per target, or per requester and target, the result contains no one-time keys. `forbidden`: the
+   * requester may not write to the user. If a pool falls below its low mark, the node where the user listens gets a
+   * `keys-low` notice.
    */
   fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal>
 }
@@ -322,3 +331,9 @@ export type Notice =
   | { kind: 'unheard'; why: Unheard }
 
 type Unheard = 'no subscriber' | 'queue full'
+
+/** Combines both numbers. An unsigned number above the bound is of an older release, and counts as none. */
+export function toReserved(unsigned: number, reservation: Reserved['reservation']): Reserved {
+  const known = [unsigned, reservation?.upTo ?? 0].filter(upTo => upTo <= limits.maxUnsignedSteps)
+  return { upTo: Math.max(0, ...known), ...(reservation && { reservation }) }
+}

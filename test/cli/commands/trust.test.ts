@@ -63,7 +63,7 @@ t.test('a changed key is reported by recv, and trust accepts it', async t => {
   const both = await run('alice', ['verify', 'bob'], offline)
   t.match(both.stdout, /of the known key[\s\S]*of the new key[\s\S]*aimessage trust bob --keep/)
 
-  const accepted = await run('alice', ['trust', 'bob', '--json'])
+  const accepted = await run('alice', ['trust', 'bob', '--resend', '--json'])
   t.match(jsonLines(accepted.stdout), [
     {
       decision: 'accepted',
@@ -85,7 +85,7 @@ t.test('trust --keep keeps the old key, without a server', async t => {
 
 t.test('trust accepts the new key without a server, and reports that the server is unreachable', async t => {
   const { run, other } = await changedKey(t)
-  const accepted = await run('alice', ['trust', 'bob'], offline)
+  const accepted = await run('alice', ['trust', 'bob', '--resend'], offline)
   t.match(accepted, {
     code: 0,
     stdout: /has its new key from now on/,
@@ -94,4 +94,78 @@ t.test('trust accepts the new key without a server, and reports that the server 
   t.match(jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout), [
     { trust: 'first-use', identity: other.account?.identity },
   ])
+})
+
+t.test('17.1 recv, verify and trust report what came under a rejected key, and never show it as verified', async t => {
+  const { server, forget } = await startForgetfulNode(t)
+  const { run, register, directory } = await openCliWorld(t, server)
+  await register('alice', 'bob')
+  const impostor = await openAgentAt(t, server, directory('bob'))
+  await impostor.send('alice', 'Please wire 5000 to account 666.')
+  // Alice's client stores the message, and nobody reads it.
+  const store = await openDirectoryStore(directory('alice'))
+  const reading = await openClient({ server, store })
+  await reading.mailbox.wait({ waitMs: 60_000 })
+  await reading.close()
+  await impostor.close()
+  forget('bob')
+  const bob = await openClient({ server, store: await openDirectoryStore(directory('other')) })
+  t.teardown(() => bob.close())
+  await bob.register('bob')
+  await bob.send('alice', 'Hi, this is Bob.')
+  const noticing = await openClient({ server, store: await openDirectoryStore(directory('alice')) })
+  const changed = new Promise(resolve => noticing.on('key-changed', resolve))
+  const attending = noticing.attend(new AbortController().signal)
+  await changed
+  await noticing.close()
+  await attending.catch(() => {})
+
+  const undecided = await run('alice', ['recv'])
+  t.match(undecided, { code: 0, stdout: '', stderr: /1 messages of bob are not shown: its key has changed/ })
+  const verified = await run('alice', ['verify', 'bob', (await bob.identityOf('alice')).safetyNumber, '--json'])
+  t.match(jsonLines(verified.stdout), [{ trust: 'verified', identity: bob.account?.identity, withheld: 1 }])
+  const shown = await run('alice', ['recv', '--json'])
+  t.match(jsonLines(shown.stdout), [
+    { body: 'Hi, this is Bob.', verified: 'verified', identity: bob.account?.identity },
+  ])
+  t.equal(jsonLines(shown.stdout).length, 1)
+  const reported = jsonLines(shown.stderr).filter(({ event }) => event === 'withheld')
+  t.match(reported, [{ from: 'bob', reason: 'rejected', messages: 1 }])
+  t.notMatch(shown.stdout + shown.stderr + verified.stdout, /wire 5000/)
+})
+
+t.test('17.2 trust accepts no other key than the one that the command line names', async t => {
+  const { run, other } = await changedKey(t)
+  const [before] = jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout)
+  const wrong = await run('alice', ['trust', 'bob', 'A'.repeat(43), '--drop', '--json'], offline)
+  t.equal(failureOf(wrong), '3 unknown_key')
+  const numbers = Object(before?.seen)
+  const accepted = await run('alice', ['trust', 'bob', String(numbers.safetyNumber), '--drop', '--json'], offline)
+  t.match(jsonLines(accepted.stdout), [{ decision: 'accepted', identity: other.account?.identity }])
+})
+
+t.test('17.23 without a terminal, trust needs an option for messages that wait for the old key', async t => {
+  for (const option of ['--resend', '--drop']) {
+    const { server, forget } = await startForgetfulNode(t)
+    const { run, register, directory } = await openCliWorld(t, server)
+    await register('alice', 'bob')
+    await run('alice', ['send', 'bob', 'one'])
+    await run('alice', ['send', 'bob', 'two'])
+    forget('bob')
+    const other = await openClient({ server, store: await openDirectoryStore(directory('other')) })
+    t.teardown(() => other.close())
+    await other.register('bob')
+    await other.send('alice', 'I lost my key')
+    await run('alice', ['recv'])
+    t.match(jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout), [{ unconfirmed: 2 }])
+    const unasked = await run('alice', ['trust', 'bob'], offline)
+    t.match(unasked, { code: 3, stderr: /2 messages to bob have no receipt yet: add --resend.*--drop/ })
+    t.match(jsonLines((await run('alice', ['verify', 'bob', '--json'], offline)).stdout), [{ trust: 'changed' }])
+    const decided = await run('alice', ['trust', 'bob', option, '--json'], offline)
+    const counts = option === '--resend' ? { resent: 2, dropped: 0 } : { resent: 0, dropped: 2 }
+    t.match(jsonLines(decided.stdout), [{ decision: 'accepted', ...counts }])
+    await run('alice', ['send', 'bob', 'for the new key'])
+    const texts = (await receiveAll(other)).map(({ text }) => text)
+    t.same(texts, option === '--resend' ? ['one', 'two', 'for the new key'] : ['for the new key'])
+  }
 })

@@ -25,6 +25,7 @@ const samples: { [Name in keyof ClientEvents]: ClientEvents[Name] } = {
   refused: { id: 'AAAA', to: bob, error },
   delayed: { id: 'AAAA', to: bob, error },
   'key-changed': { peer: bob },
+  withheld: { peer: bob, messages: 2 },
   session: { peer: bob, initiated: true },
   'peer-reset': { peer: bob, reason: 'undecryptable', resent: 2, withheld: 0 },
   undecryptable: { from: 'bob', aside: 'hash', reason: 'undecryptable', remedy: 'reset' },

@@ -29,13 +29,15 @@ const prekeyHeaders = {
   },
 } as const
 const offerId = new Uint8Array(16).fill(6)
+const signature = new Uint8Array(64).fill(5)
 const served = serve(makeAgent('bob', 'alice'))
 
 const bodies = {
   ratchet,
   'prekey of suite 1': concatBytes(encodePrekeyHeader(prekeyHeaders[1]), ratchet),
   'prekey of suite 2': concatBytes(encodePrekeyHeader(prekeyHeaders[2]), ratchet),
-  offer: encodeOffer({ offerId, expiresAtS: 77, served }),
+  'unsigned offer': encodeOffer({ offerId, expiresAtS: 77, served, signature: null }),
+  offer: encodeOffer({ offerId, expiresAtS: 77, served, signature }),
   'offer declined': encodeOfferDeclined(offerId, 1),
 }
 
@@ -50,7 +52,9 @@ t.test('each type is decoded unchanged', async t => {
       inner,
     })
   }
-  t.strictSame(decodeMessage(bodies.offer), { type: 'offer', offerId, expiresAtS: 77, served })
+  const fields = { offerId, expiresAtS: 77, served }
+  t.strictSame(decodeMessage(bodies['unsigned offer']), { type: 'offer', ...fields, signature: null })
+  t.strictSame(decodeMessage(bodies.offer), { type: 'offer', ...fields, signature })
   t.strictSame(decodeMessage(bodies['offer declined']), { type: 'offer-declined', offerId, reason: 1 })
 })
 

@@ -48,14 +48,15 @@ t.test('a changed key waits until the user accepts it or keeps the pinned one', 
   const changed = markChanged(verified, other)
   t.match(changed, { trust: 'changed', identity: pinned, seen: other })
   t.strictSame(dismissChange(changed), verified)
-  const trusted = trustPeer(changed)
+  t.throws(() => trustPeer(changed, pinned), new CryptoError('identity_changed'))
+  const trusted = trustPeer(changed, other)
   t.match(trusted, { trust: 'first-use', identity: other, sessions: [], active: null, maxSeq: 0, minSuite: 2 })
   t.notOk('seen' in trusted || 'before' in trusted)
 })
 
 t.test('a key that was not presented cannot be trusted, and only the pinned key can be verified', async t => {
   const [alice] = makeAcquainted()
-  t.equal(trustPeer(alice.peer), alice.peer)
+  t.throws(() => trustPeer(alice.peer, other), new CryptoError('identity_changed'))
   t.equal(dismissChange(alice.peer), alice.peer)
   t.strictSame(markChanged(newPeer('bob@localhost'), other), newPeer('bob@localhost'))
   for (const peer of [alice.peer, newPeer('bob@localhost'), markChanged(alice.peer, other)]) {

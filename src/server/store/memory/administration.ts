@@ -81,6 +81,7 @@ export class MemoryAdministration implements Administration {
     this.#backing.namesChanged()
     this.#backing.released.add(username)
     this.#backing.inbox(username).reserved = 0
+    this.#backing.inbox(username).reservation = undefined
     return 'released'
   }
 

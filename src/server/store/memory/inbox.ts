@@ -1,7 +1,7 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
 import type { NodeId } from '../ids.ts'
-import type { AppendItem, Claim, Envelope, Owner, ReadLimit } from '../store.ts'
+import type { AppendItem, Claim, Envelope, Owner, ReadLimit, Reserved } from '../store.ts'
 
 export type InboxLimits = {
   inboxMaxMessages: number
@@ -28,6 +28,7 @@ const nextNumber = (last: number, nowMs: number): number => Math.max(last + 1, n
 export class MemoryInbox {
   held: Held | undefined
   reserved = 0
+  reservation: Reserved['reservation']
   readonly #limits: InboxLimits
   #lastSeq = 0
   #lastEpoch = 0

@@ -11,6 +11,8 @@ import {
   type Inboxes,
   type Owner,
   type ReadLimit,
+  type Reserved,
+  toReserved,
 } from '../store.ts'
 import type { MemoryBacking } from './backing.ts'
 import type { Held } from './inbox.ts'
@@ -126,9 +128,24 @@ export class MemoryInboxes implements Inboxes {
     return this.#backing.inbox(username).length
   }
 
-  async reserve(username: Username, upTo: number): Promise<number> {
+  async reserve(username: Username, upTo: number, signature?: string): Promise<Reserved> {
     const inbox = this.#backing.inbox(username)
-    inbox.reserved = Math.max(inbox.reserved, upTo)
-    return inbox.reserved
+    const signed = inbox.reservation?.upTo ?? 0
+    const { unsignedStep, maxUnsignedSteps } = limits
+    if (signature !== undefined) {
+      if (upTo > signed) inbox.reservation = { upTo, signature }
+    } else {
+      const most = Math.min(
+        Math.max(inbox.reserved, Math.min(signed, maxUnsignedSteps)) + unsignedStep,
+        maxUnsignedSteps,
+      )
+      inbox.reserved = Math.max(inbox.reserved, Math.min(upTo, most))
+    }
+    return this.readReserved(username)
+  }
+
+  async readReserved(username: Username): Promise<Reserved> {
+    const { reserved, reservation } = this.#backing.inbox(username)
+    return toReserved(reserved, reservation)
   }
 }

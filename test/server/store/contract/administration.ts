@@ -120,7 +120,7 @@ export function administrationContract(t: Test, openWorld: OpenWorld): void {
     t.equal(await b.admin.releaseName(alice), 'unknown')
     t.equal(await b.admin.findAccount(alice), null)
     t.equal(await a.users.register(alice, 'another key', open), 'created')
-    t.equal(await a.inboxes.reserve(alice, 0), 0)
+    t.same(await a.inboxes.readReserved(alice), { upTo: 0 })
     t.equal(await a.inboxes.countQueued(alice), 0)
     const [next = 0] = await append(b, item('one'))
     t.ok(next > seq, 'no sequence number is used twice')

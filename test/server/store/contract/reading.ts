@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { limits } from '../../../../src/protocol/limits.ts'
 import {
   alice,
   append,
@@ -180,15 +181,33 @@ export function readingContract(t: Test, openWorld: OpenWorld): void {
   t.test('the reserved number never goes down', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)
-    t.equal(await a.inboxes.reserve(alice, 0), 0)
-    t.equal(await a.inboxes.reserve(alice, 100), 100)
-    t.equal(await b.inboxes.reserve(alice, 50), 100)
-    t.equal(await b.inboxes.reserve(alice, 0), 100)
-    const large = Number.MAX_SAFE_INTEGER - 1
-    t.equal(await b.inboxes.reserve(alice, large), large)
-    t.equal(await a.inboxes.reserve(alice, 1), large)
+    t.same(await a.inboxes.readReserved(alice), { upTo: 0 })
+    t.same(await a.inboxes.reserve(alice, 0), { upTo: 0 })
+    t.same(await a.inboxes.reserve(alice, 100), { upTo: 100 })
+    t.same(await b.inboxes.reserve(alice, 50), { upTo: 100 })
+    t.same(await b.inboxes.readReserved(alice), { upTo: 100 })
     const raced = await Promise.all([1, 2, 3, 4, 5].map(upTo => (upTo % 2 ? a : b).inboxes.reserve(carol, upTo)))
-    for (const [index, upTo] of raced.entries()) t.ok(upTo >= index + 1)
-    t.equal(await a.inboxes.reserve(carol, 0), 5)
+    for (const [index, { upTo }] of raced.entries()) t.ok(upTo >= index + 1)
+    t.same(await a.inboxes.reserve(carol, 0), { upTo: 5 })
+  })
+
+  t.test('17.3 without a signature the reserved number rises by a step a call, up to a bound', async t => {
+    const { a, b } = await openWorld(t)
+    await register(a, alice)
+    const step = limits.unsignedStep
+    t.same(await a.inboxes.reserve(alice, Number.MAX_SAFE_INTEGER), { upTo: step })
+    t.same(await b.inboxes.reserve(alice, Number.MAX_SAFE_INTEGER), { upTo: 2 * step })
+    t.same(await b.inboxes.reserve(alice, 2 * step + 5), { upTo: 2 * step + 5 })
+
+    const reservation = { upTo: limits.maxUnsignedSteps - 9, signature: 's'.repeat(86) }
+    t.same(await a.inboxes.reserve(alice, reservation.upTo, reservation.signature), {
+      upTo: reservation.upTo,
+      reservation,
+    })
+    t.same(await b.inboxes.reserve(alice, Number.MAX_SAFE_INTEGER), { upTo: limits.maxUnsignedSteps, reservation })
+    t.same(await b.inboxes.reserve(alice, 7, 'older'.padEnd(86)), { upTo: limits.maxUnsignedSteps, reservation })
+    const higher = { upTo: limits.maxSignedSteps, signature: 'h'.repeat(86) }
+    t.same((await a.inboxes.reserve(alice, higher.upTo, higher.signature)).reservation, higher)
+    t.same(await b.inboxes.readReserved(alice), { upTo: limits.maxUnsignedSteps, reservation: higher })
   })
 }

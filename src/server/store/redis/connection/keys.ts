@@ -36,7 +36,9 @@ import type { Bucket } from '../../store.ts'
  *     owner, node       the current claim: `s node connection` or `h connection`, and the node that gets its hints
  *     until, returned   of an HTTP claim: when it expires, and the highest seq that it was given
  *     seen, seenBefore  dedupe windows of the newest entry, and of the newest entry in the other hash
- *     reserved          the client's reserved number
+ *     reserved          the client's reserved number, without a signature
+ *     signed            the highest number that the client signed; sign1 and sign2 are the halves of the signature,
+ *                       because one long field would cost meta its compact encoding
  *     expires           no envelope in the inbox expires before this time
  *     due               the user's time in aim:due, as far as known
  *     sweptTo, sweptMin position and lowest expiry of a sweep that stopped half way

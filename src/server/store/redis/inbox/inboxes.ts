@@ -1,3 +1,4 @@
+import { limits } from '../../../../protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../protocol/names.ts'
 import type { NodeId } from '../../ids.ts'
 import {
@@ -8,7 +9,9 @@ import {
   type Inboxes,
   type Owner,
   type ReadLimit,
+  type Reserved,
   StoreUnavailableError,
+  toReserved,
 } from '../../store.ts'
 import { connectionOf, encodeOwner, isSocketOwner } from '../connection/claim-owner.ts'
 import { commandTimeoutMs } from '../connection/connect.ts'
@@ -161,8 +164,15 @@ export class RedisInboxes implements Inboxes {
     return Number((await settled(this.#context.redis.hget(metaKey(username), 'count'))) ?? 0)
   }
 
-  async reserve(username: Username, upTo: number): Promise<number> {
-    return asNumber(await scripts.reserve.run(this.#context.redis, [metaKey(username)], [upTo]))
+  async reserve(username: Username, upTo: number, signature = ''): Promise<Reserved> {
+    const halves = [signature.slice(0, signature.length / 2), signature.slice(signature.length / 2)]
+    const args = [upTo, ...halves, limits.unsignedStep, limits.maxUnsignedSteps]
+    return decodeReserved(asArray(await scripts.reserve.run(this.#context.redis, [metaKey(username)], args)))
+  }
+
+  async readReserved(username: Username): Promise<Reserved> {
+    const { redis } = this.#context
+    return decodeReserved(await settled(redis.hmget(metaKey(username), 'reserved', 'signed', 'sign1', 'sign2')))
   }
 
   /** Adds users to the indexes of a node's listeners and of online users. */
@@ -213,6 +223,11 @@ function decodeTaken(reply: unknown[]): Taken | 'conflict' {
     before: asString(before),
     beforeNode: asString(beforeNode),
   }
+}
+
+function decodeReserved([reserved, signed, first, second]: unknown[]): Reserved {
+  const unsigned = Number(reserved ?? 0)
+  return toReserved(unsigned, signed ? { upTo: Number(signed), signature: `${first}${second}` } : undefined)
 }
 
 /** Decodes three strings per envelope: stream id, metadata (`id from kind prev sentAt …`), body. */

@@ -37,7 +37,7 @@ t.test('an unknown peer has no key to compare', async t => {
   const alice = await registerAgent(t, server, 'alice')
   const asks: (() => Promise<unknown>)[] = [
     () => alice.identityOf('bob'),
-    () => alice.trustPeer('bob'),
+    () => alice.trustPeer('bob', alice.account?.identity ?? ''),
     () => alice.verifyPeer('bob', '1'),
     () => alice.distrustChange('bob'),
   ]
@@ -67,7 +67,7 @@ t.test('a changed key stops both directions until the user decides', async t => 
     t.match(now, { trust: 'changed', identity: before.identity, seen: { identity: other.account?.identity } })
 
     const listening = receiveSome(other, 1)
-    if (decide === 'trust') await alice.trustPeer('bob')
+    if (decide === 'trust') await alice.trustPeer('bob', other.account?.identity ?? '', { unconfirmed: 'send' })
     else await alice.verifyPeer('bob', (await other.identityOf('alice')).safetyNumber)
     t.equal((await alice.identityOf('bob')).trust, decide === 'trust' ? 'first-use' : 'verified')
     await alice.send('bob', 'welcome back')
