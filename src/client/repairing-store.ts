@@ -3,6 +3,7 @@ import type { Emitter } from '../util/emitter.ts'
 import type { ClientEvents } from './base/events.ts'
 import { OtherKeyRecord } from './inbox/other-key-limit.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
+import { UnreadRecord } from './inbox/unread.ts'
 import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteUnreadable } from './outbox/confirmation-record.ts'
 import { OutboxLeaseRecord } from './outbox/outbox-lease.ts'
@@ -66,6 +67,7 @@ const kinds: Record<string, Kind> = {
       await requestReset(tx, nameIn(key), 'undecryptable')
     },
   },
+  unread: { decode: UnreadRecord.decode, text: () => 'the count of unread messages is damaged and is made again' },
   withheld: {
     decode: InboxRecord.decode,
     text: peer => `a message of ${peer} that came under a key that you have rejected is damaged`,
@@ -88,7 +90,19 @@ const small: Kind = {
   },
   text: () => 'a small record is damaged; the client works without it',
 }
-const smallKinds = ['seen', 'body', 'receipt', 'owed', 'looked', 'card', 'swept', 'loss', 'restored']
+const smallKinds = [
+  'seen',
+  'body',
+  'receipt',
+  'owed',
+  'looked',
+  'card',
+  'swept',
+  'loss',
+  'contact',
+  'refused',
+  'restored',
+]
 
 /** The number of records set aside during one operation. More means that the state as a whole is damaged. */
 const maxRepairs = 10_000
