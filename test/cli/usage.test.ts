@@ -23,7 +23,7 @@ const wrong: [args: string[], says: RegExp][] = [
   [['whoami', '--loud'], /unknown option '--loud'[\s\S]*usage: aimessage whoami/],
   [['logout', 'now'], /too many arguments for 'logout'[\s\S]*usage: aimessage logout/],
   [['verify'], /missing required argument 'peer'[\s\S]*usage: aimessage verify \[options\] <peer> \[shown\]/],
-  [['trust', 'bob', '--drop'], /unknown option '--drop'[\s\S]*aimessage trust --help/],
+  [['trust', 'bob', '--forget'], /unknown option '--forget'[\s\S]*aimessage trust --help/],
   [['privacy', 'friends'], /'friends' is invalid[\s\S]*anyone, contacts, allowlist[\s\S]*usage: aimessage privacy/],
   [['allow'], /missing required argument 'peer'[\s\S]*usage: aimessage allow/],
   [['block'], /missing required argument 'peer'[\s\S]*usage: aimessage block/],

@@ -11,7 +11,13 @@ import { drawMessage, messageJson } from '../text/message-text.ts'
 import { withheldText } from '../text/peer-text.ts'
 
 type Options = { count?: number; wait?: number }
-type ListenOptions = Options & { exec?: string; execTimeout?: number; webhook?: string; touch?: string }
+type ListenOptions = Options & {
+  exec?: string
+  execTimeout?: number
+  webhook?: string
+  plainWebhook?: boolean
+  touch?: string
+}
 
 /** Limit for --exec, ms: a command that hangs blocks the messages behind it. */
 const defaultExecTimeoutMs = 300_000
@@ -39,6 +45,7 @@ export function addListen(program: Command, start: Start): void {
       '--webhook <url>',
       'post each message, signed with AIMESSAGE_WEBHOOK_SECRET; an answer of 2xx acknowledges it',
     )
+    .option('--plain-webhook', 'allow --webhook http:// to a host outside of private networks, unencrypted')
     .option('--touch <file>', "set this file's modification time when messages arrive; acknowledges nothing")
     .addHelpText('after', `${promise}${shape}${events}${wake}`)
     .action((options: ListenOptions, command: Command) => start(command, context => listen(context, options)))
@@ -70,7 +77,8 @@ async function listen(context: Context, options: ListenOptions): Promise<void> {
 type Act = (listening: { client: Client; output: Output; signal: AbortSignal; count?: number }) => Promise<void>
 
 /** Returns what the command does with messages. @throws {CliError} `usage` */
-async function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch }: ListenOptions): Promise<Act> {
+async function actOf(options: ListenOptions): Promise<Act> {
+  const { exec, execTimeout = defaultExecTimeoutMs, webhook, plainWebhook = false, touch } = options
   if ([exec, webhook, touch].filter(option => option !== undefined).length > 1) {
     throw usageError('use only one of --exec, --webhook and --touch: an agent has one listener')
   }
@@ -84,7 +92,10 @@ async function actOf({ exec, execTimeout = defaultExecTimeoutMs, webhook, touch 
   }
   if (webhook === undefined) return ({ client, output, ...options }) => show(client, output, options)
   const { webhookDeliver } = await import('../delivery/webhook.ts')
-  const deliver = webhookDeliver(webhook, process.env.AIMESSAGE_WEBHOOK_SECRET)
+  const deliver = webhookDeliver(webhook, {
+    secret: process.env.AIMESSAGE_WEBHOOK_SECRET,
+    isPlainAllowed: plainWebhook,
+  })
   return listening => deliverEach({ ...listening, deliver })
 }
 

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { mayBePlain } from '../../client/connection/server-url.ts'
 import { encodeJsonLine } from '../../util/escape.ts'
 import { CliError, usageError } from '../base/failure.ts'
 import { messageJson } from '../text/message-text.ts'
@@ -17,14 +18,32 @@ export function signature(secret: string, seconds: number, body: string): string
   return `t=${seconds},v1=${hmac}`
 }
 
-/**
- * Posts each message as JSON. An answer of 2xx accepts the message.
- * @throws {CliError} `usage` for an invalid URL or a secret that is too short
- */
-export function webhookDeliver(url: string, secret: string | undefined): Deliver {
+/** @throws {CliError} `usage`, unless messages may be posted to this URL */
+function parseTarget(url: string, isPlainAllowed: boolean): URL {
   const target = URL.canParse(url) ? new URL(url) : undefined
   if (target?.protocol !== 'https:' && target?.protocol !== 'http:')
     throw usageError(`--webhook ${url} is not an http(s) URL`)
+  if (target.username || target.password)
+    throw usageError('--webhook must not contain a user name or a password: calls are signed')
+  if (target.protocol === 'http:' && !isPlainAllowed && !mayBePlain(target.hostname))
+    throw usageError(
+      `--webhook ${url} would send decrypted messages unencrypted: write https://${target.host}, or add --plain-webhook`,
+    )
+  return target
+}
+
+type WebhookOptions = {
+  secret: string | undefined
+  /** Allows http to hosts outside of this machine and of private networks. */
+  isPlainAllowed: boolean
+}
+
+/**
+ * Posts each message as JSON. An answer of 2xx accepts the message.
+ * @throws {CliError} `usage` for a URL that is invalid or not private enough, or a secret that is too short
+ */
+export function webhookDeliver(url: string, { secret, isPlainAllowed }: WebhookOptions): Deliver {
+  const target = parseTarget(url, isPlainAllowed)
   if (secret === undefined || secret.length < minSecretChars) {
     throw usageError(`--webhook signs with AIMESSAGE_WEBHOOK_SECRET: set it to at least ${minSecretChars} characters`)
   }

@@ -10,12 +10,18 @@ export class ServerUrlError extends ClientError {
 
 const schemes: Record<string, string> = { 'ws:': 'ws:', 'wss:': 'wss:', 'http:': 'ws:', 'https:': 'wss:' }
 
-/** Hosts of a private network: a single label, as container names are, or a private address (RFC 1918, RFC 4193). */
+/**
+ * Hosts of a private network, as `URL` writes them: a single label, as container names are, or a private address (RFC
+ * 1918, RFC 4193).
+ */
 const privateHost =
-  /^(?:[a-z0-9_-]+|10(?:\.\d+){3}|192\.168(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|\[f[cd][0-9a-f:]+\])$/
+  /^(?:[a-z0-9_-]+|10(?:\.\d+){3}|192\.168(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|\[f[cd][0-9a-f]{2}:[0-9a-f:]+\])$/
 
-/** Without TLS, everybody on the network path can read tokens and the names of senders and recipients. */
-const mayBePlain = (host: string): boolean => isLoopback(host) || privateHost.test(host)
+/**
+ * Returns true if traffic to this host may go without TLS: it stays on this machine or in a private network. Elsewhere
+ * everybody on the network path can read it.
+ */
+export const mayBePlain = (host: string): boolean => isLoopback(host) || privateHost.test(host)
 
 /**
  * Parses a server as a user writes it: `ws://host:port`, `wss://host`, or the same with http. Accepts a URL without TLS

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import t from 'tap'
-import { signature } from '../../../src/cli/delivery/webhook.ts'
+import { signature, webhookDeliver } from '../../../src/cli/delivery/webhook.ts'
 import { registerAgent, temporaryDirectory } from '../../../tools/clients/agents.ts'
 import { listenOnLoopback } from '../../../tools/net/listen.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
@@ -128,6 +128,11 @@ echo "$line" >> ${directory}/taken
     for (const [args, message] of [
       [['--webhook', 'ftp://x'], /is not an http\(s\) URL/],
       [['--webhook', 'https://x'], /AIMESSAGE_WEBHOOK_SECRET/],
+      [
+        ['--webhook', 'http://hooks.example.com/in'],
+        /unencrypted: write https:\/\/hooks\.example\.com, or add --plain/,
+      ],
+      [['--webhook', 'http://hooks.example.com/in', '--plain-webhook'], /AIMESSAGE_WEBHOOK_SECRET/],
       [['--exec', 'true', '--touch', 'x'], /one of --exec, --webhook and --touch/],
     ] as const) {
       const { code, stderr } = await world.run('eve', ['listen', ...args])
@@ -145,6 +150,30 @@ echo "$line" >> ${directory}/taken
       { from: 'alice', body: '{"heard":"hello?"}', mediaType: 'application/json', kind: 'reply' },
     ])
   })
+})
+
+t.test('17.13 a webhook gets decrypted messages over TLS, in private networks, or where the user says so', async t => {
+  const secret = 'a secret of some length'
+  const refusal = (url: string, isPlainAllowed = false): string => {
+    try {
+      webhookDeliver(url, { secret, isPlainAllowed })
+      return ''
+    } catch (error) {
+      return String(error)
+    }
+  }
+  for (const url of [
+    'http://hooks.example.com/in',
+    'http://203.0.113.5',
+    'http://[2001:db8::1]',
+    'http://10.evil.example',
+  ])
+    t.match(refusal(url), /would send decrypted messages unencrypted: write https:/, url)
+  for (const host of ['localhost', '127.0.0.1:9', '[::1]', 'worker', '10.1.2.3', '192.168.0.9', '[fd00::1]'])
+    t.equal(refusal(`http://${host}/in`), '', host)
+  t.equal(refusal('https://hooks.example.com/in'), '')
+  t.equal(refusal('http://hooks.example.com/in', true), '')
+  t.match(refusal('https://me:secret@hooks.example.com/in'), /must not contain a user name or a password/)
 })
 
 t.test('the webhook signature is the HMAC-SHA-256 of time and body', async t => {

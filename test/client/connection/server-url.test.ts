@@ -28,6 +28,8 @@ t.test('a login goes over the internet only with TLS', async t => {
     'ws://192.168.1.1.evil.example',
     'ws://localhost.evil.example',
     'ws://172.32.0.1',
+    'ws://[fc::1]',
+    'ws://[::ffff:203.0.113.5]',
   ]
   for (const text of [...open, ...close]) t.match(refusal(text), /unencrypted: write wss:\/\//, text)
 })
