@@ -82,7 +82,7 @@ export async function retryUndecryptable(
       if (refusal.code === record.code) continue
       // The same bytes now fail for another reason, which has another remedy.
       tx.delete(key)
-      all.push(...(await quarantine(tx, context, envelope, refusal)))
+      all.push(...(await quarantine(tx, context, envelope, refusal, record)))
     }
   }
   return all

@@ -60,9 +60,8 @@ type Known = { peer: Peer; nowMs: number }
 
 /**
  * Returns the pending reset of a peer if it may be sent now: docs/E2E.md section 7, rule 6, allows one reset an hour.
- * In
- * the hour after a restore it allows more if the peer has started a further session that cannot be read: a session that
- * existed before ends with the first reset.
+ * In the hour after a restore it allows more if the peer has started a further session that cannot be read: a session
+ * that existed before ends with the first reset.
  */
 export async function allowedReset(
   tx: StateReader,
