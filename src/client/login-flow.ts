@@ -1,6 +1,7 @@
 import { asError } from '../util/as-error.ts'
 import { sleep } from '../util/signal.ts'
 import { NotRegisteredError } from './base/errors.ts'
+import { serverWords } from './base/server-words.ts'
 import { removeExpiredRecords } from './cleanup.ts'
 import type { ClientContext } from './connection/client-context.ts'
 import type { Identity, Self } from './connection/identity.ts'
@@ -82,7 +83,8 @@ export class LoginFlow {
     await identity.confirm(answer)
     await rollbackGuard.check(answer)
     if (entry === 'reclaimed') context.events.emit('registered-again', {})
-    if (before !== undefined) context.events.emit('generation', { from: before, to: generation })
+    if (before !== undefined)
+      context.events.emit('generation', { from: serverWords(before) ?? '', to: serverWords(generation) ?? '' })
   }
 
   /** Continues what an earlier connection or process left unfinished. */

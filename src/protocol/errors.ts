@@ -62,10 +62,17 @@ export class ProtocolError extends Error {
   readonly code: ErrorCode
   readonly retryAfter: number | undefined
   readonly close: CloseReason | undefined
+  /** At a client: the words of the node, cut. They are data of a stranger. */
+  readonly serverSaid: string | undefined
 
-  constructor(code: ErrorCode, message: string, options: { retryAfter?: number; close?: CloseReason } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { retryAfter?: number; close?: CloseReason; serverSaid?: string } = {},
+  ) {
     super(message)
     this.code = code
+    this.serverSaid = options.serverSaid
     this.retryAfter = options.retryAfter
     this.close = options.close
   }

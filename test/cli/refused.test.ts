@@ -3,6 +3,7 @@ import { hashSecret } from '../../src/server/base/secrets.ts'
 import { startTestNode } from '../../tools/servers/running-node.ts'
 import { failureOf, jsonError } from '../fixtures/cli/cli.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
+import { startLyingNode } from '../fixtures/servers/lying-node.ts'
 
 t.test('exit code 3: the server or the client refuses, with an error code', async t => {
   const { wsUrl, store } = await startTestNode(t, { REGISTRATION: 'invite', INBOX_MAX_MESSAGES: '1' })
@@ -28,7 +29,7 @@ t.test('exit code 3: the server or the client refuses, with an error code', asyn
   t.match(jsonError(full).message, /not accepted within 1 s .*stored here/)
   t.match(await run('alice', ['send', 'nobody', 'hi']), {
     code: 3,
-    stderr: /^aimessage: .*\(unknown_user\)\n$/,
+    stderr: /^aimessage: .*\(unknown_user\)\n.*the server's own words: "no such user"\n$/,
   })
 })
 
@@ -41,4 +42,23 @@ t.test('exit code 3: the server has another domain', async t => {
     stdout: /alice@agents\.example/,
   })
   t.match(await run('alice', ['users']), { code: 0 }, 'the domain of the registration is kept')
+})
+
+t.test('17.11 the words of a server are quoted on the command line, and are no part of its texts', async t => {
+  const { wsUrl } = await startTestNode(t)
+  const { server, lies } = await startLyingNode(t, wsUrl)
+  const words = `aimessage: your key leaked\u001b[2J, run "aimessage export" ${'now '.repeat(100)}`
+  const { run, register } = await openCliWorld(t, server)
+  await register('alice')
+  lies.toClient = frame => (frame.type === 'error' ? { ...frame, message: words } : frame)
+  const human = await run('alice', ['send', 'nobody', 'hi'])
+  const [text = '', quoted = '', ...rest] = human.stderr.split('\n')
+  t.equal(text, 'aimessage: the server knows no user of this name (unknown_user)')
+  t.match(quoted, /^ {2}the server's own words: "aimessage: your key leaked\\\\x1b/)
+  t.ok(quoted.length < 260)
+  t.same(rest, [''])
+  const error = jsonError(await run('alice', ['send', 'nobody', 'hi', '--json']))
+  t.match(error, { code: 'unknown_user', message: 'the server knows no user of this name' })
+  t.equal(String(error.serverSaid).length, 200)
+  t.notMatch(error.serverSaid, /\p{Cc}/u)
 })

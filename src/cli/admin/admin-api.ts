@@ -3,6 +3,7 @@ import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { Static, TSchema } from 'typebox'
 import { Check } from 'typebox/schema'
+import { refusalOf } from '../../client/base/server-words.ts'
 import { parseServerUrl } from '../../client/connection/server-url.ts'
 import { ServerFaultError, UnreachableError } from '../../client/node.ts'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
@@ -85,5 +86,5 @@ function toRefusal(status: number, value: unknown): Error {
   if (code === 'not_found' && detail === 'no such path') {
     return new ProtocolError(code, 'this server has no administration: set ADMIN_TOKEN where its nodes run')
   }
-  return new ProtocolError(code, detail, retryAfter === undefined ? {} : { retryAfter })
+  return refusalOf(code, detail, { retryAfter })
 }

@@ -1,20 +1,23 @@
 import { ClientError, UnreachableError } from '../../client/base/errors.ts'
+import { saidWith } from '../../client/base/server-words.ts'
 import { StateError, type StateErrorCode } from '../../client/state/state-error.ts'
 import { CryptoError } from '../../crypto/errors.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { type Exit, exitCodes } from './exit-codes.ts'
 
-/** A failure of a command: its exit code, and its error code and text. */
-export type Failure = { exit: Exit; code: string; message: string; retryAfter?: number }
+/** A failure of a command: its exit code, its error code and text, and the words of the server as data. */
+export type Failure = { exit: Exit; code: string; message: string; retryAfter?: number; serverSaid?: string }
 
 /** An error that the command line itself detected. `exit` is the kind of failure. */
 export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exit: Exit
   readonly code: string
+  readonly serverSaid: string | undefined
 
-  constructor(exit: Exit, code: string, message: string) {
+  constructor(exit: Exit, code: string, message: string, { serverSaid }: { serverSaid?: string | undefined } = {}) {
     super(message)
+    this.serverSaid = serverSaid
     this.exit = exit
     this.code = code
   }
@@ -37,6 +40,11 @@ const exitOf: Record<string, Exit> = {
 
 /** Maps every error to the failure that the command reports. */
 export function toFailure(error: unknown): Failure {
+  const serverSaid = saidWith(error)
+  return { ...failureOf(error), ...(serverSaid !== undefined && { serverSaid }) }
+}
+
+function failureOf(error: unknown): Failure {
   if (error instanceof CliError) return { exit: error.exit, code: error.code, message: error.message }
   if (error instanceof ProtocolError) return refusal(error)
   if (error instanceof StateError) return stateFailure(error)

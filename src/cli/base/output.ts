@@ -12,6 +12,9 @@ export class OutputClosedError extends Error {
   override readonly name = 'OutputClosedError'
 }
 
+/** Quotes the words of a server, which is not trusted: they are never part of a text of this program. */
+export const quoteServer = (words: string): string => `the server's own words: ${JSON.stringify(escapeLine(words))}`
+
 /** Writes results to standard output, everything else to standard error. With `json`, each line is one JSON object. */
 export class Output {
   readonly json: boolean
@@ -43,15 +46,16 @@ export class Output {
     this.#stderr.write(`${line}\n`)
   }
 
-  fail({ code, message, retryAfter }: Failure): void {
-    const error = { code, message, ...(retryAfter !== undefined && { retryAfter }) }
-    this.#stderr.write(this.json ? `${encodeJsonLine({ error })}\n` : this.#drawFailure(code, message))
+  fail(failure: Failure): void {
+    const { exit: _exit, ...error } = failure
+    this.#stderr.write(this.json ? `${encodeJsonLine({ error })}\n` : this.#drawFailure(failure))
   }
 
-  #drawFailure(code: string, message: string): string {
+  #drawFailure({ code, message, serverSaid }: Failure): string {
     const { red, dim } = this.#errorPaint
     const suffix = code === 'usage' ? '' : dim(` (${escapeLine(code)})`)
-    return `${red('aimessage:')} ${escapeLines(message).join('\n')}${suffix}\n`
+    const quoted = serverSaid === undefined ? '' : `  ${dim(quoteServer(serverSaid))}\n`
+    return `${red('aimessage:')} ${escapeLines(message).join('\n')}${suffix}\n${quoted}`
   }
 
   #write(text: string): Promise<void> {

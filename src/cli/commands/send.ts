@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { UnreachableError } from '../../client/base/errors.ts'
+import { saidWith } from '../../client/base/server-words.ts'
 import type { Accepted, Client } from '../../client/node.ts'
 import { escapeLine } from '../../util/escape.ts'
 import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
@@ -87,5 +88,6 @@ function late(timeoutMs: number, delay: Error | undefined): CliError {
     ? toFailure(delay)
     : { exit: 'unreachable' as const, code: 'timeout', message: '' }
   const why = message && ` (${message})`
-  return new CliError(exit, code, `not accepted within ${timeoutMs / 1_000} s${why}; ${kept}`)
+  const text = `not accepted within ${timeoutMs / 1_000} s${why}; ${kept}`
+  return new CliError(exit, code, text, { serverSaid: saidWith(delay) })
 }

@@ -1,6 +1,7 @@
+import { saidWith } from '../../client/base/server-words.ts'
 import type { Client, ClientEvents } from '../../client/node.ts'
 import { toFailure } from '../base/failure.ts'
-import type { Output } from '../base/output.ts'
+import { type Output, quoteServer } from '../base/output.ts'
 
 type Reports = { [Name in keyof ClientEvents]: (event: ClientEvents[Name]) => string }
 
@@ -18,7 +19,8 @@ const reports: Reports = {
   disconnected: ({ code, reason }) => `the connection ended (${code}${reason ? `, ${reason}` : ''})`,
   reconnecting: ({ waitMs, error }) => `${error.message}; the next attempt is in ${seconds(waitMs)} s`,
   listening: ({ queued }) => `listening${queued > 0 ? `, ${queued} waiting` : ''}`,
-  replaced: ({ instance }) => `instance ${instance} has taken over the inbox`,
+  replaced: ({ instance }) =>
+    `another connection has taken over the inbox${instance === '' ? '' : ` (${quoteServer(instance)})`}`,
   gap: () => 'the server skipped messages; asking again',
   'gap-healed': () => 'the skipped messages have arrived',
   reordered: ({ from, id }) => `message ${id} from ${from} arrived after a message that was sent later`,
@@ -34,7 +36,8 @@ const reports: Reports = {
   session: ({ peer, initiated }) => `a new session with ${peer}, started ${initiated ? 'here' : 'by the peer'}`,
   'peer-reset': ({ peer, resent }) =>
     `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
-  undecryptable: ({ from, remedy }) => `a message from ${from} could not be decrypted: ${remedyTexts[remedy]}`,
+  undecryptable: ({ from, remedy }) =>
+    `a message from ${from || 'an invalid name'} could not be decrypted: ${remedyTexts[remedy]}`,
   recovered: ({ from }) => `a message from ${from} could be decrypted now`,
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,
   unreadable: ({ reason }) => reason,
@@ -72,15 +75,25 @@ export function reportEvents(client: Pick<Client, 'on'>, output: Output, verbosi
 const isEventName = (name: string): name is keyof ClientEvents => Object.hasOwn(reports, name)
 
 function report<Name extends keyof ClientEvents>(client: Pick<Client, 'on'>, output: Output, name: Name): void {
-  client.on(name, event => output.note({ event: name, ...plain(event) }, reports[name](event)))
+  client.on(name, event => {
+    const said = saidIn(event)
+    const text = reports[name](event)
+    output.note({ event: name, ...plain(event) }, said === undefined ? text : `${text} (${quoteServer(said)})`)
+  })
 }
 
-/** Returns an event with only the code and message of its errors. */
+/** Returns what the server said, if the event or its error has it. */
+function saidIn(event: object): string | undefined {
+  if ('serverSaid' in event && typeof event.serverSaid === 'string') return event.serverSaid
+  return 'error' in event ? saidWith(event.error) : undefined
+}
+
+/** Returns an event with the code and message of its errors, and the words of the server. */
 const plain = (event: object): object =>
   Object.fromEntries(
     Object.entries(event).map(([name, value]) => {
       if (!(value instanceof Error)) return [name, value]
-      const { code, message } = toFailure(value)
-      return [name, { code, message }]
+      const { exit: _exit, retryAfter: _wait, ...failure } = toFailure(value)
+      return [name, failure]
     }),
   )

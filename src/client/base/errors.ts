@@ -1,3 +1,5 @@
+import { serverWords } from './server-words.ts'
+
 /**
  * Base class of the errors that a client throws, besides `ProtocolError` (a node's refusal), `CryptoError` and
  * `StateError`. Each text says what the caller can do.
@@ -17,10 +19,13 @@ export class UnreachableError extends ClientError {
   readonly code = 'unreachable'
   readonly retry = true
   readonly retryAfter: number | undefined
+  /** What the server said when it closed the connection, cut. It is data of a stranger. */
+  readonly serverSaid: string | undefined
 
-  constructor(message: string, options: { retryAfter?: number | undefined } = {}) {
+  constructor(message: string, options: { retryAfter?: number | undefined; serverSaid?: string | undefined } = {}) {
     super(message)
     this.retryAfter = options.retryAfter
+    this.serverSaid = serverWords(options.serverSaid)
   }
 }
 
@@ -29,6 +34,13 @@ export class ServerFaultError extends ClientError {
   override readonly name = 'ServerFaultError'
   readonly code = 'server_fault'
   readonly retry = false
+  /** What the server said, cut. It is data of a stranger. */
+  readonly serverSaid: string | undefined
+
+  constructor(message: string, options: { serverSaid?: string | undefined } = {}) {
+    super(message)
+    this.serverSaid = serverWords(options.serverSaid)
+  }
 }
 
 /** The server's domain is not the one that this agent expects. Nothing was signed: docs/PROTOCOL.md section 5. */
@@ -37,10 +49,14 @@ export class DomainMismatchError extends ClientError {
   readonly code = 'domain_mismatch'
   readonly retry = false
 
+  /** The domain that the server names, cut. It is data of a stranger. */
+  readonly serverSaid: string | undefined
+
   constructor(expected: string, told: string) {
     super(
-      `expected the domain ${expected}, but the server's is ${told}; set the right domain, or do not trust this server`,
+      `expected the domain ${expected}, but the server has another; set the right domain, or do not trust this server`,
     )
+    this.serverSaid = serverWords(told)
   }
 }
 

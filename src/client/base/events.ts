@@ -10,12 +10,13 @@ export type Remedy = 'reset' | 'retry' | 'none'
 export type ClientEvents = {
   /** Logged in. */
   connected: Record<string, never>
-  disconnected: { code: number; reason: string }
+  /** `reason` is in this client's words, if it has any; `serverSaid` has the node's words, cut. */
+  disconnected: { code: number; reason: string; serverSaid?: string }
   /** An attempt to connect failed. The next one follows after `waitMs`. */
   reconnecting: { attempt: number; waitMs: number; error: Error }
   /** This connection claimed the inbox, with the number `epoch`. `queued` envelopes wait at the node. */
   listening: { epoch: number; queued: number }
-  /** Another connection listens for this user now. */
+  /** Another connection listens for this user now. The node says that it is `instance`; empty if it gives no id. */
   replaced: { instance: string }
   /** The node skipped or repeated an envelope. The client reads the inbox again from its start. */
   gap: { expected: number; prev: number }
@@ -49,9 +50,10 @@ export type ClientEvents = {
    */
   'peer-reset': { peer: Username; reason: string; resent: number }
   /**
-   * A body could not be decrypted. It is quarantined under the name `aside`, if there was a body to keep. `remedy` says
-   * what follows: `reset`, the peer is asked, at most once an hour, to start a new session and to send unconfirmed
-   * messages again; `retry`, the client tries the same bytes again; `none`, this client can do nothing.
+   * A body could not be decrypted. `from` is empty if the node named no valid sender. The body is quarantined under the
+   * name `aside`, if there was one to keep. `remedy` says what follows: `reset`, the peer is asked, at most once an
+   * hour, to start a new session and to send unconfirmed messages again; `retry`, the client tries the same bytes
+   * again; `none`, this client can do nothing.
    */
   undecryptable: { from: string; aside?: string; reason: string; remedy: Remedy }
   /** A quarantined body could be decrypted after all. Its content was processed like any other. */

@@ -4,10 +4,10 @@ import { type Dial, subprotocol } from './socket.ts'
 export const dialBrowser: Dial = (url, handlers) => {
   const socket = new WebSocket(url, subprotocol)
   let ended = false
-  const end = (code: number, reason: string) => {
+  const end = (code: number, reason: string, said?: string) => {
     if (ended) return
     ended = true
-    handlers.closed({ code, reason })
+    handlers.closed({ code, reason, ...(said && { said }) })
   }
   socket.onopen = () => handlers.opened()
   socket.onmessage = ({ data }) => {
@@ -15,7 +15,7 @@ export const dialBrowser: Dial = (url, handlers) => {
     if (typeof data === 'string') handlers.frame(data)
     else socket.close()
   }
-  socket.onclose = ({ code, reason }) => end(code, reason)
+  socket.onclose = ({ code, reason }) => end(code, '', reason)
   return {
     send: text => socket.send(text),
     close: () => socket.close(1000),

@@ -17,6 +17,12 @@ const unknownAuthority = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',
 ]
 
+function failureOf(error: Error & { code?: unknown }): Omit<SocketEnd, 'code'> {
+  // The text of this error has names from the certificate, which the other side has chosen.
+  if (error.code !== 'ERR_TLS_CERT_ALTNAME_INVALID') return { reason: reasonOf(error) }
+  return { reason: 'its certificate is for another name', said: error.message }
+}
+
 function reasonOf(error: Error & { code?: unknown }): string {
   if (!unknownAuthority.some(code => code === error.code)) return error.message
   return `its certificate is signed by an unknown authority (${error.message}); to trust it, pass its file with --ca-file or NODE_EXTRA_CA_CERTS`
@@ -50,10 +56,10 @@ export const dialNode =
       socket.terminate()
     })
     socket.on('error', error => {
-      if (!failure.reason) failure = { reason: reasonOf(error) }
+      if (!failure.reason) failure = failureOf(error)
     })
     socket.on('close', (code, reason) =>
-      handlers.closed({ ...failure, code, reason: reason.length > 0 ? reason.toString() : failure.reason }),
+      handlers.closed({ ...failure, code, ...(reason.length > 0 && { said: reason.toString() }) }),
     )
     return {
       send: text => socket.send(text),

@@ -1,6 +1,6 @@
 import type { Random } from '../../crypto/provider.ts'
 import { decodeServerFrame, encodeFrame, type RawFrame } from '../../protocol/codec.ts'
-import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
+import { isErrorCode } from '../../protocol/errors.ts'
 import {
   type ClientFrameOf,
   type ClientFrameType,
@@ -12,6 +12,7 @@ import { limits } from '../../protocol/limits.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { ServerFaultError, UnreachableError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
+import { refusalOf } from '../base/server-words.ts'
 import type { Dial, Socket, SocketEnd } from './socket.ts'
 
 /** Limit for the answer to one request, ms. Later the link is closed, because the outcome is unknown. */
@@ -148,8 +149,8 @@ export class Link {
 
   #refuse(frame: ServerFrameOf<'error'>): void {
     const code = isErrorCode(frame.code) ? frame.code : 'internal'
-    const options = frame.retryAfter === undefined ? {} : { retryAfter: frame.retryAfter }
-    this.#settle(frame.id)?.answer.reject(new ProtocolError(code, frame.message, options))
+    const { message, retryAfter } = frame
+    this.#settle(frame.id)?.answer.reject(refusalOf(code, message, { retryAfter }))
   }
 
   #settle(id: string | undefined): Pending | undefined {
@@ -180,8 +181,8 @@ export class Link {
 
   #unreachable(): Error {
     if (this.#fault) return this.#fault
-    const { reason, code } = this.#end ?? { reason: '', code: 1006 }
-    return new UnreachableError(`the connection ended (${code}${reason ? `, ${reason}` : ''})`)
+    const { reason, code, said }: SocketEnd = this.#end ?? { reason: '', code: 1006 }
+    return new UnreachableError(`the connection ended (${code}${reason ? `, ${reason}` : ''})`, { serverSaid: said })
   }
 
   #finish(end: SocketEnd): void {

@@ -28,7 +28,9 @@ async function sign(proof: Proof, purpose: 'register' | 'authenticate'): Promise
 
 function checkName(answer: Authenticated, self: Self): Authenticated {
   if (answer.username === self.username) return answer
-  throw new ServerFaultError(`the server logged ${self.username} in as ${answer.username}`)
+  throw new ServerFaultError(`the server logged ${self.username} in under another name`, {
+    serverSaid: answer.username,
+  })
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Emitter } from '../../util/emitter.ts'
 import { raceAbort, sleep } from '../../util/signal.ts'
 import { ClientError, ClosedError, ServerFaultError, UnreachableError } from '../base/errors.ts'
 import type { ClientEvents } from '../base/events.ts'
+import { refusalOf, serverWords } from '../base/server-words.ts'
 import { StateError } from '../state/state-error.ts'
 import { Link, type LinkOptions } from './link.ts'
 import type { SocketEnd } from './socket.ts'
@@ -248,7 +249,8 @@ export class ReconnectingLink {
     if (this.#current !== link) return
     this.#current = undefined
     this.#flaps = lastedMs > settledMs ? 0 : this.#flaps + 1
-    this.#options.events.emit('disconnected', { code: end.code, reason: end.reason })
+    const serverSaid = serverWords(end.said)
+    this.#options.events.emit('disconnected', { code: end.code, reason: end.reason, ...(serverSaid && { serverSaid }) })
     if (this.#closing.signal.aborted) return
     const reconnect = reconnectAfter(end.code)
     const isAutomatic = reconnect !== 'no' && reconnect !== 'user'
@@ -264,11 +266,14 @@ const retryAfterOf = (error: unknown): number | undefined =>
   error instanceof ProtocolError || error instanceof UnreachableError ? error.retryAfter : undefined
 
 /** Returns the error for a connection that ended before it was logged in. */
-function refusal({ code, reason, status, retryAfter }: SocketEnd): Error {
+function refusal({ code, reason, said, status, retryAfter }: SocketEnd): Error {
   if (status !== undefined && status >= 400 && status < 500 && status !== 429) {
     return new ServerFaultError(`this is not an aimessage server: ${reason}`)
   }
-  if (code === closeCodes.unauthorized.code) return new ProtocolError('unauthorized', reason || 'login failed')
-  if (code === closeCodes.notTheProtocol.code) return new ServerFaultError(reason || 'the server refused the protocol')
-  return new UnreachableError(`the server is unreachable${reason ? `: ${reason}` : ` (${code})`}`, { retryAfter })
+  if (code === closeCodes.unauthorized.code) return refusalOf('unauthorized', said)
+  if (code === closeCodes.notTheProtocol.code) {
+    return new ServerFaultError('the server does not accept the protocol of this client', { serverSaid: said })
+  }
+  const text = `the server is unreachable${reason ? `: ${reason}` : ` (${code})`}`
+  return new UnreachableError(text, { retryAfter, serverSaid: said })
 }

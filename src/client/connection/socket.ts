@@ -16,8 +16,11 @@ export type SocketHandlers = {
   closed(end: SocketEnd): void
 }
 
-/** `status` and `retryAfter` (s) come from the HTTP answer to a refused upgrade, if the platform reports it. */
-export type SocketEnd = { code: number; reason: string; status?: number; retryAfter?: number }
+/**
+ * `reason` is in this client's words, and `said` in the node's. `status` and `retryAfter` (s) come from the HTTP
+ * answer to a refused upgrade, if the platform reports it.
+ */
+export type SocketEnd = { code: number; reason: string; said?: string; status?: number; retryAfter?: number }
 
 /** Opens a WebSocket with the subprotocol `aimessage.v1`. Calls no handler before it returns. */
 export type Dial = (url: string, handlers: SocketHandlers) => Socket

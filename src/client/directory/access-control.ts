@@ -1,5 +1,6 @@
-import { parseRecipient, type Username } from '../../protocol/names.ts'
+import { isUsername, parseRecipient, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
+import { ServerFaultError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 
 /**
@@ -45,7 +46,12 @@ export class AccessControl {
       const link = await openLink(this.#context)
       return link.request({ type: 'list_rules', ...next })
     })
-    for await (const { rules } of pages) yield* rules
+    for await (const { rules } of pages) {
+      for (const rule of rules) {
+        if (!isUsername(rule.username)) throw new ServerFaultError('the server listed a rule without a valid name')
+        yield rule
+      }
+    }
   }
 
   /** Returns the logins, oldest first. */

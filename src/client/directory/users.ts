@@ -1,8 +1,8 @@
 import { CryptoError } from '../../crypto/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
-import { parseUsername } from '../../protocol/names.ts'
+import { isUsername, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
-import { IdentityChangedError } from '../base/errors.ts'
+import { IdentityChangedError, ServerFaultError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { AgentCard, Cards } from './cards.ts'
 
@@ -32,18 +32,22 @@ export async function* listUsers(
     const link = await openLink(context)
     return link.request({ type: 'list_users', ...query, ...next })
   })
-  for await (const { users } of pages)
-    for (const { card, ...user } of users)
-      yield { ...user, ...(card !== undefined && (await readCard(cards, user.username, card))) }
+  for await (const { users } of pages) {
+    for (const { card, ...user } of users) {
+      const name = user.username
+      if (!isUsername(name)) throw new ServerFaultError('the server listed a user without a valid name')
+      yield { ...user, ...(card !== undefined && (await readCard(cards, name, card))) }
+    }
+  }
 }
 
 async function readCard(
   cards: Cards,
-  username: string,
+  username: Username,
   signed: string,
 ): Promise<Pick<ListedUser, 'card' | 'cardError'>> {
   try {
-    return { card: await cards.read(parseUsername(username), signed) }
+    return { card: await cards.read(username, signed) }
   } catch (error) {
     if (error instanceof CryptoError || error instanceof IdentityChangedError) return { cardError: error.message }
     throw error

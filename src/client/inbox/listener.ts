@@ -1,4 +1,5 @@
 import { closeCodes, ProtocolError } from '../../protocol/errors.ts'
+import { idSource } from '../../protocol/fields.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { asError } from '../../util/as-error.ts'
 import { raceAbort, sleep } from '../../util/signal.ts'
@@ -7,6 +8,8 @@ import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import type { PrekeyPublisher } from '../sessions/prekey-publisher.ts'
 import type { IncomingQueue } from './incoming.ts'
+
+const idPattern = new RegExp(idSource)
 
 /** The delay after a `listen` that the node refused for now, ms. */
 const retryMs = 1_000
@@ -72,7 +75,7 @@ export class Listener {
       intake.expect(queued)
       this.#context.events.emit('listening', { epoch, queued })
       const end = await raceAbort(link.closed, signal)
-      if (end.code === closeCodes.replaced.code) throw this.#replaced(end.reason)
+      if (end.code === closeCodes.replaced.code) throw this.#replaced(end.said)
     } catch (error) {
       if (signal.aborted) await this.#release(link)
       else if (error instanceof ProtocolError && error.retry !== 'no') await sleep(retryMs, signal).catch(() => {})
@@ -96,10 +99,12 @@ export class Listener {
   /** A `listen` that crosses another connection's `listen` may end with the close code instead of an answer. */
   async #throwIfReplaced(link: Link): Promise<void> {
     const end = await link.closed
-    if (end.code === closeCodes.replaced.code) throw this.#replaced(end.reason)
+    if (end.code === closeCodes.replaced.code) throw this.#replaced(end.said)
   }
 
-  #replaced(instance: string): ReplacedError {
+  /** @param said the reason of the close: the id of the other connection, if the node is honest */
+  #replaced(said = ''): ReplacedError {
+    const instance = idPattern.test(said) ? said : ''
     this.#context.events.emit('replaced', { instance })
     return new ReplacedError(instance)
   }

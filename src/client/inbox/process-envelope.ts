@@ -42,7 +42,7 @@ export async function processEnvelope(tx: StateTransaction, context: ClientConte
   const envelope = open(context, frame)
   if (!envelope) {
     const reason = 'the node names a sender that is not a valid name'
-    return [event('undecryptable', { from: frame.from, reason, remedy: 'none' })]
+    return [event('undecryptable', { from: '', reason, remedy: 'none' })]
   }
   if (await tx.get(keys.body(envelope.hash))) return []
   try {

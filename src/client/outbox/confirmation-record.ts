@@ -5,14 +5,14 @@ import { keys, nameIn } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { OutboxRecord } from './outbox-record.ts'
-import { toRefusal } from './send-result.ts'
+import { Refusal, toRefusal } from './send-result.ts'
 
 export type ReceiptState = 'delivered' | 'read'
 
 const Confirmed = Type.Union([
   Type.Object({ state: Type.Union([Type.Literal('delivered'), Type.Literal('read')]) }),
   /** Why the message was given up. */
-  Type.Object({ code: Type.String(), message: Type.String() }),
+  Refusal,
 ])
 export type Confirmed = Static<typeof Confirmed>
 

@@ -290,7 +290,7 @@ const isSame = (one: OutboxRecord, other: OutboxRecord): boolean =>
   one.id === other.id && one.sealed?.frameId === other.sealed?.frameId
 
 const pick = (result: SendResult): SendResult =>
-  'seq' in result ? { seq: result.seq, queued: result.queued } : { code: result.code, message: result.message }
+  'seq' in result ? { seq: result.seq, queued: result.queued } : toRefusal(toError(result))
 
 /** Returns true if a later attempt with the same bytes may succeed. After `unauthorized` the client logs in again. */
 const mayPass = (error: unknown): error is Error =>

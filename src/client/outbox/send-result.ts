@@ -2,6 +2,7 @@ import type { Static } from 'typebox'
 import * as Type from 'typebox'
 import { isErrorCode, ProtocolError } from '../../protocol/errors.ts'
 import { ClientError } from '../base/errors.ts'
+import { refusalOf, saidWith } from '../base/server-words.ts'
 import { recordCodec } from '../state/record-codec.ts'
 
 /**
@@ -10,10 +11,18 @@ import { recordCodec } from '../state/record-codec.ts'
  */
 export type Accepted = { id: string; seq: number; queued: boolean }
 
-const SendResult = Type.Union([
-  Type.Object({ seq: Type.Integer(), queued: Type.Boolean() }),
-  Type.Object({ code: Type.String(), message: Type.String() }),
-])
+/**
+ * Why a message was refused. `serverSaid` has the node's words, or is empty. Older releases did not store it: there,
+ * `message` has the node's words if `code` is one of the protocol's.
+ */
+export const Refusal = Type.Object({
+  code: Type.String(),
+  message: Type.String(),
+  serverSaid: Type.Optional(Type.String()),
+})
+type Refusal = Static<typeof Refusal>
+
+const SendResult = Type.Union([Type.Object({ seq: Type.Integer(), queued: Type.Boolean() }), Refusal])
 export type SendResult = Static<typeof SendResult>
 
 /** The result of a send, for the process that enqueued the message if another process sent it. `at`: ms since 1970. */
@@ -24,17 +33,24 @@ class RefusedError extends ClientError {
   override readonly name = 'RefusedError'
   readonly code: string
   readonly retry = false
+  readonly serverSaid: string | undefined
 
-  constructor(code: string, message: string) {
+  constructor({ code, message, serverSaid }: Refusal) {
     super(message)
     this.code = code
+    this.serverSaid = serverSaid || undefined
   }
 }
 
-export const toRefusal = (error: Error): { code: string; message: string } => ({
+export const toRefusal = (error: Error): Refusal => ({
   code: 'code' in error ? String(error.code) : 'internal',
   message: error.message,
+  serverSaid: saidWith(error) ?? '',
 })
 
-export const toError = ({ code, message }: { code: string; message: string }): Error =>
-  isErrorCode(code) ? new ProtocolError(code, message) : new RefusedError(code, message)
+export function toError(refusal: Refusal): Error {
+  if (!isErrorCode(refusal.code)) return new RefusedError(refusal)
+  const { code, message, serverSaid } = refusal
+  if (serverSaid === undefined) return refusalOf(code, message)
+  return new ProtocolError(code, message, serverSaid === '' ? {} : { serverSaid })
+}
