@@ -35,6 +35,7 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
   await context.store.transaction(tx => tx.put(keys.lastCleanup(), encodeInteger(nowMs)))
   const isOld = (ageMs: number) => (bytes: Uint8Array) => nowMs - decodeInteger(bytes) > ageMs
   await remove(context, keys.seens(), isOld(rememberMs))
+  await remove(context, keys.refusalsTold(), isOld(dayMs))
   await remove(context, keys.bodies(), isOld(rememberMs))
   await remove(context, keys.sendResults(), bytes => nowMs - SendResultRecord.decode(bytes).at > resultMs)
   await remove(context, keys.askeds(), bytes => AskedRecord.decode(bytes).deadline + graceMs < nowMs)

@@ -73,6 +73,7 @@ export class ClientCore {
       closing: closing.signal,
       self: () => identity.required,
       loadPeer: (tx, name) => loadPeer(tx, name, identity.required.domain),
+      isTaking: () => this.inbox.isTaking,
       mayEncrypt: step => rollbackGuard.isReserved(step),
       link: () => this.connection.link(),
     }

@@ -4,6 +4,7 @@ import type { ClientEvents } from './base/events.ts'
 import { OtherKeyRecord } from './inbox/other-key-limit.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
 import { UndecryptableRecord, UnknownResets } from './inbox/undecryptable.ts'
+import { UnreadRecord } from './inbox/unread.ts'
 import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteUnreadable } from './outbox/confirmation-record.ts'
 import { OutboxLeaseRecord } from './outbox/outbox-lease.ts'
@@ -64,6 +65,7 @@ const kinds: Record<string, Kind> = {
     text: peer => `a quarantined message of ${peer} is damaged: ${peer} is asked to send it again`,
     repair: (tx, key) => requestReset(tx, nameIn(key), 'undecryptable'),
   },
+  unread: { decode: UnreadRecord.decode, text: () => 'the count of unread messages is damaged and is made again' },
   withheld: {
     decode: InboxRecord.decode,
     text: peer => `a message of ${peer} that came under a key that you have rejected is damaged`,
@@ -82,7 +84,7 @@ const small: Kind = {
   },
   text: () => 'a small record is damaged; the client works without it',
 }
-const smallKinds = ['seen', 'body', 'receipt', 'owed', 'looked', 'card', 'swept', 'loss']
+const smallKinds = ['seen', 'body', 'receipt', 'owed', 'looked', 'card', 'swept', 'loss', 'contact', 'refused']
 
 /** The number of records set aside during one operation. More means that the state as a whole is damaged. */
 const maxRepairs = 10_000

@@ -38,6 +38,7 @@ const reports: Reports = {
     `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
   undecryptable: ({ from, remedy }) =>
     `a message from ${from || 'an invalid name'} could not be decrypted: ${remedyTexts[remedy]}`,
+  'not-taken': ({ from, reason }) => `a message from ${from} was not taken: ${reason}`,
   recovered: ({ from }) => `a message from ${from} could be decrypted now`,
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,
   unreadable: ({ reason }) => reason,

@@ -56,6 +56,11 @@ export type ClientEvents = {
    * again; `none`, this client can do nothing.
    */
   undecryptable: { from: string; aside?: string; reason: string; remedy: Remedy }
+  /**
+   * Too much of `from`, or of all strangers together, waits unread: this message or request was not taken. Its sender
+   * gets no receipt, and a message about it, at most one an hour.
+   */
+  'not-taken': { from: Username; id: string; reason: string }
   /** A quarantined body could be decrypted after all. Its content was processed like any other. */
   recovered: { from: Username; aside: string }
   /**

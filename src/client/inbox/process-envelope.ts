@@ -31,8 +31,10 @@ import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
 import { limitOtherKeys } from './other-key-limit.ts'
 import { noteReceipt } from './receipts.ts'
+import { refuseMessage } from './refusals.ts'
 import { fileRequestMessage } from './request-records.ts'
 import { quarantine, retriable } from './undecryptable.ts'
+import { countUnread, countUnreadWithin } from './unread.ts'
 
 /**
  * Decrypts one envelope and stores its content, inside the caller's transaction. Never throws because of what the
@@ -79,7 +81,7 @@ export async function retryUndecryptable(
       if (refusal.code === record.code) continue
       // The same bytes now fail for another reason, which has another remedy.
       tx.delete(key)
-      all.push(...(await quarantine(tx, context, envelope, refusal)))
+      all.push(...(await quarantine(tx, context, envelope, refusal, record)))
     }
   }
   return all
@@ -178,11 +180,12 @@ async function store(
   content: Content,
 ): Promise<Effect[]> {
   const id = encodeBase64Url(content.id)
-  noteReceipt(tx, from, id, 'delivered')
   const isNew = !(await tx.get(keys.seen(from, id)))
-  if (!isNew) return [{ kind: 'arrived', from, isNew }]
+  if (!isNew) {
+    noteReceipt(tx, from, id, 'delivered')
+    return [{ kind: 'arrived', from, isNew }]
+  }
   const receivedAt = context.now()
-  tx.put(keys.seen(from, id), encodeInteger(receivedAt))
   const isPlain = content.kind === 'application'
   const record: InboxRecord = {
     id,
@@ -193,10 +196,26 @@ async function store(
     ...(identity && { identity: encodeBase64Url(identity) }),
   }
   const filed = isPlain ? await fileRequestMessage(tx, context, { from, record }) : undefined
+  const value = InboxRecord.encode(isPlain ? record : { ...record, contentKind: content.kind })
+  // Without a receipt and without a trace here: the sender may send it again.
+  if (!filed && !(await mayWait(tx, context, { from, value }))) return refuseMessage(tx, context, { from, record })
+  noteReceipt(tx, from, id, 'delivered')
+  tx.put(keys.seen(from, id), encodeInteger(receivedAt))
   if (filed) return [{ kind: 'arrived', from, isNew: false }, ...filed]
-  const kept = isPlain ? record : { ...record, contentKind: content.kind }
-  tx.put(keys.inbox(await nextOrder(tx)), InboxRecord.encode(kept))
+  tx.put(keys.inbox(await nextOrder(tx)), value)
   return [{ kind: 'arrived', from, isNew }]
+}
+
+/** While the application takes its messages, the client waits for it instead. */
+async function mayWait(
+  tx: StateTransaction,
+  context: ClientContext,
+  { from, value }: { from: Username; value: Uint8Array },
+): Promise<boolean> {
+  const item = { from, kind: 'messages', bytes: value.length } as const
+  if (!context.isTaking()) return countUnreadWithin(tx, context.now(), item)
+  await countUnread(tx, context.now(), item)
+  return true
 }
 
 async function applyReceipt(

@@ -60,6 +60,9 @@ const remedies: Partial<Record<Reason['code'], Remedy>> = {
 
 const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([known]) => known === code)?.[1] ?? 'none'
 
+/** The place of a body that was quarantined before, for another reason: bodies keep their order. */
+type Place = { order?: number | undefined; at?: number }
+
 /**
  * Keeps and reports a body that cannot be decrypted, and records in the state what may help. No body is lost silently.
  */
@@ -68,6 +71,7 @@ export async function quarantine(
   context: ClientContext,
   envelope: Envelope,
   error: Reason,
+  place: Place = {},
 ): Promise<Effect[]> {
   const { from, hash, frameType, body } = envelope
   const key = keys.undecryptable(from, hash)
@@ -76,9 +80,9 @@ export async function quarantine(
   const [other] = kept
   if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
-  const order = await nextOrder(tx)
+  const order = place.order ?? (await nextOrder(tx))
   const claimed = keyOf(body)
-  const record = { frameType, body: encodeBase64Url(body), code, at: context.now(), order }
+  const record = { frameType, body: encodeBase64Url(body), code, at: place.at ?? context.now(), order }
   if (error instanceof UnreadablePeerError) {
     tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(claimed) }))
     return [event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]

@@ -10,6 +10,7 @@ import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { isPart, OpenRecord } from './request-records.ts'
 import { rejectQuarantined, undecidedBodies } from './undecryptable.ts'
+import { forgetUnread } from './unread.ts'
 
 /** Messages of one peer that are not shown, because of the identity key that they came under. */
 export type Withheld = {
@@ -69,6 +70,7 @@ export async function sortByKey(
     tx.put(keys.seen(peer, record.id), encodeInteger(record.receivedAt ?? 0))
     sorted.restored += 1
   }
+  forgetUnread(tx)
   const kept = await tx.list(keys.withheldOf(peer))
   for (const [key] of kept.slice(0, Math.max(0, kept.length - maxWithheld))) tx.delete(key)
   return sorted
