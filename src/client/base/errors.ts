@@ -296,10 +296,14 @@ export class RequestRefusedError extends ClientError {
   readonly code: string
   readonly retry = false
 
+  /** The peer that chose code and text; undefined if this client refused the request itself. */
+  readonly peer: string | undefined
+
   /** @param code 1 to 64 of a-z 0-9 _ */
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, { peer }: { peer?: string } = {}) {
     super(message)
     this.code = code
+    this.peer = peer
   }
 }
 

@@ -183,7 +183,7 @@ export class Requests {
     const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs)), timeoutMs)
     try {
       const answer = await (signal ? raceAbort(waiter.promise, signal) : waiter.promise)
-      if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message)
+      if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message, { peer: to })
       return answer
     } catch (error) {
       if (signal?.aborted && error === signal.reason) await this.#cancel(to, id)
