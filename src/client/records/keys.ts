@@ -30,6 +30,8 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `recovering` | exists while the node may have one-time keys of a newer copy of this state |
  * | `tried/NAME` | times of recent first messages of that peer under another key than the pinned one |
  * | `owed/NAME` | a pending reset for a peer, with its reason |
+ * | `resets/NAME` | times of recent resets for a peer, and the sessions that the last one named |
+ * | `restored` | time when this state was found to be an older copy |
  * | `looked/NAME` | time of the last check of that peer's bundle for a better suite |
  * | `card/NAME` | the highest `seq` seen in that agent's cards |
  * | `own-card` | this agent's signed card, as last published |
@@ -53,6 +55,8 @@ export const keys = {
   otherKeyTries: (peer: Username) => `tried/${peer}`,
   pendingReset: (peer: Username) => `owed/${peer}`,
   pendingResets: () => 'owed/',
+  sentResets: (peer: Username) => `resets/${peer}`,
+  restored: () => 'restored',
   suiteChecked: (peer: Username) => `looked/${peer}`,
   card: (name: Username) => `card/${name}`,
   ownCard: () => 'own-card',
