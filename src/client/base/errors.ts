@@ -133,6 +133,19 @@ export class TooLargeError extends ClientError {
   }
 }
 
+/** The text has half of a character (a lone surrogate), and would arrive as another text. Nothing was sent. */
+export class IllFormedTextError extends ClientError {
+  override readonly name = 'IllFormedTextError'
+  readonly code = 'ill_formed_text'
+  readonly retry = false
+
+  constructor(what: string) {
+    super(
+      `${what} has half of a character (a lone surrogate), probably because a text was cut inside an emoji; cut it between characters, or call toWellFormed() on it`,
+    )
+  }
+}
+
 /** The media type is not valid. Nothing was sent. */
 export class MediaTypeError extends ClientError {
   override readonly name = 'MediaTypeError'

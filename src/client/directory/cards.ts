@@ -5,7 +5,8 @@ import type { CardContent } from '../../protocol/card.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
-import { IdentityChangedError } from '../base/errors.ts'
+import { isWellFormedJson } from '../../util/well-formed.ts'
+import { IdentityChangedError, IllFormedTextError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { Self } from '../connection/identity.ts'
 import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
@@ -32,7 +33,7 @@ export class Cards {
 
   /**
    * Publishes this agent's card in place of an earlier one. The caller may repeat it after a failure.
-   * @throws {CryptoError} `malformed`, `too_large`: nothing was sent.
+   * @throws {IllFormedTextError} {CryptoError} `malformed`, `too_large`: nothing was sent.
    * @throws {ProtocolError} {UnreachableError}
    */
   async publish(content: CardContent): Promise<void> {
@@ -50,6 +51,7 @@ export class Cards {
   async #upload(content: CardContent): Promise<void> {
     const { store, now, self } = this.#context
     const { username, address, identity } = self()
+    if (!isWellFormedJson(JSON.stringify(content))) throw new IllFormedTextError('the card')
     const card = await store.transaction(async tx => {
       const last = decodeInteger((await tx.get(keys.card(username))) ?? encodeInteger(0))
       const seq = Math.max(last + 1, Math.floor(now() / 1_000))
