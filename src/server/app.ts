@@ -3,6 +3,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { parseObject } from '../protocol/codec.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { limits } from '../protocol/limits.ts'
+import { isAllowedHost, isAllowedOrigin, isOwnOrigin } from './base/own-host.ts'
 import { unavailable } from './base/to-protocol-error.ts'
 import { accountRoutes } from './http/account.ts'
 import { operatorRoutes } from './http/admin.ts'
@@ -82,6 +83,10 @@ function addDefaults(app: FastifyInstance, node: NodeContext): void {
     // Node's own reply would have no error code.
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
       throw new ProtocolError('bad_frame', 'Host is missing')
+    if (!isAllowedHost(node.config, request.headers.host))
+      throw new ProtocolError('forbidden', `Host must be ${node.config.domain} or a loopback name`)
+    const isAllowed = isAllowedOrigin(node.config, request.headers) || isOwnOrigin(node.config, request.headers)
+    if (!request.ws && !isAllowed) throw new ProtocolError('forbidden', 'pages of this origin may not call this node')
     if (request.ws && request.routeOptions.url !== '/ws')
       throw new ProtocolError('not_found', 'the WebSocket is at /ws')
     if (!node.isDraining() || request.url.startsWith('/health/')) return

@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import { collectProcessMetrics } from './base/metrics.ts'
+import { isAllowedHost } from './base/own-host.ts'
 import type { NodeContext } from './node/node-context.ts'
 
 /** Serves Prometheus metrics on a port of their own, so that the proxy for clients cannot expose them. */
@@ -12,6 +13,11 @@ export async function serveMetrics(
   const { registry, upgradesWaiting, loginsWaiting, connections, listening } = node.metrics
   const { storageUsed, storageMax, storageLevel } = node.metrics
   const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
+  // A page whose name was rebound to 127.0.0.1 must not read the metrics.
+  app.addHook('onRequest', async ({ headers }, reply) => {
+    if (isAllowedHost(node.config, headers.host) && headers.origin === undefined) return
+    await reply.code(403).send('forbidden\n')
+  })
   app.get('/metrics', async (_request, reply) => {
     upgradesWaiting.set(node.upgradeAdmission.size)
     loginsWaiting.set(node.loginAdmission.size)

@@ -40,6 +40,8 @@ const events: Record<keyof ClientEvents, true> = {
   undecryptable: true,
   recovered: true,
   repaired: true,
+  evicted: true,
+  'not-taken': true,
   unreadable: true,
   failed: true,
   restored: true,

@@ -27,6 +27,11 @@ export type ClientContext = {
   loadPeer(tx: StateReader, name: Username): Promise<Peer>
   /** Returns true if the node has recorded that this state may reach step `step`. Nothing is encrypted before that. */
   mayEncrypt(step: number): boolean
+  /**
+   * Returns true while the application takes its messages: then more wait at the node, and none is refused because too
+   * many wait here.
+   */
+  isTaking(): boolean
   /** Returns a logged-in link, and waits until there is one. */
   link(): Promise<Link>
 }

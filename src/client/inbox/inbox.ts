@@ -1,13 +1,15 @@
 import type { Username } from '../../protocol/names.ts'
-import { Signal } from '../../util/signal.ts'
+import { Signal, sleep } from '../../util/signal.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
 import { isShown, readStanding } from '../messages/standing.ts'
 import { keys } from '../records/keys.ts'
+import { BackPressure, maxBacklog } from '../shares/back-pressure.ts'
+import { countRead, loadUnread, UnreadRecord, unreadMessages } from '../shares/unread.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
 
-/** The number of unacknowledged messages on this side. Messages beyond it stay at the node. */
-const maxBacklog = 1_000
+/** How often a waiting client counts again what other processes have acknowledged, ms. */
+const recheckMs = 1_000
 
 /** The messages that a reader gets: a request handler takes the requests, and `receive` takes the rest. */
 type InboxFilter = 'all' | 'requests' | 'rest'
@@ -33,8 +35,10 @@ export class Inbox {
   readonly #cursors = new Map<InboxFilter, string>()
   /** Serialises `take`: two calls must not get the same message. */
   #turn: Promise<unknown> = Promise.resolve()
-  /** The approximate number of unacknowledged messages. */
-  #backlog = 0
+  /** The number of loops that take messages. */
+  #readers = 0
+  /** Set while the inbox is full. */
+  #pressure: BackPressure | undefined
   readonly #shrunk = new Signal()
 
   constructor(context: ClientContext, receipts: Receipts) {
@@ -43,26 +47,61 @@ export class Inbox {
   }
 
   async open(): Promise<void> {
-    const newest = await this.#context.store.read(tx => tx.list(keys.inboxes(), { reverse: true, limit: maxBacklog }))
+    const newest = await this.#context.store.read(tx => tx.list(keys.inboxes(), { reverse: true, limit: 1 }))
     this.#newest = newest[0]?.[0]
-    this.#backlog = newest.length
   }
 
   /** A message was saved to the inbox. */
   stored(): void {
-    this.#backlog += 1
     this.arrived.notify()
   }
 
-  /** Waits until the application has acknowledged enough messages for more to be accepted from the node. */
+  addReader(): void {
+    this.#readers += 1
+  }
+
+  removeReader(): void {
+    this.#readers -= 1
+    this.#shrunk.notify()
+  }
+
+  /** True while the application takes its messages fast enough that the client waits for it. */
+  get isTaking(): boolean {
+    return this.#readers > 0 && !this.#pressure?.isTooSlow(performance.now())
+  }
+
+  /**
+   * Waits until more messages may be accepted from the node: at once if the application takes no messages, because then
+   * the shares of the senders bound what is stored.
+   */
   async hasRoom(signal: AbortSignal): Promise<void> {
-    await this.#shrunk.until(() => this.#backlog < maxBacklog || undefined, signal)
+    while (this.#readers > 0) {
+      const { version } = this.#shrunk
+      const waiting = await this.#countMessages()
+      if (waiting < maxBacklog / 2) this.#pressure = undefined
+      if (waiting < maxBacklog) return
+      this.#pressure ??= new BackPressure(performance.now())
+      if (!this.isTaking) return
+      const enough = new AbortController()
+      const recheck = sleep(recheckMs, AbortSignal.any([signal, enough.signal]))
+      await Promise.race([this.#shrunk.after(version, signal), recheck])
+      enough.abort()
+      recheck.catch(() => {})
+    }
+  }
+
+  async #countMessages(): Promise<number> {
+    const { store, now } = this.#context
+    const known = await store.read(async tx => {
+      const bytes = await tx.get(keys.unread())
+      return bytes && UnreadRecord.decode(bytes)
+    })
+    return unreadMessages(known ?? (await store.transaction(tx => loadUnread(tx, now()))))
   }
 
   /** A message was removed without `ack`: answered, withdrawn by its sender, or withheld with its key. */
   removed(key: string): void {
     this.#outstanding.delete(key)
-    this.#backlog = Math.max(0, this.#backlog - 1)
     this.#shrunk.notify()
   }
 
@@ -123,14 +162,16 @@ export class Inbox {
   /** Acknowledges the message at `key`: it is deleted, and its sender gets a `read` receipt. */
   async ack(key: string, from: Username, id: string): Promise<void> {
     const first = await this.#context.store.transaction(async tx => {
-      if (!(await tx.get(key))) return false
+      const value = await tx.get(key)
+      if (!value) return false
+      await countRead(tx, this.#context.now(), value)
       tx.delete(key)
       noteReceipt(tx, from, id, 'read')
       return true
     })
     this.#outstanding.delete(key)
     if (!first) return
-    this.#backlog -= 1
+    this.#pressure?.acknowledged(performance.now())
     this.#shrunk.notify()
     this.#receipts.schedule(from)
   }

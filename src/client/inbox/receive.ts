@@ -31,6 +31,7 @@ export async function* receive(
 ): AsyncGenerator<ReceivedMessage, void, undefined> {
   const stop = AbortSignal.any(signal ? [ended, signal] : [ended])
   const wait = new Wait(inbox, incoming, stop, waitMs)
+  inbox.addReader()
   try {
     for (let shown = 0; shown !== count; shown += 1) {
       const taken = await wait.next(shown > 0 && count === undefined)
@@ -38,6 +39,7 @@ export async function* receive(
       yield* show(taken)
     }
   } finally {
+    inbox.removeReader()
     wait.end()
   }
   if (ended.aborted && isFailure(ended.reason)) throw ended.reason

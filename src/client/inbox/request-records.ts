@@ -1,6 +1,6 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
-import type { Username } from '../../protocol/names.ts'
+import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url } from '../../util/bytes.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
@@ -10,9 +10,10 @@ import { InboxRecord } from '../messages/message.ts'
 import { enqueue } from '../outbox/outbox-queue.ts'
 import { nextOrder } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
+import { countRead, countUnread, countUnreadWithin } from '../shares/unread.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
-import type { Effect } from './effects.ts'
+import { type Effect, event } from './effects.ts'
 
 /**
  * Requests and replies in the state: docs/E2E.md section 6. The record of an own request makes exactly one reply count,
@@ -62,7 +63,7 @@ export async function fileRequestMessage(
     case 'reply':
       return fileReply(tx, context, arrived, header)
     case 'cancel':
-      return withdraw(tx, arrived.from, header.re)
+      return withdraw(tx, context, arrived.from, header.re)
     default:
       return undefined
   }
@@ -77,9 +78,15 @@ async function fileRequest(
   const refusal =
     hops > maxHops ? tooManyHops : (await crosses(tx, context, from, record.id)) ? wouldDeadlock : undefined
   if (refusal) return refuse(tx, context, from, record.id, refusal)
+  const value = InboxRecord.encode(record)
+  if (!(await countUnreadWithin(tx, context.now(), { from, kind: 'requests', bytes: value.length }))) {
+    const { message } = tooManyRequests
+    const reported = event('not-taken', { from, id: record.id, reason: message })
+    return [reported, ...(await refuse(tx, context, from, record.id, tooManyRequests))]
+  }
   const inboxKey = keys.inbox(await nextOrder(tx))
   const deadline = context.now() + timeoutMs
-  tx.put(inboxKey, InboxRecord.encode(record))
+  tx.put(inboxKey, value)
   const { identity } = record
   tx.put(
     keys.open(from, record.id),
@@ -92,6 +99,7 @@ export const wouldDeadlock = {
   code: 'would_deadlock',
   message: 'the recipient is waiting for your answer to its own request; answer that request first',
 }
+const tooManyRequests = { code: 'busy', message: 'too many requests wait for an answer; ask again later' }
 const tooManyHops = {
   code: 'hop_limit',
   message: `the chain of answers is longer than ${maxHops}; a person should check it`,
@@ -147,8 +155,8 @@ async function fileReply(
 }
 
 /** Removes a request whose sender no longer waits for the reply; its handler is informed. */
-async function withdraw(tx: StateTransaction, from: Username, re = ''): Promise<Effect[]> {
-  const removed = await closeRequest(tx, from, re)
+async function withdraw(tx: StateTransaction, context: ClientContext, from: Username, re = ''): Promise<Effect[]> {
+  const removed = await closeRequest(tx, from, re, context.now())
   return removed ? [{ kind: 'withdrawn', from, id: re, removed: removed.inboxKey }] : []
 }
 
@@ -159,14 +167,16 @@ export async function closeRequest(
   tx: StateTransaction,
   from: Username,
   id: string,
+  nowMs: number,
 ): Promise<{ inboxKey: string | undefined; deadline: number } | undefined> {
   const bytes = await tx.get(keys.open(from, id))
   if (!bytes) return undefined
   const { inboxKey, deadline } = OpenRecord.decode(bytes)
-  const isInInbox = (await tx.get(inboxKey)) !== undefined
+  const value = await tx.get(inboxKey)
   tx.delete(keys.open(from, id))
+  if (value) await countRead(tx, nowMs, value)
   tx.delete(inboxKey)
-  return { inboxKey: isInInbox ? inboxKey : undefined, deadline }
+  return { inboxKey: value && inboxKey, deadline }
 }
 
 /** Returns true if a peer waits for a reply from this agent. */
@@ -184,7 +194,7 @@ export async function releaseLateReplies(tx: StateTransaction, context: ClientCo
   for (const [key, bytes] of await tx.list(keys.answers())) {
     const asked = await tx.get(keys.askedFor(key))
     if (asked && context.now() < AskedRecord.decode(asked).deadline) continue
-    if (await moveToInbox(tx, key, bytes)) moved += 1
+    if (await moveToInbox(tx, context, key, bytes)) moved += 1
   }
   return moved
 }
@@ -193,19 +203,36 @@ export async function releaseLateReplies(tx: StateTransaction, context: ClientCo
  * Closes an own request. A reply that was stored too late for its caller becomes a message.
  * @returns the number of messages moved to the inbox
  */
-export async function closeAsked(tx: StateTransaction, to: Username, id: string): Promise<number> {
+export async function closeAsked(
+  tx: StateTransaction,
+  context: Pick<ClientContext, 'now'>,
+  to: Username,
+  id: string,
+): Promise<number> {
   const bytes = await tx.get(keys.asked(to, id))
   if (bytes && AskedRecord.decode(bytes).state === 'open') tx.delete(keys.asked(to, id))
   let moved = 0
-  for (const [key, answer] of await tx.list(keys.answersTo(to, id))) if (await moveToInbox(tx, key, answer)) moved += 1
+  for (const [key, answer] of await tx.list(keys.answersTo(to, id))) {
+    if (await moveToInbox(tx, context, key, answer)) moved += 1
+  }
   return moved
 }
 
-async function moveToInbox(tx: StateTransaction, key: string, bytes: Uint8Array): Promise<boolean> {
+async function moveToInbox(
+  tx: StateTransaction,
+  { now }: Pick<ClientContext, 'now'>,
+  key: string,
+  bytes: Uint8Array,
+): Promise<boolean> {
   tx.delete(key)
-  if (isPart(InboxRecord.decode(bytes))) return false
+  const record = InboxRecord.decode(bytes)
+  if (isPart(record)) return false
+  // It answers a request of this agent, so it is stored whatever waits already.
+  await countUnread(tx, now(), { from: parseUsername(record.from), kind: 'messages', bytes: bytes.length })
   tx.put(keys.inbox(await nextOrder(tx)), bytes)
   return true
 }
 
-export const isPart = ({ body }: InboxRecord): boolean => decodeMedia(decodeBase64Url(body)).header?.kind === 'part'
+const headerOf = ({ body }: InboxRecord): Header | undefined => decodeMedia(decodeBase64Url(body)).header
+
+export const isPart = (record: InboxRecord): boolean => headerOf(record)?.kind === 'part'

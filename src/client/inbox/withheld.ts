@@ -7,6 +7,7 @@ import { isShown, readStanding, type Standing } from '../messages/standing.ts'
 import { nextOrder } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
+import { forgetUnread } from '../shares/unread.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { isPart, OpenRecord } from './request-records.ts'
 import { rejectQuarantined, undecidedBodies } from './undecryptable.ts'
@@ -69,6 +70,7 @@ export async function sortByKey(
     tx.put(keys.seen(peer, record.id), encodeInteger(record.receivedAt ?? 0))
     sorted.restored += 1
   }
+  forgetUnread(tx)
   const kept = await tx.list(keys.withheldOf(peer))
   for (const [key] of kept.slice(0, Math.max(0, kept.length - maxWithheld))) tx.delete(key)
   return sorted

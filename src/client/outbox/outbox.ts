@@ -1,5 +1,6 @@
 import type { Username } from '../../protocol/names.ts'
 import type { ClientContext } from '../connection/client-context.ts'
+import { markContact } from '../records/contacts.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import { type Draft, enqueue } from './outbox-queue.ts'
 import { OutboxRecord } from './outbox-record.ts'
@@ -33,14 +34,17 @@ export class Outbox {
   }
 
   /**
-   * Commits a message to the state. `accepted` resolves when a node has stored the message, and rejects when no node
-   * ever will.
+   * Commits a message of the application to the state. Its recipient is a contact from now on. `accepted` resolves when
+   * a node has stored the message, and rejects when no node ever will.
    * @throws {IdentityChangedError}
    */
   async send(to: Username, draft: Draft): Promise<{ accepted: Promise<Accepted> }> {
     const accepted = this.#waiters.add(draft.id, to)
     try {
-      await this.#context.store.transaction(tx => enqueue(tx, this.#context, to, draft))
+      await this.#context.store.transaction(async tx => {
+        await enqueue(tx, this.#context, to, draft)
+        await markContact(tx, to)
+      })
     } catch (error) {
       this.#waiters.remove(draft.id)
       throw error

@@ -3,6 +3,7 @@ import type { Username } from '../../protocol/names.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
+import { cutText } from '../../util/well-formed.ts'
 import { NotOpenError, RequestRefusedError, RequestTimeoutError, WithheldError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
@@ -115,7 +116,7 @@ export class Requests {
 
   /** Refuses a request. @throws {NotOpenError} */
   async refuse({ from, id, hops }: Answered, { code, message }: { code: string; message: string }): Promise<void> {
-    const error = { code, message: message.slice(0, 1_000) }
+    const error = { code, message: cutText(message, 1_000) }
     await this.#settle(from, id, encodeMedia('', { kind: 'reply', re: id, hops: hops + 1, error }))
   }
 
@@ -182,7 +183,7 @@ export class Requests {
     const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs)), timeoutMs)
     try {
       const answer = await (signal ? raceAbort(waiter.promise, signal) : waiter.promise)
-      if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message)
+      if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message, { peer: to })
       return answer
     } catch (error) {
       if (signal?.aborted && error === signal.reason) await this.#cancel(to, id)
@@ -207,7 +208,7 @@ export class Requests {
   async #forget(to: Username, id: string): Promise<void> {
     const { context, inbox } = this.#parts
     if (context.closing.aborted) return
-    const late = await context.store.transaction(tx => closeAsked(tx, to, id))
+    const late = await context.store.transaction(tx => closeAsked(tx, context, to, id))
     for (let count = 0; count < late; count += 1) inbox.stored()
   }
 
@@ -221,7 +222,7 @@ export class Requests {
   async #settle(from: Username, id: string, body: Uint8Array): Promise<void> {
     const { context, outbox, inbox, receipts } = this.#parts
     const { inboxKey } = await context.store.transaction(async tx => {
-      const closed = await closeRequest(tx, from, id)
+      const closed = await closeRequest(tx, from, id, context.now())
       if (!closed || closed.deadline <= context.now()) throw new NotOpenError(id)
       await queueReply(tx, context, from, body)
       noteReceipt(tx, from, id, 'read')

@@ -22,6 +22,7 @@ import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { otherKeys } from '../inbox/undecryptable.ts'
 import { type SortedRecords, sortByKey } from '../inbox/withheld.ts'
 import { dropUnconfirmed, requeue, requeueForNewKey, unconfirmedTo } from '../outbox/outbox-queue.ts'
+import { markContact } from '../records/contacts.ts'
 import { savePeer } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
 import { requestReset } from '../sessions/pending-reset.ts'
@@ -101,6 +102,7 @@ export class Peers {
     return this.#decide(username, shown, new NotComparedError(username), async (tx, peer, key) => {
       const { pinned, applied } = await this.#pin(tx, username, peer, { key, unconfirmed })
       savePeer(tx, username, markVerified(pinned, key))
+      await markContact(tx, username)
       return applied
     })
   }

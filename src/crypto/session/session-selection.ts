@@ -1,4 +1,5 @@
 import { equalBytes } from '../../util/bytes.ts'
+import { hasElapsed } from '../../util/elapsed.ts'
 import { compareBytes } from '../encoding/compare-bytes.ts'
 import { cryptoLimits } from '../limits.ts'
 import type { Peer } from './peer.ts'
@@ -9,7 +10,7 @@ import { hasSid, isExpired, type Session } from './session.ts'
 /** Returns true for one of our own sessions that a session of the peer may have crossed. */
 function mayCross({ role, status }: Session, nowMs: number): boolean {
   if (status.kind !== 'current' || role.kind === 'inbound') return false
-  return role.kind === 'unanswered' || nowMs - role.answeredAtMs < cryptoLimits.crossingMs
+  return role.kind === 'unanswered' || !hasElapsed(cryptoLimits.crossingMs, role.answeredAtMs, nowMs)
 }
 
 const supersede = (session: Session, by: Uint8Array, sinceMs: number): Session => ({
@@ -76,9 +77,15 @@ export function admitSession(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   return activateSmallest(peer, resets, nowMs, lost)
 }
 
-/** Rule 5: the peer's session `sid` began with a reset and retires all others. Of two, the smaller sid wins. */
-export function admitReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
-  const resets = peer.sessions.filter(session => session.opening === 'reset' && mayCross(session, nowMs))
+/**
+ * Rule 5: the peer's session `sid` began with a reset and retires all others. Of two, the smaller sid wins.
+ * @param unreadable the sids that the reset names: the peer cannot read those sessions, so they never win
+ */
+export function admitReset(peer: Peer, sid: Uint8Array, nowMs: number, unreadable: readonly Uint8Array[] = []): Peer {
+  const isReadable = (session: Session) => !unreadable.some(named => equalBytes(named, session.sid))
+  const resets = peer.sessions.filter(
+    session => session.opening === 'reset' && mayCross(session, nowMs) && isReadable(session),
+  )
   const inbound = peer.sessions.filter(hasSid(sid))
   return activateSmallest(peer, [...resets, ...inbound], nowMs, session => retire(session, nowMs))
 }

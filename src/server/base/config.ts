@@ -85,7 +85,8 @@ export const settings = {
   ALLOWED_ORIGINS: {
     schema: Type.String(),
     default: '',
-    description: 'Origins of web pages that may connect, comma-separated; empty: only the same host.',
+    description:
+      'Origins of web pages that may connect, comma-separated; empty: only DOMAIN, or the same loopback address.',
   },
   TRUST_PROXY: {
     schema: Type.String(),

@@ -5,6 +5,7 @@ import type { RawData, WebSocket } from 'ws'
 import { closeCodes, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import { addressKey } from '../base/address-key.ts'
+import { isAllowedOrigin } from '../base/own-host.ts'
 import type { NodeContext } from '../node/node-context.ts'
 import { Connection, type Wire } from './connection.ts'
 import { admitted } from './upgrade-queue.ts'
@@ -85,7 +86,7 @@ function checkUpgrade(node: NodeContext, request: FastifyRequest): void {
   node.addressRates.spend(addressKey(request.ip))
   const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
   if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol must be ${subprotocol}`)
-  if (!isAllowedOrigin(request, node.config.allowedOrigins)) {
+  if (!isAllowedOrigin(node.config, request.headers)) {
     throw new ProtocolError('forbidden', 'this origin may not connect')
   }
 }
@@ -93,13 +94,6 @@ function checkUpgrade(node: NodeContext, request: FastifyRequest): void {
 /** ws writes the response to the upgrade. Fastify's unused response would stay in memory as long as the connection. */
 async function detachResponse({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply): Promise<void> {
   raw.detachSocket(socket)
-}
-
-/** A browser always sends the true origin of the page. Other clients need none. */
-function isAllowedOrigin({ headers, host }: FastifyRequest, allowed: readonly string[]): boolean {
-  const { origin } = headers
-  if (origin === undefined || allowed.includes(origin)) return true
-  return allowed.length === 0 && URL.canParse(origin) && new URL(origin).host === host
 }
 
 function serve(node: NodeContext, silence: SilenceWatch, socket: WebSocket, request: FastifyRequest): void {
