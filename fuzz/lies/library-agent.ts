@@ -4,6 +4,7 @@ import { Client } from '../../src/client/client.ts'
 import { dialNode } from '../../src/client/connection/dial-node.ts'
 import { OutboxRecord } from '../../src/client/outbox/outbox-record.ts'
 import { keys } from '../../src/client/records/keys.ts'
+import { SerialQueue } from '../../src/client/state/serial-queue.ts'
 import { StateError } from '../../src/client/state/state-error.ts'
 import type { StateStore } from '../../src/client/state/state-store.ts'
 import { CryptoError } from '../../src/crypto/errors.ts'
@@ -33,6 +34,8 @@ type LibraryAgentOptions = {
 export class LibraryAgent {
   readonly name: string
   readonly #options: LibraryAgentOptions
+  /** A restart while the last one lasts waits for it. */
+  readonly #restarts = new SerialQueue()
   #client: Client | undefined
   #life = new AbortController()
   #loops: Promise<unknown> = Promise.resolve()
@@ -70,10 +73,12 @@ export class LibraryAgent {
   }
 
   /** Opens the same state again, as a new process would. */
-  async reopen(): Promise<void> {
-    await this.close()
-    await this.open()
-    this.work()
+  reopen(): Promise<void> {
+    return this.#restarts.run(async () => {
+      await this.close()
+      await this.open()
+      this.work()
+    })
   }
 
   /** The ids of messages that this agent has sent, or will send, and for which it has no receipt. */
