@@ -76,7 +76,6 @@ const describeLies = (report: LiesReport): string =>
     `outcomes: ${listOf(report.outcomes)}`,
     `heap: ${mib(report.warmBytes)} warm, ${mib(report.endBytes)} at the end`,
     `${report.faultCount} faults`,
-    ...report.faults,
   ].join('\n')
 
 function describe(report: FuzzReport): string {

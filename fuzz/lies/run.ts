@@ -50,6 +50,7 @@ export async function lie(
   const total = chosen.reduce((sum, victim) => sum + shares[victim], 0)
   let told = 0
   let warmBytes = 0
+  let reported = 0
   try {
     for (const victim of chosen) {
       const wanted = (lies * shares[victim]) / total
@@ -58,6 +59,8 @@ export async function lie(
         toldHere += count
         told += count
         if (warmBytes === 0) warmBytes = liveBytes()
+        for (const fault of findings.faults.slice(reported)) progress(fault)
+        reported = findings.faults.length
         progress(`${victim}: seed ${seed + round}, ${told} lies, ${findings.faultCount} faults`)
       }
     }
