@@ -77,11 +77,11 @@ export class ClientCore {
       mayEncrypt: step => rollbackGuard.isReserved(step),
       link: () => this.connection.link(),
     }
-    const rollbackGuard = new RollbackGuard(context)
     this.context = context
-    this.rollbackGuard = rollbackGuard
     this.confirmations = new Confirmations(context)
     this.prekeyPublisher = new PrekeyPublisher(context)
+    const rollbackGuard = new RollbackGuard(context, this.prekeyPublisher)
+    this.rollbackGuard = rollbackGuard
     this.sessions = new Sessions(context)
     this.peers = new Peers(context)
     this.outbox = new Outbox(context, this.sessions, rollbackGuard)

@@ -53,10 +53,10 @@ export class LoginFlow {
     if (!self) throw new NotRegisteredError()
     const proof = { link, self: { ...self, domain: domain ?? self.domain } }
     const resumed = token === undefined ? null : await resume(proof, token)
-    if (resumed) await this.#enter(resumed, 'known')
+    if (resumed) await this.#enter(link, resumed, 'known')
     else {
       const { answer, isReclaimed } = await logInOrReclaim(proof, context, identity)
-      await this.#enter(answer, isReclaimed ? 'reclaimed' : 'known')
+      await this.#enter(link, answer, isReclaimed ? 'reclaimed' : 'known')
     }
     queueMicrotask(() => void this.#afterLogin(link))
   }
@@ -66,11 +66,11 @@ export class LoginFlow {
    * @throws what `register` throws
    */
   async register(link: Link, self: Self, options: { invite?: string }): Promise<void> {
-    await this.#enter(await register({ link, self }, options), 'registered')
+    await this.#enter(link, await register({ link, self }, options), 'registered')
   }
 
   /** Applies the server's answer to a login. */
-  async #enter(answer: Authenticated, entry: Entry): Promise<void> {
+  async #enter(link: Link, answer: Authenticated, entry: Entry): Promise<void> {
     const { context, identity, outbox, rollbackGuard } = this.#parts
     const { generation } = answer
     const before = identity.generationBefore(generation)
@@ -81,7 +81,7 @@ export class LoginFlow {
       await outbox.resendUnconfirmed()
     }
     await identity.confirm(answer)
-    await rollbackGuard.check(answer)
+    await rollbackGuard.check(link, answer)
     if (entry === 'reclaimed') context.events.emit('registered-again', {})
     if (before !== undefined)
       context.events.emit('generation', { from: serverWords(before) ?? '', to: serverWords(generation) ?? '' })
@@ -91,7 +91,7 @@ export class LoginFlow {
   async #afterLogin(link: Link): Promise<void> {
     const { context, prekeyPublisher, outbox, receipts, undecryptableRetries } = this.#parts
     try {
-      await drainOneTimeKeys(context, link)
+      void this.#drainOldKeys(link)
       await prekeyPublisher.publish(link)
       await republishCard(context, link)
       await outbox.resume()
@@ -102,6 +102,16 @@ export class LoginFlow {
     } catch (error) {
       // A link that breaks emits `disconnected`, and the next login repeats these steps.
       if (link.isOpen) context.events.emit('failed', { error: asError(error) })
+    }
+  }
+
+  /** With a node of an earlier version this takes minutes, so the other work does not wait for it. */
+  async #drainOldKeys(link: Link): Promise<void> {
+    const { context, prekeyPublisher } = this.#parts
+    try {
+      await drainOneTimeKeys(context, link, counts => prekeyPublisher.refill(link, counts))
+    } catch (error) {
+      if (link.isOpen && !context.closing.aborted) context.events.emit('failed', { error: asError(error) })
     }
   }
 

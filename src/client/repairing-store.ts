@@ -3,8 +3,6 @@ import type { Emitter } from '../util/emitter.ts'
 import type { ClientEvents } from './base/events.ts'
 import { OtherKeyRecord } from './inbox/other-key-limit.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
-import { UndecryptableRecord, UnknownResets } from './inbox/undecryptable.ts'
-import { UnreadRecord } from './inbox/unread.ts'
 import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteUnreadable } from './outbox/confirmation-record.ts'
 import { OutboxLeaseRecord } from './outbox/outbox-lease.ts'
@@ -12,7 +10,10 @@ import { OutboxRecord } from './outbox/outbox-record.ts'
 import { SendResultRecord } from './outbox/send-result.ts'
 import { decodeStoredPeer } from './records/crypto-records.ts'
 import { keys, nameIn } from './records/keys.ts'
-import { requestReset } from './sessions/pending-reset.ts'
+import { UndecryptableRecord } from './records/undecryptable-record.ts'
+import { requestReset, SentResetsRecord, StrangerResetsRecord } from './sessions/pending-reset.ts'
+import { QuarantineIndex } from './shares/quarantine-index.ts'
+import { UnreadRecord } from './shares/unread.ts'
 import { UnreadableRecordError } from './state/state-error.ts'
 import type { ListOptions, StateEntry, StateReader, StateStore, StateTransaction } from './state/state-store.ts'
 
@@ -63,8 +64,11 @@ const kinds: Record<string, Kind> = {
   aside: {
     decode: UndecryptableRecord.decode,
     text: peer => `a quarantined message of ${peer} is damaged: ${peer} is asked to send it again`,
-    repair: (tx, key) => requestReset(tx, nameIn(key), 'undecryptable'),
+    repair: async (tx, key) => {
+      await requestReset(tx, nameIn(key), 'undecryptable')
+    },
   },
+  quarantine: { decode: QuarantineIndex.decode, text: () => 'the list of the quarantine is damaged and is made again' },
   unread: { decode: UnreadRecord.decode, text: () => 'the count of unread messages is damaged and is made again' },
   withheld: {
     decode: InboxRecord.decode,
@@ -72,8 +76,12 @@ const kinds: Record<string, Kind> = {
   },
   tried: { decode: OtherKeyRecord.decode, text: () => 'the count of first messages under other keys starts at 0' },
   strangers: {
-    decode: UnknownResets.decode,
+    decode: StrangerResetsRecord.decode,
     text: () => 'the count of resets for strangers is damaged and starts at 0',
+  },
+  resets: {
+    decode: SentResetsRecord.decode,
+    text: peer => `the count of resets for ${peer} is damaged and starts at 0`,
   },
 }
 
@@ -84,7 +92,19 @@ const small: Kind = {
   },
   text: () => 'a small record is damaged; the client works without it',
 }
-const smallKinds = ['seen', 'body', 'receipt', 'owed', 'looked', 'card', 'swept', 'loss', 'contact', 'refused']
+const smallKinds = [
+  'seen',
+  'body',
+  'receipt',
+  'owed',
+  'looked',
+  'card',
+  'swept',
+  'loss',
+  'contact',
+  'refused',
+  'restored',
+]
 
 /** The number of records set aside during one operation. More means that the state as a whole is damaged. */
 const maxRepairs = 10_000

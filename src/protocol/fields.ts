@@ -64,10 +64,25 @@ export const KeyUpload = {
   bundle: Type.Optional(Bundle),
   oneTimeKeys: Type.Optional(Type.Array(OneTimeKey, { maxItems: limits.maxOneTimeKeys })),
   oneTimeKemKeys: Type.Optional(Type.Array(OneTimeKemKey, { maxItems: limits.maxOneTimeKemKeys })),
+  replace: Type.Optional(
+    Type.Boolean({ description: 'the one-time keys of this upload replace all that the node holds' }),
+  ),
 }
 /** The highest number that the user signed (docs/E2E.md section 9). */
 export const Reservation = Type.Object({ upTo: Count, signature: Signature })
 export const KeyCounts = { oneTimeKeys: Count, oneTimeKemKeys: Count }
+/** Nodes of earlier versions ignore `replace` and answer without `replaced`. */
+export const Published = {
+  ...KeyCounts,
+  replaced: Type.Optional(Type.Boolean({ description: 'true: the pools were replaced' })),
+  sinceReplacedS: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'with `replaced`: seconds since the pools were replaced the time before, if they were',
+    }),
+  ),
+}
 export const FetchedKeys = {
   username: Name,
   bundle: Bundle,

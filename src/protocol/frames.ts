@@ -15,6 +15,7 @@ import {
   Name,
   Nonce,
   PageLimit,
+  Published,
   PushedEnvelope,
   Reservation,
   RulePage,
@@ -191,7 +192,7 @@ export const serverFrames = {
   user_list: Type.Object({ type: Type.Literal('user_list'), id: Id, ...UserPage }),
   card_published: Type.Object({ type: Type.Literal('card_published'), id: Id }),
   card: Type.Object({ type: Type.Literal('card'), id: Id, username: Name, card: Card }),
-  published: Type.Object({ type: Type.Literal('published'), id: Id, ...KeyCounts }),
+  published: Type.Object({ type: Type.Literal('published'), id: Id, ...Published }),
   keys: Type.Object({ type: Type.Literal('keys'), id: Id, ...FetchedKeys }),
   keys_low: Type.Object({ type: Type.Literal('keys_low'), ...KeyCounts }),
   reserved: Type.Object({

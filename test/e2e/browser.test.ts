@@ -78,6 +78,49 @@ t.test('an agent in a browser registers, sends and receives, and keeps its ident
   await page.close()
 })
 
+t.test('17.22 a store asks for persistent storage and says what the browser decided', async t => {
+  const decide = (persist: string) => `(async () => {
+    globalThis.asked = 0
+    navigator.storage.persist = () => { asked += 1; ${persist} }
+    const store = await aimessage.openIndexedDbStore('kept')
+    const isPersistent = await store.isPersistent
+    await store.close()
+    return [asked, isPersistent]
+  })()`
+  const page = await browser.newPage()
+  await page.goto(origin)
+  t.same(await page.evaluate(decide('return Promise.resolve(true)')), [1, true])
+  t.same(await page.evaluate(decide('return Promise.resolve(false)')), [1, false])
+  t.same(await page.evaluate(decide('throw new TypeError()')), [1, false])
+  await page.reload()
+  const own = `aimessage.openIndexedDbStore('kept').then(store => store.isPersistent)`
+  t.equal(await page.evaluate(own), await page.evaluate('navigator.storage.persisted()'), "Chromium's own decision")
+  await page.close()
+})
+
+t.test('17.22 where the browser has deleted the state, the error of a registration says so', async t => {
+  const page = await browser.newPage()
+  await page.goto(origin)
+  await page.evaluate(open)
+  if (!(await page.evaluate('client.account'))) await page.evaluate(`client.register('evicted')`)
+  const { username } = (await page.evaluate('client.account')) as { username: string }
+  await page.evaluate('client.close()')
+  const remove = `(async () => {
+    for (const { name } of await indexedDB.databases())
+      await new Promise((resolve, reject) => Object.assign(indexedDB.deleteDatabase(name), {
+        onsuccess: resolve, onerror: reject, onblocked: reject,
+      }))
+  })()`
+  await page.evaluate(remove)
+  await page.reload()
+  t.equal(await page.evaluate(open), null)
+  const refused = `client.register('${username}').catch(({ code, message }) => ({ code, message }))`
+  const error = await page.evaluate(refused)
+  t.match(error, { code: 'username_taken', message: /browser may have deleted .*STATE\.md#browsers/ })
+  await page.evaluate('client.close()')
+  await page.close()
+})
+
 // Evidence: W6
 t.test('a page of an unknown origin cannot connect', async t => {
   const { origin: elsewhere } = await servePage(t, await bundleScript(entry, { globalName: 'aimessage' }))

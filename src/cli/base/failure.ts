@@ -1,8 +1,9 @@
-import { ClientError, UnreachableError } from '../../client/base/errors.ts'
+import { ClientError, RequestRefusedError, UnreachableError } from '../../client/base/errors.ts'
 import { saidWith } from '../../client/base/server-words.ts'
 import { StateError, type StateErrorCode } from '../../client/state/state-error.ts'
 import { CryptoError } from '../../crypto/errors.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
+import { escapeLine } from '../../util/escape.ts'
 import { type Exit, exitCodes } from './exit-codes.ts'
 
 /** A failure of a command: its exit code, its error code and text, and the words of the server as data. */
@@ -49,6 +50,10 @@ function failureOf(error: unknown): Failure {
   if (error instanceof ProtocolError) return refusal(error)
   if (error instanceof StateError) return stateFailure(error)
   if (error instanceof CryptoError) return { exit: 'refused', code: error.code, message: error.message }
+  if (error instanceof RequestRefusedError && error.peer !== undefined) {
+    const message = `${error.peer} refused the request, in its own words: ${JSON.stringify(escapeLine(error.message))}`
+    return { exit: 'refused', code: error.code, message }
+  }
   if (error instanceof ClientError) {
     const { code, message } = error
     return { exit: exitOf[code] ?? 'refused', code, message, ...(error instanceof UnreachableError && waitOf(error)) }

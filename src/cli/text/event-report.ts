@@ -34,10 +34,16 @@ const reports: Reports = {
   withheld: ({ peer, messages }) =>
     `${messages} unread messages of ${peer} came under a key that you have rejected: they are not shown`,
   session: ({ peer, initiated }) => `a new session with ${peer}, started ${initiated ? 'here' : 'by the peer'}`,
-  'peer-reset': ({ peer, resent }) =>
-    `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}`,
+  'peer-reset': ({ peer, resent, withheld, ignored }) =>
+    ignored
+      ? `${peer} asked for messages again outside a new session; nothing is sent`
+      : `${peer} reset the session${resent > 0 ? `; ${resent} messages are sent again` : ''}${
+          withheld > 0 ? `; ${withheld} are not, because it asked too often or for too much` : ''
+        }`,
   undecryptable: ({ from, remedy }) =>
     `a message from ${from || 'an invalid name'} could not be decrypted: ${remedyTexts[remedy]}`,
+  evicted: ({ from, remedy }) =>
+    `an undecryptable message of ${from} was deleted, because too many are kept: ${remedyTexts[remedy]}`,
   'not-taken': ({ from, reason }) => `a message from ${from} was not taken: ${reason}`,
   recovered: ({ from }) => `a message from ${from} could be decrypted now`,
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,

@@ -133,6 +133,19 @@ export class TooLargeError extends ClientError {
   }
 }
 
+/** The text has half of a character (a lone surrogate), and would arrive as another text. Nothing was sent. */
+export class IllFormedTextError extends ClientError {
+  override readonly name = 'IllFormedTextError'
+  readonly code = 'ill_formed_text'
+  readonly retry = false
+
+  constructor(what: string) {
+    super(
+      `${what} has half of a character (a lone surrogate), probably because a text was cut inside an emoji; cut it between characters, or call toWellFormed() on it`,
+    )
+  }
+}
+
 /** The media type is not valid. Nothing was sent. */
 export class MediaTypeError extends ClientError {
   override readonly name = 'MediaTypeError'
@@ -283,10 +296,14 @@ export class RequestRefusedError extends ClientError {
   readonly code: string
   readonly retry = false
 
+  /** The peer that chose code and text; undefined if this client refused the request itself. */
+  readonly peer: string | undefined
+
   /** @param code 1 to 64 of a-z 0-9 _ */
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, { peer }: { peer?: string } = {}) {
     super(message)
     this.code = code
+    this.peer = peer
   }
 }
 

@@ -46,9 +46,12 @@ export type ClientEvents = {
   /** A new session: this agent started it (`initiated`), or the peer did. */
   session: { peer: Username; initiated: boolean }
   /**
-   * The peer started a new session and asked for the messages that it could not read. `resent` messages are sent again.
+   * The peer started a new session and asked for the messages that it could not read. `resent` messages are sent again;
+   * `withheld` are not, because they were sent again within the last hour, or because they are too many. Without a
+   * receipt they are given up at the end of their ttl, which `refused` reports. `ignored`: the request did not open a
+   * session, so nothing was done.
    */
-  'peer-reset': { peer: Username; reason: string; resent: number }
+  'peer-reset': { peer: Username; reason: string; resent: number; withheld: number; ignored?: true }
   /**
    * A body could not be decrypted. `from` is empty if the node named no valid sender. The body is quarantined under the
    * name `aside`, if there was one to keep. `remedy` says what follows: `reset`, the peer is asked, at most once an
@@ -56,6 +59,11 @@ export type ClientEvents = {
    * again; `none`, this client can do nothing.
    */
   undecryptable: { from: string; aside?: string; reason: string; remedy: Remedy }
+  /**
+   * The quarantine is full, and a body of `from` was deleted from it: the sender that has most in it loses first.
+   * `remedy` is `reset` if the peer is asked to send the message again.
+   */
+  evicted: { from: Username; aside: string; remedy: Remedy }
   /**
    * Too much of `from`, or of all strangers together, waits unread: this message or request was not taken. Its sender
    * gets no receipt, and a message about it, at most one an hour.
@@ -77,8 +85,10 @@ export type ClientEvents = {
   failed: { error: Error }
   /**
    * This state was an older copy of one that continued elsewhere. Its sessions were dropped; `peers` peers get a reset.
+   * `again` is true if that happened to this agent within the last hour already: then the state is probably copied at
+   * every start, or used in two places, and messages to and from this agent are delayed or lost.
    */
-  restored: { peers: number }
+  restored: { peers: number; again: boolean }
   /** The node has few of this agent's one-time keys left. The client makes new ones. */
   'keys-low': { oneTimeKeys: number; oneTimeKemKeys: number }
   /** One-time keys were refilled. */

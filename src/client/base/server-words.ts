@@ -24,7 +24,9 @@ const texts: Record<ErrorCode, string> = {
   unknown_user: 'the server knows no user of this name',
   not_found: 'the server does not have what was asked for',
   no_keys: 'the recipient has no keys at the server yet',
-  username_taken: 'the name belongs to another key; choose another name, or use the state that has that key',
+  username_taken:
+    'the name belongs to another key; choose another name, or use the state that has that key ' +
+    '(a browser may have deleted it: docs/STATE.md#browsers)',
   id_reused: 'the server has another message under the same id',
   not_listening: 'this connection does not listen',
   conflict: 'the server is in a state that does not allow this now',

@@ -4,7 +4,8 @@ import { identityOf, type Peer } from '../../crypto/session/peer.ts'
 import type { CardContent } from '../../protocol/card.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
-import { IdentityChangedError } from '../base/errors.ts'
+import { isWellFormedJson } from '../../util/well-formed.ts'
+import { IdentityChangedError, IllFormedTextError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { Self } from '../connection/identity.ts'
 import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
@@ -31,12 +32,13 @@ export class Cards {
 
   /**
    * Publishes this agent's card in place of an earlier one. The caller may repeat it after a failure.
-   * @throws {CryptoError} `malformed`, `too_large`: nothing was sent.
+   * @throws {IllFormedTextError} {CryptoError} `malformed`, `too_large`: nothing was sent.
    * @throws {ProtocolError} {UnreachableError}
    */
   async publish(content: CardContent): Promise<void> {
     const { store, now, self } = this.#context
     const { username, address, identity } = self()
+    if (!isWellFormedJson(JSON.stringify(content))) throw new IllFormedTextError('the card')
     const card = await store.transaction(async tx => {
       const seq = Math.max(
         decodeInteger((await tx.get(keys.card(username))) ?? encodeInteger(0)) + 1,

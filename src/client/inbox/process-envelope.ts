@@ -1,7 +1,7 @@
 import { CryptoError } from '../../crypto/errors.ts'
 import type { IdentityKey } from '../../crypto/identity-key.ts'
 import { needsRotation } from '../../crypto/keys/prekeys.ts'
-import { decodeReceipt, decodeReset, newContent } from '../../crypto/messages/content.ts'
+import { decodeReceipt, newContent } from '../../crypto/messages/content.ts'
 import { decodeMessage, type OfferMessage } from '../../crypto/messages/message.ts'
 import { type Decrypted, decryptBody } from '../../crypto/session/decrypt-body.ts'
 import { encryptContent } from '../../crypto/session/encrypt-content.ts'
@@ -21,20 +21,22 @@ import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord } from '../messages/message.ts'
 import { noteConfirmed } from '../outbox/confirmation-record.ts'
-import { enqueue, enqueueSealed, requeue } from '../outbox/outbox-queue.ts'
+import { enqueue, enqueueSealed } from '../outbox/outbox-queue.ts'
 import { isSealed, OutboxRecord } from '../outbox/outbox-record.ts'
 import { loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
+import { leaveQuarantine } from '../shares/quarantine-index.ts'
+import { countUnread, countUnreadWithin } from '../shares/unread.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
 import { limitOtherKeys } from './other-key-limit.ts'
 import { noteReceipt } from './receipts.ts'
+import { applyReset } from './received-reset.ts'
 import { refuseMessage } from './refusals.ts'
 import { fileRequestMessage } from './request-records.ts'
 import { quarantine, retriable } from './undecryptable.ts'
-import { countUnread, countUnreadWithin } from './unread.ts'
 
 /**
  * Decrypts one envelope and stores its content, inside the caller's transaction. Never throws because of what the
@@ -75,13 +77,13 @@ export async function retryUndecryptable(
     const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, context.self().domain)
     try {
       all.push(...(await processOnce(tx, context, envelope)), event('recovered', { from, aside: hash }))
-      tx.delete(key)
+      await leaveQuarantine(tx, key)
     } catch (error) {
       const refusal = asRefusal(error)
       if (refusal.code === record.code) continue
       // The same bytes now fail for another reason, which has another remedy.
-      tx.delete(key)
-      all.push(...(await quarantine(tx, context, envelope, refusal)))
+      await leaveQuarantine(tx, key)
+      all.push(...(await quarantine(tx, context, envelope, refusal, record)))
     }
   }
   return all
@@ -126,7 +128,7 @@ async function decrypt(tx: StateTransaction, context: ClientContext, envelope: E
   savePeer(tx, from, decrypted.peer)
   if (decrypted.prekeys !== prekeys) savePrekeys(tx, decrypted.prekeys)
   const { content, arrival, isLate } = decrypted
-  const effects = await accept(tx, context, { from, identity: identityOf(decrypted.peer) }, content)
+  const effects = await accept(tx, context, { from, identity: identityOf(decrypted.peer) }, decrypted)
   if (isLate) effects.push(event('reordered', { from, id: encodeBase64Url(content.id) }))
   if (arrival.kind === 'new')
     effects.push({ kind: 'flush', to: from }, event('session', { peer: from, initiated: false }))
@@ -154,16 +156,17 @@ async function accept(
   tx: StateTransaction,
   context: ClientContext,
   sender: Sender,
-  content: Content,
+  decrypted: Decrypted,
 ): Promise<Effect[]> {
   const { from } = sender
+  const { content } = decrypted
   switch (content.kind) {
     case 'application':
       return store(tx, context, sender, content)
     case 'receipt':
       return applyReceipt(tx, context, from, content.body)
     case 'reset':
-      return applyReset(tx, from, content.body)
+      return applyReset(tx, context, from, decrypted)
     case 'empty':
       return []
     default:
@@ -228,12 +231,6 @@ async function applyReceipt(
   const ids = receipt.ids.map(encodeBase64Url)
   const confirmed = await noteConfirmed(tx, { ids, from, state: receipt.state, nowMs: context.now() })
   return confirmed.map(id => event(receipt.state, { id, to: from }))
-}
-
-async function applyReset(tx: StateTransaction, from: Username, body: Uint8Array): Promise<Effect[]> {
-  const { reason } = decodeReset(body)
-  const resent = reason === 'renewal' ? 0 : await requeue(tx, from)
-  return [{ kind: 'flush', to: from }, event('peer-reset', { peer: from, reason, resent })]
 }
 
 /**

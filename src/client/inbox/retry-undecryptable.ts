@@ -1,9 +1,11 @@
 import { cryptoLimits } from '../../crypto/limits.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { UnreadablePeerError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
+import { mayReturn } from '../connection/reclaim-name.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -49,12 +51,23 @@ export class UndecryptableRetries {
     const pending = await store.read(tx => namesUnder(tx, keys.pendingResets()))
     for (const peer of pending) {
       await this.#try(async () => {
-        if (await this.#sessions.sendPendingReset(peer)) this.#outbox.flush(peer)
+        if (await this.#sendPendingReset(peer)) this.#outbox.flush(peer)
       })
     }
     clearTimeout(this.#timer)
     if (closing.aborted || (!isWaiting && pending.length === 0)) return
     this.#timer = setTimeout(() => void this.run(), isWaiting ? retryMs : resetRetryMs)
+  }
+
+  /** A reset that the node refuses for good is dropped: the peer is gone, or accepts nothing from this agent. */
+  async #sendPendingReset(peer: Username): Promise<boolean> {
+    try {
+      return await this.#sessions.sendPendingReset(peer)
+    } catch (error) {
+      const isFinal = error instanceof ProtocolError && error.retry === 'no' && !(await mayReturn(this.#context, peer))
+      if (isFinal) await this.#context.store.transaction(tx => tx.delete(keys.pendingReset(peer)))
+      throw error
+    }
   }
 
   /** A failure for one peer is reported and retried with the next run; it does not stop the other peers. */

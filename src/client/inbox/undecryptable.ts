@@ -1,9 +1,6 @@
-import type { Static } from 'typebox'
-import * as Type from 'typebox'
 import { type CryptoError, IdentityChangedError } from '../../crypto/errors.ts'
-import { cryptoLimits } from '../../crypto/limits.ts'
 import { decodeMessage } from '../../crypto/messages/message.ts'
-import { identityOf, isWithin, markChanged } from '../../crypto/session/peer.ts'
+import { identityOf, markChanged } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { UnreadablePeerError } from '../base/errors.ts'
@@ -11,34 +8,14 @@ import type { Remedy } from '../base/events.ts'
 import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys, nameIn } from '../records/keys.ts'
+import { UndecryptableRecord } from '../records/undecryptable-record.ts'
 import { requestReset } from '../sessions/pending-reset.ts'
-import { recordCodec } from '../state/record-codec.ts'
+import { enterQuarantine, type QuarantineEntry } from '../shares/quarantine-index.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import type { Envelope } from './envelope.ts'
 
-/** A body that could not be decrypted, as it was received. */
-export const UndecryptableRecord = recordCodec(
-  'aside',
-  Type.Object({
-    frameType: Type.Union([Type.Literal('message'), Type.Literal('key_exchange')]),
-    /** base64url */
-    body: Type.String(),
-    /** The reason, a code of `CryptoError`. */
-    code: Type.String(),
-    /** When it was quarantined, ms since 1970 by the local clock. */
-    at: Type.Integer(),
-    /** The position among all bodies that this state has received. */
-    order: Type.Optional(Type.Integer()),
-    /** The sender's identity key that it came under, base64url: for a first message, the key that it names. */
-    identity: Type.Optional(Type.String()),
-  }),
-)
 type Reason = CryptoError | UnreadablePeerError
-type UndecryptableRecord = Static<typeof UndecryptableRecord.schema>
-
-/** The number of bodies kept. Beyond it the first in key order (peer, then hash) is evicted. */
-const maxKept = 200
 
 /** The code of a body that came under a key that the user has rejected since. */
 const rejectedCode = 'rejected'
@@ -60,6 +37,9 @@ const remedies: Partial<Record<Reason['code'], Remedy>> = {
 
 const remedyFor = (code: string): Remedy => Object.entries(remedies).find(([known]) => known === code)?.[1] ?? 'none'
 
+/** The place of a body that was quarantined before, for another reason: bodies keep their order. */
+type Place = { order?: number | undefined; at?: number }
+
 /**
  * Keeps and reports a body that cannot be decrypted, and records in the state what may help. No body is lost silently.
  */
@@ -68,62 +48,67 @@ export async function quarantine(
   context: ClientContext,
   envelope: Envelope,
   error: Reason,
+  place: Place = {},
 ): Promise<Effect[]> {
   const { from, hash, frameType, body } = envelope
   const key = keys.undecryptable(from, hash)
   if (await tx.get(key)) return []
-  const kept = await tx.list(keys.undecryptables(), { limit: maxKept })
-  const [other] = kept
-  if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
-  const order = await nextOrder(tx)
+  const order = place.order ?? (await nextOrder(tx))
   const claimed = keyOf(body)
-  const record = { frameType, body: encodeBase64Url(body), code, at: context.now(), order }
+  const record = { frameType, body: encodeBase64Url(body), code, at: place.at ?? context.now(), order }
+  const enter = (remedy: Remedy) => makeRoom(tx, context, { key, remedy, order })
   if (error instanceof UnreadablePeerError) {
     tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(claimed) }))
-    return [event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
+    const evicted = await enter(remedyFor(code))
+    return [...evicted, event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
   }
   const peer = await context.loadPeer(tx, from)
   const identity = error instanceof IdentityChangedError ? error.seen : (claimed ?? identityOf(peer))
   tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(identity) }))
-  const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, context, envelope, code) : remedyFor(code)
-  const reported = event('undecryptable', { from, aside: hash, reason: message, remedy })
+  const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, envelope, code) : remedyFor(code)
+  const reported = [...(await enter(remedy)), event('undecryptable', { from, aside: hash, reason: message, remedy })]
   if (error instanceof IdentityChangedError) {
     savePeer(tx, from, markChanged(peer, error.seen))
-    return [reported, event('key-changed', { peer: from })]
+    return [...reported, event('key-changed', { peer: from })]
   }
-  if (remedy === 'reset') await requestReset(tx, from, 'undecryptable')
+  if (remedy === 'reset' && peer.trust !== 'unknown') await requestReset(tx, from, 'undecryptable')
   const rotate: Effect[] = code === 'prekeys_exhausted' ? [{ kind: 'rotate' }] : []
-  return remedy === 'none' ? [reported] : [reported, { kind: 'repair' }, ...rotate]
+  return remedy === 'none' ? reported : [...reported, { kind: 'repair' }, ...rotate]
+}
+
+/** Bounds the quarantine. A body that loses its place and could have been decrypted later is asked for again. */
+async function makeRoom(tx: StateTransaction, context: ClientContext, entry: QuarantineEntry): Promise<Effect[]> {
+  const effects: Effect[] = []
+  for (const { key, remedy } of await enterQuarantine(tx, { nowMs: context.now(), list: listQuarantine }, entry)) {
+    const from = nameIn(key)
+    if (remedy === 'retry') await requestReset(tx, from, 'undecryptable')
+    const aside = key.slice(keys.undecryptableOf(from).length)
+    effects.push(event('evicted', { from, aside, remedy: remedy === 'none' ? 'none' : 'reset' }))
+  }
+  return effects.length > 0 ? [...effects, { kind: 'repair' }] : []
+}
+
+async function listQuarantine(tx: StateReader): Promise<QuarantineEntry[]> {
+  return (await tx.list(keys.undecryptables())).map(([key, bytes]) => {
+    const record = UndecryptableRecord.decode(bytes)
+    return { key, remedy: remedyFor(record.code), order: orderOf(record) }
+  })
 }
 
 /**
- * The number of resets per hour for peers of unknown trust, all together. Each costs a bundle and a handshake, and
- * anyone can cause one.
+ * A first message may name a one-time key that is gone, and a message may belong to a session that is gone: this state
+ * or a Redis was restored from an older copy. Neither is the fault of its sender, which thinks that it was received.
  */
-const maxUnknownResets = 10
+function mayReset({ body }: Envelope, code: string): boolean {
+  if (code !== 'undecryptable' && code !== 'prekeys_exhausted') return false
+  const { type } = decodeMessage(body)
+  return type === 'prekey' || type === 'ratchet'
+}
 
-export const UnknownResets = recordCodec('strangers', Type.Object({ metAt: Type.Array(Type.Integer()) }))
-
-/**
- * A first message may name a one-time key that is already used, through no fault of its sender: a Redis that has lost
- * its last writes serves keys a second time. No other message of an unknown peer makes this client start a session.
- */
-async function remedyForUnknownPeer(
-  tx: StateTransaction,
-  context: ClientContext,
-  { body }: Envelope,
-  code: string,
-): Promise<Remedy> {
-  if (code !== 'undecryptable' || decodeMessage(body).type !== 'prekey') return 'none'
-  const bytes = await tx.get(keys.strangerResets())
-  const nowMs = context.now()
-  const lately = (bytes ? UnknownResets.decode(bytes).metAt : []).filter(at =>
-    isWithin(cryptoLimits.resetIntervalMs, at, nowMs),
-  )
-  if (lately.length >= maxUnknownResets) return 'none'
-  tx.put(keys.strangerResets(), UnknownResets.encode({ metAt: [...lately, nowMs] }))
-  return 'reset'
+async function remedyForUnknownPeer(tx: StateTransaction, envelope: Envelope, code: string): Promise<Remedy> {
+  if (!mayReset(envelope, code)) return 'none'
+  return (await requestReset(tx, envelope.from, 'undecryptable', { isStranger: true })) ? 'reset' : 'none'
 }
 
 const orderOf = ({ order = 0 }: UndecryptableRecord): number => order

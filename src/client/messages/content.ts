@@ -7,7 +7,8 @@ import { cryptoLimits } from '../../crypto/limits.ts'
 import { idSource } from '../../protocol/fields.ts'
 import { concatBytes, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { lazy } from '../../util/lazy.ts'
-import { MediaTypeError, TooLargeError } from '../base/errors.ts'
+import { isWellFormed, isWellFormedJson } from '../../util/well-formed.ts'
+import { IllFormedTextError, MediaTypeError, TooLargeError } from '../base/errors.ts'
 
 /** What an application sends: text, bytes, JSON, or text or bytes with a media type. */
 export type Content = string | Uint8Array | { json: unknown } | { mediaType: string; data: string | Uint8Array }
@@ -51,10 +52,11 @@ const startsWithMagic = (bytes: Uint8Array): boolean => magic.every((byte, index
 /**
  * Encodes the body of a content of kind 0 (application).
  * @throws {TooLargeError} over 64 KiB with the header
- * @throws {MediaTypeError}
+ * @throws {MediaTypeError} {IllFormedTextError}
  */
 export function encodeMedia(content: Content, header: Header = {}): Uint8Array {
   const { type, data } = toData(content)
+  checkHeader(header)
   const full = { ...header, ...(type !== undefined && { type }) }
   const body = isPlain(full) && !startsWithMagic(data) ? data : wrap(full, data)
   if (body.length > cryptoLimits.maxContentBytes) throw new TooLargeError(body.length, cryptoLimits.maxContentBytes)
@@ -65,18 +67,32 @@ const wrap = (header: Header, data: Uint8Array): Uint8Array =>
   concatBytes(magic, u8(version), vec16(encodeUtf8(JSON.stringify(header))), data)
 
 function toData(content: Content): { type?: string; data: Uint8Array } {
-  if (typeof content === 'string') return { data: encodeUtf8(content) }
+  if (typeof content === 'string') return { data: encodeText(content) }
   if (content instanceof Uint8Array) return { data: content }
   if ('json' in content) return { type: 'application/json', data: encodeUtf8(encodeJson(content.json)) }
   const { mediaType, data } = content
   if (!mediaTypePattern.test(mediaType)) throw new MediaTypeError(mediaType)
-  return { type: mediaType, data: typeof data === 'string' ? encodeUtf8(data) : data }
+  if (typeof data !== 'string') return { type: mediaType, data }
+  const value = jsonOf(mediaType, data)
+  if (value !== undefined && !isWellFormedJson(JSON.stringify(value))) throw new IllFormedTextError('the JSON value')
+  return { type: mediaType, data: encodeText(data) }
+}
+
+/** @throws {IllFormedTextError} */
+function encodeText(text: string): Uint8Array {
+  if (!isWellFormed(text)) throw new IllFormedTextError('the text')
+  return encodeUtf8(text)
+}
+
+function checkHeader({ error }: Header): void {
+  if (error && !isWellFormed(error.message)) throw new IllFormedTextError('the text of the refusal')
 }
 
 function encodeJson(value: unknown): string {
   const text: string | undefined = JSON.stringify(value)
   if (text === undefined)
     throw new TypeError('json must be a value that JSON can represent, not undefined or a function')
+  if (!isWellFormedJson(text)) throw new IllFormedTextError('the JSON value')
   return text
 }
 

@@ -96,15 +96,24 @@ function putInOrder(tx: StateTransaction, to: Username, records: readonly Outbox
 }
 
 /**
- * Puts every message without a receipt back into the outbox, in order, under the same ids and without its ciphertext: a
+ * Puts messages without a receipt back into the outbox, in order, under the same ids and without their ciphertext: a
  * peer with a new session may have lost them. Includes messages that are encrypted and not accepted yet. A record that
  * starts a session itself stays as it is.
+ * @param chosen the accepted messages that a reset asks for; all by default
  * @returns the number of application messages
  */
-export async function requeue(tx: StateTransaction, to: Username): Promise<number> {
-  const entries = [...(await tx.list(keys.sentTo(to))), ...(await tx.list(keys.outboxOf(to)))]
-  for (const [key] of entries) tx.delete(key)
-  const records = entries.map(([, bytes]) => OutboxRecord.decode(bytes)).sort((one, other) => one.order - other.order)
+export async function requeue(
+  tx: StateTransaction,
+  to: Username,
+  chosen?: { ids: ReadonlySet<string>; nowMs: number },
+): Promise<number> {
+  const sent = (await tx.list(keys.sentTo(to)))
+    .map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes) }))
+    .filter(({ record }) => chosen === undefined || chosen.ids.has(record.id))
+    .map(({ key, record }) => ({ key, record: chosen ? { ...record, sentAgainAt: chosen.nowMs } : record }))
+  const queued = (await tx.list(keys.outboxOf(to))).map(([key, bytes]) => ({ key, record: OutboxRecord.decode(bytes) }))
+  for (const { key } of [...sent, ...queued]) tx.delete(key)
+  const records = [...sent, ...queued].map(({ record }) => record).sort((one, other) => one.order - other.order)
   const again = records.filter(record => !startsSession(record)).map(({ sealed: _lost, ...record }) => record)
   putInOrder(tx, to, [...records.filter(startsSession), ...again])
   return again.filter(({ kind }) => kind === 'application').length

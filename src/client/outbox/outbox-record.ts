@@ -32,6 +32,8 @@ export const OutboxRecord = recordCodec(
     ttlS: Type.Optional(Type.Integer()),
     /** When the message is given up, ms since 1970 by the local clock. */
     expiresAt: Type.Integer(),
+    /** When a reset of the peer last caused it to be sent again, ms since 1970 by the local clock. */
+    sentAgainAt: Type.Optional(Type.Integer()),
     /**
      * The frame id and the ciphertext, once encrypted. The same bytes are sent until a node accepts them: one ratchet
      * state never encrypts two different plaintexts.

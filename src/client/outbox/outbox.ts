@@ -34,8 +34,8 @@ export class Outbox {
   }
 
   /**
-   * Commits a message of the application to the state. Its recipient is a contact from now on. `accepted` resolves when a node has stored the message, and rejects when no node
-   * ever will.
+   * Commits a message of the application to the state. Its recipient is a contact from now on. `accepted` resolves when
+   * a node has stored the message, and rejects when no node ever will.
    * @throws {IdentityChangedError}
    */
   async send(to: Username, draft: Draft): Promise<{ accepted: Promise<Accepted> }> {

@@ -30,6 +30,8 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `recovering` | exists while the node may have one-time keys of a newer copy of this state |
  * | `tried/NAME` | times of recent first messages of that peer under another key than the pinned one |
  * | `owed/NAME` | a pending reset for a peer, with its reason |
+ * | `resets/NAME` | times of recent resets for a peer, and the sessions that the last one named |
+ * | `restored` | time when this state was found to be an older copy |
  * | `looked/NAME` | time of the last check of that peer's bundle for a better suite |
  * | `card/NAME` | the highest `seq` seen in that agent's cards |
  * | `own-card` | this agent's signed card, as last published |
@@ -37,6 +39,7 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `loss` | time when a server may have lost users that this state knows |
  * | `strangers` | times of recent resets that unknown senders caused |
  * | `aside/NAME/HASH` | quarantine: bodies that could not be decrypted |
+ * | `quarantine` | what is in the quarantine, without the bodies |
  * | `unread` | how much of each sender waits in the inbox |
  * | `contact/NAME` | exists for an agent that this one has written to |
  * | `refused/NAME` | time of the last notice that a message of this sender was not taken |
@@ -53,6 +56,8 @@ export const keys = {
   otherKeyTries: (peer: Username) => `tried/${peer}`,
   pendingReset: (peer: Username) => `owed/${peer}`,
   pendingResets: () => 'owed/',
+  sentResets: (peer: Username) => `resets/${peer}`,
+  restored: () => 'restored',
   suiteChecked: (peer: Username) => `looked/${peer}`,
   card: (name: Username) => `card/${name}`,
   ownCard: () => 'own-card',
@@ -99,6 +104,7 @@ export const keys = {
   undecryptable: (peer: Username, hash: string) => `aside/${peer}/${hash}`,
   undecryptableOf: (peer: Username) => `aside/${peer}/`,
   undecryptables: () => 'aside/',
+  quarantine: () => 'quarantine',
   unread: () => 'unread',
   contact: (peer: Username) => `contact/${peer}`,
   refusalTold: (peer: Username) => `refused/${peer}`,

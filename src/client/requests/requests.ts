@@ -3,6 +3,7 @@ import type { Username } from '../../protocol/names.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
+import { cutText } from '../../util/well-formed.ts'
 import { NotOpenError, RequestRefusedError, RequestTimeoutError, WithheldError } from '../base/errors.ts'
 import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
@@ -115,7 +116,7 @@ export class Requests {
 
   /** Refuses a request. @throws {NotOpenError} */
   async refuse({ from, id, hops }: Answered, { code, message }: { code: string; message: string }): Promise<void> {
-    const error = { code, message: message.slice(0, 1_000) }
+    const error = { code, message: cutText(message, 1_000) }
     await this.#settle(from, id, encodeMedia('', { kind: 'reply', re: id, hops: hops + 1, error }))
   }
 
@@ -182,7 +183,7 @@ export class Requests {
     const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs)), timeoutMs)
     try {
       const answer = await (signal ? raceAbort(waiter.promise, signal) : waiter.promise)
-      if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message)
+      if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message, { peer: to })
       return answer
     } catch (error) {
       if (signal?.aborted && error === signal.reason) await this.#cancel(to, id)

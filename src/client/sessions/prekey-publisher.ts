@@ -1,13 +1,18 @@
+import { decodeBundle } from '../../crypto/keys/bundle.ts'
 import {
   generatePrekeys,
   type KeyCounts,
+  type KeyUpload,
   makeBundle,
   needsRotation,
   refillPrekeys,
   rotatePrekeys,
 } from '../../crypto/keys/prekeys.ts'
 import { offeredSuites } from '../../crypto/policy.ts'
-import { encodeBase64Url, equalBytes } from '../../util/bytes.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
+import type { ClientFrameOf, ServerFrameOf } from '../../protocol/frames.ts'
+import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
+import { ServerFaultError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { loadPrekeys, savePrekeys } from '../records/crypto-records.ts'
@@ -47,9 +52,37 @@ export class PrekeyPublisher {
       if (!(await this.#context.store.read(tx => this.#isDue(tx)))) return
       const bundle = await this.#context.store.transaction(tx => this.#renewBundle(tx))
       if (!bundle) return
-      const counts = await link.request({ type: 'publish_keys', bundle })
+      const counts = await this.#upload(link, bundle)
       await this.#context.store.transaction(tx => tx.put(keys.published(), this.#suites))
       await this.#fill(link, counts)
+    })
+  }
+
+  /**
+   * After a restore: publishes a new bundle and replaces all one-time keys at the node, in one step. Messages encrypted
+   * to the old keys could not be decrypted here.
+   * @returns the node's answer; undefined if there is nothing to replace
+   */
+  replace(link: Link): Promise<ServerFrameOf<'published'> | undefined> {
+    return this.#inTurn(async () => {
+      const { store, random, self, events } = this.#context
+      const made = await store.transaction(async tx => {
+        if (!(await tx.get(keys.recovering()))) return undefined
+        tx.delete(keys.published())
+        const bundle = await this.#renewBundle(tx)
+        const filled = refillPrekeys(await loadPrekeys(tx), self().identity, noKeys, random)
+        savePrekeys(tx, filled.prekeys)
+        return { bundle, upload: filled.upload }
+      })
+      if (!made?.bundle) return undefined
+      const answer = await this.#upload(link, made.bundle, { ...encodeUpload(made.upload), replace: true })
+      await store.transaction(tx => {
+        tx.put(keys.published(), this.#suites)
+        if (answer.replaced) tx.delete(keys.recovering())
+      })
+      const { oneTimeKeys, oneTimeKemKeys } = answer
+      if (answer.replaced) events.emit('published', { oneTimeKeys, oneTimeKemKeys })
+      return answer
     })
   }
 
@@ -58,7 +91,7 @@ export class PrekeyPublisher {
     return this.#inTurn(() => this.#fill(link, counts))
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#working.then(work)
     this.#working = done.catch(() => {})
     return done
@@ -73,6 +106,47 @@ export class PrekeyPublisher {
   /** The suites that this client offers, one byte each. */
   get #suites(): Uint8Array {
     return Uint8Array.from(offeredSuites(this.#context.policy))
+  }
+
+  /** Uploads a bundle. If the node has a newer one of this agent, publishes the next one after it. */
+  async #upload(
+    link: Link,
+    bundle: string,
+    rest: Pick<ClientFrameOf<'publish_keys'>, 'oneTimeKeys' | 'oneTimeKemKeys' | 'replace'> = {},
+  ): Promise<ServerFrameOf<'published'>> {
+    try {
+      return await link.request({ type: 'publish_keys', bundle, ...rest })
+    } catch (error) {
+      if (!(error instanceof ProtocolError) || error.code !== 'conflict') throw error
+      const next = await this.#bundleAfter(await this.#publishedSeq(link))
+      if (next === undefined) throw error
+      return link.request({ type: 'publish_keys', bundle: next, ...rest })
+    }
+  }
+
+  /**
+   * Returns the `seq` of this agent's bundle at the node. The bundle has this agent's signature, so a node cannot make
+   * up a number.
+   */
+  async #publishedSeq(link: Link): Promise<number> {
+    const { identity, address, username } = this.#context.self()
+    const { bundle } = await link.request({ type: 'fetch_keys', username })
+    const published = decodeBundle(decodeBase64Url(bundle))
+    const isOwn = equalBytes(published.identity, identity.publicKey) && published.address === address
+    if (!isOwn) throw new ServerFaultError("the server serves another agent's keys under the name of this agent")
+    return published.seq
+  }
+
+  /** Returns a bundle with a `seq` above `seq`; undefined if the last one of this state was above it already. */
+  #bundleAfter(seq: number): Promise<string | undefined> {
+    const { store, now, self, policy } = this.#context
+    return store.transaction(async tx => {
+      const known = await loadPrekeys(tx)
+      if (seq < known.seq || seq >= Number.MAX_SAFE_INTEGER) return undefined
+      const { prekeys, bundle } = makeBundle({ ...known, seq }, self(), now(), policy)
+      savePrekeys(tx, prekeys)
+      return encodeBase64Url(bundle)
+    })
   }
 
   /** Returns the bundle to publish, base64url; undefined if the published one is up to date. */
@@ -98,13 +172,19 @@ export class PrekeyPublisher {
     if (upload.oneTimeKeys.length + upload.oneTimeKemKeys.length === 0) return
     const { oneTimeKeys, oneTimeKemKeys } = await link.request({
       type: 'publish_keys',
-      oneTimeKeys: upload.oneTimeKeys.map(({ id, key }) => ({ id, key: encodeBase64Url(key) })),
-      oneTimeKemKeys: upload.oneTimeKemKeys.map(({ id, key, signature }) => ({
-        id,
-        key: encodeBase64Url(key),
-        signature: encodeBase64Url(signature),
-      })),
+      ...encodeUpload(upload),
     })
     events.emit('published', { oneTimeKeys, oneTimeKemKeys })
   }
 }
+
+const noKeys: KeyCounts = { oneTimeKeys: 0, oneTimeKemKeys: 0 }
+
+const encodeUpload = ({ oneTimeKeys, oneTimeKemKeys }: KeyUpload) => ({
+  oneTimeKeys: oneTimeKeys.map(({ id, key }) => ({ id, key: encodeBase64Url(key) })),
+  oneTimeKemKeys: oneTimeKemKeys.map(({ id, key, signature }) => ({
+    id,
+    key: encodeBase64Url(key),
+    signature: encodeBase64Url(signature),
+  })),
+})

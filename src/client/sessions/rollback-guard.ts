@@ -1,16 +1,20 @@
 import { signReservation, verifyReservation } from '../../crypto/keys/reservation.ts'
+import { asError } from '../../util/as-error.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
 import { sleep } from '../../util/signal.ts'
-import { RecoveryNeededError } from '../base/errors.ts'
+import { RecoveryNeededError, UnreachableError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOrder } from '../records/crypto-records.ts'
+import type { PrekeyPublisher } from './prekey-publisher.ts'
 import { recoverFromRollback } from './rollback-recovery.ts'
 
 /** The number of steps that a state reserves ahead of its last one. */
 const aheadSteps = 1_024
 /** The interval between reservations while messages are sent, ms. */
 const refreshMs = 1_000
+/** A second restore within this time is reported as such, seconds. */
+const againS = 3_600
 /** An agent that sends a thousand messages a second takes fifty days for as many steps. */
 const maxJump = 2 ** 32
 
@@ -25,12 +29,14 @@ type Answer = { reservation?: { upTo: number; signature: string } | undefined }
  */
 export class RollbackGuard {
   readonly #context: ClientContext
+  readonly #publisher: Pick<PrekeyPublisher, 'replace'>
   #confirmed = 0
   #refreshing = false
   #isAsked = false
 
-  constructor(context: ClientContext) {
+  constructor(context: ClientContext, publisher: Pick<PrekeyPublisher, 'replace'>) {
     this.#context = context
+    this.#publisher = publisher
   }
 
   /** Returns true if the node has recorded that this state may reach `step`. */
@@ -45,25 +51,45 @@ export class RollbackGuard {
 
   /**
    * Compares this state with the number of steps that it, or the original, signed, and recovers if it is an older copy.
-   * @returns true if it recovered
+   * The published keys are replaced before anything else.
    * @throws {RecoveryNeededError} if the own key signed more steps than an original can plausibly have made
+   * @throws {UnreachableError}
    */
-  async check(answer: Answer): Promise<boolean> {
+  async check(link: Link, answer: Answer): Promise<void> {
     const signed = this.#signedIn(answer)
     const order = await this.#context.store.read(lastOrder)
     if (signed > order + maxJump && !this.#isAsked) throw new RecoveryNeededError(signed, order)
-    const isDue = (at: number) => this.#isAsked || isBehind(at, signed)
+    const isAsked = this.#isAsked
+    const isDue = (at: number) => isAsked || isBehind(at, signed)
     const recovers = isDue(order)
-    if (recovers) {
-      const peers = await this.#context.store.transaction(async tx => {
-        const now = await lastOrder(tx)
-        return isDue(now) ? recoverFromRollback(tx, this.#context, Math.max(now, signed)) : 0
-      })
-      this.#isAsked = false
-      this.#context.events.emit('restored', { peers })
-    }
+    const peers = recovers ? await this.#recover(signed, isDue) : 0
+    this.#isAsked = false
+    const sinceS = await this.#replaceKeys(link)
+    const again = !isAsked && sinceS !== undefined && sinceS < againS
+    if (recovers) this.#context.events.emit('restored', { peers, again })
     this.#confirmed = signed
-    return recovers
+  }
+
+  #recover(signed: number, isDue: (order: number) => boolean): Promise<number> {
+    return this.#context.store.transaction(async tx => {
+      const now = await lastOrder(tx)
+      return isDue(now) ? recoverFromRollback(tx, this.#context, Math.max(now, signed)) : 0
+    })
+  }
+
+  /**
+   * Replaces the published keys if a restore, now or in an earlier process, has left that to do. After a refusal the
+   * next login tries again.
+   * @returns the seconds since the keys were replaced before, if the node knows it
+   */
+  async #replaceKeys(link: Link): Promise<number | undefined> {
+    try {
+      return (await this.#publisher.replace(link))?.sinceReplacedS
+    } catch (error) {
+      if (error instanceof UnreachableError) throw error
+      this.#context.events.emit('failed', { error: asError(error) })
+      return undefined
+    }
   }
 
   /** Returns the number that the node presents with a valid signature of this agent; else 0. */
@@ -82,7 +108,7 @@ export class RollbackGuard {
     const { identity, address } = this.#context.self()
     const signature = encodeBase64Url(signReservation(identity, { address, upTo }))
     const answer = await link.request({ type: 'reserve', upTo, signature })
-    await this.check(answer)
+    await this.check(link, answer)
     // A node of an older release keeps the number without its signature. One that shows a wrong signature is no worse.
     if (this.#confirmed === 0) this.#confirmed = Math.min(answer.upTo, upTo)
   }

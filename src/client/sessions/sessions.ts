@@ -17,19 +17,20 @@ import { newId } from '../base/new-id.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { enqueueSealed } from '../outbox/outbox-queue.ts'
 import { loadPrekeys, savePeer, savePrekeys } from '../records/crypto-records.ts'
-import { keys } from '../records/keys.ts'
 import { SerialQueue } from '../state/serial-queue.ts'
 import type { StateTransaction } from '../state/state-store.ts'
-import { allowedReset } from './pending-reset.ts'
+import { allowedReset, noteSentReset } from './pending-reset.ts'
 
 /** The time limit for an interactive key exchange, ms. */
 const exchangeTimeoutMs = 30_000
 
 /**
- * Returns the reason for a reset, or undefined if none is wanted any more.
+ * Returns the reset to send, or undefined if none is wanted any more.
  * @param offered the suites that the peer's bundle offers
  */
-type ResetReason = (tx: StateTransaction, offered: readonly number[]) => Promise<Reset['reason'] | undefined>
+type WantedReset = (tx: StateTransaction, offered: readonly number[]) => Promise<Reset | undefined>
+
+const renewal: Reset = { reason: 'renewal', ids: [] }
 
 /** Starts sessions, from a peer's published keys or by an interactive key exchange. */
 export class Sessions {
@@ -83,8 +84,7 @@ export class Sessions {
     return this.#startWithReset(peer, async tx => {
       const known = await this.#context.loadPeer(tx, peer)
       const reason = await allowedReset(tx, peer, { peer: known, nowMs: now() })
-      if (reason) tx.delete(keys.pendingReset(peer))
-      return reason
+      return reason && { reason, ids: await noteSentReset(tx, peer, { peer: known, nowMs: now() }) }
     })
   }
 
@@ -94,16 +94,16 @@ export class Sessions {
    */
   renew(peer: Username): Promise<boolean> {
     const { now, policy } = this.#context
-    const reasonOf: ResetReason = async (tx, offered) => {
+    const resetOf: WantedReset = async (tx, offered) => {
       const known = await this.#context.loadPeer(tx, peer)
-      return needsRenewal(known, now(), offered, policy) ? 'renewal' : undefined
+      return needsRenewal(known, now(), offered, policy) ? renewal : undefined
     }
-    return once(this.#renewing, peer, () => this.#inTurn(peer, () => this.#startWithReset(peer, reasonOf)))
+    return once(this.#renewing, peer, () => this.#inTurn(peer, () => this.#startWithReset(peer, resetOf)))
   }
 
   /** Renews the session unconditionally, because the application asked for it. */
   renewNow(peer: Username): Promise<boolean> {
-    return this.#inTurn(peer, () => this.#startWithReset(peer, async () => 'renewal'))
+    return this.#inTurn(peer, () => this.#startWithReset(peer, async () => renewal))
   }
 
   /** Starts a new session with a peer that is listening: docs/E2E.md section 12. */
@@ -164,14 +164,14 @@ export class Sessions {
    * Starts a session whose first content is a reset: docs/E2E.md section 7, rules 5 to 7.
    * @returns true if the reset was put into the outbox; false if the peer has published no keys or no reset is wanted
    */
-  async #startWithReset(peer: Username, reasonOf: ResetReason): Promise<boolean> {
+  async #startWithReset(peer: Username, resetOf: WantedReset): Promise<boolean> {
     const served = await this.#fetch(peer)
     if (!served) return false
     const { now, random, policy } = this.#context
     return this.#start(peer, served, async (tx, started) => {
-      const reason = await reasonOf(tx, decodeBundle(served.bundle).suites)
-      if (!reason) return false
-      const content = newContent('reset', encodeReset({ reason, ids: [] }), { nowMs: now(), random })
+      const reset = await resetOf(tx, decodeBundle(served.bundle).suites)
+      if (!reset) return false
+      const content = newContent('reset', encodeReset(reset), { nowMs: now(), random })
       const { peer: next, body } = encryptContent(started, content, { nowMs: now(), policy })
       savePeer(tx, peer, next)
       await enqueueSealed(tx, this.#context, peer, { kind: 'reset', content, body })

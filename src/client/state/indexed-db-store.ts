@@ -16,13 +16,22 @@ interface IndexedDbStoreOptions {
   format?: StateFormat
 }
 
+/** A state in a browser. */
+export type BrowserStore = StateStore & {
+  /**
+   * Resolves to true if the browser keeps the state until the user deletes it, and to false if the browser may delete
+   * it, for example to free disk space: then the identity is lost. Some browsers ask the user first. Never rejects.
+   */
+  readonly isPersistent: Promise<boolean>
+}
+
 /**
  * Opens the state of one agent in a browser, shared by the tabs and workers of one origin. A Web Lock per name
  * serialises transactions; IndexedDB alone would end a transaction whose work computes between its reads. Needs a
- * secure context.
+ * secure context. Asks the browser for persistent storage (`navigator.storage.persist`).
  * @throws {StateError} `unreadable`, `version`, `permissions` or `disk`
  */
-export async function openIndexedDbStore(name: string, options: IndexedDbStoreOptions = {}): Promise<StateStore> {
+export async function openIndexedDbStore(name: string, options: IndexedDbStoreOptions = {}): Promise<BrowserStore> {
   const { format = firstFormat } = options
   if (!globalThis.navigator?.locks) {
     throw new StateError('permissions', `State "${name}" needs Web Locks: serve the page over https or from localhost.`)
@@ -37,7 +46,8 @@ export async function openIndexedDbStore(name: string, options: IndexedDbStoreOp
   return new IndexedDbStore(db, name, format)
 }
 
-class IndexedDbStore implements StateStore {
+class IndexedDbStore implements BrowserStore {
+  readonly isPersistent = askForPersistence()
   readonly #db: IDBDatabase
   readonly #name: string
   readonly #format: StateFormat
@@ -102,6 +112,16 @@ class IndexedDbStore implements StateStore {
     } finally {
       tx.end()
     }
+  }
+}
+
+/** Workers cannot ask; they see what a page has got. */
+async function askForPersistence(): Promise<boolean> {
+  const { storage } = navigator
+  try {
+    return (await storage?.persist?.()) ?? (await storage?.persisted?.()) ?? false
+  } catch {
+    return false
   }
 }
 

@@ -20,7 +20,10 @@ export type Content = {
   readonly sentAtMs: number
   readonly body: Uint8Array
 }
-/** Content of kind `reset`. Its sender asks for the messages `ids` again. */
+/**
+ * Content of kind `reset`. Its sender asks for messages again: those that `ids` name by their `msg_id`, by the sid of
+ * their session or by the hash of their body; all if there are none.
+ */
 export type Reset = { readonly reason: keyof typeof resetReasons; readonly ids: readonly Uint8Array[] }
 /** Content of kind `receipt`. */
 export type Receipt = { readonly state: keyof typeof receiptStates; readonly ids: readonly Uint8Array[] }
@@ -94,6 +97,16 @@ export const encodeReset = ({ reason, ids }: Reset): Uint8Array => encodeIds(res
 export function decodeReset(body: Uint8Array): Reset {
   const { name, ids } = decodeIds(body, resetReasons)
   return { reason: name, ids }
+}
+
+/** Returns the names in a reset; none for any other content. */
+export function namedInReset({ kind, body }: Content): readonly Uint8Array[] {
+  if (kind !== 'reset') return []
+  try {
+    return decodeReset(body).ids
+  } catch {
+    return []
+  }
 }
 
 /** Encodes the body of a content of kind `receipt`. */

@@ -4,7 +4,7 @@ import { CryptoError, IdentityChangedError } from '../errors.ts'
 import type { IdentityKey } from '../identity-key.ts'
 import { checkIdentityKey, type Self } from '../keys/identity.ts'
 import type { Prekeys } from '../keys/prekeys.ts'
-import { type Content, decodeContent } from '../messages/content.ts'
+import { type Content, decodeContent, namedInReset } from '../messages/content.ts'
 import { decodeMessage, type PrekeyMessage, type RatchetMessage } from '../messages/message.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import { type Random, wipe } from '../provider.ts'
@@ -52,6 +52,8 @@ export type Decrypted = {
   readonly content: Content
   readonly sid: Uint8Array
   readonly arrival: Arrival
+  /** True if the content is the first of its session, and a reset. Only such a reset counts (rule 5). */
+  readonly opensWithReset: boolean
   /** True if a message that the sender encrypted later arrived first. */
   readonly isLate: boolean
 }
@@ -105,13 +107,14 @@ function receiveKnown(peer: Peer, before: Session, message: RatchetMessage, opti
   const { session, content, isLate } = open(before, message, options)
   const replaced = activateOnReceipt(replaceSession(peer, session), session)
   const opensWithReset = before.opening === 'none' && session.opening === 'reset'
-  const settled = opensWithReset ? admitReset(replaced, session.sid, nowMs) : replaced
+  const settled = opensWithReset ? admitReset(replaced, session.sid, nowMs, namedInReset(content)) : replaced
   return {
     peer: withoutExpiredSessions(settled, nowMs, policy.mailboxLifetimeMs),
     prekeys,
     content,
     sid: session.sid,
     arrival: { kind: 'known' },
+    opensWithReset,
     isLate: isLate || precedesReset(peer, before),
   }
 }
@@ -183,7 +186,10 @@ function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions)
   checkPinned(peer, identity)
   const met = withHandshake({ ...pinIdentity(peer, identity), minSuite: header.suite }, nowMs)
   const added = addSession(met, session, nowMs, policy.mailboxLifetimeMs)
-  const settled = (session.opening === 'reset' ? admitReset : admitSession)(added, session.sid, nowMs)
+  const opensWithReset = session.opening === 'reset'
+  const settled = opensWithReset
+    ? admitReset(added, session.sid, nowMs, namedInReset(content))
+    : admitSession(added, session.sid, nowMs)
   const isActive = settled.active !== null && equalBytes(settled.active, session.sid)
   return {
     peer: settled,
@@ -191,6 +197,7 @@ function receiveNew(peer: Peer, message: PrekeyMessage, options: DecryptOptions)
     content,
     sid: session.sid,
     arrival: { kind: 'new', outcome: isActive ? 'active' : 'superseded' },
+    opensWithReset,
     isLate: false,
   }
 }

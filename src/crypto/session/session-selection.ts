@@ -76,9 +76,15 @@ export function admitSession(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
   return activateSmallest(peer, resets, nowMs, lost)
 }
 
-/** Rule 5: the peer's session `sid` began with a reset and retires all others. Of two, the smaller sid wins. */
-export function admitReset(peer: Peer, sid: Uint8Array, nowMs: number): Peer {
-  const resets = peer.sessions.filter(session => session.opening === 'reset' && mayCross(session, nowMs))
+/**
+ * Rule 5: the peer's session `sid` began with a reset and retires all others. Of two, the smaller sid wins.
+ * @param unreadable the sids that the reset names: the peer cannot read those sessions, so they never win
+ */
+export function admitReset(peer: Peer, sid: Uint8Array, nowMs: number, unreadable: readonly Uint8Array[] = []): Peer {
+  const isReadable = (session: Session) => !unreadable.some(named => equalBytes(named, session.sid))
+  const resets = peer.sessions.filter(
+    session => session.opening === 'reset' && mayCross(session, nowMs) && isReadable(session),
+  )
   const inbound = peer.sessions.filter(hasSid(sid))
   return activateSmallest(peer, [...resets, ...inbound], nowMs, session => retire(session, nowMs))
 }

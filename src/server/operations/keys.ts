@@ -4,7 +4,7 @@ import { ProtocolError } from '../../protocol/errors.ts'
 import { parseRecipient, type Username } from '../../protocol/names.ts'
 import { verifyEd25519 } from '../base/ed25519.ts'
 import type { NodeContext } from '../node/node-context.ts'
-import type { FetchedKeys, KeyCounts, KeyUpload, OneTimeKemKey, OneTimeKey } from '../store/store.ts'
+import type { FetchedKeys, KeyUpload, OneTimeKemKey, OneTimeKey, Published } from '../store/store.ts'
 import { decodeField } from './login.ts'
 import { checkOwner, type Owner, ownerOf, readSigned } from './signed.ts'
 
@@ -12,13 +12,14 @@ type Upload = {
   bundle?: string | undefined
   oneTimeKeys?: readonly OneTimeKey[] | undefined
   oneTimeKemKeys?: readonly OneTimeKemKey[] | undefined
+  replace?: boolean | undefined
 }
 
 /**
  * Stores keys after checking every signature with the key that the name is registered with.
  * @throws {ProtocolError} `bad_frame` with the field; `conflict` if the bundle is older than the stored bundle
  */
-export async function publishKeys(node: NodeContext, username: Username, upload: Upload): Promise<KeyCounts> {
+export async function publishKeys(node: NodeContext, username: Username, upload: Upload): Promise<Published> {
   const owner = await ownerOf(node, username)
   const bundle = upload.bundle === undefined ? undefined : readBundle(upload.bundle, owner)
   for (const { key } of upload.oneTimeKeys ?? []) decodeField('oneTimeKeys', key)
@@ -60,10 +61,14 @@ function checkKemKey(identity: IdentityKey, { key, signature }: OneTimeKemKey): 
   }
 }
 
-const toStored = ({ bundle, oneTimeKeys, oneTimeKemKeys }: Upload, checked: Bundle | undefined): KeyUpload => ({
+const toStored = (
+  { bundle, oneTimeKeys, oneTimeKemKeys, replace }: Upload,
+  checked: Bundle | undefined,
+): KeyUpload => ({
   ...(bundle !== undefined && checked && { bundle: { text: bundle, counter: checked.seq } }),
   ...(oneTimeKeys && { oneTimeKeys: oneTimeKeys.map(({ id, key }) => ({ id, key })) }),
   ...(oneTimeKemKeys && {
     oneTimeKemKeys: oneTimeKemKeys.map(({ id, key, signature }) => ({ id, key, signature })),
   }),
+  ...(replace === true && { replace }),
 })

@@ -243,15 +243,22 @@ export type KeyUpload = {
   bundle?: { text: string; counter: number }
   oneTimeKeys?: readonly OneTimeKey[]
   oneTimeKemKeys?: readonly OneTimeKemKey[]
+  /** The one-time keys of this upload replace all that the pools hold. */
+  replace?: boolean
 }
 export type KeyCounts = { oneTimeKeys: number; oneTimeKemKeys: number }
+/** `replaced`: the pools were replaced. `sinceReplacedS`: seconds since that happened before, if it did. */
+export type Published = KeyCounts & { replaced?: true; sinceReplacedS?: number }
 export type FetchedKeys = { bundle: string; oneTimeKey?: OneTimeKey; oneTimeKemKey?: OneTimeKemKey }
 
 export type FetchRefusal = 'unknown_user' | 'forbidden' | 'no_keys'
 
 export interface Keys {
-  /** Keys beyond the capacity of a pool are ignored, and so are ids that the pool already contains. */
-  publish(username: Username, upload: KeyUpload): Promise<KeyCounts | 'conflict'>
+  /**
+   * Keys beyond the capacity of a pool are ignored, and so are ids that the pool already contains. With `replace`, the
+   * pools are emptied first, in the same step, and stored answers to earlier fetches are forgotten.
+   */
+  publish(username: Username, upload: KeyUpload): Promise<Published | 'conflict'>
   count(username: Username): Promise<KeyCounts>
   /**
    * Takes one key from each pool, atomically. The same requester and id get the same one-time keys for `fetchRepeatMs`.

@@ -46,7 +46,7 @@ t.test('two agents use the commands on one node', async t => {
     for (const line of jsonLines(received.stderr)) t.match(line, { event: String })
     t.notMatch(received.stdout.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
     const [first, second] = jsonLines(received.stdout)
-    t.same(Object.keys(first ?? {}), ['id', 'from', 'body', 'sentAt', 'verified'])
+    t.same(Object.keys(first ?? {}), ['id', 'from', 'body', 'sentAt', 'verified', 'identity'])
     t.match(first, { from: 'alice', body: text, verified: 'first-use' })
     t.match(second, { id: accepted?.id, from: 'alice', bodyBase64: 'AP/+' })
   })

@@ -27,7 +27,7 @@ async function startKeyWatch(t: Test, wsUrl: string) {
   return { server, uses, twice }
 }
 
-const restoredOf = (client: Client): Promise<{ peers: number }> =>
+const restoredOf = (client: Client): Promise<{ peers: number; again: boolean }> =>
   new Promise(resolve => client.on('restored', resolve))
 
 // Evidence: K11
@@ -63,7 +63,7 @@ t.test('a state that was restored from an older copy is detected, and no message
   const atBob = receiveSome(bob, 2)
   const atCarol = receiveSome(carol, 2)
   await restored.send('bob', 'a 4, from the copy')
-  t.same(await event, { peers: 2 }, 'detected before anything is sent')
+  t.same(await event, { peers: 2, again: false }, 'detected before anything is sent')
   t.same(textsOf(await receiveSome(restored, 1)), ['b 2, for the copy'], 'messages in flight are repaired')
   await restored.send('bob', 'a 5')
   await restored.send('carol', 'still me')

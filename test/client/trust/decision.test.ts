@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Effect } from '../../../src/client/inbox/effects.ts'
+import { otherKeys } from '../../../src/client/inbox/undecryptable.ts'
 import { type Client, type ClientEvents, openMemoryStore } from '../../../src/client/node.ts'
 import { loadPeer, savePeer } from '../../../src/client/records/crypto-records.ts'
 import { keys } from '../../../src/client/records/keys.ts'
@@ -8,7 +9,7 @@ import { checkIdentityKey, generateIdentity } from '../../../src/crypto/keys/ide
 import { encodePrekeyHeader, encodeRatchetMessage } from '../../../src/crypto/messages/message.ts'
 import { randomBytes, x25519PublicKey } from '../../../src/crypto/provider.ts'
 import { sessionId } from '../../../src/crypto/session/handshake.ts'
-import { markChanged } from '../../../src/crypto/session/peer.ts'
+import { markChanged, trustPeer } from '../../../src/crypto/session/peer.ts'
 import { parseUsername } from '../../../src/protocol/names.ts'
 import { concatBytes, decodeBase64Url, encodeBase64Url } from '../../../src/util/bytes.ts'
 import { Emitter } from '../../../src/util/emitter.ts'
@@ -95,6 +96,25 @@ t.test('17.2 first messages under other keys cost at most three handshakes a min
   }
   t.equal(reasons.length, 160)
   t.equal(reasons.filter(reason => reason === 'the message cannot be decrypted').length, 10)
+})
+
+t.test('17.2 messages under a new key that wait for the limit keep their order', async t => {
+  const [, recipient] = makeAcquainted('order')
+  const other = makeAgent('alice', 'bob', 'another alice')
+  start(other, serve(recipient, 0))
+  const texts = Array.from({ length: 8 }, (_, at) => `message ${at}`)
+  const bodies = texts.map(text => send(other, text))
+  const taking = await TakingAgent.open(recipient, 'alice')
+  await taking.take('alice', ...bodies)
+  recipient.nowMs += minuteMs
+  await taking.retry('alice')
+  const identity = encodeBase64Url(other.self.identity.publicKey)
+  t.equal((await taking.store.read(tx => otherKeys(tx, alice)))[0], identity)
+  await taking.store.transaction(async tx => {
+    savePeer(tx, alice, trustPeer(await loadPeer(tx, alice, 'localhost'), other.self.identity.publicKey))
+  })
+  await taking.retry('alice')
+  t.same(await taking.texts(), texts)
 })
 
 /** A store in which `between` runs before the next transaction, as another process would. */

@@ -75,7 +75,9 @@ t.test('17.1 a message shows the key that it came under, not the key of the name
 
 for (const decide of ['verify', 'trust'] as const) {
   t.test(`17.1 what came under a rejected key is withheld and reported after ${decide}`, async t => {
-    const { alice, bob, impostor, request } = await impostorFirst(t)
+    const { alice, bob, impostor, request, unread } = await impostorFirst(t)
+    const session = new McpSession(alice, () => {})
+    for (const message of unread) session.preview(message)
     const reported: unknown[] = []
     alice.on('withheld', event => reported.push(event))
     const decision =
@@ -86,7 +88,8 @@ for (const decide of ['verify', 'trust'] as const) {
     t.same(reported, [{ peer: 'bob', messages: 2 }])
     const verified = decide === 'verify' ? 'verified' : 'first-use'
 
-    const session = new McpSession(alice, () => {})
+    t.notMatch(JSON.stringify(await session.conversation('bob')), /wire 5000|password/, 'also if it was shown before')
+    t.match(await session.conversation('bob'), [{ withheld: true, verified: false, key: fingerprint(impostor) }, {}])
     await untilUnread(alice, 1)
     const { messages } = await alice.mailbox.list()
     t.match(messages, [{ text: 'Hi, this is Bob.', identity: keyOf(bob), verified }])

@@ -8,10 +8,12 @@ import { MemoryBuckets } from './buckets.ts'
 import { type Held, type InboxLimits, MemoryInbox } from './inbox.ts'
 
 type MemoryUser = User & { deleted: boolean; tokens: { tokenHash: TokenHash; createdAt: number }[] }
-type MemoryKeys = {
+export type MemoryKeys = {
   bundle: { text: string; counter: number } | undefined
   oneTimeKeys: OneTimeKey[]
   oneTimeKemKeys: OneTimeKemKey[]
+  /** When the pools were replaced for the last time. */
+  replacedAt: number | undefined
   /** Results of recent fetches, by `requester id`, kept for `fetchRepeatMs`. */
   served: Map<string, { at: number; keys: FetchedKeys }>
   /** The number of one-time keys taken in the window that began at `since`. */
@@ -66,6 +68,7 @@ export class MemoryBacking {
       bundle: undefined,
       oneTimeKeys: [],
       oneTimeKemKeys: [],
+      replacedAt: undefined,
       served: new Map(),
       window: { since: 0, taken: 0, by: new Map() },
     }

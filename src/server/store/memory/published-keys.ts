@@ -1,7 +1,7 @@
 import { limits } from '../../../protocol/limits.ts'
 import type { Username } from '../../../protocol/names.ts'
-import type { FetchedKeys, FetchRefusal, KeyCounts, Keys, KeyUpload } from '../store.ts'
-import type { MemoryBacking } from './backing.ts'
+import type { FetchedKeys, FetchRefusal, KeyCounts, Keys, KeyUpload, Published } from '../store.ts'
+import type { MemoryBacking, MemoryKeys } from './backing.ts'
 
 /** Bundles and one-time keys. */
 export class MemoryPublishedKeys implements Keys {
@@ -13,15 +13,27 @@ export class MemoryPublishedKeys implements Keys {
 
   async publish(
     username: Username,
-    { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
-  ): Promise<KeyCounts | 'conflict'> {
+    { bundle, oneTimeKeys = [], oneTimeKemKeys = [], replace = false }: KeyUpload,
+  ): Promise<Published | 'conflict'> {
     if (!this.#backing.liveUser(username)) return { oneTimeKeys: 0, oneTimeKemKeys: 0 }
     const keys = this.#backing.keys(username)
     if (bundle && keys.bundle && bundle.counter < keys.bundle.counter) return 'conflict'
     if (bundle) keys.bundle = bundle
+    const replaced = replace && this.#empty(keys)
     keys.oneTimeKeys = fill(keys.oneTimeKeys, oneTimeKeys, limits.maxOneTimeKeys)
     keys.oneTimeKemKeys = fill(keys.oneTimeKemKeys, oneTimeKemKeys, limits.maxOneTimeKemKeys)
-    return this.#backing.counts(username)
+    return { ...this.#backing.counts(username), ...replaced }
+  }
+
+  #empty(keys: MemoryKeys): { replaced: true; sinceReplacedS?: number } {
+    const nowMs = this.#backing.now()
+    const { replacedAt } = keys
+    keys.oneTimeKeys = []
+    keys.oneTimeKemKeys = []
+    keys.served.clear()
+    keys.replacedAt = nowMs
+    const since = replacedAt !== undefined && { sinceReplacedS: Math.floor(Math.max(0, nowMs - replacedAt) / 1_000) }
+    return { replaced: true, ...since }
   }
 
   async count(username: Username): Promise<KeyCounts> {
@@ -31,7 +43,8 @@ export class MemoryPublishedKeys implements Keys {
   async fetch(username: Username, requester: Username, id: string): Promise<FetchedKeys | FetchRefusal> {
     const nowMs = this.#backing.now()
     if (!this.#backing.liveUser(username)) return 'unknown_user'
-    if (!this.#backing.access(username).mayWrite(requester)) return 'forbidden'
+    const isOwner = requester === username
+    if (!isOwner && !this.#backing.access(username).mayWrite(requester)) return 'forbidden'
     const keys = this.#backing.keys(username)
     if (!keys.bundle) return 'no_keys'
     const request = `${requester} ${id}`

@@ -43,6 +43,36 @@ export function publishedKeysContract(t: Test, openWorld: OpenWorld): void {
     t.match(await b.keys.fetch(alice, carol, 'f1'), { bundle: 'bundle-2', oneTimeKey: { id: 2 } })
   })
 
+  t.test(
+    '17.15 an upload replaces the pools in one step, and stored answers with the old keys are forgotten',
+    async t => {
+      const { a, b } = await openWorld(t)
+      await register(a, alice, bob)
+      await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 60), oneTimeKemKeys: kem(1, 15) })
+      const before = await b.keys.fetch(alice, bob, 'f1')
+      t.equal(oneTimeOf(before), 1)
+      const conflict = { bundle: bundle(0), oneTimeKeys: oneTime(200, 3), replace: true }
+      t.equal(await a.keys.publish(alice, conflict), 'conflict')
+      t.same(await b.keys.count(alice), { oneTimeKeys: 59, oneTimeKemKeys: 14 }, 'a refused upload replaces nothing')
+      const upload = { bundle: bundle(2), oneTimeKeys: oneTime(101, 3), oneTimeKemKeys: kem(201, 2), replace: true }
+      t.same(await b.keys.publish(alice, upload), { oneTimeKeys: 3, oneTimeKemKeys: 2, replaced: true })
+      const after = await a.keys.fetch(alice, bob, 'f1')
+      t.equal(oneTimeOf(after), 101, 'the same request gets a key of the new pool')
+      const again = await a.keys.publish(alice, { replace: true })
+      t.match(again, { oneTimeKeys: 0, oneTimeKemKeys: 0, replaced: true, sinceReplacedS: 0 })
+      t.same(await b.keys.fetch(alice, bob, 'f2'), { bundle: 'bundle-2' })
+    },
+  )
+
+  t.test('17.15 a user that lets only some write can fetch its own keys', async t => {
+    const { a } = await openWorld(t)
+    await register(a, alice, bob)
+    await a.keys.publish(alice, { bundle: bundle(1), oneTimeKeys: oneTime(1, 2) })
+    await a.privacy.setWriters(alice, 'allowlist')
+    t.equal(await a.keys.fetch(alice, bob, 'f1'), 'forbidden')
+    t.equal(oneTimeOf(await a.keys.fetch(alice, alice, 'f2')), 1)
+  })
+
   t.test('each one-time key goes to one requester, even with concurrent fetches on two nodes', async t => {
     const { a, b } = await openWorld(t)
     await register(a, alice)

@@ -12,7 +12,8 @@ import type { Bucket } from '../../store.ts'
  *     aim:{u}:share     hash    sender -> `count bytes` of its queued mail; only kept while meta has `shared`
  *     aim:{u}:seen:0|1  hash    `id from` -> `seq fingerprint`; the two hashes alternate, each takes the entries of one
  *                               dedupe window and is kept for the next window
- *     aim:{u}:keys      hash    bundle, counter; since and taken: one-time keys handed out in the current window
+ *     aim:{u}:keys      hash    bundle, counter; since and taken: one-time keys handed out in the current window;
+ *                               replaced and pool: when the user last replaced its pools of one-time keys, ms
  *     aim:{u}:otk       list    one-time keys, `id key`
  *     aim:{u}:kem       list    one-time KEM keys, `id key signature`
  *     aim:{u}:fetched:requester:id  string  the answer to one key fetch (MessagePack); expires

@@ -1,6 +1,15 @@
 import { limits } from '../../../../protocol/limits.ts'
 import type { Username } from '../../../../protocol/names.ts'
-import type { FetchedKeys, FetchRefusal, KeyCounts, Keys, KeyUpload, OneTimeKemKey, OneTimeKey } from '../../store.ts'
+import type {
+  FetchedKeys,
+  FetchRefusal,
+  KeyCounts,
+  Keys,
+  KeyUpload,
+  OneTimeKemKey,
+  OneTimeKey,
+  Published,
+} from '../../store.ts'
 import {
   fetchedKey,
   keysKey,
@@ -25,20 +34,21 @@ export class RedisPublishedKeys implements Keys {
 
   async publish(
     username: Username,
-    { bundle, oneTimeKeys = [], oneTimeKemKeys = [] }: KeyUpload,
-  ): Promise<KeyCounts | 'conflict'> {
+    { bundle, oneTimeKeys = [], oneTimeKemKeys = [], replace = false }: KeyUpload,
+  ): Promise<Published | 'conflict'> {
     await this.#context.stored.checkGrowth(username)
     const args = [
       bundle?.text ?? '',
       bundle?.counter ?? 0,
       limits.maxOneTimeKeys,
       limits.maxOneTimeKemKeys,
+      replace ? '1' : '',
       oneTimeKeys.length,
       ...oneTimeKeys.map(({ id, key }) => `${id} ${key}`),
       ...oneTimeKemKeys.map(({ id, key, signature }) => `${id} ${key} ${signature}`),
     ]
     const reply = await this.#context.withDurability(redis => scripts.publishKeys.run(redis, keysOf(username), args))
-    return reply === null ? 'conflict' : decodeCounts(asArray(reply))
+    return reply === null ? 'conflict' : decodePublished(asArray(reply))
   }
 
   async count(username: Username): Promise<KeyCounts> {
@@ -56,6 +66,7 @@ export class RedisPublishedKeys implements Keys {
       limits.fetchWindowMs,
       requester,
       limits.maxOneTimeFetchesPerPair,
+      requester === username ? '1' : '',
     ]
     const reply = asArray(await this.#context.withDurability(kept => scripts.fetchKeys.run(kept, keys, args)))
     const [outcome] = reply
@@ -79,6 +90,14 @@ const decodeCounts = ([oneTimeKeys, oneTimeKemKeys]: unknown[]): KeyCounts => ({
   oneTimeKeys: asNumber(oneTimeKeys),
   oneTimeKemKeys: asNumber(oneTimeKemKeys),
 })
+
+function decodePublished([oneTimeKeys, oneTimeKemKeys, replaced, sinceS]: unknown[]): Published {
+  return {
+    ...decodeCounts([oneTimeKeys, oneTimeKemKeys]),
+    ...(asNumber(replaced ?? 0) === 1 && { replaced: true }),
+    ...(asNumber(sinceS ?? -1) >= 0 && { sinceReplacedS: asNumber(sinceS) }),
+  }
+}
 
 function decodeFetched([, bundle, key, kemKey]: unknown[]): FetchedKeys {
   const oneTimeKey = decodeKey(asString(key))

@@ -49,7 +49,7 @@ export const unreadLimits = {
   },
 } as const
 
-/** The count may differ from the inbox, because an older release ignores it: recount before a refusal, this often, ms. */
+/** How often a count is made again before a refusal, ms: an older release on the same state ignores the record. */
 const recountMs = 60_000
 
 const nothing = (): Share => ({ count: 0, bytes: 0 })
