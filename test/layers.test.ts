@@ -22,6 +22,7 @@ const layers = [
   'src/client/outbox',
   'src/client/sessions',
   'src/client/messages',
+  'src/client/shares',
   'src/client/inbox',
   'src/client/trust',
   'src/client/requests',

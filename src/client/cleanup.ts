@@ -4,7 +4,7 @@ import type { ClientContext } from './connection/client-context.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
 import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteGivenUp } from './outbox/confirmation-record.ts'
-import { OutboxRecord } from './outbox/outbox-record.ts'
+import { OutboxRecord, receiptDueAt } from './outbox/outbox-record.ts'
 import { SendResultRecord } from './outbox/send-result.ts'
 import { decodeInteger, encodeInteger } from './records/integer-record.ts'
 import { keys, nameIn } from './records/keys.ts'
@@ -34,6 +34,7 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
   if (last && Math.abs(nowMs - decodeInteger(last)) < dayMs) return
   await context.store.transaction(tx => tx.put(keys.lastCleanup(), encodeInteger(nowMs)))
   const isOld = (ageMs: number) => (bytes: Uint8Array) => nowMs - decodeInteger(bytes) > ageMs
+  for (const prefix of [keys.seens(), keys.bodies(), keys.refusalsTold()]) await restamp(context, prefix, nowMs)
   await remove(context, keys.seens(), isOld(rememberMs))
   await remove(context, keys.refusalsTold(), isOld(dayMs))
   await remove(context, keys.bodies(), isOld(rememberMs))
@@ -47,7 +48,7 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
     const isUnread = 'state' in confirmed && confirmed.state === 'delivered'
     return nowMs - at > (isUnread ? unreadMs : resultMs)
   })
-  const isExpired = (bytes: Uint8Array) => OutboxRecord.decode(bytes).expiresAt + graceMs < nowMs
+  const isExpired = (bytes: Uint8Array) => receiptDueAt(OutboxRecord.decode(bytes)) + graceMs < nowMs
   const giveUp = (tx: StateTransaction, [key, bytes]: StateEntry) =>
     noteGivenUp(tx, { id: OutboxRecord.decode(bytes).id, to: nameIn(key), error: unconfirmed(), nowMs })
   for (const [key, bytes] of await remove(context, keys.sents(), isExpired, giveUp)) {
@@ -56,6 +57,21 @@ export async function removeExpiredRecords(context: ClientContext): Promise<void
 }
 
 const unconfirmed = () => new ExpiredError('a node accepted it, but the recipient did not confirm it within its ttl')
+
+/** Times in the future count from now: the clock was set back, and the records would be kept for years. */
+async function restamp(context: ClientContext, prefix: string, nowMs: number): Promise<void> {
+  for (let after: string | undefined = prefix; after !== undefined && !context.closing.aborted; ) {
+    const from: string = after
+    const entries = await context.store.read(tx => tx.list(prefix, { after: from, limit: stepSize }))
+    const wrong = entries.filter(([, value]) => decodeInteger(value) > nowMs + graceMs)
+    if (wrong.length > 0) {
+      await context.store.transaction(tx => {
+        for (const [key] of wrong) tx.put(key, encodeInteger(nowMs))
+      })
+    }
+    after = entries.length < stepSize ? undefined : entries.at(-1)?.[0]
+  }
+}
 
 /** Removes the expired entries under a prefix, a bounded step at a time. @returns the removed entries */
 async function remove(

@@ -3,7 +3,6 @@ import type { Emitter } from '../util/emitter.ts'
 import type { ClientEvents } from './base/events.ts'
 import { OtherKeyRecord } from './inbox/other-key-limit.ts'
 import { AskedRecord, OpenRecord } from './inbox/request-records.ts'
-import { UnreadRecord } from './inbox/unread.ts'
 import { InboxRecord } from './messages/message.ts'
 import { ConfirmationRecord, noteUnreadable } from './outbox/confirmation-record.ts'
 import { OutboxLeaseRecord } from './outbox/outbox-lease.ts'
@@ -13,6 +12,8 @@ import { decodeStoredPeer } from './records/crypto-records.ts'
 import { keys, nameIn } from './records/keys.ts'
 import { UndecryptableRecord } from './records/undecryptable-record.ts'
 import { requestReset, SentResetsRecord, StrangerResetsRecord } from './sessions/pending-reset.ts'
+import { QuarantineIndex } from './shares/quarantine-index.ts'
+import { UnreadRecord } from './shares/unread.ts'
 import { UnreadableRecordError } from './state/state-error.ts'
 import type { ListOptions, StateEntry, StateReader, StateStore, StateTransaction } from './state/state-store.ts'
 
@@ -67,6 +68,7 @@ const kinds: Record<string, Kind> = {
       await requestReset(tx, nameIn(key), 'undecryptable')
     },
   },
+  quarantine: { decode: QuarantineIndex.decode, text: () => 'the list of the quarantine is damaged and is made again' },
   unread: { decode: UnreadRecord.decode, text: () => 'the count of unread messages is damaged and is made again' },
   withheld: {
     decode: InboxRecord.decode,

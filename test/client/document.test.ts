@@ -40,6 +40,7 @@ const events: Record<keyof ClientEvents, true> = {
   undecryptable: true,
   recovered: true,
   repaired: true,
+  evicted: true,
   'not-taken': true,
   unreadable: true,
   failed: true,

@@ -42,6 +42,8 @@ const reports: Reports = {
         }`,
   undecryptable: ({ from, remedy }) =>
     `a message from ${from || 'an invalid name'} could not be decrypted: ${remedyTexts[remedy]}`,
+  evicted: ({ from, remedy }) =>
+    `an undecryptable message of ${from} was deleted, because too many are kept: ${remedyTexts[remedy]}`,
   'not-taken': ({ from, reason }) => `a message from ${from} was not taken: ${reason}`,
   recovered: ({ from }) => `a message from ${from} could be decrypted now`,
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,

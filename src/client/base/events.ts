@@ -60,6 +60,11 @@ export type ClientEvents = {
    */
   undecryptable: { from: string; aside?: string; reason: string; remedy: Remedy }
   /**
+   * The quarantine is full, and a body of `from` was deleted from it: the sender that has most in it loses first.
+   * `remedy` is `reset` if the peer is asked to send the message again.
+   */
+  evicted: { from: Username; aside: string; remedy: Remedy }
+  /**
    * Too much of `from`, or of all strangers together, waits unread: this message or request was not taken. Its sender
    * gets no receipt, and a message about it, at most one an hour.
    */

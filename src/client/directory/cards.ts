@@ -2,6 +2,7 @@ import { CryptoError } from '../../crypto/errors.ts'
 import { type Card, decodeCard, encodeCard } from '../../crypto/keys/card.ts'
 import { identityOf, type Peer } from '../../crypto/session/peer.ts'
 import type { CardContent } from '../../protocol/card.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
 import { isWellFormedJson } from '../../util/well-formed.ts'
@@ -36,14 +37,24 @@ export class Cards {
    * @throws {ProtocolError} {UnreachableError}
    */
   async publish(content: CardContent): Promise<void> {
+    const { username } = this.#context.self()
+    try {
+      await this.#upload(content)
+    } catch (error) {
+      if (!(error instanceof ProtocolError) || error.code !== 'conflict') throw error
+      // The node has a newer card of this agent, with its signature: this one goes above its number.
+      await this.of(username)
+      await this.#upload(content)
+    }
+  }
+
+  async #upload(content: CardContent): Promise<void> {
     const { store, now, self } = this.#context
     const { username, address, identity } = self()
     if (!isWellFormedJson(JSON.stringify(content))) throw new IllFormedTextError('the card')
     const card = await store.transaction(async tx => {
-      const seq = Math.max(
-        decodeInteger((await tx.get(keys.card(username))) ?? encodeInteger(0)) + 1,
-        Math.floor(now() / 1_000),
-      )
+      const last = decodeInteger((await tx.get(keys.card(username))) ?? encodeInteger(0))
+      const seq = Math.max(last + 1, Math.floor(now() / 1_000))
       const bytes = encodeCard(identity, { address, identity: identity.publicKey, seq, content })
       tx.put(keys.card(username), encodeInteger(seq))
       tx.put(keys.ownCard(), bytes)

@@ -4,9 +4,9 @@ import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, type ReceivedMessage, toMessage } from '../messages/message.ts'
 import { isShown, readStanding } from '../messages/standing.ts'
 import { keys } from '../records/keys.ts'
-import { BackPressure, maxBacklog } from './back-pressure.ts'
+import { BackPressure, maxBacklog } from '../shares/back-pressure.ts'
+import { countRead, loadUnread, UnreadRecord, unreadMessages } from '../shares/unread.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
-import { countRead, loadUnread, UnreadRecord, unreadMessages } from './unread.ts'
 
 /** How often a waiting client counts again what other processes have acknowledged, ms. */
 const recheckMs = 1_000

@@ -26,6 +26,8 @@ import { isSealed, OutboxRecord } from '../outbox/outbox-record.ts'
 import { loadPrekeys, nextOrder, savePeer, savePrekeys } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
+import { leaveQuarantine } from '../shares/quarantine-index.ts'
+import { countUnread, countUnreadWithin } from '../shares/unread.ts'
 import type { StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import { type Envelope, type Push, toEnvelope } from './envelope.ts'
@@ -35,7 +37,6 @@ import { applyReset } from './received-reset.ts'
 import { refuseMessage } from './refusals.ts'
 import { fileRequestMessage } from './request-records.ts'
 import { quarantine, retriable } from './undecryptable.ts'
-import { countUnread, countUnreadWithin } from './unread.ts'
 
 /**
  * Decrypts one envelope and stores its content, inside the caller's transaction. Never throws because of what the
@@ -76,12 +77,12 @@ export async function retryUndecryptable(
     const envelope = toEnvelope({ from, body: record.body, type: record.frameType }, context.self().domain)
     try {
       all.push(...(await processOnce(tx, context, envelope)), event('recovered', { from, aside: hash }))
-      tx.delete(key)
+      await leaveQuarantine(tx, key)
     } catch (error) {
       const refusal = asRefusal(error)
       if (refusal.code === record.code) continue
       // The same bytes now fail for another reason, which has another remedy.
-      tx.delete(key)
+      await leaveQuarantine(tx, key)
       all.push(...(await quarantine(tx, context, envelope, refusal, record)))
     }
   }

@@ -10,10 +10,10 @@ import { InboxRecord } from '../messages/message.ts'
 import { enqueue } from '../outbox/outbox-queue.ts'
 import { nextOrder } from '../records/crypto-records.ts'
 import { keys } from '../records/keys.ts'
+import { countRead, countUnread, countUnreadWithin } from '../shares/unread.ts'
 import { recordCodec } from '../state/record-codec.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
-import { countRead, countUnread, countUnreadWithin } from './unread.ts'
 
 /**
  * Requests and replies in the state: docs/E2E.md section 6. The record of an own request makes exactly one reply count,

@@ -10,14 +10,12 @@ import { nextOrder, savePeer } from '../records/crypto-records.ts'
 import { keys, nameIn } from '../records/keys.ts'
 import { UndecryptableRecord } from '../records/undecryptable-record.ts'
 import { requestReset } from '../sessions/pending-reset.ts'
+import { enterQuarantine, type QuarantineEntry } from '../shares/quarantine-index.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { type Effect, event } from './effects.ts'
 import type { Envelope } from './envelope.ts'
 
 type Reason = CryptoError | UnreadablePeerError
-
-/** The number of bodies kept. Beyond it the first in key order (peer, then hash) is evicted. */
-const maxKept = 200
 
 /** The code of a body that came under a key that the user has rejected since. */
 const rejectedCode = 'rejected'
@@ -55,29 +53,47 @@ export async function quarantine(
   const { from, hash, frameType, body } = envelope
   const key = keys.undecryptable(from, hash)
   if (await tx.get(key)) return []
-  const kept = await tx.list(keys.undecryptables(), { limit: maxKept })
-  const [other] = kept
-  if (other && kept.length === maxKept) tx.delete(other[0])
   const { code, message } = error
   const order = place.order ?? (await nextOrder(tx))
   const claimed = keyOf(body)
   const record = { frameType, body: encodeBase64Url(body), code, at: place.at ?? context.now(), order }
+  const enter = (remedy: Remedy) => makeRoom(tx, context, { key, remedy, order })
   if (error instanceof UnreadablePeerError) {
     tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(claimed) }))
-    return [event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
+    const evicted = await enter(remedyFor(code))
+    return [...evicted, event('undecryptable', { from, aside: hash, reason: message, remedy: remedyFor(code) })]
   }
   const peer = await context.loadPeer(tx, from)
   const identity = error instanceof IdentityChangedError ? error.seen : (claimed ?? identityOf(peer))
   tx.put(key, UndecryptableRecord.encode({ ...record, ...underKey(identity) }))
   const remedy = peer.trust === 'unknown' ? await remedyForUnknownPeer(tx, envelope, code) : remedyFor(code)
-  const reported = event('undecryptable', { from, aside: hash, reason: message, remedy })
+  const reported = [...(await enter(remedy)), event('undecryptable', { from, aside: hash, reason: message, remedy })]
   if (error instanceof IdentityChangedError) {
     savePeer(tx, from, markChanged(peer, error.seen))
-    return [reported, event('key-changed', { peer: from })]
+    return [...reported, event('key-changed', { peer: from })]
   }
   if (remedy === 'reset' && peer.trust !== 'unknown') await requestReset(tx, from, 'undecryptable')
   const rotate: Effect[] = code === 'prekeys_exhausted' ? [{ kind: 'rotate' }] : []
-  return remedy === 'none' ? [reported] : [reported, { kind: 'repair' }, ...rotate]
+  return remedy === 'none' ? reported : [...reported, { kind: 'repair' }, ...rotate]
+}
+
+/** Bounds the quarantine. A body that loses its place and could have been decrypted later is asked for again. */
+async function makeRoom(tx: StateTransaction, context: ClientContext, entry: QuarantineEntry): Promise<Effect[]> {
+  const effects: Effect[] = []
+  for (const { key, remedy } of await enterQuarantine(tx, { nowMs: context.now(), list: listQuarantine }, entry)) {
+    const from = nameIn(key)
+    if (remedy === 'retry') await requestReset(tx, from, 'undecryptable')
+    const aside = key.slice(keys.undecryptableOf(from).length)
+    effects.push(event('evicted', { from, aside, remedy: remedy === 'none' ? 'none' : 'reset' }))
+  }
+  return effects.length > 0 ? [...effects, { kind: 'repair' }] : []
+}
+
+async function listQuarantine(tx: StateReader): Promise<QuarantineEntry[]> {
+  return (await tx.list(keys.undecryptables())).map(([key, bytes]) => {
+    const record = UndecryptableRecord.decode(bytes)
+    return { key, remedy: remedyFor(record.code), order: orderOf(record) }
+  })
 }
 
 /**

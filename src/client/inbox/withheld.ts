@@ -7,10 +7,10 @@ import { isShown, readStanding, type Standing } from '../messages/standing.ts'
 import { nextOrder } from '../records/crypto-records.ts'
 import { encodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
+import { forgetUnread } from '../shares/unread.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { isPart, OpenRecord } from './request-records.ts'
 import { rejectQuarantined, undecidedBodies } from './undecryptable.ts'
-import { forgetUnread } from './unread.ts'
 
 /** Messages of one peer that are not shown, because of the identity key that they came under. */
 export type Withheld = {

@@ -12,7 +12,7 @@ import { keys } from '../records/keys.ts'
 import type { StateReader, StateTransaction } from '../state/state-store.ts'
 import { noteGivenUp } from './confirmation-record.ts'
 import { acquireOutbox } from './outbox-lease.ts'
-import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
+import { isExpired, isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
 import { SendResultRecord, toRefusal } from './send-result.ts'
 import { isRenewalDue } from './session-renewal.ts'
 
@@ -180,7 +180,7 @@ export async function encryptWindow(
   let peer = before
   for (const [key, bytes] of entries) {
     const record = OutboxRecord.decode(bytes)
-    if (record.expiresAt <= context.now()) {
+    if (isExpired(record, context.now())) {
       const error = new ExpiredError('not accepted within its ttl')
       tx.delete(key)
       if (record.kind === 'application') noteGivenUp(tx, { id: record.id, to, error, nowMs: context.now() })

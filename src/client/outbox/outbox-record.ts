@@ -1,5 +1,6 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
+import { limits } from '../../protocol/limits.ts'
 import { isBase64Url } from '../../util/bytes.ts'
 import { recordCodec } from '../state/record-codec.ts'
 
@@ -30,8 +31,10 @@ export const OutboxRecord = recordCodec(
     body: Type.String(),
     sentAt: Type.Integer(),
     ttlS: Type.Optional(Type.Integer()),
-    /** When the message is given up, ms since 1970 by the local clock. */
+    /** `sentAt` and the lifetime. For older releases, which know no `offeredAt`. */
     expiresAt: Type.Integer(),
+    /** When a node was first asked to store it, ms since 1970 by the local clock: its lifetime counts from then. */
+    offeredAt: Type.Optional(Type.Integer()),
     /** When a reset of the peer last caused it to be sent again, ms since 1970 by the local clock. */
     sentAgainAt: Type.Optional(Type.Integer()),
     /**
@@ -47,3 +50,22 @@ export type OutboxRecord = Static<typeof OutboxRecord.schema>
 export type SealedRecord = OutboxRecord & { sealed: { frameId: string; body: string } }
 
 export const isSealed = (record: OutboxRecord): record is SealedRecord => record.sealed !== undefined
+
+const lifetimeMs = ({ ttlS = limits.messageTtlS }: OutboxRecord): number => ttlS * 1_000
+
+/**
+ * Returns true if the message was not accepted, or has no receipt, within its lifetime. That begins when a node is first
+ * asked: until then nobody knows how long the message waits, because the clock may have been wrong when it was sent.
+ */
+export const isExpired = (record: OutboxRecord, nowMs: number): boolean =>
+  record.offeredAt !== undefined && nowMs - record.offeredAt >= lifetimeMs(record)
+
+/** Records that a node was asked. A time in the future counts from now: the clock was set back. */
+export const withOffer = (record: OutboxRecord, nowMs: number): OutboxRecord => ({
+  ...record,
+  offeredAt: Math.min(record.offeredAt ?? nowMs, nowMs),
+})
+
+/** Returns when an accepted message is given up, ms since 1970. Older releases stored no `offeredAt`. */
+export const receiptDueAt = (record: OutboxRecord): number =>
+  record.offeredAt === undefined ? record.expiresAt : record.offeredAt + lifetimeMs(record)

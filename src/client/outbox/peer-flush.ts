@@ -13,7 +13,7 @@ import type { StateTransaction } from '../state/state-store.ts'
 import { noteGivenUp } from './confirmation-record.ts'
 import { releaseOutbox } from './outbox-lease.ts'
 import { encryptWindow } from './outbox-queue.ts'
-import { isSealed, OutboxRecord, type SealedRecord } from './outbox-record.ts'
+import { isSealed, OutboxRecord, type SealedRecord, withOffer } from './outbox-record.ts'
 import { type SendResult, SendResultRecord, toError, toRefusal } from './send-result.ts'
 import type { SendWaiters } from './send-waiters.ts'
 import type { StuckFrames } from './stuck-frames.ts'
@@ -148,7 +148,12 @@ export class PeerFlush {
       return undefined
     } catch (error) {
       closing.throwIfAborted()
-      if (await this.#isRetryable(error)) return this.#delayed(id, asError(error))
+      if (await this.#isRetryable(error)) {
+        const waiting = await this.#context.store.read(tx => tx.list(keys.outboxOf(this.#peer), { limit: windowSize }))
+        const unoffered = waiting.filter(([, bytes]) => OutboxRecord.decode(bytes).offeredAt === undefined)
+        if (error instanceof ProtocolError) await this.#noteOffers(unoffered.map(([key]) => key))
+        return this.#delayed(id, asError(error))
+      }
       await this.#refuseUnsealed(asError(error))
       return undefined
     }
@@ -204,14 +209,30 @@ export class PeerFlush {
     const refused = answers.find(({ result }) => result.status === 'rejected' && mayPass(result.reason))
     this.#flushContext.stuckFrames.note(link, this.#peer, refused?.record.sealed.frameId)
     const settled: Settled[] = []
+    const offered: string[] = []
     let retryable: Error | undefined
     for (const { key, record, result } of answers) {
       if (result.status === 'fulfilled') settled.push({ key, record, result: result.value })
-      else if (await this.#isRetryable(result.reason)) retryable ??= this.#delayed(record.id, asError(result.reason))
-      else settled.push({ key, record, result: toRefusal(asError(result.reason)) })
+      else if (await this.#isRetryable(result.reason)) {
+        retryable ??= this.#delayed(record.id, asError(result.reason))
+        if (record.offeredAt === undefined) offered.push(key)
+      } else settled.push({ key, record, result: toRefusal(asError(result.reason)) })
     }
-    for (const { record, result } of await this.#commit(settled)) this.#settled(record, result)
+    const valid = await this.#commit(settled)
+    if (offered.length > 0) await this.#noteOffers(offered)
+    for (const { record, result } of valid) this.#settled(record, result)
     return retryable
+  }
+
+  /** The lifetime of the messages begins: a node was asked to store them. */
+  #noteOffers(offered: readonly string[]): Promise<void> {
+    const { store, now } = this.#context
+    return store.transaction(async tx => {
+      for (const key of offered) {
+        const bytes = await tx.get(key)
+        if (bytes) tx.put(key, OutboxRecord.encode(withOffer(OutboxRecord.decode(bytes), now())))
+      }
+    })
   }
 
   /** Returns true also if the server has lost a known peer, which registers again by itself. */
@@ -254,7 +275,7 @@ export class PeerFlush {
     const { id } = record
     const to = this.#peer
     const nowMs = this.#context.now()
-    if ('seq' in result) tx.put(keys.sent(to, id), OutboxRecord.encode(record))
+    if ('seq' in result) tx.put(keys.sent(to, id), OutboxRecord.encode(withOffer(record, nowMs)))
     else noteGivenUp(tx, { id, to, error: toError(result), nowMs })
     if (this.#flushContext.waiters.has(id)) return
     tx.put(keys.sendResult(id), SendResultRecord.encode({ at: nowMs, outcome: pick(result) }))

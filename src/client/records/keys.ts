@@ -39,6 +39,7 @@ const sortable = (order: number): string => order.toString(16).padStart(14, '0')
  * | `loss` | time when a server may have lost users that this state knows |
  * | `strangers` | times of recent resets that unknown senders caused |
  * | `aside/NAME/HASH` | quarantine: bodies that could not be decrypted |
+ * | `quarantine` | what is in the quarantine, without the bodies |
  * | `unread` | how much of each sender waits in the inbox |
  * | `contact/NAME` | exists for an agent that this one has written to |
  * | `refused/NAME` | time of the last notice that a message of this sender was not taken |
@@ -103,6 +104,7 @@ export const keys = {
   undecryptable: (peer: Username, hash: string) => `aside/${peer}/${hash}`,
   undecryptableOf: (peer: Username) => `aside/${peer}/`,
   undecryptables: () => 'aside/',
+  quarantine: () => 'quarantine',
   unread: () => 'unread',
   contact: (peer: Username) => `contact/${peer}`,
   refusalTold: (peer: Username) => `refused/${peer}`,

@@ -1,3 +1,4 @@
+import { hasElapsed } from '../../util/elapsed.ts'
 import { CryptoError } from '../errors.ts'
 import { cryptoLimits } from '../limits.ts'
 import { defaultPolicy, offeredSuites } from '../policy.ts'
@@ -161,9 +162,9 @@ export function refillPrekeys(
 
 const isFull = ({ replays }: PrekeyGeneration): boolean => replays.length >= cryptoLimits.maxReplaysPerPair
 
-/** Returns true if the published generation is 7 days old, or its replay list is full. */
+/** Returns true if the published generation is 7 days old or from the future, or its replay list is full. */
 export function needsRotation({ generations: [current] }: Prekeys, nowMs: number): boolean {
-  return nowMs - current.createdAtMs >= cryptoLimits.rotatePrekeysMs || isFull(current)
+  return hasElapsed(cryptoLimits.rotatePrekeysMs, current.createdAtMs, nowMs) || isFull(current)
 }
 
 /**
@@ -176,7 +177,13 @@ export function rotatePrekeys(
 ): Prekeys {
   const keepMs = Math.max(cryptoLimits.keepPrekeysMs, mailboxLifetimeMs + cryptoLimits.keepPrekeysBeyondMailboxMs)
   const [current, ...old] = prekeys.generations
-  const kept = old.filter(({ retiredAtMs }) => retiredAtMs === null || options.nowMs - retiredAtMs < keepMs)
+  // A time in the future counts from now: the clock was set back.
+  const kept = old
+    .map(each => ({
+      ...each,
+      retiredAtMs: each.retiredAtMs === null ? null : Math.min(each.retiredAtMs, options.nowMs),
+    }))
+    .filter(({ retiredAtMs }) => retiredAtMs === null || options.nowMs - retiredAtMs < keepMs)
   return {
     ...prekeys,
     nextId: prekeys.nextId + 2,

@@ -1,4 +1,5 @@
 import { equalBytes } from '../../util/bytes.ts'
+import { hasElapsed } from '../../util/elapsed.ts'
 import { CryptoError } from '../errors.ts'
 import type { IdentityKey } from '../identity-key.ts'
 import { cryptoLimits } from '../limits.ts'
@@ -122,7 +123,7 @@ export const resetAllowed = (peer: Peer, nowMs: number): boolean =>
   !isWithin(cryptoLimits.resetIntervalMs, peer.resetAtMs, nowMs)
 
 const hasReachedRenewalLimit = ({ createdAtMs, sent, received }: Session, nowMs: number): boolean =>
-  nowMs - createdAtMs >= cryptoLimits.renewAfterMs || sent + received >= cryptoLimits.renewAfterMessages
+  hasElapsed(cryptoLimits.renewAfterMs, createdAtMs, nowMs) || sent + received >= cryptoLimits.renewAfterMessages
 
 /**
  * Returns true if the active session is due for a renewal (rule 7): after 7 days or 10 000 messages, or if `offered`,

@@ -1,4 +1,5 @@
 import { equalBytes } from '../../util/bytes.ts'
+import { hasElapsed } from '../../util/elapsed.ts'
 import { compareBytes } from '../encoding/compare-bytes.ts'
 import { cryptoLimits } from '../limits.ts'
 import type { Peer } from './peer.ts'
@@ -9,7 +10,7 @@ import { hasSid, isExpired, type Session } from './session.ts'
 /** Returns true for one of our own sessions that a session of the peer may have crossed. */
 function mayCross({ role, status }: Session, nowMs: number): boolean {
   if (status.kind !== 'current' || role.kind === 'inbound') return false
-  return role.kind === 'unanswered' || nowMs - role.answeredAtMs < cryptoLimits.crossingMs
+  return role.kind === 'unanswered' || !hasElapsed(cryptoLimits.crossingMs, role.answeredAtMs, nowMs)
 }
 
 const supersede = (session: Session, by: Uint8Array, sinceMs: number): Session => ({

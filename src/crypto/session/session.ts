@@ -1,4 +1,5 @@
 import { equalBytes } from '../../util/bytes.ts'
+import { hasElapsed } from '../../util/elapsed.ts'
 import { cryptoLimits } from '../limits.ts'
 import type { Suite } from '../suites.ts'
 import type { Ratchet } from './ratchet.ts'
@@ -42,7 +43,7 @@ export const hasSid =
 
 /** Returns true for one of our own sessions that the peer has not answered in 30 days. */
 export const isStale = ({ role, createdAtMs }: Session, nowMs: number): boolean =>
-  role.kind === 'unanswered' && nowMs - createdAtMs >= cryptoLimits.unansweredMs
+  role.kind === 'unanswered' && hasElapsed(cryptoLimits.unansweredMs, createdAtMs, nowMs)
 
 export const isExpired = ({ status }: Session, nowMs: number, lifetimeMs: number): boolean =>
   status.kind !== 'current' && nowMs - status.sinceMs > lifetimeMs

@@ -31,6 +31,7 @@ const samples: { [Name in keyof ClientEvents]: ClientEvents[Name] } = {
   undecryptable: { from: 'bob', aside: 'hash', reason: 'undecryptable', remedy: 'reset' },
   recovered: { from: bob, aside: 'hash' },
   repaired: { peer: bob },
+  evicted: { from: bob, aside: 'hash', remedy: 'reset' },
   'not-taken': { from: bob, id: 'AAAA', reason: 'too many wait' },
   unreadable: { record: 'peer/bob', peer: 'bob', reason: 'its record is damaged' },
   failed: { error },
