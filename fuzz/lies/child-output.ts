@@ -35,12 +35,15 @@ function parsed(line: string): unknown {
   }
 }
 
-/** Fields that are marked as the words of a stranger. */
+/** Fields that are marked as the words of a stranger. The event `generation` has the names that the node gives. */
 const dataFields = new Set(['serverSaid', 'instance'])
+const isData = (name: string, event: unknown): boolean =>
+  dataFields.has(name) || (event === 'generation' && (name === 'from' || name === 'to'))
 
 function withoutData(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
+  const event = 'event' in value ? value.event : undefined
   return Object.fromEntries(
-    Object.entries(value).flatMap(([name, each]) => (dataFields.has(name) ? [] : [[name, withoutData(each)]])),
+    Object.entries(value).flatMap(([name, each]) => (isData(name, event) ? [] : [[name, withoutData(each)]])),
   )
 }
