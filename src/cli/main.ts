@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import type { Start } from './base/context.ts'
+import type { Context, Start } from './base/context.ts'
 import { exitCodes } from './base/exit-codes.ts'
 import { exitCodeOf, toFailure } from './base/failure.ts'
 import { Interruption } from './base/interruption.ts'
@@ -25,8 +25,10 @@ async function parse(argv: readonly string[]): Promise<number> {
     const output = new Output(options.json ?? false)
     const interruption = new Interruption()
     try {
-      await work({ settings: readSettings(options), output, interruption })
+      const context: Context = { settings: readSettings(options), output, interruption }
+      await work(context)
       if (interruption.signal.aborted) exitCode = interruption.exitCode
+      else if (context.problem) exitCode = fail(output, context.problem)
     } catch (error) {
       exitCode = interruption.signal.aborted ? interruption.exitCode : fail(output, error)
     } finally {

@@ -15,6 +15,8 @@ export type CryptoErrorCode =
   | 'bad_key'
   /** A bundle is for another address, has a wrong signature, or is older than one seen before. */
   | 'bad_bundle'
+  /** At first contact: a bundle so old that its owner no longer has the private keys. */
+  | 'old_bundle'
   /** A card is for another address, has a wrong signature or key, or is older than one seen before. */
   | 'bad_card'
   /** The peers have no common suite at or above the minimum. */
@@ -40,6 +42,8 @@ const texts: Record<CryptoErrorCode, string> = {
   bad_version: 'another version wrote the stored record',
   bad_key: 'the key is not acceptable',
   bad_bundle: "the peer's key bundle is not acceptable",
+  old_bundle:
+    "the peer's keys are over 37 days old: it was not online for so long, the node hides newer keys, or a clock is wrong",
   bad_card: "the peer's card is not acceptable",
   suite_refused: 'no common suite at or above the minimum',
   no_session: 'there is no session with this peer',

@@ -43,6 +43,8 @@ export const cryptoLimits = {
   maxHeldOneTimeKeys: 400,
   maxHeldOneTimeKemKeys: 80,
   rotatePrekeysMs: 7 * dayMs,
+  /** At first contact an older bundle is refused: its owner has deleted the private keys, or a node hides newer. */
+  maxBundleAgeMs: 37 * dayMs,
   keepPrekeysMs: 30 * dayMs,
   /** How long a retired private prekey is kept beyond the mailbox lifetime. */
   keepPrekeysBeyondMailboxMs: 7 * dayMs,

@@ -1,19 +1,23 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
 import t from 'tap'
 import { parse } from 'yaml'
 import { readConfig, settings } from '../../src/server/base/config.ts'
+import { RawClient } from '../../tools/clients/raw-client.ts'
 import { startNodeProcess } from '../../tools/servers/node.ts'
 import { startRedis } from '../../tools/servers/redis.ts'
+import { nodeUser } from '../../tools/servers/redis-acl.ts'
 
 const root = new URL('../../', import.meta.url)
 const source = readFileSync(new URL('docker-compose.yml', root), 'utf8')
 const compose = parse(source, { merge: true })
 const { redis, caddy, ...nodes } = compose.services
 
-/** Substitutes variables as Compose does if only `DOMAIN` is set. */
+/** Substitutes variables as Compose does if only the two required ones are set. */
 const fillIn = (value: unknown): string =>
-  String(value).replaceAll(/\$\{(\w+)[^}]*\}/g, (_, name) => (name === 'DOMAIN' ? 'agents.example' : ''))
+  String(value).replaceAll(/\$\{(\w+)[^}]*\}/g, (_, name) => filled[name] ?? '')
+const filled: Record<string, string> = { DOMAIN: 'agents.example', REDIS_PASSWORD: 'secret-of-redis' }
 
 const nodeEnvironment: Record<string, string> = Object.fromEntries(
   Object.entries(nodes.node1.environment).map(([name, value]) => [name, fillIn(value)]),
@@ -28,20 +32,21 @@ t.test('a node gets every setting, and no unknown variable', async t => {
   t.same(Object.keys(nodeEnvironment).sort(), Object.keys(settings).sort())
 })
 
-t.test('.env may set every variable that .env.example lists, and must set only DOMAIN', async t => {
+t.test('.env may set every variable that .env.example lists, and must set DOMAIN and REDIS_PASSWORD', async t => {
   const used = [...source.matchAll(/\$\{(\w+)/g)].map(([, name]) => String(name))
   t.same(
-    used.filter(name => !Object.keys(settings).includes(name)),
+    used.filter(name => !Object.keys(settings).includes(name) && name !== 'REDIS_PASSWORD'),
     [],
   )
-  t.same(new Set([...source.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name)), new Set(['DOMAIN']))
+  const needed = new Set([...source.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name))
+  t.same(needed, new Set(['DOMAIN', 'REDIS_PASSWORD']))
 })
 
 t.test('a node accepts the configuration', async t => {
   t.match(readConfig({ ...nodeEnvironment, NODE_ENV: 'production' }), {
     domain: 'agents.example',
     host: '0.0.0.0',
-    store: { kind: 'redis', url: 'redis://redis:6379' },
+    store: { kind: 'redis', url: 'redis://aimessage:secret-of-redis@redis:6379' },
   })
 })
 
@@ -103,8 +108,46 @@ t.test('the configuration of Redis keeps accepted messages, and a node logs no w
   )
 })
 
-/** `redis-server --name value …` */
+/** `redis-server --name value …`, without the lists of `--user`. */
 function redisConfig([, ...args]: string[]): Record<string, string> {
   const pairs = args.flatMap((arg, at) => (arg.startsWith('--') ? [[arg.slice(2), args[at + 1] ?? '']] : []))
-  return Object.fromEntries(pairs)
+  return Object.fromEntries(pairs.filter(([name]) => name !== 'user'))
 }
+
+t.test('17.14 no container has rights, a writable image, or memory without a limit', async t => {
+  for (const [name, service] of Object.entries<Record<string, unknown>>(compose.services)) {
+    t.same(service.cap_drop, ['ALL'], name)
+    t.same(service.cap_add, name === 'caddy' ? ['NET_BIND_SERVICE'] : undefined, name)
+    t.equal(service.read_only, true, name)
+    t.same(service.security_opt, ['no-new-privileges:true'], name)
+    t.match(service.mem_limit, /^\d+[mg]$/, name)
+  }
+  t.equal(redis.user, 'redis', 'the image would have to change its user itself')
+})
+
+t.test('17.14 Redis is in a network of its own, which Caddy does not reach and which reaches nothing', async t => {
+  t.same(redis.networks, ['store'])
+  t.same(caddy.networks, ['front'])
+  t.same(nodes.node1.networks, ['front', 'store'])
+  t.same(compose.networks.store, { internal: true })
+})
+
+t.test('17.14 the Redis user of the nodes is that of docs/OPERATIONS.md; the default user can only ping', async t => {
+  const args: string[] = redis.command.slice(1).map((arg: unknown) => fillIn(arg))
+  const userAt = args.indexOf('--user')
+  t.same(args.slice(userAt + 1, args.indexOf('--user', userAt + 1)), nodeUser('secret-of-redis').slice(1))
+
+  const own = await startRedis(t, { config: redisConfig(redis.command), args: args.slice(userAt) })
+  const url = own.url.replace('redis://', 'redis://aimessage:secret-of-redis@')
+  const node = await startNodeProcess(t, { REDIS_URL: url })
+  const alice = await RawClient.loggedIn(t, node.wsUrl)
+  const bob = await RawClient.listening(t, node.wsUrl)
+  t.match(await alice.request({ type: 'send', to: bob.user.username, body: 'AAAA' }), { type: 'accepted' })
+  await bob.pushes(1)
+  const stranger = new Redis(own.url, { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null })
+  t.teardown(() => stranger.disconnect())
+  stranger.on('error', () => {})
+  t.equal(await stranger.ping(), 'PONG')
+  await t.rejects(stranger.keys('*'), /NOPERM/)
+  await t.rejects(stranger.get('aim:schema'), /NOPERM/)
+})

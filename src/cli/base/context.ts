@@ -6,6 +6,7 @@ import { defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { CliError } from './failure.ts'
 import type { Interruption } from './interruption.ts'
+import { copiedAgain, olderCopyText } from './older-copy.ts'
 import { defaultAgent, type Settings } from './options.ts'
 import type { Output } from './output.ts'
 
@@ -14,6 +15,8 @@ export type Context = {
   settings: Settings
   output: Output
   interruption: Interruption
+  /** Fails the command after its result was printed. */
+  problem?: CliError
 }
 
 /** Runs the work of a command with the options of the command line. */
@@ -25,10 +28,24 @@ type Work<T> = (client: Client) => Promise<T>
  * Opens the agent, runs `work`, and closes the agent. `work` itself must react to the interruption.
  * @throws {CliError} `not_registered` if there is no state. None is created.
  */
-export async function withAgent<T>({ settings }: Context, work: Work<T>): Promise<T> {
+export async function withAgent<T>(context: Context, work: Work<T>): Promise<T> {
+  const { settings } = context
   await requireState(settings)
-  return withNewAgent(settings, work).catch(error => {
+  const reporting: Work<T> = client => {
+    reportOlderCopy(client, context)
+    return work(client)
+  }
+  return withNewAgent(settings, reporting).catch(error => {
     throw error instanceof NotRegisteredError ? notRegistered(settings) : error
+  })
+}
+
+/** Says on standard error that the state was an older copy, in every command: also where nothing else is reported. */
+export function reportOlderCopy(client: Client, context: Context): void {
+  client.on('restored', restored => {
+    const { output } = context
+    if (!output.reportsEvents) output.note({ event: 'restored', ...restored }, olderCopyText(restored))
+    if (restored.again) context.problem = copiedAgain()
   })
 }
 

@@ -6,6 +6,7 @@ export const exitCodes = {
   refused: { code: 3, meaning: 'refused, with the protocol’s error code' },
   unreachable: { code: 4, meaning: 'the server is unreachable, or is not an aimessage server' },
   state: { code: 5, meaning: 'the local state has no identity yet, has another one, or cannot be used' },
+  copied: { code: 6, meaning: 'done, but this state was started from an older copy twice within an hour' },
   interrupted: { code: 130, meaning: 'ended by SIGINT (143 by SIGTERM); `listen` ends with 0' },
 } as const
 

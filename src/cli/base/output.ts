@@ -18,6 +18,8 @@ export const quoteServer = (words: string): string => `the server's own words: $
 /** Writes results to standard output, everything else to standard error. With `json`, each line is one JSON object. */
 export class Output {
   readonly json: boolean
+  /** True if the command reports the events of its client. */
+  reportsEvents = false
   readonly #stdout: Stream
   readonly #stderr: Stream
   readonly #paint: Paint

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { escapeLine } from '../../util/escape.ts'
 import { raceAbort } from '../../util/signal.ts'
-import { type Context, type Start, withNewAgent } from '../base/context.ts'
+import { type Context, reportOlderCopy, type Start, withNewAgent } from '../base/context.ts'
 import { addInviteOptions, type InviteOptions, readInvite } from '../input/invite.ts'
 import { readStandardInput } from '../input/standard-input.ts'
 
@@ -20,7 +20,10 @@ export function addRegister(program: Command, start: Start): void {
 async function claim(context: Context, name: string, options: InviteOptions): Promise<void> {
   const { settings, output, interruption } = context
   const invite = await readInvite(options, () => readStandardInput(interruption.signal))
-  const account = await withNewAgent(settings, client => raceAbort(client.register(name, invite), interruption.signal))
+  const account = await withNewAgent(settings, client => {
+    reportOlderCopy(client, context)
+    return raceAbort(client.register(name, invite), interruption.signal)
+  })
   await output.print(account, paint => [
     `${paint.green('registered')} ${paint.bold(escapeLine(account.address))}`,
     `identity key ${account.identity}`,

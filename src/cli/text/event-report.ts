@@ -1,6 +1,7 @@
 import { saidWith } from '../../client/base/server-words.ts'
 import type { Client, ClientEvents } from '../../client/node.ts'
 import { toFailure } from '../base/failure.ts'
+import { olderCopyText } from '../base/older-copy.ts'
 import { type Output, quoteServer } from '../base/output.ts'
 
 type Reports = { [Name in keyof ClientEvents]: (event: ClientEvents[Name]) => string }
@@ -49,7 +50,7 @@ const reports: Reports = {
   repaired: ({ peer }) => `${peer} was told about an undecryptable message, and sends unconfirmed messages again`,
   unreadable: ({ reason }) => reason,
   failed: ({ error }) => `an operation failed and is retried: ${error.message}`,
-  restored: ({ peers }) => `this state was an older copy: sessions with ${peers} peers are renewed`,
+  restored: olderCopyText,
   'keys-low': ({ oneTimeKeys }) => `the server has ${oneTimeKeys} one-time keys left; creating more`,
   published: ({ oneTimeKeys }) => `one-time keys were published; the server has ${oneTimeKeys}`,
   'registered-again': () =>
@@ -73,6 +74,7 @@ export type Verbosity = 'everything' | 'exceptions'
 
 /** Reports the events of a client on standard error, one line each. With `--json` it reports every event. */
 export function reportEvents(client: Pick<Client, 'on'>, output: Output, verbosity: Verbosity): void {
+  output.reportsEvents = true
   for (const name of Object.keys(reports)) {
     if (isEventName(name) && (output.json || verbosity === 'everything' || !routine.includes(name)))
       report(client, output, name)

@@ -2,6 +2,7 @@ import { equalBytes } from '../../util/bytes.ts'
 import { CryptoError, IdentityChangedError } from '../errors.ts'
 import { type Bundle, decodeBundle, type Served, verifyKemKey } from '../keys/bundle.ts'
 import type { Self } from '../keys/identity.ts'
+import { cryptoLimits } from '../limits.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import type { Random, Verify } from '../provider.ts'
 import { commonSuite, type Suite } from '../suites.ts'
@@ -21,7 +22,7 @@ export type StartOptions = {
 }
 
 /** The checks of docs/E2E.md section 4: all signatures, the requested address, the pinned key, and `seq`. */
-function checkBundle(peer: Peer, { self, served, verify }: StartOptions): Bundle {
+function checkBundle(peer: Peer, { self, served, nowMs, verify }: StartOptions): Bundle {
   if (peer.trust === 'changed') throw new CryptoError('identity_changed')
   const bundle = decodeBundle(served.bundle, verify)
   if (bundle.address !== peer.address) throw new CryptoError('bad_bundle')
@@ -30,6 +31,7 @@ function checkBundle(peer: Peer, { self, served, verify }: StartOptions): Bundle
   const pinned = identityOf(peer)
   if (pinned && !equalBytes(pinned, bundle.identity)) throw new IdentityChangedError(bundle.identity)
   if (bundle.seq < peer.maxSeq) throw new CryptoError('bad_bundle')
+  if (!pinned && nowMs - bundle.issuedAtS * 1_000 > cryptoLimits.maxBundleAgeMs) throw new CryptoError('old_bundle')
   return bundle
 }
 
@@ -73,8 +75,8 @@ function openSession(bundle: Bundle, suite: Suite, options: StartOptions): Sessi
  * Starts a session with the keys that a node served, and makes it the active session. A `reset` as its first content
  * retires all other sessions.
  * @throws {IdentityChangedError} if the peer's key is not the pinned one.
- * @throws {CryptoError} `bad_bundle`, `bad_key`, `malformed`, `suite_refused`, or `identity_changed` until the user
- * decides.
+ * @throws {CryptoError} `bad_bundle`, `old_bundle`, `bad_key`, `malformed`, `suite_refused`, or `identity_changed`
+ * until the user decides.
  */
 export function startSession(peer: Peer, options: StartOptions): { peer: Peer; sid: Uint8Array } {
   const { policy = defaultPolicy, nowMs } = options

@@ -15,6 +15,29 @@ export function addressKey(ip: string): string {
   return mappedIPv4(groups) ?? `${groups.slice(0, networkGroups).map(hex).join(':')}::/64`
 }
 
+/**
+ * Wider networks that an address counts for, too, each with how many times a single network's limit it may use: a
+ * customer may have a /56 or a /48, with 256 or 65536 networks of /64.
+ */
+const wider = [
+  { bits: 56, times: 4 },
+  { bits: 48, times: 16 },
+] as const
+
+/** Returns what an address counts for besides its own key, given that key. None for IPv4. */
+export function widerNetworks(key: string): { key: string; times: number }[] {
+  const groups = /^([0-9a-f:]+)::\/64$/.exec(key)?.[1]?.split(':')
+  if (!groups) return []
+  const [a = '0', b = '0', c = '0', d = '0'] = groups
+  return wider.map(({ bits, times }) => {
+    const last = bits === 56 ? hex(Number.parseInt(d, 16) & 0xff00) : '0'
+    return { key: `${[a, b, c, last].join(':')}::/${bits}`, times }
+  })
+}
+
+/** Returns the network whose users share a budget of stored bytes: an IPv4 address, or an IPv6 /48. */
+export const siteKey = (key: string): string => widerNetworks(key).at(-1)?.key ?? key
+
 const hex = (group: number): string => group.toString(16)
 
 /** The eight 16-bit groups of a valid IPv6 address. */

@@ -176,7 +176,7 @@ export const settings = {
     schema: Type.Integer({ minimum: limits.maxBodyChars + limits.envelopeBytes, maximum: 1_099_511_627_776 }),
     default: String(limits.addressMaxBytes),
     description:
-      'Bytes of unread mail of all users that one address (IPv6: /64) registered; never more than the free memory.',
+      'Bytes of unread mail of all users that one address (IPv6: /48) registered; never more than the free memory.',
   },
 } as const satisfies Record<string, Setting>
 

@@ -2,6 +2,7 @@ import { type CloseReason, ProtocolError } from '../../protocol/errors.ts'
 import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { CounterMap } from '../../util/counter-map.ts'
+import { widerNetworks } from '../base/address-key.ts'
 import type { Config } from '../base/config.ts'
 import { unavailable } from '../base/to-protocol-error.ts'
 import type { TokenHash } from '../store/ids.ts'
@@ -25,6 +26,9 @@ export type OpenConnection = TokenHolder & {
 
 const tooMany = (what: string) =>
   new ProtocolError('rate_limited', `too many connections of this ${what}`, { retryAfter: limits.fullRetryS })
+
+/** An address, and the wider networks that it counts for. */
+const networksOf = (address: string) => [{ key: address, times: 1 }, ...widerNetworks(address)]
 
 /**
  * Every open socket of this node by address, user and token. HTTP calls that wait for mail are registered by token
@@ -52,7 +56,9 @@ export class ConnectionRegistry {
   /** @throws {ProtocolError} `unavailable` if the node is full, `rate_limited` if the address has too many sockets. */
   checkRoom(address: string): void {
     if (this.#open.size >= this.#limits.maxConnections) throw unavailable('the node is full', limits.fullRetryS)
-    if (this.#byAddress.count(address) >= this.#limits.maxConnectionsPerAddress) throw tooMany('address')
+    for (const { key, times } of networksOf(address)) {
+      if (this.#byAddress.count(key) >= this.#limits.maxConnectionsPerAddress * times) throw tooMany('address')
+    }
   }
 
   /**
@@ -61,7 +67,7 @@ export class ConnectionRegistry {
    */
   add(connection: OpenConnection, address: string): void {
     this.#open.set(connection, address)
-    this.#byAddress.add(address)
+    for (const { key } of networksOf(address)) this.#byAddress.add(key)
     this.#strangers.add(connection)
     if (this.#strangers.size <= this.#limits.maxStrangers) return
     const [oldest] = this.#strangers
@@ -83,7 +89,7 @@ export class ConnectionRegistry {
     const address = this.#open.get(connection)
     if (address === undefined) return
     this.#open.delete(connection)
-    this.#byAddress.remove(address)
+    for (const { key } of networksOf(address)) this.#byAddress.remove(key)
     this.#strangers.delete(connection)
     const username = this.#users.get(connection)
     if (username !== undefined) this.#byUser.remove(username)

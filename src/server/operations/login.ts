@@ -5,6 +5,7 @@ import { encodeRelayAuth, type RelayAuth } from '../../crypto/keys/relay-auth.ts
 import { ProtocolError } from '../../protocol/errors.ts'
 import { parseUsername, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { siteKey } from '../base/address-key.ts'
 import { verifyEd25519InPool } from '../base/ed25519.ts'
 import { generateSecret, hashSecret } from '../base/secrets.ts'
 import type { NodeContext } from '../node/node-context.ts'
@@ -46,7 +47,7 @@ export async function register(
     request.identity,
     rule,
     request.again ? 'loss' : 'deletion',
-    address,
+    siteKey(address),
   )
   if (outcome === 'taken') throw new ProtocolError('username_taken', 'another key owns the name')
   if (outcome === 'blocked') throw blocked()
@@ -135,6 +136,6 @@ function inviteRule({ config }: NodeContext, invite: string | undefined): Invite
 async function createSession(node: NodeContext, username: Username, address: string): Promise<Login> {
   const token = generateSecret()
   const tokenHash = hashSecret(token)
-  const { expiresAt } = await node.store.logins.create(tokenHash, username, node.config.sessionTtlMs, address)
+  const { expiresAt } = await node.store.logins.create(tokenHash, username, node.config.sessionTtlMs, siteKey(address))
   return { username, token, tokenHash, expiresAt }
 }

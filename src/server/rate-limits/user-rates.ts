@@ -2,6 +2,7 @@ import { limits } from '../../protocol/limits.ts'
 import type { Username } from '../../protocol/names.ts'
 import { defer } from '../../util/deferred.ts'
 import { RecentMap } from '../../util/recent-map.ts'
+import { widerNetworks } from '../base/address-key.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Config } from '../base/config.ts'
 import { rateLimited } from '../base/to-protocol-error.ts'
@@ -99,8 +100,10 @@ export class UserRates {
 
   /** @throws {ProtocolError} `rate_limited` @throws {StoreUnavailableError} */
   async spendRegistration(address: string): Promise<void> {
-    const wait = await this.#addresses.take(address, this.#makeAddress).take(1)
-    refuseOver('too many registrations from this address', wait)
+    for (const { key, times } of [{ key: address, times: 1 }, ...widerNetworks(address)]) {
+      const wait = await this.#addresses.take(key, () => this.#makeAddress(key, times)).take(1)
+      refuseOver('too many registrations from this address', wait)
+    }
   }
 
   #makeUser = (user: Username): OfUser => ({
@@ -116,11 +119,12 @@ export class UserRates {
 
   #makeCaller = (user: Username): LeasedBucket => this.#open({ kind: 'calls', user })
   #makeRequester = (user: Username): LeasedBucket => this.#open({ kind: 'fetches', user })
-  #makeAddress = (address: string): LeasedBucket => this.#open({ kind: 'registrations', address })
+  #makeAddress = (address: string, times: number): LeasedBucket => this.#open({ kind: 'registrations', address }, times)
 
-  #open(bucket: Bucket): LeasedBucket {
-    const ask: ConstructorParameters<typeof LeasedBucket>[2] = (rate, request) =>
-      this.#buckets.lease(bucket, rate, request)
+  /** `times`: how many times the limit of the table applies. */
+  #open(bucket: Bucket, times = 1): LeasedBucket {
+    const ask: ConstructorParameters<typeof LeasedBucket>[2] = ({ perSecond, burst }, request) =>
+      this.#buckets.lease(bucket, { perSecond: perSecond * times, burst: burst * times }, request)
     return new LeasedBucket(this.#rules[bucket.kind], this.#clock, ask)
   }
 }

@@ -56,6 +56,19 @@ for (const oneTime of [0, 1] as const) {
   })
 }
 
+t.test('17.14 a bundle over 37 days old is refused at first contact, and only then', async t => {
+  const [alice, bob] = makePair()
+  const issuedAt = (days: number) => tamper(bob, { issuedAtS: Math.floor((alice.nowMs - days * dayMs) / 1_000) })
+  for (const days of [38, 400]) {
+    t.throws(() => startSession(alice.peer, { ...alice, served: issuedAt(days) }), new CryptoError('old_bundle'))
+  }
+  t.match(new CryptoError('old_bundle').message, /37 days/)
+  start(alice, issuedAt(36))
+  t.equal(textOf(receive(bob, send(alice, 'young enough')).content), 'young enough')
+  start(alice, issuedAt(400))
+  t.equal(textOf(receive(bob, send(alice, 'a known peer')).content), 'a known peer')
+})
+
 t.test('suite 1 is used if the peer offers no better suite and no minimum forbids it', async t => {
   const [alice, bob] = makePair()
   start(alice, tamper(bob, { suites: [1] }))

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { addressKey, isNetwork } from '../../../src/server/base/address-key.ts'
+import { addressKey, isNetwork, siteKey, widerNetworks } from '../../../src/server/base/address-key.ts'
 
 const keys: [string, string][] = [
   ['192.0.2.7', '192.0.2.7'],
@@ -47,4 +47,16 @@ t.test('a proxy is an address or a CIDR', async t => {
     'x',
   ])
     t.notOk(isNetwork(text), text)
+})
+
+t.test('17.14 an IPv6 address counts for its /56 and /48 as well, an IPv4 address for itself only', async t => {
+  t.same(widerNetworks(addressKey('2001:db8:1:2345::9')), [
+    { key: '2001:db8:1:2300::/56', times: 4 },
+    { key: '2001:db8:1:0::/48', times: 16 },
+  ])
+  t.same(widerNetworks(addressKey('2001:db8:1:23ff::1'))[0]?.key, '2001:db8:1:2300::/56')
+  t.not(widerNetworks(addressKey('2001:db8:1:2400::1'))[0]?.key, '2001:db8:1:2300::/56')
+  for (const ip of ['192.0.2.7', '::ffff:192.0.2.7', 'unknown']) t.same(widerNetworks(addressKey(ip)), [], ip)
+  t.equal(siteKey(addressKey('2001:db8:1:2345::9')), '2001:db8:1:0::/48')
+  t.equal(siteKey(addressKey('192.0.2.7')), '192.0.2.7')
 })
