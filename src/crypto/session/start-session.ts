@@ -75,8 +75,8 @@ function openSession(bundle: Bundle, suite: Suite, options: StartOptions): Sessi
  * Starts a session with the keys that a node served, and makes it the active session. A `reset` as its first content
  * retires all other sessions.
  * @throws {IdentityChangedError} if the peer's key is not the pinned one.
- * @throws {CryptoError} `bad_bundle`, `old_bundle`, `bad_key`, `malformed`, `suite_refused`, or `identity_changed` until
- * the user decides.
+ * @throws {CryptoError} `bad_bundle`, `old_bundle`, `bad_key`, `malformed`, `suite_refused`, or `identity_changed`
+ * until the user decides.
  */
 export function startSession(peer: Peer, options: StartOptions): { peer: Peer; sid: Uint8Array } {
   const { policy = defaultPolicy, nowMs } = options
