@@ -1,4 +1,4 @@
-import { isCopied, pushedToCopies } from '../history/copies.ts'
+import { isCopied, unexcused } from '../history/copies.ts'
 import { type EventOf, ofKind } from '../history/events.ts'
 import { groupBy, type Invariant, type ReportInput } from './report-input.ts'
 
@@ -15,12 +15,9 @@ export const deliveryInvariants: readonly Invariant[] = [
     title: 'no accepted message is lost',
     check: ({ history, copies }) => {
       const shown = new Set(ofKind(history, 'recv').map(messageOf))
-      const goneWithState = pushedToCopies(history, copies)
-      return ofKind(history, 'ok')
-        .filter(({ rcpt, seq }) => !goneWithState.has(`${rcpt} ${seq}`))
-        .map(({ client: sender, rcpt: client, cid }) => messageOf({ client, sender, cid }))
-        .filter(message => !shown.has(message))
-        .map(message => `${message} was accepted and never shown`)
+      const nameOf = ({ client: sender, rcpt: client, cid }: EventOf<'ok'>) => messageOf({ client, sender, cid })
+      const missing = ofKind(history, 'ok').filter(event => !shown.has(nameOf(event)))
+      return unexcused(missing, history, copies).map(event => `${nameOf(event)} was accepted and never shown`)
     },
   },
   {

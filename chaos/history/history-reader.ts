@@ -1,5 +1,5 @@
-import { type Copy, pushedToCopies } from './copies.ts'
-import { type AuditEvent, type HistoryEvent, ofKind } from './events.ts'
+import { type Copy, unexcused } from './copies.ts'
+import { type AuditEvent, type EventOf, type HistoryEvent, ofKind } from './events.ts'
 import { LineReader } from './json-lines.ts'
 
 /** Reads the histories of a run while they grow, and counts the messages that are not shown yet. */
@@ -10,7 +10,7 @@ export class HistoryReader {
   readonly #audit: AuditEvent[] = []
   readonly #shown = new Set<string>()
   /** The accepted messages that the recipient's application has not seen. */
-  readonly #missing = new Map<string, { rcpt: string; seq: number }>()
+  readonly #missing = new Map<string, EventOf<'ok'>>()
   #sent = 0
 
   constructor(histories: readonly string[], audits: readonly string[]) {
@@ -27,8 +27,7 @@ export class HistoryReader {
         this.#shown.add(cid)
         this.#missing.delete(cid)
       }
-      for (const { cid, rcpt, seq } of ofKind(events, 'ok'))
-        if (!this.#shown.has(cid)) this.#missing.set(cid, { rcpt, seq })
+      for (const event of ofKind(events, 'ok')) if (!this.#shown.has(event.cid)) this.#missing.set(event.cid, event)
       this.#sent += ofKind(events, 'invoke').length
     }
     for (const reader of this.#audits) for (const event of reader.next()) this.#audit.push(event)
@@ -38,11 +37,9 @@ export class HistoryReader {
     return { sent: this.#sent, shown: this.#shown.size, missing: this.#missing.size }
   }
 
-  /** The number of missing messages, without those that went into a copy of a state: the copy may be gone. */
+  /** The number of missing messages that no copy of a state excuses. */
   missingApartFrom(copies: readonly Copy[]): number {
-    if (this.#missing.size === 0 || copies.length === 0) return this.#missing.size
-    const gone = pushedToCopies(this.#history, copies)
-    return [...this.#missing.values()].filter(({ rcpt, seq }) => !gone.has(`${rcpt} ${seq}`)).length
+    return unexcused([...this.#missing.values()], this.#history, copies).length
   }
 
   /** The events, sorted by time. */

@@ -309,3 +309,20 @@ t.test('calls that overlap a takeover may take effect', async t => {
   const final = withInbox(bob, { connEpoch: numberAt(200) })
   t.same(check(reportInput({ audit: withSteps(...steps), history: withEvents(listening, closed), final })), [])
 })
+
+t.test('a copy of a state excuses what went into it, and what was reported as undecryptable since', async t => {
+  const broken = (input: Partial<ReportInput>) => check(reportInput(input)).map(({ invariant }) => invariant.name)
+  const missing = without('recv', 'acked')
+  const reported = at(140, bob, { ev: 'client-event', name: 'undecryptable', detail: '{"from":"alice"}' })
+  const copyOf = (agent: string, from: number, to: number) => [{ agent, from, to }]
+  t.same(broken({ history: missing, copies: copyOf(bob, 90, 130) }), [], 'pushed to a state that is gone')
+  t.same(broken({ history: missing, copies: copyOf(bob, 120, 130) }), ['I1'], 'pushed before the copy')
+  t.same(broken({ history: missing, copies: copyOf(alice, 90, 130) }), ['I1'], "pushed to a peer's state")
+  const history = [...missing, reported].sort((a, b) => a.tm - b.tm)
+  t.same(broken({ history, copies: copyOf(alice, 90, 130) }), [], 'reported')
+  t.same(broken({ history, copies: copyOf(bob, 150, 160) }), ['I1'], 'reported before the copy')
+  t.same(broken({ history }), ['I1'], 'reported without a copy')
+  const again = withEvents(at(150, bob, recv))
+  t.same(broken({ history: again, copies: copyOf(bob, 90, 130) }), [], 'acknowledged in a state that is gone')
+  t.same(broken({ history: again, copies: copyOf(bob, 120, 130) }), ['I4'], 'acknowledged before the copy')
+})
