@@ -140,7 +140,8 @@ t.test('17.19 a damaged peer record is reported with the way out, and the repair
   await alice.send('bob', 'from alice')
   t.same(textsOf(await receiveSome(bob, 1)), ['from alice'])
   t.match(reports, [{ record: 'peer/carol', peer: 'carol', reason: /aimessage repair carol/ }])
-  t.same(undecryptable, ['carol retry'], 'her message is kept')
+  // A receipt of hers may follow her message.
+  t.same([...new Set(undecryptable)], ['carol retry'], 'her message is kept')
   t.equal(counts.failed, 0)
   await t.rejects(bob.send('carol', 'x'), { code: 'peer_unreadable', message: /repair carol/ })
   await t.rejects(bob.identityOf('carol'), { code: 'peer_unreadable' })

@@ -55,7 +55,8 @@ const lifetimeMs = ({ ttlS = limits.messageTtlS }: OutboxRecord): number => ttlS
 
 /**
  * Returns true if the message was not accepted, or has no receipt, within its lifetime. That begins when a node is
- * first asked: until then nobody knows how long the message waits, because the clock may have been wrong when it was sent.
+ * first asked: until then nobody knows how long the message waits, because the clock may have been wrong when it was
+ * sent.
  */
 export const isExpired = (record: OutboxRecord, nowMs: number): boolean =>
   record.offeredAt !== undefined && nowMs - record.offeredAt >= lifetimeMs(record)
