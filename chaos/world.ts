@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Balancer, dialPort } from '../tools/net/balancer.ts'
 import { FaultProxy } from '../tools/net/fault-proxy.ts'
+import { type Random, seededRandom } from '../tools/random.ts'
 import { freePort } from '../tools/servers/redis.ts'
 import type { Owner } from '../tools/teardown.ts'
 import { guardRemovals } from './guard-removals.ts'
@@ -12,7 +13,6 @@ import { bundle } from './processes/bundle.ts'
 import { LoadProcess } from './processes/load-process.ts'
 import { NodeProcess } from './processes/node-process.ts'
 import { RedisServer } from './processes/redis-server.ts'
-import { type Random, seededRandom } from './random.ts'
 
 const nodeCount = 3
 const loadCount = 2

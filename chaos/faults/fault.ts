@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultProxy } from '../../tools/net/fault-proxy.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../../tools/random.ts'
 import type { Place, World } from '../world.ts'
 
 /** The component that fails. Faults of one lane happen in sequence, faults of different lanes in parallel. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { seededRandom } from '../../tools/random.ts'
 import { monotonicMs } from '../clock.ts'
-import { seededRandom } from '../random.ts'
 import type { World } from '../world.ts'
 import type { Fault, Lane } from './fault.ts'
 import type { FaultName } from './names.ts'

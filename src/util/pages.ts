@@ -1,23 +1,19 @@
 /** The position of the next page; without a cursor the first page. */
 type Next = { cursor?: string }
 
-/** A server that answers with a cursor that leads no further would keep a client busy without end. */
-export class PageOrderError extends Error {
-  override readonly name = 'PageOrderError'
-}
-
 /**
  * Iterates over the pages of a listing and fetches each page on demand. A page may be empty although another follows.
- * @throws {PageOrderError} if a cursor is not after the one before
+ * A server that answers with a cursor that leads no further would keep a client busy without end: `repeats` returns the
+ * error to throw then.
  */
 export async function* eachPage<Page extends { cursor: string | null }>(
   fetch: (next: Next) => Promise<Page>,
+  repeats: () => Error,
 ): AsyncGenerator<Page, void, undefined> {
   let next: Next | undefined = {}
   while (next) {
     const page: Page = await fetch(next)
-    if (page.cursor !== null && next.cursor !== undefined && page.cursor <= next.cursor)
-      throw new PageOrderError('the server repeats a page of the listing')
+    if (page.cursor !== null && next.cursor !== undefined && page.cursor <= next.cursor) throw repeats()
     yield page
     next = page.cursor === null ? undefined : { cursor: page.cursor }
   }

@@ -1,4 +1,5 @@
 import type { Static, TSchema } from 'typebox'
+import { repeatedPage } from '../../client/base/errors.ts'
 import { adminRoutes as routes } from '../../protocol/admin-http.ts'
 import { escapeLine } from '../../util/escape.ts'
 import { eachPage } from '../../util/pages.ts'
@@ -38,7 +39,7 @@ const paged = <Schema extends TSchema>(
     const pages = eachPage(async next => {
       const page = await callAdmin(access, { method, path, query: { online, prefix, ...next } }, schema)
       return { page, cursor: cursorOf(page) }
-    })
+    }, repeatedPage)
     for await (const { page } of pages) yield* toResults(page)
   }
 

@@ -43,6 +43,9 @@ export class ServerFaultError extends ClientError {
   }
 }
 
+/** The error for a listing of which the server repeats a page. */
+export const repeatedPage = (): ServerFaultError => new ServerFaultError('the server repeats a page of the listing')
+
 /** The server's domain is not the one that this agent expects. Nothing was signed: docs/PROTOCOL.md section 5. */
 export class DomainMismatchError extends ClientError {
   override readonly name = 'DomainMismatchError'

@@ -1,7 +1,7 @@
 import { signRelayAuth } from '../../crypto/keys/relay-auth.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
-import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import { DomainMismatchError, ServerFaultError } from '../base/errors.ts'
 import type { Self } from './identity.ts'
 import type { Link } from './link.ts'
@@ -17,6 +17,7 @@ export type Proof = { link: Link; self: Self }
 async function challenge({ link, self }: Proof): Promise<Uint8Array> {
   const { nonce, domain } = await link.challenge()
   if (domain !== self.domain) throw new DomainMismatchError(self.domain, domain)
+  if (!isBase64Url(nonce)) throw new ServerFaultError('the nonce of the server is not base64url')
   return decodeBase64Url(nonce)
 }
 

@@ -1,6 +1,6 @@
 import { isUsername, parseRecipient, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
-import { ServerFaultError } from '../base/errors.ts'
+import { repeatedPage, ServerFaultError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 
 /**
@@ -45,7 +45,7 @@ export class AccessControl {
     const pages = eachPage(async next => {
       const link = await openLink(this.#context)
       return link.request({ type: 'list_rules', ...next })
-    })
+    }, repeatedPage)
     for await (const { rules } of pages) {
       for (const rule of rules) {
         if (!isUsername(rule.username)) throw new ServerFaultError('the server listed a rule without a valid name')

@@ -4,7 +4,7 @@ import { identityOf, type Peer } from '../../crypto/session/peer.ts'
 import type { CardContent } from '../../protocol/card.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url, encodeBase64Url, equalBytes } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url, equalBytes, isBase64Url } from '../../util/bytes.ts'
 import { isWellFormedJson } from '../../util/well-formed.ts'
 import { IdentityChangedError, IllFormedTextError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
@@ -88,6 +88,7 @@ export class Cards {
   async read(username: Username, signed: string): Promise<AgentCard> {
     const { store, self } = this.#context
     const own = self()
+    if (!isBase64Url(signed)) throw new CryptoError('malformed')
     const card = decodeCard(decodeBase64Url(signed))
     if (card.address !== formatAddress(username, own.domain)) throw new CryptoError('bad_card')
     const verified = await store.transaction(async tx => {

@@ -2,7 +2,7 @@ import { CryptoError } from '../../crypto/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { isUsername, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
-import { IdentityChangedError, ServerFaultError } from '../base/errors.ts'
+import { IdentityChangedError, repeatedPage, ServerFaultError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { AgentCard, Cards } from './cards.ts'
 
@@ -31,7 +31,7 @@ export async function* listUsers(
   const pages = eachPage(async next => {
     const link = await openLink(context)
     return link.request({ type: 'list_users', ...query, ...next })
-  })
+  }, repeatedPage)
   for await (const { users } of pages) {
     for (const { card, ...user } of users) {
       const name = user.username

@@ -1,6 +1,6 @@
 import { signReservation, verifyReservation } from '../../crypto/keys/reservation.ts'
 import { asError } from '../../util/as-error.ts'
-import { decodeBase64Url, encodeBase64Url } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import { sleep } from '../../util/signal.ts'
 import { RecoveryNeededError, UnreachableError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
@@ -97,7 +97,8 @@ export class RollbackGuard {
     if (!reservation) return 0
     const { identity, address } = this.#context.self()
     const { upTo, signature } = reservation
-    const isOwn = verifyReservation(identity.publicKey, { address, upTo }, decodeBase64Url(signature))
+    const isOwn =
+      isBase64Url(signature) && verifyReservation(identity.publicKey, { address, upTo }, decodeBase64Url(signature))
     return isOwn ? upTo : 0
   }
 

@@ -1,4 +1,4 @@
-import { IdentityChangedError as CryptoIdentityChanged } from '../../crypto/errors.ts'
+import { CryptoError, IdentityChangedError as CryptoIdentityChanged } from '../../crypto/errors.ts'
 import { decodeBundle, type Served } from '../../crypto/keys/bundle.ts'
 import { encodeReset, newContent, type Reset } from '../../crypto/messages/content.ts'
 import { encryptContent } from '../../crypto/session/encrypt-content.ts'
@@ -8,7 +8,7 @@ import { startSession } from '../../crypto/session/start-session.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { formatAddress, type Username } from '../../protocol/names.ts'
-import { decodeBase64Url, encodeBase64Url, toHex } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeBase64Url, isBase64Url, toHex } from '../../util/bytes.ts'
 import { type Deferred, defer } from '../../util/deferred.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { startTimer } from '../../util/timer.ts'
@@ -258,14 +258,20 @@ const tooLate = (peer: Username, timeoutMs: number) =>
 
 function toServed({ bundle, oneTimeKey, oneTimeKemKey }: ServerFrameOf<'keys'>): Served {
   return {
-    bundle: decodeBase64Url(bundle),
-    ...(oneTimeKey && { oneTimeKey: { id: oneTimeKey.id, key: decodeBase64Url(oneTimeKey.key) } }),
+    bundle: bytesOf(bundle),
+    ...(oneTimeKey && { oneTimeKey: { id: oneTimeKey.id, key: bytesOf(oneTimeKey.key) } }),
     ...(oneTimeKemKey && {
       oneTimeKemKey: {
         id: oneTimeKemKey.id,
-        key: decodeBase64Url(oneTimeKemKey.key),
-        signature: decodeBase64Url(oneTimeKemKey.signature),
+        key: bytesOf(oneTimeKemKey.key),
+        signature: bytesOf(oneTimeKemKey.signature),
       },
     }),
   }
+}
+
+/** @throws {CryptoError} `malformed`: the schema of the frame does not check the length */
+function bytesOf(text: string): Uint8Array {
+  if (!isBase64Url(text)) throw new CryptoError('malformed')
+  return decodeBase64Url(text)
 }

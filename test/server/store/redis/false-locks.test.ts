@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { seededRandom } from '../../../../chaos/random.ts'
 import { limits } from '../../../../src/protocol/limits.ts'
 import { parseUsername, type Username } from '../../../../src/protocol/names.ts'
 import {
@@ -17,6 +16,7 @@ import { openRedisStore } from '../../../../src/server/store/redis/redis-store.t
 import type { Claim, Store } from '../../../../src/server/store/store.ts'
 import { dialPort } from '../../../../tools/net/balancer.ts'
 import { FaultProxy } from '../../../../tools/net/fault-proxy.ts'
+import { seededRandom } from '../../../../tools/random.ts'
 import { connectTo, type RedisProcess, startRedis } from '../../../../tools/servers/redis.ts'
 import {
   alice,
