@@ -86,7 +86,7 @@ async function command(agent: LibraryAgent, pair: Pair, run: Run): Promise<void>
     [1, ['request', peer, text, '--timeout', String(sendTimeoutS), ...json]],
     [1, ['users', ...json]],
     [1, ['card', peer, ...json]],
-    [2, ['verify', peer, key, ...json]],
+    [2, ['verify', ...json, '--', peer, key]],
     [1, ['whoami', ...json]],
   ]
   let left = pair.random.next() * choices.reduce((sum, [weight]) => sum + weight, 0)
@@ -103,6 +103,7 @@ async function check(agent: LibraryAgent, pair: Pair, args: readonly string[], t
   const peer = pair.peerOf(agent).name
   const [what = ''] = args
   const sent = what === 'send' || what === 'request' ? ledger.sending(name, peer, text) : undefined
+  if (what === 'request') ledger.sending(peer, name, `answer: ${text}`)
   if (what === 'verify') ledger.comparing(name, peer)
   let result: Result = { code: null, stdout: '', stderr: '' }
   await operations.run(
