@@ -21,7 +21,7 @@ export const guardRemovals = {
   },
   'epoch-check': {
     file: `${scripts}/ack.lua`,
-    find: "  if held ~= epoch or heldBy ~= owner then return 'stale' end\n",
+    find: "  if current ~= epoch or heldBy ~= owner then return 'stale' end\n",
     put: '',
     shownBy: ['takeover', 'delay-redis', 'stop-node'],
   },
