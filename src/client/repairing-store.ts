@@ -1,4 +1,4 @@
-import { concatBytes } from '../util/bytes.ts'
+import { concatBytes, equalBytes } from '../util/bytes.ts'
 import type { Emitter } from '../util/emitter.ts'
 import type { ClientEvents } from './base/events.ts'
 import { OtherKeyRecord } from './inbox/other-key-limit.ts'
@@ -163,11 +163,15 @@ export class RepairingStore implements StateStore {
 
   async #setAside(key: string, bytes: Uint8Array): Promise<void> {
     const kind = kindOf(key)
-    await this.transaction(async tx => {
+    const isKnown = await this.transaction(async tx => {
+      // Operations that run at the same time find the same record.
+      const before = await tx.get(keys.damaged(key))
       tx.delete(key)
       tx.put(keys.damaged(key), bytes)
       await kind?.repair?.(tx, key)
+      return before !== undefined && equalBytes(before, bytes)
     })
+    if (isKnown) return
     const peer = key.startsWith(keys.inboxes()) ? undefined : peerOf(key)
     const text = kind?.text(peer ?? '') ?? ''
     this.#events.emit('unreadable', { record: key, ...(peer !== undefined && { peer }), reason: text })

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { lie, victims } from '../../fuzz/lies/run.ts'
 
-/** The seed changes each day, to find more; a failed run prints its seed. */
-const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Date.now() / 86_400_000))
+/** A fixed seed: `npm run fuzz -- --lies` draws a new one. */
+const seed = Number(process.env.FUZZ_SEED ?? 42)
 
 // Evidence: X2
 t.test('17.lies a node that lies deceives no client, and makes none lose a message, crash or hang', async t => {

@@ -23,6 +23,7 @@ t.test('a node can check signatures and nothing else of the cryptography', async
     'crypto/primitives.ts',
     'crypto/provider.ts',
     'crypto/keys/relay-auth.ts',
+    'crypto/keys/reservation.ts',
   ])
   t.same(
     loaded.filter(name => name.startsWith('crypto/') && !allowed.has(name)),

@@ -3,7 +3,7 @@ import * as Type from 'typebox'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { isWithin, type Peer, resetAllowed } from '../../crypto/session/peer.ts'
 import type { Username } from '../../protocol/names.ts'
-import { decodeBase64Url, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
+import { decodeBase64Url, encodeUtf8, equalBytes } from '../../util/bytes.ts'
 import { decodeInteger } from '../records/integer-record.ts'
 import { keys } from '../records/keys.ts'
 import { recordCodec } from '../state/record-codec.ts'
@@ -53,7 +53,8 @@ export async function requestReset(
 
 async function pendingReset(tx: StateReader, peer: Username): Promise<PendingReset | undefined> {
   const bytes = await tx.get(keys.pendingReset(peer))
-  return bytes && (decodeUtf8(bytes) === 'rollback' ? 'rollback' : 'undecryptable')
+  // A damaged reason is no UTF-8.
+  return bytes && (equalBytes(bytes, encodeUtf8('rollback')) ? 'rollback' : 'undecryptable')
 }
 
 type Known = { peer: Peer; nowMs: number }

@@ -19,7 +19,8 @@ const messages = 400
 const bodyChars = 120_000
 /** Sends in flight. */
 const window = 16
-const env = { INBOX_MAX_BYTES: '1073741824', USER_BYTES_PER_S: '1073741824' }
+const large = '1073741824'
+const env = { INBOX_MAX_BYTES: large, USER_BYTES_PER_S: large, SENDER_MAX_BYTES: large, ADDRESS_MAX_BYTES: large }
 
 /** A node that reaches Redis through a proxy. `links` are the proxy's connections to Redis. */
 async function startNode(t: Test, redis: RedisProcess) {
