@@ -142,7 +142,10 @@ export class RedisUsers implements Users {
     while (!isOver && looked < limits.maxLookups) {
       const asked = Math.min(lookahead, limits.maxLookups - looked)
       const names = await this.#names(index, { prefix, last, count: asked })
-      const found = (await this.#find(names)).filter(user => online === undefined || user.online === online)
+      const known = await this.#find(names)
+      if (capability !== undefined && index === capabilityKey(capability))
+        await this.#removeUnknown(names, known, capability)
+      const found = known.filter(user => online === undefined || user.online === online)
       const named = await this.#withCapability(found, capability, index)
       for (const { username, online: isOnline, lastSeenAt } of named) {
         if (users.length === limit) return this.#page(users, { cards, cursor: users.at(-1)?.username, looked })
@@ -170,6 +173,13 @@ export class RedisUsers implements Users {
     const { redis } = this.#context
     const [isListening, isNamed] = await settled(Promise.all([redis.zcard(onlineKey), redis.zcard(named)]))
     return isListening < isNamed ? onlineKey : named
+  }
+
+  /** Removes names from the index of a capability that belong to no user. */
+  async #removeUnknown(names: readonly Username[], known: readonly Found[], capability: string): Promise<void> {
+    if (names.length === known.length) return
+    const users = new Set(known.map(({ username }) => username))
+    for (const name of names) if (!users.has(name)) await this.#cards.leave(name, [capability])
   }
 
   /** Returns the users whose card lists the capability, and removes the others from its index. */
