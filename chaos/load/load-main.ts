@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { seededRandom } from '../../tools/random.ts'
+import { shiftClock } from '../../tools/shifted-clock.mjs'
 import type { HistoryEvent } from '../history/events.ts'
 import { hashOf } from '../history/hash.ts'
 import { LineWriter } from '../history/json-lines.ts'
@@ -8,7 +9,6 @@ import { LoadAgent } from './load-agent.ts'
 import type { AgentPlan, LoadCommand, LoadOptions, LoadReport } from './load-options.ts'
 import { probe } from './prober.ts'
 import { Recorder } from './recorder.ts'
-import { shiftClock } from './shifted-clock.ts'
 
 /** A process of agents that may be killed at any time. */
 const options: LoadOptions = JSON.parse(process.argv[2] ?? '{}')

@@ -30,7 +30,8 @@ const kinds: Record<string, Kind> = {
   peer: {
     decode: decodeStoredPeer,
     text: peer =>
-      `what was known about ${peer} (its key, trust and sessions) is damaged: nothing is sent to ${peer}, and its messages wait. Restore the state from a backup, or run "aimessage repair ${peer}", then compare its key again`,
+      `what was known about ${peer} (its key, trust and sessions) is damaged: nothing is sent to ${peer}, and its ` +
+      `messages wait. Restore the state from a backup, or run "aimessage repair ${peer}", then compare its key again`,
   },
   outbox: {
     decode: OutboxRecord.decode,

@@ -144,7 +144,8 @@ export class IllFormedTextError extends ClientError {
 
   constructor(what: string) {
     super(
-      `${what} has half of a character (a lone surrogate), probably because a text was cut inside an emoji; cut it between characters, or call toWellFormed() on it`,
+      `${what} has half of a character (a lone surrogate), probably because a text was cut inside an emoji; ` +
+        'cut it between characters, or call toWellFormed() on it',
     )
   }
 }
@@ -185,7 +186,8 @@ export class UnreadablePeerError extends ClientError {
 
   constructor(peer: string) {
     super(
-      `what was known about ${peer} is damaged; restore the state from a backup, or run "aimessage repair ${peer}" and compare its key again`,
+      `what was known about ${peer} is damaged; restore the state from a backup, or run "aimessage repair ${peer}" ` +
+        'and compare its key again',
     )
     this.peer = peer
   }
@@ -202,7 +204,8 @@ export class RecoveryNeededError extends ClientError {
 
   constructor(signed: number, own: number) {
     super(
-      `this agent's key signed for ${signed} steps, and this state made ${own}: if no other copy of it runs, somebody else may have its key; to continue with new sessions, run "aimessage recover"`,
+      `this agent's key signed for ${signed} steps, and this state made ${own}: if no other copy of it runs, ` +
+        'somebody else may have its key; to continue with new sessions, run "aimessage recover"',
     )
   }
 }

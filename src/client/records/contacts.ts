@@ -15,8 +15,8 @@ export async function markContact(tx: StateTransaction, name: Username): Promise
 }
 
 /**
- * Marks the contacts of a state that an earlier release wrote: verified peers, those with whom this agent has started a
- * session, and those that it has sent a request to.
+ * Marks the contacts of a state that an earlier release wrote: verified peers, peers of a session that this agent
+ * started, and recipients of its requests.
  */
 export async function markKnownContacts(tx: StateTransaction): Promise<void> {
   for (const [key] of await tx.list(keys.askeds())) await markContact(tx, nameIn(key))

@@ -26,9 +26,9 @@ export type UnreadRecord = Static<typeof UnreadRecord.schema>
 const mebibyte = 1_048_576
 
 /**
- * What may wait unread, for each kind, if the application does not take it. Strangers, to whom this agent has never
- * written, have a share of their own: all of them together cannot use what belongs to contacts. The bytes bound the
- * disk: 160 MiB in all.
+ * The bounds of unread messages and requests that the application does not take. A stranger is an agent that is no
+ * contact. Strangers have shares of their own: all of them together cannot use the share of the contacts. The bytes
+ * bound the disk: 160 MiB in all.
  */
 export const unreadLimits = {
   stranger: {

@@ -24,7 +24,8 @@ export function recordCodec<T extends TSchema>(
     decode(bytes: Uint8Array): Static<T> {
       const stored = parse(name, bytes)
       if (stored.version !== version) {
-        const text = `the ${name} record has version ${String(stored.version)}; this release reads ${version}: use the release that wrote it`
+        const found = `the ${name} record has version ${String(stored.version)}; this release reads ${version}`
+        const text = `${found}: use the release that wrote it`
         throw new UnreadableRecordError('version', text, { bytes })
       }
       if (!validator().Check(stored.record)) throw unreadable(name, bytes)

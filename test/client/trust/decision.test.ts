@@ -23,6 +23,7 @@ import {
   serve,
   start,
 } from '../../../tools/clients/crypto-agents.ts'
+import { noticeKeyChange } from '../../fixtures/key-change.ts'
 import { startForgetfulNode } from '../../fixtures/servers/forgetful-node.ts'
 import { TakingAgent } from '../../fixtures/worlds/taking-agent.ts'
 
@@ -162,13 +163,7 @@ async function changed(t: Test) {
   forget('bob')
   const other = await openAgent(t, server, openMemoryStore())
   await other.register('bob')
-  const reported = new Promise(resolve => agent.on('key-changed', resolve))
-  const stop = new AbortController()
-  const attending = agent.attend(stop.signal)
-  await other.send('alice', 'I lost my key')
-  await reported
-  stop.abort()
-  await attending
+  await noticeKeyChange(agent, other, 'I lost my key')
   return { alice: agent, first, other, next, server, forget }
 }
 
@@ -222,13 +217,7 @@ t.test('17.2 of two keys that were seen, the user can choose the one that is not
   forget('bob')
   const third = await openAgent(t, server, openMemoryStore())
   await third.register('bob')
-  const reported = new Promise(resolve => alice.on('key-changed', resolve))
-  const stop = new AbortController()
-  const attending = alice.attend(stop.signal)
-  await third.send('alice', 'no, I am bob')
-  await reported
-  stop.abort()
-  await attending
+  await noticeKeyChange(alice, third, 'no, I am bob')
   t.match(await alice.identityOf('bob'), { seen: { identity: keyOf(third) } })
   await alice.verifyPeer('bob', shown)
   t.match(await alice.identityOf('bob'), { trust: 'verified', identity: keyOf(other) })

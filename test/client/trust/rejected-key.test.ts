@@ -14,6 +14,7 @@ import { parseUsername } from '../../../src/protocol/names.ts'
 import { encodeBase64Url } from '../../../src/util/bytes.ts'
 import { openAgent, receiveAll, registerAgent } from '../../../tools/clients/agents.ts'
 import { makeAcquainted, send } from '../../../tools/clients/crypto-agents.ts'
+import { noticeKeyChange } from '../../fixtures/key-change.ts'
 import { startForgetfulNode } from '../../fixtures/servers/forgetful-node.ts'
 import { TakingAgent } from '../../fixtures/worlds/taking-agent.ts'
 
@@ -43,13 +44,7 @@ async function impostorFirst(t: Test, store: StateStore = openMemoryStore()) {
   forget('bob')
   const bob = await openAgent(t, server, openMemoryStore())
   await bob.register('bob')
-  const changed = new Promise(resolve => alice.on('key-changed', resolve))
-  const stop = new AbortController()
-  const attending = alice.attend(stop.signal)
-  await bob.send('alice', 'Hi, this is Bob.')
-  await changed
-  stop.abort()
-  await attending
+  await noticeKeyChange(alice, bob, 'Hi, this is Bob.')
   return { server, alice, bob, impostor: unread[0]?.identity ?? '', request: unread[1], unread }
 }
 
@@ -169,13 +164,7 @@ t.test(
     forget('bob')
     const another = await openAgent(t, server, openMemoryStore())
     await another.register('bob')
-    const changed = new Promise(resolve => alice.on('key-changed', resolve))
-    const stop = new AbortController()
-    const attending = alice.attend(stop.signal)
-    await another.send('alice', 'a new key')
-    await changed
-    stop.abort()
-    await attending
+    await noticeKeyChange(alice, another, 'a new key')
     t.match(await alice.trustPeer('bob', keyOf(another), { unconfirmed: 'drop' }), { withheld: 2 })
   },
 )
