@@ -37,6 +37,7 @@ export class LibraryAgent {
   /** A restart while the last one lasts waits for it. */
   readonly #restarts = new SerialQueue()
   #client: Client | undefined
+  #cursor = 0
   #life = new AbortController()
   #loops: Promise<unknown> = Promise.resolve()
 
@@ -118,13 +119,15 @@ export class LibraryAgent {
 
   async #readMailbox(signal: AbortSignal): Promise<void> {
     const { mailbox } = this.client
-    const { messages } = await mailbox.wait({ waitMs: turnMs, signal })
+    const { messages, cursor } = await mailbox.wait({ waitMs: turnMs, signal, after: this.#cursor })
     for (const message of messages) {
       if (message.kind === 'request') continue
       this.show(message)
       await mailbox.ack([message.id])
       this.#options.ledger.acked(this.name, message)
     }
+    // A request stays in the mailbox until it is answered.
+    this.#cursor = cursor
   }
 
   /** Notes a message that the application has got. A late refusal has no text. */

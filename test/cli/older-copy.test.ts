@@ -1,5 +1,6 @@
-import { cp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import t from 'tap'
+import { copyState } from '../../tools/clients/agents.ts'
 import { startTestNode } from '../../tools/servers/running-node.ts'
 import { openCliWorld } from '../fixtures/cli/cli-world.ts'
 
@@ -11,10 +12,10 @@ t.test(
     await register('alice', 'bob')
     const [state, image] = [directory('alice'), `${directory('alice')}-image`]
     t.equal((await run('alice', ['send', 'bob', 'first'])).code, 0)
-    await cp(state, image, { recursive: true })
+    await copyState(state, image)
     const startFromImage = async () => {
       await rm(state, { recursive: true, force: true })
-      await cp(image, state, { recursive: true })
+      await copyState(image, state)
     }
     t.equal((await run('alice', ['send', 'bob', 'second'])).code, 0)
 

@@ -216,8 +216,11 @@ t.test('clients detect a node that lies', async t => {
   // Evidence: K5
   t.test('17.7 an offer that a node makes from public keys replaces no session', async t => {
     const { alice, bob, from, to, lies } = await pair(t)
+    const delivered = eventOf(bob, 'delivered')
     await bob.send(from, 'an answer, so that the session has turned')
     t.same(textsOf(await receiveSome(alice, 1)), ['an answer, so that the session has turned'])
+    // The receipt is a message, too: it must not be the one that is replaced.
+    await delivered
     const served = await fetchServed(t, honest, from)
     for (const kind of ['unsigned', 'signed by another key'] as const) {
       const body = encodeBase64Url(forgeOffer(served, kind === 'unsigned' ? null : signOther()))

@@ -1,9 +1,8 @@
-import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { ReplacedError } from '../../../src/client/base/errors.ts'
-import { openAgentAt, registerAgent, temporaryDirectory } from '../../../tools/clients/agents.ts'
+import { copyState, openAgentAt, registerAgent, temporaryDirectory } from '../../../tools/clients/agents.ts'
 import { startTestNodes } from '../../../tools/servers/running-node.ts'
 
 /** Enough time for many rounds if the two agents took the inbox from each other, ms. */
@@ -18,7 +17,7 @@ t.test('N6: of two agents with one key the replaced one listens again only when 
   const before = await openAgentAt(t, north.wsUrl, directory)
   await before.register('bob')
   await before.close()
-  await cp(directory, twin, { recursive: true })
+  await copyState(directory, twin)
   const [one, other] = [await openAgentAt(t, north.wsUrl, directory), await openAgentAt(t, south.wsUrl, twin)]
   let takeOvers = 0
   const shown: (string | undefined)[] = []

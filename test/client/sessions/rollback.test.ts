@@ -1,10 +1,16 @@
-import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Client } from '../../../src/client/node.ts'
 import { decodeMessage } from '../../../src/crypto/messages/message.ts'
 import { decodeBase64Url, toHex } from '../../../src/util/bytes.ts'
-import { openAgentAt, receiveSome, registerAgent, temporaryDirectory, textsOf } from '../../../tools/clients/agents.ts'
+import {
+  copyState,
+  openAgentAt,
+  receiveSome,
+  registerAgent,
+  temporaryDirectory,
+  textsOf,
+} from '../../../tools/clients/agents.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { startLyingNode } from '../../fixtures/servers/lying-node.ts'
 
@@ -46,7 +52,7 @@ t.test('a state that was restored from an older copy is detected, and no message
   t.same(textsOf(await receiveSome(bob, 1)), ['a 0'])
   t.same(textsOf(await receiveSome(before, 1)), ['b 0'])
   await before.close()
-  await cp(current, copy, { recursive: true })
+  await copyState(current, copy)
 
   const original = await openAgentAt(t, watch.server, current)
   for (const at of [1, 2, 3]) await original.send('bob', `a ${at}`)
@@ -102,7 +108,7 @@ t.test('two processes that use copies of one state at the same time both recover
   await first.register('alice')
   await first.send('bob', '0')
   await first.close()
-  await cp(current, copy, { recursive: true })
+  await copyState(current, copy)
   const one = await openAgentAt(t, watch.server, current)
   const other = await openAgentAt(t, watch.server, copy)
   await one.send('bob', '1')

@@ -10,8 +10,8 @@ const bytes = 65_536
 const maxRatio = 8
 /** A measurement below this is noise, µs over all repeats. */
 const worthMeasuringUs = 1_000
-/** Repeats of a measurement that is not linear: other load distorts some of them, never all. */
-const attempts = 5
+/** Rounds until a measurement counts as not linear: other load distorts some of them, never all. */
+const rounds = 40
 
 /** Texts that make patterns backtrack: a long matching run, then a character that does not match. */
 const attacks: Record<string, (length: number) => string> = {
@@ -53,22 +53,23 @@ function fields(): [string, (text: string) => unknown][] {
   return [...bySchema.values()]
 }
 
-/** Returns the least CPU time of several runs, µs: other load can only add to it. */
+/** Returns the CPU time of three runs, µs. */
 function costUs(validate: (text: string) => unknown, text: string): number {
-  const costs = Array.from({ length: 3 }, () => {
-    const before = process.cpuUsage()
-    for (let run = 0; run < 3; run += 1) attempt(validate, text)
-    const { user, system } = process.cpuUsage(before)
-    return user + system
-  })
-  return Math.min(...costs)
+  const before = process.cpuUsage()
+  for (let run = 0; run < 3; run += 1) attempt(validate, text)
+  const { user, system } = process.cpuUsage(before)
+  return user + system
 }
 
+/** Compares the least costs of all rounds until now: other load, and the collection of garbage, only add to a cost. */
 function isLinear(validate: (text: string) => unknown, textOf: (length: number) => string): boolean {
   const [quarterText, wholeText] = [textOf(bytes / 4), textOf(bytes)]
-  return Array.from({ length: attempts }).some(() => {
-    const whole = costUs(validate, wholeText)
-    return whole < worthMeasuringUs || whole <= costUs(validate, quarterText) * maxRatio
+  let [quarter, whole] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+  return Array.from({ length: rounds }).some(() => {
+    whole = Math.min(whole, costUs(validate, wholeText))
+    if (whole < worthMeasuringUs) return true
+    quarter = Math.min(quarter, costUs(validate, quarterText))
+    return whole <= quarter * maxRatio
   })
 }
 

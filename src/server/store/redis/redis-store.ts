@@ -4,7 +4,7 @@ import type { Notice, Store, StoreOptions } from '../store.ts'
 import { type AppendOnly, checkServer, type Durability } from './connection/check-server.ts'
 import { connectClient, connectSubscription } from './connection/connect.ts'
 import { RedisGeneration } from './connection/generation.ts'
-import { isCluster, type RedisClient } from './connection/redis-client.ts'
+import { endClient, isCluster, type RedisClient } from './connection/redis-client.ts'
 import { onPrimaryOnly, Replication } from './connection/replication.ts'
 import { asNumber } from './connection/reply.ts'
 import { agreeOnSchema, ownSchema, type Schema } from './connection/schema-version.ts'
@@ -186,7 +186,7 @@ class RedisStore implements Store {
         throw error
       }
     } catch (error) {
-      for (const redis of opened) redis.disconnect()
+      for (const redis of opened) endClient(redis)
       throw error
     }
   }
@@ -243,6 +243,6 @@ class RedisStore implements Store {
       // Redis cannot be reached; the lease expires.
     }
     this.#replicated?.disconnect()
-    this.#commands.disconnect()
+    endClient(this.#commands)
   }
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { connectClient } from '../../../../src/server/store/redis/connection/connect.ts'
+import { endClient, isCluster } from '../../../../src/server/store/redis/connection/redis-client.ts'
 import { openRedisStore } from '../../../../src/server/store/redis/redis-store.ts'
 import { type RedisCluster, startRedisCluster } from '../../../../tools/servers/redis-cluster.ts'
 import { contractOptions, type OpenWorld } from '../contract/world.ts'
@@ -22,3 +24,23 @@ const openClusterWorld =
   }
 
 storeContract(t, openClusterWorld(cluster))
+
+t.test('a client that ends while it asks for the slots of the Cluster asks no more', async t => {
+  const client = await connectClient(cluster.url, 'ending', () => {})
+  if (!isCluster(client)) throw new Error('not a Cluster')
+  // The questions at regular times, with a short interval.
+  const call = (method: string) => Reflect.apply(Reflect.get(client, method), client, [])
+  client.options.slotsRefreshInterval = 1
+  call('clearNodesRefreshInterval')
+  call('resetNodesRefreshInterval')
+  while (!Reflect.get(client, 'isRefreshing')) await new Promise(setImmediate)
+  endClient(client)
+  let questions = 0
+  const refresh = client.refreshSlotsCache.bind(client)
+  client.refreshSlotsCache = answered => {
+    questions += 1
+    refresh(answered)
+  }
+  await delay(200)
+  t.ok(questions <= 1, `${questions} questions`)
+})

@@ -1,7 +1,7 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis'
 import { StoreUnavailableError } from '../../store.ts'
 import { corkCommands } from './cork-commands.ts'
-import { isCluster, type RedisClient } from './redis-client.ts'
+import { endClient, isCluster, type RedisClient } from './redis-client.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { ShardedSubscription } from './sharded-subscription.ts'
 import { ServerSubscription, type Subscription } from './subscription.ts'
@@ -72,12 +72,12 @@ export async function connect(url: string, name: string, onError: OnError): Prom
 async function ready<Client extends RedisClient>(client: Client, onError: OnError): Promise<Client> {
   client.on('error', onError)
   if (!isCluster(client)) corkCommands(client)
-  const late = setTimeout(() => client.disconnect(), startMs)
+  const late = setTimeout(() => endClient(client), startMs)
   try {
     await client.connect()
     return client
   } catch {
-    client.disconnect()
+    endClient(client)
     throw new StoreUnavailableError('Redis is out of reach')
   } finally {
     clearTimeout(late)
