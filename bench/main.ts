@@ -27,18 +27,20 @@ const workloads: readonly Workload[] = [
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
+    against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     out: { type: 'string', default: fileURLToPath(new URL('./results', import.meta.url)) },
   },
 })
 
-const unknown = options.only?.filter(name => !workloads.some(workload => workload.name === name)) ?? []
+const only = options.only?.flatMap(names => names.split(','))
+const unknown = only?.filter(name => !workloads.some(workload => workload.name === name)) ?? []
 if (unknown.length > 0) {
   process.stderr.write(`no workload ${unknown.join(', ')}; there are ${workloads.map(({ name }) => name).join(', ')}\n`)
   process.exit(2)
 }
 
-const chosen = workloads.filter(({ name }) => options.only?.includes(name) ?? true)
+const chosen = workloads.filter(({ name }) => only?.includes(name) ?? true)
 const scale = options.quick ? quickScale : fullScale
 const start = performance.now()
 const results: Result[] = []
@@ -59,7 +61,12 @@ async function runOne(workload: Workload, place: string): Promise<Result> {
   const ends: (() => Promise<unknown> | unknown)[] = []
   const owner = { teardown: (end: () => Promise<unknown> | unknown) => ends.push(end) }
   try {
-    return await workload.run({ owner, scale, progress: text => tell(`${place} ${workload.name}: ${text}`) })
+    return await workload.run({
+      owner,
+      scale,
+      progress: text => tell(`${place} ${workload.name}: ${text}`),
+      against: options.against,
+    })
   } finally {
     for (const end of ends.reverse()) await end()
   }

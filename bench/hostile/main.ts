@@ -5,13 +5,14 @@ import { flood } from './flood.ts'
 import { rows } from './rows.ts'
 
 /**
- * `npm run hostile [-- --only NAME --minutes N]` measures good agents beside abusive ones. `--minutes` is the length of
- * the flood. Exit code 1: a target is missed.
+ * `npm run hostile [-- --only NAME,NAME --minutes N]` measures good agents beside abusive ones. `--minutes` is the
+ * length of the flood. Exit code 1: a target is missed.
  */
 const { values: options } = parseArgs({
   options: { only: { type: 'string', multiple: true }, minutes: { type: 'string', default: '10' } },
 })
-const chosen = [...rows, flood(Number(options.minutes))].filter(({ name }) => options.only?.includes(name) ?? true)
+const only = options.only?.flatMap(names => names.split(','))
+const chosen = [...rows, flood(Number(options.minutes))].filter(({ name }) => only?.includes(name) ?? true)
 process.stdout.write(`${machine()}\n\n`)
 let isHolding = chosen.length > 0
 for (const workload of chosen) isHolding = (await runOne(workload)) && isHolding

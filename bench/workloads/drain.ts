@@ -2,8 +2,9 @@ import { bodyOfBytes, repeat } from '../load.ts'
 import { median } from '../statistics.ts'
 import { type Deployment, startAimessage } from '../systems/aimessage.ts'
 import { RawAgent } from '../systems/raw-agent.ts'
+import type { Owner } from '../systems/system.ts'
 import { since, type Usage, usageOf } from '../usage.ts'
-import { atLeast, atMost, type Workload } from './workload.ts'
+import { againstBefore, atLeast, atMost, comparedInstances, type Row, valueIn, type Workload } from './workload.ts'
 
 const inboxes = 25
 const perInbox = 800
@@ -14,31 +15,57 @@ type Drained = { seconds: number; usage: Usage; inOrder: boolean }
 export const drain: Workload = {
   name: 'drain',
   what: `${inboxes * perInbox} messages waiting in ${inboxes} inboxes, 256 bytes`,
-  run: async ({ owner, scale, progress }) => {
-    const node = await startAimessage(owner)
-    const drained: Drained[] = []
+  run: async ({ owner, scale, progress, against }) => {
+    const builds = [undefined, ...(against === undefined ? [] : [against])]
+    const instances = against === undefined ? 1 : comparedInstances
+    const measured: Measured[] = []
+    for (let at = 0; at < instances; at += 1) for (const each of builds) measured.push(await start(owner, each))
     for (let run = 1; run <= scale.runs; run += 1) {
-      progress(`run ${run} of ${scale.runs}`)
-      await fill(node, run)
-      drained.push(await empty(node, run))
+      for (const { build, node, drained } of measured) {
+        progress(`${nameOf(build)}, run ${run} of ${scale.runs}`)
+        await fill(node, run)
+        drained.push(await empty(node, run))
+      }
     }
-    const total = inboxes * perInbox
-    const of = (pick: (run: Drained) => number) => median(drained.map(pick))
-    const perSecond = of(({ seconds }) => total / seconds)
-    const cpu = of(({ usage }) => (usage.server + usage.redis) / total)
-    const server = of(({ usage }) => usage.server / total)
-    const redis = of(({ usage }) => usage.redis / total)
-    const values = { 'messages/s': perSecond, 'server CPU µs': server, 'Redis CPU µs': redis, 'CPU µs': cpu }
+    const drainedBy = (build: string | undefined) =>
+      measured.filter(each => each.build === build).flatMap(({ drained }) => drained)
+    const rows = builds.map(build => toRow(nameOf(build), drainedBy(build)))
+    const [row, before] = rows
+    const own = drainedBy(undefined)
     return {
       workload: 'drain',
-      rows: [{ system: node.name, values }],
+      rows,
       bars: [
-        atLeast('runs in which all arrived in order', drained.filter(({ inOrder }) => inOrder).length, scale.runs),
-        atLeast('messages a second', perSecond, 40_000),
-        atMost('CPU µs per message', cpu, 15),
+        atLeast('runs in which all arrived in order', own.filter(({ inOrder }) => inOrder).length, own.length),
+        atLeast('messages a second', valueIn(row, 'messages/s'), 40_000),
+        atMost('CPU µs per message', valueIn(row, 'CPU µs'), 15),
+        ...againstBefore(row, before),
       ],
     }
   },
+}
+
+/** `build` is the directory of another build. */
+type Measured = { build: string | undefined; node: Deployment; drained: Drained[] }
+
+const nameOf = (build: string | undefined) => (build === undefined ? 'aimessage' : 'aimessage, the other build')
+
+const start = async (owner: Owner, build: string | undefined): Promise<Measured> => ({
+  build,
+  node: await startAimessage(owner, build === undefined ? {} : { directory: build }),
+  drained: [],
+})
+
+function toRow(system: string, drained: readonly Drained[]): Row {
+  const total = inboxes * perInbox
+  const of = (pick: (run: Drained) => number) => median(drained.map(pick))
+  const values = {
+    'messages/s': of(({ seconds }) => total / seconds),
+    'server CPU µs': of(({ usage }) => usage.server / total),
+    'Redis CPU µs': of(({ usage }) => usage.redis / total),
+    'CPU µs': of(({ usage }) => (usage.server + usage.redis) / total),
+  }
+  return { system, values }
 }
 
 const names = (run: number) => Array.from({ length: inboxes }, (_none, at) => `drain-${run}-${at}`)

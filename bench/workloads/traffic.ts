@@ -3,7 +3,18 @@ import { startAimessage } from '../systems/aimessage.ts'
 import { startFloor } from '../systems/floor.ts'
 import { startAedes, startSocketIo } from '../systems/peers.ts'
 import type { Owner, Running } from '../systems/system.ts'
-import { atMost, type Bar, type Context, type Result, type Row, summarize, valueIn, type Workload } from './workload.ts'
+import {
+  againstBefore,
+  atMost,
+  type Bar,
+  type Context,
+  comparedInstances,
+  type Result,
+  type Row,
+  summarize,
+  valueIn,
+  type Workload,
+} from './workload.ts'
 
 type Start = (owner: Owner) => Promise<Running>
 /** `name` distinguishes two runs of one system. */
@@ -21,6 +32,10 @@ type Traffic = {
 const floor: Entrant = { start: startFloor }
 const aimessage: Entrant = { start: owner => startAimessage(owner) }
 const twoNodes: Entrant = { start: owner => startAimessage(owner, { nodes: 2 }), options: { receiverNode: 1 } }
+const otherBuild = (directory: string): Entrant => ({
+  start: owner => startAimessage(owner, { directory }),
+  name: 'aimessage, the other build',
+})
 const socketIo: Entrant = { start: startSocketIo }
 const aedes: Entrant = { start: startAedes }
 
@@ -77,13 +92,24 @@ const traffics: readonly Traffic[] = [
 
 type Ready = { entrant: string; running: Running; load: Load; slices: Slice[] }
 
+/** The systems to measure, by name. A comparison with another build has several instances of both. */
+function entrantsOf({ entrants }: Traffic, against: string | undefined): [string, Entrant][] {
+  if (against === undefined) return Object.entries(entrants)
+  const both: [string, Entrant][] = [
+    ['aimessage', aimessage],
+    ['before', otherBuild(against)],
+  ]
+  return Array.from({ length: comparedInstances }, () => both).flat()
+}
+
 /** All systems run side by side and are measured in turn, so that other load on the machine affects each alike. */
-async function run(traffic: Traffic, { owner, scale, progress }: Context): Promise<Result> {
+async function run(traffic: Traffic, { owner, scale, progress, against }: Context): Promise<Result> {
   const ready: Ready[] = []
-  for (const [entrant, { start, options }] of Object.entries(traffic.entrants)) {
+  for (const [entrant, { start, options, name }] of entrantsOf(traffic, against)) {
     progress(`starting ${entrant}`)
     const running = await start(owner)
-    ready.push({ entrant, running, load: await Load.connect(running, { ...traffic.load, ...options }), slices: [] })
+    const load = await Load.connect(running, { ...traffic.load, ...options })
+    ready.push({ entrant, running: { ...running, name: name ?? running.name }, load, slices: [] })
   }
   for (let run = 1; run <= scale.runs; run += 1) {
     for (const { entrant, load, slices } of ready) {
@@ -93,12 +119,13 @@ async function run(traffic: Traffic, { owner, scale, progress }: Context): Promi
     }
   }
   const rows: Record<string, Row> = {}
-  for (const { entrant, running, slices } of ready) {
-    const name = traffic.entrants[entrant]?.name ?? running.name
-    rows[entrant] = summarize({ ...running, name }, slices)
+  for (const { entrant, running } of ready) {
+    const slices = ready.filter(each => each.entrant === entrant).flatMap(each => each.slices)
+    rows[entrant] ??= summarize(running, slices)
   }
   for (const row of Object.values(rows)) if (rows.floor) row.values['CPU × floor'] = cpuRatio(row, rows.floor)
-  return { workload: traffic.name, rows: Object.values(rows), bars: traffic.bars(rows) }
+  const bars = against === undefined ? traffic.bars(rows) : againstBefore(rows.aimessage, rows.before)
+  return { workload: traffic.name, rows: Object.values(rows), bars }
 }
 
 export const trafficWorkloads: readonly Workload[] = traffics.map(traffic => ({

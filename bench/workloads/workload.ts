@@ -15,7 +15,8 @@ export type Row = { system: string; values: Record<string, number> }
 export type Bar = { text: string; value: number; bound: number; isHolding: boolean }
 export type Result = { workload: string; rows: Row[]; bars: Bar[] }
 
-export type Context = { owner: Owner; scale: Scale; progress(text: string): void }
+/** `against` is the directory of another build of this project, which is measured in turn with this one. */
+export type Context = { owner: Owner; scale: Scale; progress(text: string): void; against?: string | undefined }
 export type Workload = { name: string; what: string; run(context: Context): Promise<Result> }
 
 export const atMost = (text: string, value: number, bound: number): Bar => ({
@@ -30,6 +31,16 @@ export const atLeast = (text: string, value: number, bound: number): Bar => ({
   bound,
   isHolding: value >= bound,
 })
+
+/** Instances of each compared build: the memory that a process gets changes its speed by some percent. */
+export const comparedInstances = 3
+/** The most CPU time that a change may add: compared with another build, in one run. */
+const maxAdded = 1.03
+
+/** The bar of a comparison with another build; none without one. */
+export function againstBefore(now: Row | undefined, before: Row | undefined): Bar[] {
+  return before ? [atMost('CPU ÷ the other build', valueIn(now, 'CPU µs') / valueIn(before, 'CPU µs'), maxAdded)] : []
+}
 
 /** Medians over slices, and the resident memory after them. CPU time is in µs per message. */
 export function summarize(system: Running, slices: readonly Slice[]): Row {

@@ -62,7 +62,9 @@ async function append(
   items: readonly AppendItem[],
 ): Promise<AppendResult[]> {
   const groups = groupsOf(items)
-  const reply = asArray(await scripts.append.run(redis, keysOf(groups.keys()), argsOf(context, groups, items)))
+  const isScarce = context.stored.use().level !== 'ok'
+  const [keys, args] = [keysOf(groups.keys(), isScarce), argsOf(context, groups, items, isScarce)]
+  const reply = asArray(await scripts.append.run(redis, keys, args))
   const { appended, hints, due } = decodeReply(context, groups, items, reply)
   context.stored.removed(asStrings(reply[4]))
   for (const [node, notices] of hints) context.notify(node, notices)
@@ -132,17 +134,22 @@ async function markAll(expiry: Pick<RedisExpiry, 'mark'>, due: Map<Username, num
 const afterFailedMark = (result: AppendResult): AppendResult =>
   result.status === 'stored' ? { status: 'unavailable' } : result
 
-const keysOf = (recipients: Iterable<Username>): string[] =>
+const keysOf = (recipients: Iterable<Username>, isScarce: boolean): string[] =>
   [...recipients].flatMap(name => [
     metaKey(name),
     inboxKey(name),
     shareKey(name),
     ...seenKeys(name),
     rulesKey(name),
-    knownKey(name),
+    ...(isScarce ? [knownKey(name)] : []),
   ])
 
-function argsOf({ options, stored }: RedisContext, groups: Groups, items: readonly AppendItem[]): (string | number)[] {
+function argsOf(
+  { options }: RedisContext,
+  groups: Groups,
+  items: readonly AppendItem[],
+  isScarce: boolean,
+): (string | number)[] {
   const { dedupeWindowS, inboxMaxMessages, inboxMaxBytes, messageTtlS } = options
   const shareBytes = inboxMaxBytes * limits.senderShareOfBytes
   const args: (string | number)[] = [
@@ -151,7 +158,7 @@ function argsOf({ options, stored }: RedisContext, groups: Groups, items: readon
     inboxMaxBytes,
     limits.maxEnvelopesPerSender,
     shareBytes,
-    stored.use().level === 'ok' ? '' : '1',
+    isScarce ? '1' : '',
   ]
   for (const places of groups.values()) {
     args.push(places.length)

@@ -14,26 +14,27 @@ export async function appendWithinBudgets(
   items: readonly AppendItem[],
   append: (items: readonly AppendItem[]) => Promise<AppendResult[]>,
 ): Promise<AppendResult[]> {
-  const results = refuseOverBudget(stored, items)
-  const admitted = items.filter((_item, at) => !results[at])
+  const refused = refuseOverBudget(stored, items)
+  if (!refused) return appendCounted(stored, items, append)
+  const admitted = items.filter((_item, at) => !refused[at])
   const appended = await appendCounted(stored, admitted, append)
   let next = 0
-  return items.map((_item, at) => results[at] ?? appended[next++] ?? { status: 'unavailable' })
+  return items.map((_item, at) => refused[at] ?? appended[next++] ?? { status: 'unavailable' })
 }
 
-/** Counts each item, and returns a result for those that must wait. */
-function refuseOverBudget(stored: StoredBytes, items: readonly AppendItem[]): (AppendResult | undefined)[] {
-  const refused = new Map<string, AppendResult>()
-  return items.map(({ stream, from, to, body }) => {
-    const pair = `${stream} ${to}`
-    const before = refused.get(pair)
-    if (before) return before
-    const why = stored.takeMail(from, body.length)
-    if (!why) return undefined
-    const result: AppendResult = { status: 'no_room', why, retryAfter: limits.storageRetryS }
-    refused.set(pair, result)
-    return result
-  })
+/** Counts each item. Returns the results of those that must wait, by index, or `null` if there are none. */
+function refuseOverBudget(stored: StoredBytes, items: readonly AppendItem[]): AppendResult[] | null {
+  const refused: AppendResult[] = []
+  const ofPairs = new Map<string, AppendResult>()
+  for (const [at, { stream, from, to, body }] of items.entries()) {
+    const before = ofPairs.size > 0 ? ofPairs.get(`${stream} ${to}`) : undefined
+    const why = before ? null : stored.takeMail(from, body.length)
+    const result = why ? { status: 'no_room' as const, why, retryAfter: limits.storageRetryS } : before
+    if (!result) continue
+    refused[at] = result
+    ofPairs.set(`${stream} ${to}`, result)
+  }
+  return refused.length > 0 ? refused : null
 }
 
 /** Takes back what was counted for items that were not stored. */

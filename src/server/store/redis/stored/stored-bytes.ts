@@ -13,8 +13,8 @@ import { hashAddress, type Origin, readOrigin } from './origin.ts'
 /** Most users and addresses that a node remembers, about 200 bytes each. */
 const maxUsers = 50_000
 const maxOrigins = 20_000
-/** Smaller changes of an address wait, so that mail that is read at once costs no call. Bytes, and ms. */
-const smallBytes = 65_536
+/** Smaller changes of an address wait, so that mail that is read at once costs few calls. Bytes, and ms. */
+const smallBytes = 1_048_576
 const calmMs = 5_000
 /** The interval at which a node settles its changes, ms. */
 const settleMs = 100
@@ -36,6 +36,8 @@ type OfOrigin = {
   /** Bytes that were added since the last settlement. */
   added: number
   isKnown: boolean
+  /** True while it is in `#unsettled`. */
+  isUnsettled: boolean
   settledAt: number
   settling: Promise<void> | undefined
 }
@@ -102,7 +104,7 @@ export class StoredBytes implements Storage {
     const bytes = bodyBytes + limits.envelopeBytes
     const why = this.#refusal(user, bytes)
     if (why) this.#refused(user, why)
-    else this.#change(user, { mail: bytes, brief: limits.dedupeBytes })
+    else this.#change(user, bytes, limits.dedupeBytes)
     return why
   }
 
@@ -118,7 +120,7 @@ export class StoredBytes implements Storage {
   /** Takes back what `takeMail` counted: nothing was stored. */
   returnMail(from: Username, bodyBytes: number): void {
     const user = this.#users.peek(from)
-    if (user) this.#change(user, { mail: -bodyBytes - limits.envelopeBytes, brief: -limits.dedupeBytes })
+    if (user) this.#change(user, -bodyBytes - limits.envelopeBytes, -limits.dedupeBytes)
   }
 
   /** A sender waits for another reason. */
@@ -126,16 +128,21 @@ export class StoredBytes implements Storage {
     this.#count(why)
   }
 
-  /** Counts what a script removed: sender, count and bytes of each. */
-  removed(flat: readonly string[]): void {
-    for (let at = 0; at + 2 < flat.length; at += 3) {
-      const username = flat[at] as Username
-      const bytes = Number(flat[at + 2]) + Number(flat[at + 1]) * limits.envelopeBytes
-      const user = this.#users.peek(username)
-      if (user) this.#change(user, { mail: -bytes })
-      else this.#removed.set(username, (this.#removed.get(username) ?? 0) + bytes)
+  /** Counts what a script removed: strings of "sender count bytes", one or several times. */
+  removed(texts: readonly string[]): void {
+    for (const text of texts) {
+      const words = text.split(' ')
+      for (let at = 0; at + 2 < words.length; at += 3) {
+        this.#release(words[at] as Username, Number(words[at + 2]) + Number(words[at + 1]) * limits.envelopeBytes)
+      }
     }
-    if (flat.length > 0) this.#schedule()
+  }
+
+  #release(username: Username, bytes: number): void {
+    const user = this.#users.peek(username)
+    if (user) return this.#change(user, -bytes)
+    this.#removed.set(username, (this.#removed.get(username) ?? 0) + bytes)
+    this.#schedule()
   }
 
   /** Counts a change of what a user keeps besides mail. It happened already, so a failure here is no error. */
@@ -144,13 +151,13 @@ export class StoredBytes implements Storage {
     const user = this.#users.peek(username)
     const origin = user ? null : await readOrigin(this.#redis, username).catch(() => null)
     const found = user ?? (origin && this.#remember(username, origin))
-    if (found) this.#change(found, { own: bytes })
+    if (found) this.#change(found, 0, 0, bytes)
   }
 
   /** Counts data that Redis keeps for about as long as it recognizes repeated sends. */
   addBrief(username: Username, bytes: number): void {
     const user = this.#users.peek(username)
-    if (user) this.#change(user, { brief: bytes })
+    if (user) this.#change(user, 0, bytes)
   }
 
   /** Checks that a user may store more besides mail. @throws {StorageBudgetError} */
@@ -219,16 +226,20 @@ export class StoredBytes implements Storage {
     return this.#origins.take(origin, () => this.#unsettled.get(origin) ?? newOrigin(origin))
   }
 
-  #change(user: OfUser, { mail = 0, brief = 0, own = 0 }: Partial<Sums>): void {
+  #change(user: OfUser, mail: number, brief = 0, own = 0): void {
     const { origin } = user
+    const { change } = origin
     user.change += mail
-    if (mail !== 0) origin.changed.add(user)
-    origin.change.mail += mail
-    origin.change.brief += brief
-    origin.change.own += own
+    change.mail += mail
+    change.brief += brief
+    change.own += own
     origin.added += Math.max(0, mail) + Math.max(0, brief) + Math.max(0, own)
-    this.#unsettled.set(origin.origin, origin)
-    this.#schedule()
+    if (mail !== 0) origin.changed.add(user)
+    if (!origin.isUnsettled) {
+      origin.isUnsettled = true
+      this.#unsettled.set(origin.origin, origin)
+    }
+    if (!this.#timer) this.#schedule()
   }
 
   #schedule(): void {
@@ -262,7 +273,7 @@ export class StoredBytes implements Storage {
       for (const [username, bytes] of removed) {
         const origin = await readOrigin(this.#redis, username)
         removed.delete(username)
-        this.#change(this.#remember(username, origin), { mail: -bytes })
+        this.#change(this.#remember(username, origin), -bytes)
       }
     } finally {
       for (const [username, bytes] of removed) this.#removed.set(username, (this.#removed.get(username) ?? 0) + bytes)
@@ -300,7 +311,9 @@ export class StoredBytes implements Storage {
     }
     const { change } = origin
     const isEven = change.mail === 0 && change.brief === 0 && change.own === 0
-    if (isEven && origin.changed.size === 0) this.#unsettled.delete(origin.origin)
+    if (!isEven || origin.changed.size > 0) return
+    origin.isUnsettled = false
+    this.#unsettled.delete(origin.origin)
   }
 }
 
@@ -311,6 +324,7 @@ const newOrigin = (origin: Origin): OfOrigin => ({
   changed: new Set(),
   added: 0,
   isKnown: false,
+  isUnsettled: false,
   settledAt: 0,
   settling: undefined,
 })

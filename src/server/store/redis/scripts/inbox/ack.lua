@@ -3,16 +3,16 @@
 -- ARGV: 1 most envelopes per inbox and call, then for each inbox epoch, owner, seq
 -- Returns 1 one string per inbox: "acked", "more" (call again), "stale", "bad_ack" (this seq was not returned to the
 --           HTTP claim), or "e" (failed)
---         2 what was removed: sender, count, bytes
+--         2 what was removed: see releases()
 local function trim(box, epoch, owner, upTo)
-  local current, heldBy, returned, last, count, shared, held =
-    unpack(redis.call('HMGET', box.meta, 'epoch', 'owner', 'returned', 'seq', 'count', 'shared', 'held'))
+  local current, heldBy, returned, last, count, bytes, shared, held =
+    unpack(redis.call('HMGET', box.meta, 'epoch', 'owner', 'returned', 'seq', 'count', 'bytes', 'shared', 'held'))
   if current ~= epoch or heldBy ~= owner then return 'stale' end
   local seq = tonumber(upTo)
   if returned and seq > tonumber(returned) then return 'bad_ack' end
   if (tonumber(count) or 0) == 0 then return 'acked' end
   if seq >= tonumber(last) then
-    empty(box, shared, held)
+    empty(box, shared, held, count, bytes)
     return 'acked'
   end
   local entries = redis.call('XRANGE', box.inbox, '-', upTo .. '-0', 'COUNT', ARGV[1])

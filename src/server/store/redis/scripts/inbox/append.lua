@@ -1,6 +1,6 @@
 -- Appends up to 100 envelopes, each with its own result. A full Redis refuses the whole script.
 -- It reads the data of a recipient once for all of its items, because a command costs as much as the rest of an item.
--- KEYS: for each recipient meta, inbox, share, seen:0, seen:1, rules, known peers
+-- KEYS: for each recipient meta, inbox, share, seen:0, seen:1, rules, and known peers if memory is scarce
 -- ARGV: 1 dedupe window (ms), 2 and 3 most envelopes and bytes of an inbox, 4 and 5 the same for one sender,
 --       6 "1" if memory is scarce: strangers wait;
 --       then for each recipient: number of items, and for each item stream, "id from", kind, ttl (ms), fingerprint,
@@ -11,7 +11,7 @@
 --           "e" failed (a key of this inbox has a wrong type)
 --         3 one string per recipient: "node epoch" of the claim, or ""
 --         4 one string per recipient: when its mail must be checked for expiry, or "" if that is in the index already
---         5 expired envelopes that were removed: sender, count, bytes
+--         5 expired envelopes that were removed: see releases()
 local now = clock()
 local nowText = text(now)
 local windowMs = tonumber(ARGV[1])
@@ -22,8 +22,8 @@ local maxSenderCount, maxSenderBytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local smallCount, smallBytes = math.min(64, maxSenderCount), math.min(262144, maxSenderBytes)
 -- If a due time is this far in the past (ms), the index has lost the user.
 local lostMs = 300000
-local itemArgs, keysEach = 6, 7
 local isScarce = ARGV[6] == '1'
+local itemArgs, keysEach = 6, isScarce and 7 or 6
 -- Longest "held" of a small inbox: a longer field would cost meta its compact encoding.
 local maxHeldChars = 60
 
@@ -31,21 +31,22 @@ local function load(index)
   local key = (index - 1) * keysEach
   local meta = redis.call('HMGET', KEYS[key + 1], 'live', 'seq', 'count', 'bytes', 'seen', 'seenBefore', 'shared',
     'owner', 'node', 'epoch', 'until', 'expires', 'due', 'access', 'held')
-  local count, held, stale = tonumber(meta[3]) or 0, parseHeld(meta[15]), false
-  if count == 0 and next(held) then
-    -- A node of an older release emptied the inbox.
-    releaseAll(held)
-    held, stale = {}, true
-  end
+  local count = tonumber(meta[3]) or 0
+  local held = meta[15] or ''
+  -- A node of an older release may have emptied the inbox.
+  local stale = count == 0 and releaseHeld(held)
+  local only = isOnly(held)
   local current = window % 2
   return {
     meta = KEYS[key + 1], inbox = KEYS[key + 2], share = KEYS[key + 3],
-    seenKey = KEYS[key + 4 + current], seenBeforeKey = KEYS[key + 5 - current], rules = KEYS[key + 6], known = KEYS[key + 7],
+    seenKey = KEYS[key + 4 + current], seenBeforeKey = KEYS[key + 5 - current], rules = KEYS[key + 6],
+    known = KEYS[key + 7],
     live = meta[1] == '1', seq = meta[2] or '0', count = count, bytes = tonumber(meta[4]) or 0,
     seenAt = tonumber(meta[5]) or 0, seenBefore = tonumber(meta[6]) or 0, shared = meta[7] == '1',
     owner = meta[8], node = meta[9], epoch = meta[10], deadline = tonumber(meta[11]) or 0,
     expires = tonumber(meta[12]) or 0, due = tonumber(meta[13]), access = meta[14],
-    held = held, shares = {}, changed = stale, swept = false, stored = false,
+    savedHeld = held, only = only and held, held = not stale and not only and parseHeld(held) or {},
+    shares = {}, changed = stale, swept = false, stored = false,
   }
 end
 
@@ -65,12 +66,13 @@ end
 
 local function startShares(to, held)
   for _, share in pairs(held) do share.changed = true end
-  to.shares, to.shared, to.changed, to.held = held, true, true, {}
+  to.shares, to.shared, to.changed, to.only, to.held = held, true, true, nil, {}
 end
 
 -- Counts the queued envelopes of each sender once. From then on the shares are kept.
 local function countShares(to)
   redis.call('UNLINK', to.share)
+  if to.only then return startShares(to, { [to.only] = { count = to.count, bytes = to.bytes } }) end
   local count, bytes = 0, 0
   for _, share in pairs(to.held) do count, bytes = count + share.count, bytes + share.bytes end
   if count == to.count and bytes == to.bytes then return startShares(to, to.held) end
@@ -125,13 +127,14 @@ local function isFull(to, from, size)
 end
 
 local function save(to)
-  local held = to.shared and '' or formatHeld(to.held)
+  local held = to.shared and '' or to.only or formatHeld(to.held)
   if #held > maxHeldChars then
     countShares(to)
     held = ''
   end
   redis.call('HSET', to.meta, 'seq', to.seq, 'count', text(to.count), 'bytes', text(to.bytes), 'expires',
-    text(to.expires), 'held', held)
+    text(to.expires))
+  if held ~= to.savedHeld then redis.call('HSET', to.meta, 'held', held) end
   if not to.shared then return end
   redis.call('HSET', to.meta, 'shared', '1')
   local shares = {}
@@ -162,17 +165,28 @@ local function remember(to, seen)
   redis.call('HSET', to.meta, 'seen', text(window), 'seenBefore', text(to.seenAt))
 end
 
+-- Adds an envelope to what its sender has here, before it is counted.
+local function addHeld(to, from, size)
+  if not to.shared then
+    if to.count == 0 then to.only, to.held = from, {} end
+    if to.only == from then return end
+    if to.only then to.held = { [to.only] = { count = to.count, bytes = to.bytes } } end
+    to.only = nil
+  end
+  local sums = to.shared and to.shares or to.held
+  local sum = sums[from] or { count = 0, bytes = 0 }
+  sum.count, sum.bytes, sum.changed = sum.count + 1, sum.bytes + size, true
+  sums[from] = sum
+end
+
 local function store(to, from, field, at, prev)
   local body, size = ARGV[at + 5], #ARGV[at + 5]
   local seq, expiresAt = text(after(to.seq, now)), now + ARGV[at + 3]
   local envelope = field .. ' ' .. ARGV[at + 2] .. ' ' .. prev .. ' ' .. nowText .. ' ' .. text(expiresAt) .. ' ' .. size
   redis.call('XADD', to.inbox, seq .. '-0', 'e', envelope, 'b', body)
+  addHeld(to, from, size)
   to.expires = to.count == 0 and expiresAt or math.min(to.expires, expiresAt)
   to.seq, to.count, to.bytes, to.changed, to.stored = seq, to.count + 1, to.bytes + size, true, true
-  local sums = to.shared and to.shares or to.held
-  local sum = sums[from] or { count = 0, bytes = 0 }
-  sum.count, sum.bytes, sum.changed = sum.count + 1, sum.bytes + size, true
-  sums[from] = sum
   return seq
 end
 

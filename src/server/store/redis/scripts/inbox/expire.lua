@@ -4,7 +4,7 @@
 -- ARGV: 1 fencing number
 -- Returns 1 "overtaken", "leaving" (a deletion is incomplete), "more" (call again), or the time of the next check: ms
 --           since 1970, or "" for none
---         2 what was removed: sender, count, bytes
+--         2 what was removed: see releases()
 local fence, leaving = unpack(redis.call('HMGET', KEYS[1], 'sweepFence', 'leaving'))
 if (tonumber(fence) or 0) > tonumber(ARGV[1]) then return { 'overtaken', {} } end
 redis.call('HSET', KEYS[1], 'sweepFence', ARGV[1])

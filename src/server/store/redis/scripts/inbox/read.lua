@@ -4,7 +4,7 @@
 -- Returns false if the claim is no longer current; else
 --         1 "more" if it met only expired envelopes (call again), or "found"
 --         2 id, e and b of each envelope
---         3 what was removed: sender, count, bytes
+--         3 what was removed: see releases()
 local chunk = 32
 local now = clock()
 local epoch, owner, returned = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'owner', 'returned'))

@@ -3,8 +3,11 @@
 -- they removed, and the node settles it. Only what is written in "held" (a small inbox) or in "share" is returned: both
 -- are written together with the envelopes.
 
--- Sender -> count and bytes of what this call removed.
-local released = {}
+-- "held" in meta tells who sent the envelopes of a small inbox: the name of their only sender, which stays when the
+-- inbox becomes empty, or "sender count bytes" of each sender, separated by spaces.
+
+-- What this call removed: sender -> count and bytes, and strings of "sender count bytes", one or several times.
+local released, releasedTexts = {}, {}
 
 local function release(from, count, bytes)
   local sum = released[from] or { count = 0, bytes = 0 }
@@ -12,19 +15,24 @@ local function release(from, count, bytes)
   released[from] = sum
 end
 
--- Returns what this call removed as a flat list: sender, count, bytes.
+-- Returns what this call removed, as strings of "sender count bytes", one or several times.
 local function releases()
-  local flat = {}
   for from, sum in pairs(released) do
-    flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = from, text(sum.count), text(sum.bytes)
+    releasedTexts[#releasedTexts + 1] = from .. ' ' .. text(sum.count) .. ' ' .. text(sum.bytes)
   end
-  return flat
+  return releasedTexts
 end
 
--- Decodes "held" in meta: "sender count bytes" of each sender, separated by spaces.
+-- Returns true if "held" is the name of the only sender.
+local function isOnly(held)
+  return held and held ~= '' and not string.find(held, ' ', 1, true)
+end
+
+-- Decodes the sums in "held".
 local function parseHeld(value)
   local held = {}
-  for from, count, bytes in string.gmatch(value or '', '(%S+) (%d+) (%d+)') do
+  if not value or value == '' then return held end
+  for from, count, bytes in string.gmatch(value, '(%S+) (%d+) (%d+)') do
     held[from] = { count = tonumber(count), bytes = tonumber(bytes) }
   end
   return held
@@ -38,8 +46,16 @@ local function formatHeld(held)
   return table.concat(parts, ' ')
 end
 
-local function releaseAll(held)
-  for from, sum in pairs(held) do release(from, sum.count, sum.bytes) end
+-- Releases a small inbox with this number of envelopes and bytes. Returns true if "held" has sums, which are invalid
+-- now.
+local function releaseHeld(held, count, bytes)
+  if not held or held == '' then return false end
+  if not isOnly(held) then
+    releasedTexts[#releasedTexts + 1] = held
+    return true
+  end
+  if count then releasedTexts[#releasedTexts + 1] = held .. ' ' .. count .. ' ' .. bytes end
+  return false
 end
 
 -- Releases everything in the hash of shares, and deletes it.
@@ -52,14 +68,14 @@ local function releaseShares(share)
   redis.call('UNLINK', share)
 end
 
--- Empties an inbox.
-local function empty(box, shared, held)
-  redis.call('HSET', box.meta, 'count', '0', 'bytes', '0')
-  redis.call('UNLINK', box.inbox)
-  if held and held ~= '' then
-    releaseAll(parseHeld(held))
-    redis.call('HDEL', box.meta, 'held')
+-- Empties an inbox with this number of envelopes and bytes.
+local function empty(box, shared, held, count, bytes)
+  if releaseHeld(held, count, bytes) then
+    redis.call('HSET', box.meta, 'count', '0', 'bytes', '0', 'held', '')
+  else
+    redis.call('HSET', box.meta, 'count', '0', 'bytes', '0')
   end
+  redis.call('UNLINK', box.inbox)
   if not shared then return end
   redis.call('HDEL', box.meta, 'shared')
   releaseShares(box.share)
@@ -84,15 +100,15 @@ local function unshare(box, counts, sizes)
   if #gone > 0 then redis.call('HDEL', box.share, unpack(gone)) end
 end
 
--- The same for a small inbox, where meta has the sums.
-local function unhold(box, value, counts, sizes)
+-- The same for a small inbox, where meta has the sums. Returns the new value of "held".
+local function unhold(value, counts, sizes)
   local held = parseHeld(value)
   for from, sum in pairs(held) do
     local count, bytes = math.min(sum.count, counts[from] or 0), math.min(sum.bytes, sizes[from] or 0)
     if count > 0 then release(from, count, bytes) end
     sum.count, sum.bytes = sum.count - count, sum.bytes - bytes
   end
-  redis.call('HSET', box.meta, 'held', formatHeld(held))
+  return formatHeld(held)
 end
 
 -- Subtracts removed envelopes (as XRANGE returns them) from count, bytes and shares, and deletes an inbox that became
@@ -100,19 +116,26 @@ end
 local function unaccount(box, entries)
   if #entries == 0 then return end
   local count, bytes, shared, held = unpack(redis.call('HMGET', box.meta, 'count', 'bytes', 'shared', 'held'))
-  local counts, sizes, total = {}, {}, 0
+  local left, total = count - #entries, 0
+  if left == 0 then return empty(box, shared, held, count, bytes) end
+  if not shared and isOnly(held) then
+    for _, entry in ipairs(entries) do total = total + string.match(entry[2][2], ' (%d+)$') end
+    release(held, #entries, total)
+    redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total))
+    return
+  end
+  local counts, sizes = {}, {}
   for _, entry in ipairs(entries) do
     local from, size = string.match(entry[2][2], '^%S+ (%S+) .* (%d+)$')
     counts[from] = (counts[from] or 0) + 1
     sizes[from] = (sizes[from] or 0) + size
     total = total + size
   end
-  local left = count - #entries
-  if left == 0 then return empty(box, shared, held) end
-  redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total))
-  if shared then
-    unshare(box, counts, sizes)
-  elseif held and held ~= '' then
-    unhold(box, held, counts, sizes)
+  if not shared and held and held ~= '' then
+    held = unhold(held, counts, sizes)
+    redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total), 'held', held)
+    return
   end
+  redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total))
+  if shared then unshare(box, counts, sizes) end
 end

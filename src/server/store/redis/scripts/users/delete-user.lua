@@ -3,12 +3,13 @@
 -- KEYS: 1 user, 2 meta, 3 sessions, 4 tokens to revoke, 5 rules, 6 known peers, 7 inbox, 8 share, 9... more keys to
 --       delete
 -- Returns false if there is no such user; else owner and node of the claim it had ("" for none), the numbers of its
--- rules and known peers, and what was removed: sender, count, bytes.
+-- rules and known peers, and what was removed: see releases().
 local identity, deleted = unpack(redis.call('HMGET', KEYS[1], 'identity', 'deleted'))
 if not identity or deleted then return false end
-local owner, node, held, shared = unpack(redis.call('HMGET', KEYS[2], 'owner', 'node', 'held', 'shared'))
+local owner, node, count, bytes, held, shared =
+  unpack(redis.call('HMGET', KEYS[2], 'owner', 'node', 'count', 'bytes', 'held', 'shared'))
 local rules, known = redis.call('HLEN', KEYS[5]), redis.call('HLEN', KEYS[6])
-releaseAll(parseHeld(held))
+if not shared and tonumber(count) then releaseHeld(held, count, bytes) end
 if shared then releaseShares(KEYS[8]) end
 redis.call('HSET', KEYS[1], 'deleted', text(clock()))
 redis.call('HDEL', KEYS[2], 'live', 'owner', 'node', 'until', 'returned', 'count', 'bytes', 'shared', 'held', 'seen',
