@@ -26,7 +26,9 @@ export async function appendWithinBudgets(
 function refuseOverBudget(stored: StoredBytes, items: readonly AppendItem[]): AppendResult[] | null {
   const refused: AppendResult[] = []
   const ofPairs = new Map<string, AppendResult>()
-  for (const [at, { stream, from, to, body }] of items.entries()) {
+  let at = -1
+  for (const { stream, from, to, body } of items) {
+    at += 1
     const before = ofPairs.size > 0 ? ofPairs.get(`${stream} ${to}`) : undefined
     const why = before ? null : stored.takeMail(from, body.length)
     const result = why ? { status: 'no_room' as const, why, retryAfter: limits.storageRetryS } : before
@@ -48,9 +50,11 @@ async function appendCounted(
     results = await append(items)
     return results
   } finally {
-    for (const [at, { from, body }] of items.entries()) {
-      const result = results[at]
-      if (!isNew(result)) stored.returnMail(from, body.length)
+    let at = 0
+    for (const { from, body } of items) {
+      const result = results[at++]
+      if (isNew(result)) continue
+      stored.returnMail(from, body.length)
       if (result?.status === 'no_room') stored.countRefusal(result.why)
     }
   }

@@ -60,7 +60,7 @@ export class RedisInboxes implements Inboxes {
     const results = await appendWithinBudgets(stored, items, admitted =>
       appendBatch(this.#context, this.#expiry, admitted),
     )
-    this.#contacts.noteKnown(items.filter((_item, at) => isNew(results[at])))
+    this.#contacts.noteKnown(items, at => isNew(results[at]))
     if (results.some(({ status }) => status === 'unknown_user')) await this.#context.generation.check()
     return results
   }

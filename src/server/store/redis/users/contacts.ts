@@ -60,9 +60,16 @@ export class RedisContacts {
    * Records that the senders wrote to the recipients. While memory is scarce, these may write to them; without the
    * record they wait. So nothing waits for this call, and its failure is no error.
    */
-  noteKnown(items: readonly AppendItem[]): void {
+  noteKnown(items: readonly AppendItem[], isStored: (at: number) => boolean): void {
     const fresh = new Map<Username, Set<Username>>()
-    for (const { from, to } of items) {
+    let before: AppendItem | undefined
+    for (const [at, item] of items.entries()) {
+      if (!isStored(at)) continue
+      const { from, to } = item
+      // Most items of a batch follow another one of their pair.
+      const isNoted = from === before?.from && to === before.to
+      before = item
+      if (isNoted) continue
       const pair = `${from} ${to}`
       if (this.#knownPairs.peek(pair)) continue
       this.#knownPairs.take(pair, () => known)

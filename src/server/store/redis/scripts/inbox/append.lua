@@ -165,11 +165,13 @@ local function remember(to, seen)
   redis.call('HSET', to.meta, 'seen', text(window), 'seenBefore', text(to.seenAt))
 end
 
--- Adds an envelope to what its sender has here, before it is counted.
+-- Adds an envelope to what its sender has here, before it is counted. Nothing changes for the only sender.
 local function addHeld(to, from, size)
   if not to.shared then
-    if to.count == 0 then to.only, to.held = from, {} end
-    if to.only == from then return end
+    if to.count == 0 then
+      to.only, to.held = from, {}
+      return
+    end
     if to.only then to.held = { [to.only] = { count = to.count, bytes = to.bytes } } end
     to.only = nil
   end
@@ -184,7 +186,7 @@ local function store(to, from, field, at, prev)
   local seq, expiresAt = text(after(to.seq, now)), now + ARGV[at + 3]
   local envelope = field .. ' ' .. ARGV[at + 2] .. ' ' .. prev .. ' ' .. nowText .. ' ' .. text(expiresAt) .. ' ' .. size
   redis.call('XADD', to.inbox, seq .. '-0', 'e', envelope, 'b', body)
-  addHeld(to, from, size)
+  if to.only ~= from or to.count == 0 then addHeld(to, from, size) end
   to.expires = to.count == 0 and expiresAt or math.min(to.expires, expiresAt)
   to.seq, to.count, to.bytes, to.changed, to.stored = seq, to.count + 1, to.bytes + size, true, true
   return seq

@@ -119,7 +119,7 @@ local function unaccount(box, entries)
   local left, total = count - #entries, 0
   if left == 0 then return empty(box, shared, held, count, bytes) end
   if not shared and isOnly(held) then
-    for _, entry in ipairs(entries) do total = total + string.match(entry[2][2], ' (%d+)$') end
+    for _, entry in ipairs(entries) do total = total + string.match(entry[2][2], '^.* (%d+)$') end
     release(held, #entries, total)
     redis.call('HSET', box.meta, 'count', text(left), 'bytes', text(bytes - total))
     return
