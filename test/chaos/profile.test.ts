@@ -8,7 +8,7 @@ import { compiledProgram, nodeEndingWithParent } from '../../tools/processes.ts'
 const seed = process.env.SEED ?? '8'
 /** Faults of every lane in half a minute. */
 const faults = 'kill-node,kill-redis,rollback,flush-scripts,lost-acks,cut-pubsub,kill-client,takeover'
-const profile = `--faults ${faults} --minutes 0.4 --agents 8 --rate 2 --seed ${seed}`
+const profile = `--faults ${faults} --minutes 0.4 --agents 6 --rate 1 --seed ${seed}`
 
 // Evidence: D4, P7
 t.test('three nodes keep their promises while processes, Redis and links fail', { timeout: 220_000 }, async t => {

@@ -3,7 +3,7 @@ import { seededRandom } from '../fixtures/crash/crash-plan.ts'
 import { runSharedAgent } from '../fixtures/crash/shared-agent.ts'
 
 /** The full size is `MESSAGES=5000`. */
-const messages = Number(process.env.MESSAGES ?? 300)
+const messages = Number(process.env.MESSAGES ?? 150)
 const kills = Number(process.env.KILLS ?? 2)
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31)
 

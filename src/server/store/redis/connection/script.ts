@@ -71,6 +71,7 @@ export const scripts = {
   invites: new Script('users/invites'),
   put: new Script('users/put', { whenFull: false }),
   putWhenFull: new Script('users/put'),
+  findUsers: new Script('users/find-users'),
   indexLogin: new Script('users/index-login'),
   publishCard: new Script('users/publish-card', { whenFull: false }),
   publishKeys: new Script('users/publish-keys', { whenFull: false }),

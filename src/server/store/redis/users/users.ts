@@ -32,7 +32,7 @@ import {
   userKey,
   usersKey,
 } from '../connection/keys.ts'
-import type { RedisClient } from '../connection/redis-client.ts'
+import { isCluster, type RedisClient } from '../connection/redis-client.ts'
 import { asArray, asNumber, asString, asStrings, orNull } from '../connection/reply.ts'
 import { scripts } from '../connection/script.ts'
 import { settled } from '../connection/store-error.ts'
@@ -49,6 +49,8 @@ type Found = User & { online: boolean; blocked: boolean }
 const leavingMs = 60_000
 /** Names that one read of an index returns. */
 const lookahead = 100
+/** Fields that `findUsers` returns of each user. */
+const fieldsEach = 7
 
 export class RedisUsers implements Users {
   readonly #context: RedisContext
@@ -115,21 +117,25 @@ export class RedisUsers implements Users {
     return found ?? null
   }
 
-  /** Returns the users among these names, in the same order. */
+  /** Returns the users among these names, in the same order. In a Cluster, a call serves one of them. */
   async #find(usernames: readonly Username[]): Promise<Found[]> {
-    const rows = await settled(Promise.all(usernames.map(name => this.#row(name))))
-    return rows.filter(row => row !== null)
+    const { redis } = this.#context
+    const parts = isCluster(redis) ? usernames.map(name => [name]) : [usernames]
+    const rows = await Promise.all(parts.map(names => this.#rows(names)))
+    return rows.flat().filter(row => row !== null)
   }
 
-  /** Sends both commands without a wait in between, so that the commands for many names go out together. */
-  async #row(username: Username): Promise<Found | null> {
-    const { redis, leases } = this.#context
-    const [[identity, registeredAt, lastSeenAt, deleted], [owner, node, closed]] = await Promise.all([
-      redis.hmget(userKey(username), 'identity', 'registeredAt', 'lastSeenAt', 'deleted'),
-      redis.hmget(metaKey(username), 'owner', 'node', 'closed'),
-    ])
+  async #rows(usernames: readonly Username[]): Promise<(Found | null)[]> {
+    if (usernames.length === 0) return []
+    const keys = usernames.flatMap(name => [userKey(name), metaKey(name)])
+    const fields = asStrings(await scripts.findUsers.run(this.#context.redis, keys, []))
+    return usernames.map((name, at) => this.#toFound(name, fields.slice(at * fieldsEach, (at + 1) * fieldsEach)))
+  }
+
+  #toFound(username: Username, fields: readonly string[]): Found | null {
+    const [identity, registeredAt, lastSeenAt, deleted, owner, node, closed] = fields
     if (!identity || deleted) return null
-    const online = !!owner && !!node && isSocketOwner(owner) && leases.isLive(node)
+    const online = !!owner && !!node && isSocketOwner(owner) && this.#context.leases.isLive(node)
     const times = { registeredAt: Number(registeredAt), lastSeenAt: Number(lastSeenAt) }
     return { username, identity, ...times, online, blocked: !!closed }
   }
