@@ -102,11 +102,11 @@ export const limits = {
   controlFramesPerS: 20,
   controlFramesBurst: 500,
   /**
-   * Answers `rate_limited` that a user may get on one node before the node closes the connection: more than a correct
-   * client has in flight.
+   * Refusals with a time for the retry that a user gets on one node before the node reads its frames more slowly. The
+   * burst is more than a correct client has in flight.
    */
-  refusalsPerS: 50,
-  refusalsBurst: 5_000,
+  refusalsPerS: 10,
+  refusalsBurst: 1_000,
   /** If a user exceeds its rate by no more than this, the node reads more slowly instead of refusing, in ms. */
   maxHoldMs: 1_000,
   /** Shortest pause of a slowed connection, in ms: a timer for each frame would cost more than the frames. */

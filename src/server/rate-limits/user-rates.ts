@@ -53,9 +53,9 @@ export class UserRates {
     return both(frames.take(cost), () => volume.take(bytes))
   }
 
-  /** Returns true if this node may send the user one more `rate_limited` error. */
-  takeRefusal(user: Username): boolean {
-    return this.#users.take(user, this.#makeUser).refusals.take() === 0
+  /** Counts a refusal with a time for the retry. Returns the ms until the user may get the next one. */
+  takeRefusal(user: Username): number {
+    return this.#users.take(user, this.#makeUser).refusals.take()
   }
 
   /** Counts a message with a body of `bodyChars` characters. */

@@ -38,9 +38,9 @@ export class FrameRate {
     return this.#control.take() === 0
   }
 
-  /** Returns true if the user may get one more `rate_limited` error. Always false before the login. */
-  takeRefusal(user: Username | undefined): boolean {
-    return user !== undefined && this.#node.userRates.takeRefusal(user)
+  /** Counts a refusal. Returns the ms until the next frame may take effect. */
+  takeRefusal(user: Username): number {
+    return this.#node.userRates.takeRefusal(user)
   }
 
   /** Returns undefined for an invalid recipient, which is refused later. */

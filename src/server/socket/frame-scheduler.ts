@@ -18,6 +18,8 @@ export class FrameScheduler {
   readonly #context: FrameContext
   readonly #rate: FrameRate
   #endHold: () => void = () => {}
+  /** The next frame takes effect no earlier, on the clock `elapsed`. */
+  #restsUntil = 0
 
   constructor(context: FrameContext) {
     this.#context = context
@@ -36,6 +38,16 @@ export class FrameScheduler {
   /** Returns true if the peer may send one more WebSocket ping or pong. */
   takeControl(): boolean {
     return this.#rate.takeControl()
+  }
+
+  /**
+   * Counts a refusal that names a time for the retry. The frames of a user that ignores such refusals wait: otherwise
+   * refusals would take the node's time from others.
+   */
+  refused(): void {
+    const { username, node } = this.#context
+    const waitMs = username === undefined ? 0 : this.#rate.takeRefusal(username)
+    if (waitMs > 0) this.#restsUntil = node.clock.elapsed() + waitMs
   }
 
   /** Ends the current wait. */
@@ -66,6 +78,8 @@ export class FrameScheduler {
   }
 
   #take({ cost, bytes }: Arrival): Wait {
+    const restMs = this.#restsUntil - this.#context.node.clock.elapsed()
+    if (restMs > 0) return restMs
     return this.#rate.take(cost, bytes, this.#context.username)
   }
 
@@ -112,15 +126,15 @@ export class FrameScheduler {
     return promise
   }
 
-  /** Closes the connection of a user that causes refusals above their own rate: it ignores them. */
+  /** Before the login, a refusal also closes the connection. */
   #refuse({ frame, id }: Arrival, waitMs: number): void {
     const context = this.#context
     if (context.isClosed) return
     if (frame) blockStream(context, frame)
     const refusal = rateLimited('too many frames', waitMs)
     context.refuse(refusal, id)
-    if (this.#rate.takeRefusal(context.username)) return
-    void context.close('rateLimited', `too many frames: retry in ${refusal.retryAfter} s`)
+    if (context.username === undefined)
+      void context.close('rateLimited', `too many frames: retry in ${refusal.retryAfter} s`)
   }
 
   #failed({ frame, id }: Arrival, error: unknown): void {

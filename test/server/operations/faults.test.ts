@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { ServerFrame } from '../../../src/protocol/frames.ts'
+import { limits } from '../../../src/protocol/limits.ts'
 import { parseUsername } from '../../../src/protocol/names.ts'
 import { openLogger } from '../../../src/server/base/logger.ts'
 import { StoreUnavailableError } from '../../../src/server/store/store.ts'
@@ -173,6 +174,22 @@ t.test('a client that ignores rate_limited is closed with 4429', async t => {
   const limited = client.received.filter(received => codeOf(received) === 'rate_limited')
   t.ok(limited.length > 0)
   t.match(limited[0], { id: 'h', retryAfter: Number })
+})
+
+// Evidence: L5
+t.test('17.6 a user that ignores refusals is read more slowly, and takes no time from others', async t => {
+  const { wsUrl } = await startTestNode(t, { PAIR_MESSAGES_PER_S: '10' })
+  const [bob, alice] = [await RawClient.loggedIn(t, wsUrl), await RawClient.loggedIn(t, wsUrl)]
+  const sends = limits.refusalsBurst + 3_000
+  const frameOf = (id: number) => JSON.stringify({ type: 'send', id: `m${id}`, to: bob.user.username, body: 'AAAA' })
+  for (let id = 0; id < sends; id += 1) alice.socket.send(frameOf(id))
+  const refused = () => alice.received.filter(received => codeOf(received) === 'rate_limited').length
+  while (refused() < limits.refusalsBurst) await alice.next('error')
+  for (let round = 0; round < 10; round += 1) {
+    t.match(await bob.request({ type: 'send', to: bob.user.username, body: 'AAAA' }), { type: 'accepted' })
+  }
+  t.ok(refused() < sends - 1_000, `${refused()} refusals: the others wait`)
+  t.not(alice.socket.readyState, alice.socket.CLOSED)
 })
 
 // Evidence: P10
