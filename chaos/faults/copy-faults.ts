@@ -24,7 +24,7 @@ export const copyFaults = {
       const chosen = chooseAgent(scene)
       if (!chosen) return null
       const { load, agent } = chosen
-      const copy = await copyState(scene, chosen)
+      const copy = await copyState(scene, 'restore', chosen)
       await last(scene, 2_000, 8_000)
       await load.kill()
       const state = load.stateOf(agent)
@@ -43,7 +43,7 @@ export const copyFaults = {
       const chosen = chooseAgent(scene)
       if (!chosen) return null
       const { load, agent } = chosen
-      const copy = await copyState(scene, chosen)
+      const copy = await copyState(scene, 'clone', chosen)
       const clone = load.copyOf(agent, join(pathOf(scene, agent), '..'), firstCloneInc)
       try {
         await clone.start(AbortSignal.timeout(startTimeoutMs))
@@ -70,9 +70,9 @@ function chooseAgent({ world, random }: Scene): Chosen | undefined {
 }
 
 /** Copies the state while no process uses it. */
-async function copyState(scene: Scene, { load, agent }: Chosen): Promise<Copy> {
+async function copyState(scene: Scene, kind: Copy['kind'], { load, agent }: Chosen): Promise<Copy> {
   await load.kill()
-  const copy = { agent, from: monotonicMs(), to: Number.POSITIVE_INFINITY }
+  const copy: Copy = { kind, agent, from: monotonicMs(), to: Number.POSITIVE_INFINITY }
   scene.world.copies.push(copy)
   await cp(load.stateOf(agent), pathOf(scene, agent), { recursive: true })
   await load.start(AbortSignal.timeout(startTimeoutMs))

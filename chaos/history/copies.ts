@@ -4,7 +4,7 @@ import { type EventOf, type HistoryEvent, ofKind } from './events.ts'
  * A copy of an agent's state, made at `from`. At `to` the original was replaced by it (a restore), or the process that
  * used it beside the original ended (a clone). Monotonic, in ms.
  */
-export type Copy = { readonly agent: string; readonly from: number; to: number }
+export type Copy = { readonly kind: 'restore' | 'clone'; readonly agent: string; readonly from: number; to: number }
 
 /**
  * Returns true if a client of this agent existed twice at that time, or in a state that a restore has thrown away
@@ -12,6 +12,14 @@ export type Copy = { readonly agent: string; readonly from: number; to: number }
  */
 export const isCopied = (copies: readonly Copy[], agent: string, tm: number): boolean =>
   copies.some(copy => copy.agent === agent && tm >= copy.from && tm <= copy.to)
+
+/** Returns true if two processes used copies of this agent's state at that time. */
+export const isCloned = (copies: readonly Copy[], agent: string, tm: number): boolean =>
+  isCopied(
+    copies.filter(({ kind }) => kind === 'clone'),
+    agent,
+    tm,
+  )
 
 /** The envelopes, as `USER SEQ`, that a client got into a state which is gone since. */
 const pushedToCopies = (history: readonly HistoryEvent[], copies: readonly Copy[]): Set<string> =>

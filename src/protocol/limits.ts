@@ -106,7 +106,7 @@ export const limits = {
    * burst is more than a correct client has in flight.
    */
   refusalsPerS: 10,
-  refusalsBurst: 1_000,
+  refusalsBurst: 500,
   /** If a user exceeds its rate by no more than this, the node reads more slowly instead of refusing, in ms. */
   maxHoldMs: 1_000,
   /** Shortest pause of a slowed connection, in ms: a timer for each frame would cost more than the frames. */

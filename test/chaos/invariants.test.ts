@@ -314,7 +314,7 @@ t.test('a copy of a state excuses what went into it, and what was reported as un
   const broken = (input: Partial<ReportInput>) => check(reportInput(input)).map(({ invariant }) => invariant.name)
   const missing = without('recv', 'acked')
   const reported = at(140, bob, { ev: 'client-event', name: 'undecryptable', detail: '{"from":"alice"}' })
-  const copyOf = (agent: string, from: number, to: number) => [{ agent, from, to }]
+  const copyOf = (agent: string, from: number, to: number) => [{ kind: 'restore' as const, agent, from, to }]
   t.same(broken({ history: missing, copies: copyOf(bob, 90, 130) }), [], 'pushed to a state that is gone')
   t.same(broken({ history: missing, copies: copyOf(bob, 120, 130) }), ['I1'], 'pushed before the copy')
   t.same(broken({ history: missing, copies: copyOf(alice, 90, 130) }), ['I1'], "pushed to a peer's state")

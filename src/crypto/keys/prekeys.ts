@@ -49,7 +49,7 @@ export type KeyUpload = {
 }
 type GenerateOptions = { readonly nowMs: number; readonly random: Random }
 
-/** Exceeds the number of ids that any older copy of the state can be behind. */
+/** Exceeds the number of ids that any older copy of the state can be behind. A power of two. */
 const idsLostByRollback = 2 ** 20
 
 /** @throws {CryptoError} `prekeys_exhausted` if fewer than `count` ids are left. */
@@ -193,10 +193,12 @@ export function rotatePrekeys(
 
 /**
  * Replaces all prekeys after a restore from an older copy (docs/E2E.md section 9). No key of the old pools is used
- * again, and new ids start above every id that the lost state may have used.
+ * again, and new ids start above every id that the lost state may have used. The start is random, so that two copies of
+ * one state do not give different keys the same id.
  */
 export function recoverPrekeys(prekeys: Prekeys, options: GenerateOptions): Prekeys {
-  const firstId = prekeys.nextId + idsLostByRollback
+  const [high = 0, middle = 0, low = 0] = options.random(3)
+  const firstId = prekeys.nextId + idsLostByRollback + (((high << 16) | (middle << 8) | low) % idsLostByRollback)
   return {
     ...generatePrekeys(options),
     seq: prekeys.seq,

@@ -108,6 +108,11 @@ t.test('after a restore from an older copy no old key is left and no id is reuse
   t.equal(makeBundle(recovered, bob.self, 0).prekeys.seq, recovered.seq + 1)
 })
 
+t.test('17.15 two copies of one state give their new keys different ids', async t => {
+  const [one, other] = [startMs, startMs + 1].map(nowMs => recoverPrekeys(filled.prekeys, making(nowMs)).nextId)
+  t.not(one, other)
+})
+
 const header = (signedPrekeyId: number, kemId: number, oneTimeKeyId = 0) => ({
   suite: 2 as const,
   identity: identity.publicKey,
