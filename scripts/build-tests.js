@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const sources = ['src', 'test', 'tools', 'chaos', 'bench', 'fuzz', 'scripts']
 /** Programs that tests start. Chaos programs, nodes and commands are none of them: they have their own builds. */
 const program =
-  /^(?:test\/fixtures\/(?:crash\/agent|cli\/command-main|processes\/.*-main|state\/.*-process)\.ts|(?:chaos|fuzz|bench\/hostile)\/main\.ts)$/
+  /^(?:test\/fixtures\/(?:crash\/agent|processes\/.*-main|state\/.*-process)\.ts|(?:chaos|fuzz|bench\/hostile)\/main\.ts)$/
 /** They contain native code, or find files of theirs by their own path. */
 const external = ['tap', 'libsql', 'esbuild', 'playwright-core', 'tsx', '@fastify/swagger-ui', 'pino', 'thread-stream']
 

@@ -27,14 +27,14 @@ const disturbances = [
 
 async function sendOneByOne(t: Test, world: CliWorld, from: Name): Promise<void> {
   for (const text of texts(commands, 'single')) {
-    const { code, stderr } = await world.run(from, ['send', other(from), text, '--json'], { inProcess: true })
+    const { code, stderr } = await world.run(from, ['send', other(from), text, '--json'])
     if (code !== 0) t.fail(`send of ${from}: ${stderr}`)
   }
 }
 
 async function listAgain(t: Test, world: CliWorld, by: Name): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) {
-    const { code, stdout, stderr } = await world.run(by, ['users', '--online', '--json'], { inProcess: true })
+    const { code, stdout, stderr } = await world.run(by, ['users', '--online', '--json'])
     t.equal(code, 0, stderr)
     t.same(
       jsonLines(stdout).map(({ username }) => username),
