@@ -51,7 +51,7 @@ t.test('four processes each add 500 to one counter and lose none', async t => {
 
 t.test('a process killed at any moment leaves only whole transactions, every confirmed one, and no lock', async t => {
   const path = join(t.testdir(), 'agent')
-  for (let round = 0; round < 50; round++) {
+  for (let round = 0; round < 25; round++) {
     const child = start('pairs', path)
     let said = ''
     child.stdout?.on('data', chunk => {
