@@ -78,7 +78,7 @@ function checkNames({ audit, final }: ReportInput): string[] {
   })
 }
 
-/** Two processes that use copies of one state at the same time may use a key twice, until a login tells the later one. */
+/** Two processes that use copies of one state at the same time may use a key twice, until one of them logs in again. */
 function checkKeys(history: ReportInput['history'], copies: ReportInput['copies']): string[] {
   const uses = ofKind(history, 'sent').flatMap(({ place, digest, client, tm }) =>
     place !== undefined && digest !== undefined && !isCloned(copies, client, tm) ? [{ place, digest }] : [],

@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { UnreachableError } from '../../src/client/base/errors.ts'
+import type { Account } from '../../src/client/connection/identity.ts'
 import type { StateStore } from '../../src/client/state/state-store.ts'
 import { type Random, seededRandom } from '../../tools/random.ts'
 import { checkPace, type Findings, reportTo } from './findings.ts'
@@ -15,6 +17,8 @@ const hourMs = 61 * 60_000
 /** After the node has become honest: how often the clock moves on, and how long everything may take, ms. */
 const healStepMs = 8_000
 const healMs = 240_000
+/** How often an agent tries to register, a second apart and after each time-out. */
+const registrationTries = 20
 const lastText = 'after all the lies'
 /** How long a stored message may take to be shown, ms. */
 const graceMs = 20_000
@@ -126,7 +130,7 @@ export class Pair {
   async #begin(): Promise<void> {
     for (const agent of this.agents) {
       await agent.open()
-      const { identity } = await agent.client.register(agent.name)
+      const { identity } = await this.#register(agent)
       this.ledger.keys.set(agent.name, identity)
       agent.work()
     }
@@ -138,6 +142,18 @@ export class Pair {
       while (!this.ledger.isShown(this.peerOf(agent).name, text)) await delay(20)
     }
     for (const agent of this.agents) if (this.random.next() < 0.6) await this.verify(agent)
+  }
+
+  /** On a machine that is too busy for the handshake, it tries again. */
+  async #register({ client, name }: LibraryAgent): Promise<Account> {
+    for (let left = registrationTries; ; left -= 1) {
+      try {
+        return await client.register(name)
+      } catch (error) {
+        if (left === 1 || !(error instanceof UnreachableError)) throw error
+        await delay(1_000)
+      }
+    }
   }
 
   /**

@@ -8,8 +8,8 @@ export const isCluster = (client: RedisClient): client is Cluster => client inst
 export const primariesOf = (client: RedisClient): Redis[] => (isCluster(client) ? client.nodes('master') : [client])
 
 /**
- * Disconnects a client for good. Without this, a Cluster that is disconnected while it asks for its slots asks for ever:
- * ioredis schedules the next question when an answer or an error arrives, also after `disconnect`.
+ * Disconnects a client for good. Without this, a Cluster that is disconnected while it asks for its slots asks for
+ * ever: ioredis schedules the next question when an answer or an error arrives, also after `disconnect`.
  */
 export function endClient(client: RedisClient): void {
   if (isCluster(client)) client.refreshSlotsCache = () => {}
