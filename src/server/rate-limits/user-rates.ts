@@ -53,9 +53,12 @@ export class UserRates {
     return both(frames.take(cost), () => volume.take(bytes))
   }
 
-  /** Counts a refusal with a time for the retry. Returns the ms until the user may get the next one. */
-  takeRefusal(user: Username): number {
-    return this.#users.take(user, this.#makeUser).refusals.take()
+  /**
+   * Counts a refusal with a time for the retry. Returns 0 if the user keeps its rate of refusals. A slowed connection
+   * leaves that state only when a tenth of the burst is there again: otherwise every second frame would not wait.
+   */
+  takeRefusal(user: Username, isSlowed: boolean): number {
+    return this.#users.take(user, this.#makeUser).refusals.take(isSlowed ? limits.refusalsBurst / 10 : 1)
   }
 
   /** Counts a message with a body of `bodyChars` characters. */

@@ -38,9 +38,9 @@ export class FrameRate {
     return this.#control.take() === 0
   }
 
-  /** Counts a refusal. Returns the ms until the next frame may take effect. */
-  takeRefusal(user: Username): number {
-    return this.#node.userRates.takeRefusal(user)
+  /** Counts a refusal. Returns 0 if the user keeps its rate of refusals. */
+  takeRefusal(user: Username, isSlowed: boolean): number {
+    return this.#node.userRates.takeRefusal(user, isSlowed)
   }
 
   /** Returns undefined for an invalid recipient, which is refused later. */

@@ -18,6 +18,8 @@ export class FrameScheduler {
   readonly #context: FrameContext
   readonly #rate: FrameRate
   #endHold: () => void = () => {}
+  /** True while the user ignores refusals. */
+  #isSlowed = false
   /** The next frame takes effect no earlier, on the clock `elapsed`. */
   #restsUntil = 0
 
@@ -46,8 +48,9 @@ export class FrameScheduler {
    */
   refused(): void {
     const { username, node } = this.#context
-    const waitMs = username === undefined ? 0 : this.#rate.takeRefusal(username)
-    if (waitMs > 0) this.#restsUntil = node.clock.elapsed() + waitMs
+    if (username === undefined) return
+    this.#isSlowed = this.#rate.takeRefusal(username, this.#isSlowed) > 0
+    if (this.#isSlowed) this.#restsUntil = node.clock.elapsed() + 1_000 / limits.refusalsPerS
   }
 
   /** Ends the current wait. */
