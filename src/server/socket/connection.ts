@@ -140,7 +140,8 @@ export class Connection implements OpenConnection, FrameContext {
     const { code, message, retryAfter } = error
     this.node.metrics.refused.inc({ code })
     this.reply({ type: 'error', ...(id !== undefined && { id }), code, message, ...(retryAfter && { retryAfter }) })
-    if (retryAfter !== undefined) this.#scheduler.refused()
+    // A store that is out of reach is not the fault of the user.
+    if (retryAfter !== undefined && code !== 'unavailable') this.#scheduler.refused()
     if (error.close) void this.close(error.close, message)
     if (this.sendStream.isFull) void this.close('draining', 'too many recipients wait for a repeated send')
   }
