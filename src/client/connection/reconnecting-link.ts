@@ -5,6 +5,7 @@ import type { Emitter } from '../../util/emitter.ts'
 import { raceAbort, sleep } from '../../util/signal.ts'
 import { ClientError, ClosedError, ServerFaultError, UnreachableError } from '../base/errors.ts'
 import type { ClientEvents } from '../base/events.ts'
+import { retryAfterMs } from '../base/retry-after.ts'
 import { refusalOf, serverWords } from '../base/server-words.ts'
 import { StateError } from '../state/state-error.ts'
 import { Link, type LinkOptions } from './link.ts'
@@ -24,8 +25,6 @@ type Options = LinkOptions & {
  */
 const firstBackoffMs = 1_000
 const maxBackoffMs = 5_000
-/** Upper bound for the server's `retryAfter`, s. */
-const maxRetryAfterS = 60
 /** Limit from dialling to the end of the login, ms. */
 const loginTimeoutMs = 15_000
 /** A connection that lasted longer than this resets the back-off, ms. */
@@ -185,9 +184,8 @@ export class ReconnectingLink {
 
   /** Returns the server's `retryAfter` plus up to 1 s, because many clients may have received the same value. */
   #pause(error: unknown, attempt: number): number {
-    const retryAfter = retryAfterOf(error)
-    if (retryAfter === undefined) return this.#jitter(attempt)
-    return (Math.min(retryAfter, maxRetryAfterS) + this.#fraction()) * 1_000
+    const named = retryAfterMs(error)
+    return named === undefined ? this.#jitter(attempt) : named + this.#fraction() * 1_000
   }
 
   /** Returns a number in [0, 1). */
@@ -261,9 +259,6 @@ export class ReconnectingLink {
     this.#start()
   }
 }
-
-const retryAfterOf = (error: unknown): number | undefined =>
-  error instanceof ProtocolError || error instanceof UnreachableError ? error.retryAfter : undefined
 
 /** Returns the error for a connection that ended before it was logged in. */
 function refusal({ code, reason, said, status, retryAfter }: SocketEnd): Error {

@@ -5,6 +5,7 @@ import { asError } from '../../util/as-error.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { Signal, sleep } from '../../util/signal.ts'
 import { UnreachableError } from '../base/errors.ts'
+import { retryAfterMs } from '../base/retry-after.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { mayReturn } from '../connection/reclaim-name.ts'
@@ -47,8 +48,6 @@ const windowSize = 64
 /** The first and the longest delay between attempts, ms, unless the node names one. */
 const firstRetryMs = 500
 const maxRetryMs = 60_000
-/** The longest delay that a node can ask for, s: the refill of its slowest limit. */
-const maxRetryAfterS = 3_600
 
 type Answer = { key: string; record: SealedRecord; result: PromiseSettledResult<ServerFrameOf<'accepted'>> }
 type Settled = { key: string; record: OutboxRecord; result: SendResult }
@@ -299,11 +298,8 @@ export class PeerFlush {
   async #pause(error: Error, failures: number): Promise<void> {
     // After a broken link the next `link()` waits for a new one.
     if (error instanceof UnreachableError) return
-    const retryAfterS = error instanceof ProtocolError ? error.retryAfter : undefined
     const ownMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures, 10))
-    // A node must not be able to stop the messages to a peer for good.
-    const waitMs = retryAfterS === undefined ? ownMs : Math.min(retryAfterS, maxRetryAfterS) * 1_000
-    await sleep(waitMs, this.#context.closing)
+    await sleep(retryAfterMs(error) ?? ownMs, this.#context.closing)
   }
 }
 

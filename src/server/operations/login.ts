@@ -38,9 +38,12 @@ export async function register(
   request: Registration,
 ): Promise<Login & { created: boolean }> {
   const username = parseUsername(request.username)
-  const identity = readIdentity(request.identity)
-  await checkProof(node, 'register', { ...request, username, identity })
+  node.userRates.checkRegistrations(address)
+  const key = decodeField('identity', request.identity)
+  await checkProof(node, 'register', { ...request, username, identity: trustedIdentityKey(key) })
   await node.userRates.spendRegistration(address)
+  // It blocks the event loop for 3 ms, so the cheaper checks come first. Until then the key serves only its own proof.
+  checkKey(key)
   const rule = inviteRule(node, request.invite)
   const outcome = await node.store.users.register(
     username,
@@ -109,10 +112,9 @@ async function checkProof(
   if (!(await verifyEd25519InPool(identity, message, signature))) throw wrongProof()
 }
 
-function readIdentity(text: string): IdentityKey {
-  const bytes = decodeField('identity', text)
+function checkKey(bytes: Uint8Array): void {
   try {
-    return checkIdentityKey(bytes)
+    checkIdentityKey(bytes)
   } catch (error) {
     if (error instanceof CryptoError) throw new ProtocolError('unauthorized', 'identity is not a usable Ed25519 key')
     throw error

@@ -58,6 +58,11 @@ export class LeasedBucket {
     this.#uncounted = new TokenBucket(rule.uncounted, clock)
   }
 
+  /** How long the store has no tokens, as far as this node knows, ms. */
+  get emptyForMs(): number {
+    return this.#held > 0 ? 0 : Math.max(0, Math.ceil(this.#emptyUntil - this.#clock.elapsed()))
+  }
+
   /** Takes `cost` tokens, at most the burst. Rejects only if the store is out of reach and the rule is `shut`. */
   take(cost: number): Wait {
     if (this.#uncounted.take(cost) === 0) return 0

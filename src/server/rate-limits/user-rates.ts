@@ -16,6 +16,7 @@ const maxUsers = 20_000
 const maxPairs = 20_000
 const maxAddresses = 10_000
 
+const tooManyRegistrations = 'too many registrations from this address'
 const refusalRate = { perSecond: limits.refusalsPerS, burst: limits.refusalsBurst }
 
 type OfUser = { frames: LeasedBucket; bytes: LeasedBucket; refusals: TokenBucket }
@@ -103,10 +104,20 @@ export class UserRates {
 
   /** @throws {ProtocolError} `rate_limited` @throws {StoreUnavailableError} */
   async spendRegistration(address: string): Promise<void> {
-    for (const { key, times } of [{ key: address, times: 1 }, ...widerNetworks(address)]) {
-      const wait = await this.#addresses.take(key, () => this.#makeAddress(key, times)).take(1)
-      refuseOver('too many registrations from this address', wait)
-    }
+    for (const bucket of this.#registrations(address)) refuseOver(tooManyRegistrations, await bucket.take(1))
+  }
+
+  /**
+   * Takes nothing: refuses what this node knows to be over the rate, before it costs a check of a signature.
+   * @throws {ProtocolError} `rate_limited`
+   */
+  checkRegistrations(address: string): void {
+    for (const bucket of this.#registrations(address)) refuseOver(tooManyRegistrations, bucket.emptyForMs)
+  }
+
+  #registrations(address: string): LeasedBucket[] {
+    const networks = [{ key: address, times: 1 }, ...widerNetworks(address)]
+    return networks.map(({ key, times }) => this.#addresses.take(key, () => this.#makeAddress(key, times)))
   }
 
   #makeUser = (user: Username): OfUser => ({

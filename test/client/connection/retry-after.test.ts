@@ -1,7 +1,9 @@
 import t from 'tap'
 import type { ClientEvents } from '../../../src/client/base/events.ts'
+import { retryAfterMs } from '../../../src/client/base/retry-after.ts'
 import { dialNode } from '../../../src/client/connection/dial-node.ts'
 import { ReconnectingLink } from '../../../src/client/connection/reconnecting-link.ts'
+import { ProtocolError } from '../../../src/protocol/errors.ts'
 import { Emitter } from '../../../src/util/emitter.ts'
 import { startBusyServer } from '../../fixtures/servers/busy-server.ts'
 
@@ -38,4 +40,14 @@ t.test('without a valid number of seconds, the client waits as after any failure
   ]) {
     t.equal((await waitAfter(header)).waitMs, 500, header)
   }
+})
+
+t.test('17.5 a node that names any number delays a message by half a second to a minute', async t => {
+  const waitFor = (retryAfter: number) => retryAfterMs(new ProtocolError('unavailable', 'later', { retryAfter }))
+  for (const seconds of [0, 0.001, -1, Number.MIN_VALUE]) t.equal(waitFor(seconds), 500, String(seconds))
+  for (const seconds of [0.5, 3, 10, 60]) t.equal(waitFor(seconds), seconds * 1_000, String(seconds))
+  for (const seconds of [61, 3_600, 2 ** 53, 1e308, Number.POSITIVE_INFINITY])
+    t.equal(waitFor(seconds), 60_000, String(seconds))
+  t.equal(retryAfterMs(new ProtocolError('unavailable', 'later')), undefined)
+  t.equal(retryAfterMs(new Error('another')), undefined)
 })

@@ -7,7 +7,7 @@ import { parseUsername } from '../../../src/protocol/names.ts'
 import { StoreUnavailableError } from '../../../src/server/store/store.ts'
 import { receiveSome, registerAgent } from '../../../tools/clients/agents.ts'
 import { HttpClient } from '../../../tools/clients/http-client.ts'
-import { newName, newUser, RawClient } from '../../../tools/clients/raw-client.ts'
+import { identityText, newName, newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { askUpgrade, statusOf } from '../../../tools/clients/raw-http.ts'
 import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
@@ -148,6 +148,10 @@ t.test('registrations are counted by address, over sockets and HTTP', async t =>
   const register = async (address: string) => (await RawClient.connect(t, wsUrl, from(address))).register(newUser())
   for (const host of ['1', '2', '3']) t.match(await register(`2001:db8:0:1::${host}`), { type: 'authenticated' })
   t.match(await register('2001:db8:0:1:ffff::9'), { type: 'error', code: 'rate_limited', retryAfter: Number })
+  const { username, identity } = newUser()
+  const unsigned = await RawClient.connect(t, wsUrl, from('2001:db8:0:1::9'))
+  const frame = { type: 'register', id: 'r', username, identity: identityText(identity), signature: 'A'.repeat(86) }
+  t.match(await unsigned.request(frame), { code: 'rate_limited' }, 'a refusal does not cost a check of a signature')
   t.match(await register('2001:db8:0:2::1'), { type: 'authenticated' })
   const http = new HttpClient(url)
   const user = newUser()
