@@ -155,7 +155,7 @@ async function openRecorded({ server, directory, recorder }: LoadAgentOptions): 
 
 const pause = (ms: number): Promise<void> => sleep(ms, new AbortController().signal)
 
-const isRefusal = (error: unknown): boolean => error instanceof ProtocolError && error.retry === 'no'
+const isRefusal = (error: unknown): boolean => error instanceof ProtocolError && error.retryAdvice === 'no'
 
 const describe = (event: object): string =>
   JSON.stringify(event, (_key, value: unknown) => (value instanceof Error ? String(value) : value))

@@ -1,3 +1,4 @@
+import { object } from './base/arguments.ts'
 import { Client as BaseClient } from './client.ts'
 import { dialBrowser } from './connection/dial-browser.ts'
 import type { SuitePolicy } from './options.ts'
@@ -18,9 +19,12 @@ export type BrowserClientOptions = {
  * Opens an agent with its state, without connecting.
  * @throws {StateError} if the state cannot be read.
  * @throws {ServerUrlError} if `server` or `domain` is not valid.
+ * @throws {InvalidArgumentError} if another option is not valid.
  */
-export const openClient = (options: BrowserClientOptions): Promise<BaseClient> =>
-  BaseClient.open({ ...options, dial: dialBrowser })
+export const openClient = async (options: BrowserClientOptions): Promise<BaseClient> => {
+  object({})(options, 'options')
+  return BaseClient.open({ ...options, dial: dialBrowser })
+}
 
 export * from './public.ts'
 export { openIndexedDbStore } from './state/indexed-db-store.ts'

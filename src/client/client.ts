@@ -1,10 +1,14 @@
 import { generateIdentity } from '../crypto/keys/identity.ts'
+import { suites } from '../crypto/suites.ts'
 import { parseRecipient, parseUsername, type Username } from '../protocol/names.ts'
 import { raceAbort, sleep } from '../util/signal.ts'
-import { ClosedError, SelfError } from './base/errors.ts'
+import { options as members, object, oneOf, optional, stateStore, text } from './base/arguments.ts'
+import { checkMethods } from './base/checked-methods.ts'
+import { ClosedError, InvalidArgumentError, SelfError } from './base/errors.ts'
 import type { ClientEvents } from './base/events.ts'
 import { newId } from './base/new-id.ts'
 import { ClientCore } from './client-core.ts'
+import { clientMethods } from './client-methods.ts'
 import { openLink } from './connection/client-context.ts'
 import { type Account, Identity, toAccount } from './connection/identity.ts'
 import type { Link } from './connection/link.ts'
@@ -25,6 +29,13 @@ import type { AppliedDecision, DecisionOptions, KeyDecision, PeerIdentity } from
 
 /** How long `close` waits for outgoing messages, ms. The state keeps the rest, and the next start continues with it. */
 const lingerMs = 2_000
+
+const checkOptions = object({
+  server: text,
+  store: stateStore,
+  domain: optional(text),
+  policy: members({ minSuite: oneOf(...suites), maxSuite: oneOf(...suites) }),
+})
 
 /**
  * One agent: sends and receives its messages. The client stores everything that must survive before it acts on it.
@@ -55,6 +66,9 @@ export class Client {
    * @throws {ServerUrlError} if `server` or `domain` is not valid.
    */
   static async open(options: ClientOptions): Promise<Client> {
+    checkOptions(options, 'options')
+    const { minSuite = 1, maxSuite = 2 } = options.policy ?? {}
+    if (minSuite > maxSuite) throw new InvalidArgumentError('minSuite', 'must not be above maxSuite')
     if (options.domain !== undefined) checkDomain(options.domain)
     parseServerUrl(options.server)
     const core = new ClientCore(options, await Identity.open(options.store))
@@ -401,5 +415,6 @@ export class Client {
     return openLink(this.#core.context)
   }
 }
+checkMethods(Client, clientMethods)
 
 export type { Username }

@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { nodeProvider } from '../crypto/node-provider.ts'
 import { useProvider } from '../crypto/provider.ts'
+import { asError } from '../util/as-error.ts'
+import { object, optional, text } from './base/arguments.ts'
+import { InvalidArgumentError } from './base/errors.ts'
 import { Client as BaseClient } from './client.ts'
 import { dialNode } from './connection/dial-node.ts'
 import type { SuitePolicy } from './options.ts'
@@ -25,10 +28,31 @@ export type NodeClientOptions = {
  * Opens an agent with its state, without connecting.
  * @throws {StateError} if the state cannot be read.
  * @throws {ServerUrlError} if `server` or `domain` is not valid.
+ * @throws {InvalidArgumentError} if another option is not valid, or `caFile` has no certificate.
  */
-export async function openClient({ caFile, ...options }: NodeClientOptions): Promise<BaseClient> {
-  const tls = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }
-  return BaseClient.open({ ...options, dial: dialNode(tls) })
+export async function openClient(options: NodeClientOptions): Promise<BaseClient> {
+  checkOptions(options, 'options')
+  const { caFile, ...rest } = options
+  const tls = caFile === undefined ? {} : { ca: await readAuthorities(caFile) }
+  return BaseClient.open({ ...rest, dial: dialNode(tls) })
+}
+
+/** How much of a path, or of an error of the system, an error shows. */
+const maxShown = 200
+
+const checkOptions = object({ caFile: optional(text) })
+
+/** Node would ignore a file without a certificate, and the failure would be one of TLS, later. */
+async function readAuthorities(file: string): Promise<string> {
+  try {
+    const authorities = await readFile(file, 'utf8')
+    if (/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(authorities)) return authorities
+  } catch (error) {
+    const why = asError(error).message.slice(0, maxShown)
+    throw new InvalidArgumentError('caFile', `cannot be read (${why})`, { cause: error })
+  }
+  const rule = `must be a file of certificates in PEM format, and ${file.slice(0, maxShown)} has none`
+  throw new InvalidArgumentError('caFile', rule)
 }
 
 export * from './public.ts'

@@ -65,6 +65,11 @@ export class CryptoError extends Error {
     super(texts[code])
     this.code = code
   }
+
+  /** True if the same call may succeed later although nobody changes anything. */
+  get retry(): boolean {
+    return this.code === 'rate_limited'
+  }
 }
 
 /** The peer presented a key that differs from the pinned one. Pass `seen` to `markChanged`. */

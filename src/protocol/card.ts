@@ -4,8 +4,9 @@ import { Compile } from 'typebox/schema'
 import { lazy } from '../util/lazy.ts'
 import { limits } from './limits.ts'
 
+export const capabilitySource = '^[a-z0-9][a-z0-9._-]{0,31}$'
 export const Capability = Type.String({
-  pattern: '^[a-z0-9][a-z0-9._-]{0,31}$',
+  pattern: capabilitySource,
   description: 'a tag for an ability of an agent: 1 to 32 of a-z 0-9 . _ -, first a letter or digit',
 })
 

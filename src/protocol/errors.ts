@@ -1,5 +1,8 @@
-/** Whether a retry of the same request can succeed. `later` means after something else has changed. */
-export type Retry = 'no' | 'later' | 'yes'
+/**
+ * Whether the same request can succeed later: `yes` by the passing of time alone, `later` only after another party has
+ * changed something.
+ */
+export type RetryAdvice = 'no' | 'later' | 'yes'
 
 /** Every error code of a node: docs/PROTOCOL.md section 9. A test compares this table with that page. */
 export const errors = {
@@ -20,7 +23,7 @@ export const errors = {
   internal: { http: 500, retry: 'yes' },
   unavailable: { http: 503, retry: 'yes' },
   inbox_full: { http: 507, retry: 'yes' },
-} as const satisfies Record<string, { http: number; retry: Retry }>
+} as const satisfies Record<string, { http: number; retry: RetryAdvice }>
 
 export type ErrorCode = keyof typeof errors
 
@@ -77,8 +80,13 @@ export class ProtocolError extends Error {
     this.close = options.close
   }
 
-  /** Whether a retry of the same request can succeed. */
-  get retry(): Retry {
+  /** True if the same call may succeed later although nobody changes anything. */
+  get retry(): boolean {
+    return this.retryAdvice === 'yes'
+  }
+
+  /** The last column of docs/PROTOCOL.md section 9, which distinguishes two reasons for `retry: false`. */
+  get retryAdvice(): RetryAdvice {
     return errors[this.code].retry
   }
 }

@@ -20,8 +20,9 @@ export const Identity = binary(32, 'Ed25519 identity key')
 export const Nonce = binary(32, 'nonce')
 export const Signature = binary(64, 'strict Ed25519 signature')
 export const Token = binary(32, 'auth token')
+export const inviteSource = '^[A-Za-z0-9_-]{1,128}$'
 export const Invite = Type.String({
-  pattern: '^[A-Za-z0-9_-]{1,128}$',
+  pattern: inviteSource,
   description: 'invite, if registration needs one',
 })
 /** The schema checks the type only: the codec checks length (`message_too_large`) and alphabet. */
@@ -43,7 +44,8 @@ export const TimeMs = Type.Integer({
   maximum: Number.MAX_SAFE_INTEGER,
   description: 'milliseconds since 1970',
 })
-export const Prefix = Type.String({ pattern: '^[a-z0-9._-]{0,32}$', description: 'lists only names with this prefix' })
+export const prefixSource = '^[a-z0-9._-]{0,32}$'
+export const Prefix = Type.String({ pattern: prefixSource, description: 'lists only names with this prefix' })
 export const Cursor = Type.String({ pattern: '^[a-z0-9._-]{1,32}$', description: 'the `cursor` of the previous page' })
 export const PageLimit = Type.Integer({ minimum: 1, maximum: limits.maxPage, default: limits.defaultPage })
 
@@ -111,21 +113,21 @@ export const UserPage = { users: Type.Array(ListedUser), cursor: Type.Union([Typ
 export const Writers = Type.Union([Type.Literal('anyone'), Type.Literal('contacts'), Type.Literal('allowlist')], {
   description: 'senders from which a user accepts messages',
 })
+export const sessionSource = '^[A-Za-z0-9_-]{16}$'
 export const SessionName = Type.String({
-  pattern: '^[A-Za-z0-9_-]{16}$',
+  pattern: sessionSource,
   description: 'the public id of a login, which is not a secret',
 })
 export const SessionList = Type.Array(
   Type.Object({ session: SessionName, createdAt: TimeMs, expiresAt: TimeMs, current: Type.Boolean() }),
 )
 export const SetRule = Type.Union([Type.Literal('allowed'), Type.Literal('blocked')])
+export const Rule = Type.Object({
+  username: Name,
+  rule: Type.Union([Type.Literal('allowed'), Type.Literal('blocked'), Type.Literal('contact')]),
+})
 export const RulePage = {
-  rules: Type.Array(
-    Type.Object({
-      username: Name,
-      rule: Type.Union([Type.Literal('allowed'), Type.Literal('blocked'), Type.Literal('contact')]),
-    }),
-  ),
+  rules: Type.Array(Rule),
   cursor: Type.Union([Type.String(), Type.Null()]),
 }
 export const Kind = Type.Union([Type.Literal('message'), Type.Literal('key_exchange')])

@@ -1,3 +1,4 @@
+import { escapeLine } from '../util/escape.ts'
 import { ProtocolError } from './errors.ts'
 
 declare const brand: unique symbol
@@ -11,6 +12,8 @@ const usernamePattern = /^[a-z0-9][a-z0-9._-]{1,30}[a-z0-9]$/
 /** A host name as in a URL, lower case, with an optional port. */
 const domainPattern =
   /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){0,30}[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?$/
+/** How much of a wrong name its error shows. */
+const maxShown = 40
 /** The maximum length of an address in bytes, so that it fits a `vec8`. */
 const maxAddressBytes = 255
 
@@ -21,7 +24,8 @@ export function parseUsername(text: string): Username {
   if (!isUsername(text)) {
     throw new ProtocolError(
       'invalid_username',
-      'a username has 3 to 32 of a-z 0-9 . _ - and starts and ends with a letter or digit',
+      `"${escapeLine(text.slice(0, maxShown))}" is not a username: a username has 3 to 32 of a-z 0-9 . _ - and ` +
+        'starts and ends with a letter or digit',
     )
   }
   return text

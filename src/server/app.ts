@@ -59,7 +59,7 @@ export async function buildApp(node: NodeContext, drain: AbortSignal): Promise<F
   await app.register(bearer, { node })
   parseOnlyJson(app)
   addDefaults(app, node)
-  await app.register(documentation)
+  await app.register(documentation, { isOperated: node.config.adminTokenHash !== null })
   await app.register(healthRoutes, { node })
   for (const routes of [authRoutes, userRoutes, accountRoutes, cardRoutes, keyRoutes, messageRoutes])
     await app.register(routes, { node })
@@ -86,7 +86,10 @@ function addDefaults(app: FastifyInstance, node: NodeContext): void {
     if (!isAllowedHost(node.config, request.headers.host))
       throw new ProtocolError('forbidden', `Host must be ${node.config.domain} or a loopback name`)
     const isAllowed = isAllowedOrigin(node.config, request.headers) || isOwnOrigin(node.config, request.headers)
-    if (!request.ws && !isAllowed) throw new ProtocolError('forbidden', 'pages of this origin may not call this node')
+    if (!request.ws && !isAllowed) {
+      node.refusedOrigins.note(request.headers.origin)
+      throw new ProtocolError('forbidden', 'pages of this origin may not call this node: see ALLOWED_ORIGINS')
+    }
     if (request.ws && request.routeOptions.url !== '/ws')
       throw new ProtocolError('not_found', 'the WebSocket is at /ws')
     if (!node.isDraining() || request.url.startsWith('/health/')) return

@@ -22,8 +22,8 @@ export const encodeUtf8 = (text: string): Uint8Array => encoder.encode(text)
 /** @throws {TypeError} if the bytes are not UTF-8. */
 export const decodeUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes)
 
-// Buffer is many times faster than JavaScript code. Browsers do not have it.
-const buffer = globalThis.Buffer
+// Buffer is many times faster than JavaScript code. Browsers do not have it, and their polyfills know no base64url.
+const buffer = globalThis.Buffer?.isEncoding?.('base64url') ? globalThis.Buffer : undefined
 
 /** base64url without padding (RFC 4648 section 5). */
 export const encodeBase64Url = (bytes: Uint8Array): string =>

@@ -1,5 +1,5 @@
 import type { Static, TSchema } from 'typebox'
-import { repeatedPage } from '../../client/base/errors.ts'
+import { repeatedPage } from '../../client/base/repeated-page.ts'
 import { adminRoutes as routes } from '../../protocol/admin-http.ts'
 import { escapeLine } from '../../util/escape.ts'
 import { eachPage } from '../../util/pages.ts'

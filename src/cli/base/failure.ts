@@ -37,6 +37,7 @@ const exitOf: Record<string, Exit> = {
   peer_unreadable: 'state',
   recovery_needed: 'state',
   closed: 'fault',
+  invalid_argument: 'usage',
 }
 
 /** Maps every error to the failure that the command reports. */

@@ -10,6 +10,20 @@ export abstract class ClientError extends Error {
   abstract readonly retry: boolean
 }
 
+/** The caller passed a wrong argument. Nothing was done. `argument` is its name, such as `timeoutMs` or `content`. */
+export class InvalidArgumentError extends ClientError {
+  override readonly name = 'InvalidArgumentError'
+  readonly code = 'invalid_argument'
+  readonly retry = false
+  readonly argument: string
+
+  /** @param rule completes the sentence that begins with the name of the argument */
+  constructor(argument: string, rule: string, options?: ErrorOptions) {
+    super(`${argument} ${rule}`, options)
+    this.argument = argument
+  }
+}
+
 /**
  * The server did not answer, or the connection ended first. The server may have carried out the request. `retryAfter`
  * is in seconds, if the server gave it.
@@ -42,9 +56,6 @@ export class ServerFaultError extends ClientError {
     this.serverSaid = serverWords(options.serverSaid)
   }
 }
-
-/** The error for a listing of which the server repeats a page. */
-export const repeatedPage = (): ServerFaultError => new ServerFaultError('the server repeats a page of the listing')
 
 /** The server's domain is not the one that this agent expects. Nothing was signed: docs/PROTOCOL.md section 5. */
 export class DomainMismatchError extends ClientError {

@@ -14,19 +14,22 @@ export function serverWords(text: string | undefined): string | undefined {
   return escapeLine(text.slice(0, maxServerWords)).slice(0, maxServerWords)
 }
 
-/** What this client says about each code of a node. */
-const texts: Record<ErrorCode, string> = {
+/** What this client says about each code of a node. `name`: the user that the request was about, if it named one. */
+const texts: Record<ErrorCode, string | ((name: string | undefined) => string)> = {
   bad_frame: 'the server could not read a request of this client',
   bad_ack: 'the server did not accept an acknowledgement',
-  invalid_username: 'the server does not accept this name: 3 to 32 of a-z 0-9 . _ -, first and last a letter or digit',
+  invalid_username: name =>
+    `the server does not accept ${name ?? 'this name'} as a name: 3 to 32 of a-z 0-9 . _ -, first and last a letter ` +
+    'or digit',
   unauthorized: 'the server refused the login',
   forbidden: 'the server does not allow this: its operator or the recipient has decided so',
-  unknown_user: 'the server knows no user of this name',
+  unknown_user: name =>
+    name === undefined ? 'the server does not know this user' : `the server knows no user ${name}`,
   not_found: 'the server does not have what was asked for',
-  no_keys: 'the recipient has no keys at the server yet',
-  username_taken:
-    'the name belongs to another key; choose another name, or use the state that has that key ' +
-    '(a browser may have deleted it: docs/STATE.md#browsers)',
+  no_keys: name => `${name ?? 'the recipient'} has no keys at the server yet`,
+  username_taken: name =>
+    `the name${name === undefined ? '' : ` ${name}`} belongs to another key; choose another name, or use the state ` +
+    'that has that key (a browser may have deleted it: docs/STATE.md#browsers)',
   id_reused: 'the server has another message under the same id',
   not_listening: 'this connection does not listen',
   conflict: 'the server is in a state that does not allow this now',
@@ -34,18 +37,21 @@ const texts: Record<ErrorCode, string> = {
   rate_limited: 'the server allows this less often; try again later',
   internal: 'the server failed; try again later',
   unavailable: 'the server cannot do this now; try again later',
-  inbox_full: "the recipient's inbox is full; try again later",
+  inbox_full: name => `the inbox of ${name ?? 'the recipient'} is full; try again later`,
 }
 
-/** Makes the error for a refusal of a node: this client's own text, and the node's words as data. */
+/**
+ * Makes the error for a refusal of a node: this client's own text, and the node's words as data.
+ * @param options `name`: the user that this client's request was about
+ */
 export const refusalOf = (
   code: ErrorCode,
   words: string | undefined,
-  options: { retryAfter?: number | undefined } = {},
+  { retryAfter, name }: { retryAfter?: number | undefined; name?: string | undefined } = {},
 ): ProtocolError => {
-  const { retryAfter } = options
   const serverSaid = serverWords(words)
-  return new ProtocolError(code, texts[code], {
+  const text = texts[code]
+  return new ProtocolError(code, typeof text === 'string' ? text : text(name), {
     ...(retryAfter !== undefined && { retryAfter }),
     ...(serverSaid !== undefined && { serverSaid }),
   })

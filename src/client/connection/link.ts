@@ -23,7 +23,7 @@ const checkMs = 1_000
 type Reply<T extends ClientFrameType> = (typeof clientFrames)[T]['reply'] extends infer R extends ServerFrame['type']
   ? ServerFrameOf<R>
   : never
-type Pending = { reply: string; answer: Deferred<ServerFrame>; sentAt: number }
+type Pending = { reply: string; name: string | undefined; answer: Deferred<ServerFrame>; sentAt: number }
 type Push = ServerFrameOf<'message'> | ServerFrameOf<'key_exchange'> | ServerFrameOf<'keys_low'>
 /**
  * A frame that the node answers, as the caller writes it. Only a caller that may have to repeat the frame gives an
@@ -93,8 +93,9 @@ export class Link {
     const answer = defer<ServerFrame>()
     const { reply } = clientFrames[frame.type]
     const id = frame.id ?? newId(this.#random)
-    this.#pending.set(id, { reply, answer, sentAt: performance.now() })
-    this.#socket.send(encodeFrame({ ...frame, id }))
+    const text = encodeFrame({ ...frame, id })
+    this.#pending.set(id, { reply, name: nameIn(frame), answer, sentAt: performance.now() })
+    this.#socket.send(text)
     // #answer resolves only with a frame of type `reply`.
     return answer.promise as Promise<Reply<T>>
   }
@@ -150,7 +151,8 @@ export class Link {
   #refuse(frame: ServerFrameOf<'error'>): void {
     const code = isErrorCode(frame.code) ? frame.code : 'internal'
     const { message, retryAfter } = frame
-    this.#settle(frame.id)?.answer.reject(refusalOf(code, message, { retryAfter }))
+    const pending = this.#settle(frame.id)
+    pending?.answer.reject(refusalOf(code, message, { retryAfter, name: pending.name }))
   }
 
   #settle(id: string | undefined): Pending | undefined {
@@ -195,4 +197,10 @@ export class Link {
     this.#pending.clear()
     this.#ended.resolve(end)
   }
+}
+
+/** The user that a request is about, as this client names it. */
+function nameIn(frame: Request): string | undefined {
+  if ('to' in frame) return frame.to
+  return 'username' in frame ? frame.username : undefined
 }

@@ -1,4 +1,5 @@
 import { isDomain, isLoopback } from '../../protocol/names.ts'
+import { escapeLine } from '../../util/escape.ts'
 import { ClientError } from '../base/errors.ts'
 
 /** The given server or domain is not valid. */
@@ -7,6 +8,9 @@ export class ServerUrlError extends ClientError {
   readonly code = 'server_url'
   readonly retry = false
 }
+
+/** A wrong URL as an error shows it. */
+const shown = (text: string): string => `"${escapeLine(text.slice(0, 100))}"`
 
 const schemes: Record<string, string> = { 'ws:': 'ws:', 'wss:': 'wss:', 'http:': 'ws:', 'https:': 'wss:' }
 
@@ -33,10 +37,12 @@ export function parseServerUrl(text: string): { url: string; domain: string } {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   const scheme = parsed && schemes[parsed.protocol]
   if (!parsed || !scheme || parsed.username || parsed.password) {
-    throw new ServerUrlError(`"${text}" is not a server URL: write ws://host:port or wss://host`)
+    throw new ServerUrlError(`${shown(text)} is not a server URL: write ws://host:port or wss://host`)
   }
   if (scheme === 'ws:' && !mayBePlain(parsed.hostname)) {
-    throw new ServerUrlError(`"${text}" would send the login unencrypted: write wss://${parsed.host}`)
+    throw new ServerUrlError(
+      `${shown(text)} would send the login unencrypted: write wss://${parsed.host.slice(0, 100)}`,
+    )
   }
   const path = parsed.pathname.replace(/\/+$/, '')
   return {
@@ -48,5 +54,5 @@ export function parseServerUrl(text: string): { url: string; domain: string } {
 /** @throws {ServerUrlError} */
 export function checkDomain(domain: string): string {
   if (isDomain(domain)) return domain
-  throw new ServerUrlError(`"${domain}" is not a domain: write a host name in lower case`)
+  throw new ServerUrlError(`${shown(domain)} is not a domain: write a host name in lower case`)
 }

@@ -1,6 +1,10 @@
+import { sessionSource } from '../../protocol/fields.ts'
 import { isUsername, parseRecipient, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
-import { repeatedPage, ServerFaultError } from '../base/errors.ts'
+import { matching, oneOf, optional, text } from '../base/arguments.ts'
+import { checkMethods } from '../base/checked-methods.ts'
+import { ServerFaultError } from '../base/errors.ts'
+import { repeatedPage } from '../base/repeated-page.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 
 /**
@@ -76,3 +80,12 @@ export class AccessControl {
     return parseRecipient(peer, this.#context.self().domain)
   }
 }
+
+checkMethods(AccessControl, {
+  writers: ['promise'],
+  setWriters: ['promise', ['writers', oneOf('anyone', 'contacts', 'allowlist')]],
+  setRule: ['promise', ['peer', text], ['rule', oneOf('allowed', 'blocked', 'none')]],
+  rules: ['iterator'],
+  logins: ['promise'],
+  endLogins: ['promise', ['session', optional(matching(new RegExp(sessionSource), 'the 16 characters of a login'))]],
+})

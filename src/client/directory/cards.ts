@@ -1,12 +1,15 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import { type Card, decodeCard, encodeCard } from '../../crypto/keys/card.ts'
+import { type Card, checkCardContent, decodeCard, encodeCard } from '../../crypto/keys/card.ts'
 import { identityOf, type Peer } from '../../crypto/session/peer.ts'
-import type { CardContent } from '../../protocol/card.ts'
+import { type CardContent, isCardContent } from '../../protocol/card.ts'
 import { ProtocolError } from '../../protocol/errors.ts'
+import { limits } from '../../protocol/limits.ts'
 import { formatAddress, parseRecipient, type Username } from '../../protocol/names.ts'
 import { decodeBase64Url, encodeBase64Url, equalBytes, isBase64Url } from '../../util/bytes.ts'
 import { isWellFormedJson } from '../../util/well-formed.ts'
-import { IdentityChangedError, IllFormedTextError } from '../base/errors.ts'
+import { object, optional, text } from '../base/arguments.ts'
+import { checkMethods } from '../base/checked-methods.ts'
+import { IdentityChangedError, IllFormedTextError, InvalidArgumentError } from '../base/errors.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { Self } from '../connection/identity.ts'
 import { decodeInteger, encodeInteger } from '../records/integer-record.ts'
@@ -23,6 +26,11 @@ export type AgentCard = CardContent & {
   signed: string
 }
 
+const cardRule =
+  `must have a title of 1 to 80 characters, at most ${limits.maxCapabilities} different capabilities ` +
+  '(1 to 32 of a-z 0-9 . _ - each), acceptsRequests (true or false), and if it has them, a description of at most ' +
+  '500 characters and a version of 1 to 32'
+
 /** Publishes and reads cards: docs/E2E.md section 14. */
 export class Cards {
   readonly #context: ClientContext
@@ -33,7 +41,7 @@ export class Cards {
 
   /**
    * Publishes this agent's card in place of an earlier one. The caller may repeat it after a failure.
-   * @throws {IllFormedTextError} {CryptoError} `malformed`, `too_large`: nothing was sent.
+   * @throws {InvalidArgumentError} {IllFormedTextError} {CryptoError} `too_large`: nothing was sent.
    * @throws {ProtocolError} {UnreachableError}
    */
   async publish(content: CardContent): Promise<void> {
@@ -51,7 +59,8 @@ export class Cards {
   async #upload(content: CardContent): Promise<void> {
     const { store, now, self } = this.#context
     const { username, address, identity } = self()
-    if (!isWellFormedJson(JSON.stringify(content))) throw new IllFormedTextError('the card')
+    if (!isCardContent(content)) throw new InvalidArgumentError('content', cardRule)
+    if (!isWellFormedJson(JSON.stringify(checkCardContent(content)))) throw new IllFormedTextError('the card')
     const card = await store.transaction(async tx => {
       const last = decodeInteger((await tx.get(keys.card(username))) ?? encodeInteger(0))
       const seq = Math.max(last + 1, Math.floor(now() / 1_000))
@@ -106,6 +115,13 @@ export class Cards {
     return { username, ...card.content, verified, identity: encodeBase64Url(card.identity), signed }
   }
 }
+
+checkMethods(Cards, {
+  publish: ['promise', ['content', object({})]],
+  remove: ['promise'],
+  of: ['promise', ['peer', optional(text)]],
+  read: ['promise', ['username', text], ['signed', text]],
+})
 
 function trustInOwn({ identity }: Self, card: Card): 'verified' {
   if (!equalBytes(card.identity, identity.publicKey)) throw new CryptoError('bad_card')

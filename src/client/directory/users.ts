@@ -2,7 +2,8 @@ import { CryptoError } from '../../crypto/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { isUsername, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
-import { IdentityChangedError, repeatedPage, ServerFaultError } from '../base/errors.ts'
+import { IdentityChangedError, ServerFaultError } from '../base/errors.ts'
+import { repeatedPage } from '../base/repeated-page.ts'
 import { type ClientContext, openLink } from '../connection/client-context.ts'
 import type { AgentCard, Cards } from './cards.ts'
 
@@ -26,8 +27,14 @@ export type ListedUser = Omit<Listed, 'card'> & {
 export async function* listUsers(
   context: ClientContext,
   cards: Cards,
-  query: UserQuery,
+  { online, prefix, capability, cards: withCards }: UserQuery,
 ): AsyncGenerator<ListedUser, void, undefined> {
+  const query = {
+    ...(online !== undefined && { online }),
+    ...(prefix !== undefined && { prefix }),
+    ...(capability !== undefined && { capability }),
+    ...(withCards !== undefined && { cards: withCards }),
+  }
   const pages = eachPage(async next => {
     const link = await openLink(context)
     return link.request({ type: 'list_users', ...query, ...next })

@@ -78,7 +78,8 @@ export class Listener {
       if (end.code === closeCodes.replaced.code) throw this.#replaced(end.said)
     } catch (error) {
       if (signal.aborted) await this.#release(link)
-      else if (error instanceof ProtocolError && error.retry !== 'no') await sleep(retryMs, signal).catch(() => {})
+      else if (error instanceof ProtocolError && error.retryAdvice !== 'no')
+        await sleep(retryMs, signal).catch(() => {})
       else if (!(error instanceof UnreachableError)) throw error
       else await this.#throwIfReplaced(link)
     } finally {

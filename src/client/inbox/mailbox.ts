@@ -1,5 +1,7 @@
 import { parseUsername } from '../../protocol/names.ts'
 import { startTimer } from '../../util/timer.ts'
+import { abortSignal, duration, object, optional, options, text, texts, whole } from '../base/arguments.ts'
+import { checkMethods } from '../base/checked-methods.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
 import { isShown, readStanding, type Standing } from '../messages/standing.ts'
@@ -137,6 +139,27 @@ export class Mailbox {
     }
   }
 }
+
+const query = { after: whole(0), limit: whole(0), from: text }
+checkMethods(Mailbox, {
+  list: ['promise', ['query', options(query)]],
+  get: ['promise', ['id', text]],
+  ack: ['promise', ['ids', texts]],
+  withheld: ['promise'],
+  wait: [
+    'promise',
+    [
+      'options',
+      object({
+        waitMs: duration,
+        signal: optional(abortSignal),
+        after: optional(query.after),
+        limit: optional(query.limit),
+        from: optional(text),
+      }),
+    ],
+  ],
+})
 
 const show = ({ record, standing }: Entry): MessageView | undefined =>
   isShown(standing) ? toMessage(record, standing) : undefined

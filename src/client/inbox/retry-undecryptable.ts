@@ -64,7 +64,8 @@ export class UndecryptableRetries {
     try {
       return await this.#sessions.sendPendingReset(peer)
     } catch (error) {
-      const isFinal = error instanceof ProtocolError && error.retry === 'no' && !(await mayReturn(this.#context, peer))
+      const isFinal =
+        error instanceof ProtocolError && error.retryAdvice === 'no' && !(await mayReturn(this.#context, peer))
       if (isFinal) await this.#context.store.transaction(tx => tx.delete(keys.pendingReset(peer)))
       throw error
     }

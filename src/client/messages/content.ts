@@ -5,10 +5,11 @@ import { readAll } from '../../crypto/encoding/byte-reader.ts'
 import { u8, vec16 } from '../../crypto/encoding/byte-writer.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { idSource } from '../../protocol/fields.ts'
+import { asError } from '../../util/as-error.ts'
 import { concatBytes, decodeUtf8, encodeUtf8 } from '../../util/bytes.ts'
 import { lazy } from '../../util/lazy.ts'
 import { isWellFormed, isWellFormedJson } from '../../util/well-formed.ts'
-import { IllFormedTextError, MediaTypeError, TooLargeError } from '../base/errors.ts'
+import { IllFormedTextError, InvalidArgumentError, MediaTypeError, TooLargeError } from '../base/errors.ts'
 
 /** What an application sends: text, bytes, JSON, or text or bytes with a media type. */
 export type Content = string | Uint8Array | { json: unknown } | { mediaType: string; data: string | Uint8Array }
@@ -89,11 +90,21 @@ function checkHeader({ error }: Header): void {
 }
 
 function encodeJson(value: unknown): string {
-  const text: string | undefined = JSON.stringify(value)
+  const text = stringify(value)
   if (text === undefined)
-    throw new TypeError('json must be a value that JSON can represent, not undefined or a function')
+    throw new InvalidArgumentError('json', 'must be a value that JSON can represent, not undefined or a function')
   if (!isWellFormedJson(text)) throw new IllFormedTextError('the JSON value')
   return text
+}
+
+/** @throws {InvalidArgumentError} for a circle, a BigInt, and what a `toJSON` throws */
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    const why = asError(error).message.split('\n')[0]
+    throw new InvalidArgumentError('json', `must be a value that JSON can represent (${why})`, { cause: error })
+  }
 }
 
 /** Never throws: a body with an invalid header counts as plain bytes. */

@@ -1,4 +1,4 @@
-import { errors, ProtocolError } from '../../protocol/errors.ts'
+import { ProtocolError } from '../../protocol/errors.ts'
 import type { ServerFrameOf } from '../../protocol/frames.ts'
 import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
@@ -312,4 +312,4 @@ const pick = (result: SendResult): SendResult =>
 /** Returns true if a later attempt with the same bytes may succeed. After `unauthorized` the client logs in again. */
 const mayPass = (error: unknown): error is Error =>
   error instanceof UnreachableError ||
-  (error instanceof ProtocolError && (errors[error.code].retry === 'yes' || error.code === 'unauthorized'))
+  (error instanceof ProtocolError && (error.retry || error.code === 'unauthorized'))

@@ -42,7 +42,6 @@ export type RequestOptions = {
 }
 
 const defaultTimeoutMs = 30_000
-const maxTimeoutMs = 86_400_000
 
 type Waiter = Deferred<MessageView> & { onPart: ((part: MessageView) => void) | undefined }
 /** Ids of requests that a decision about a key ended. `error` is the reason for own requests that were dropped. */
@@ -276,9 +275,6 @@ const requestIdIn = (key: string): string => key.split('/')[2] ?? ''
 const isExpired = (error: unknown): boolean => error instanceof Error && error.name === 'ExpiredError'
 
 function timeoutOf({ timeoutMs = defaultTimeoutMs, inReplyTo }: RequestOptions, nowMs: number): number {
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > maxTimeoutMs) {
-    throw new RangeError(`timeoutMs must be a whole number from 1 to ${maxTimeoutMs}`)
-  }
   const left = inReplyTo?.deadline === undefined ? timeoutMs : inReplyTo.deadline - nowMs
   if (left < 1) throw new RequestRefusedError('too_late', 'the request that caused this one has passed its deadline')
   return Math.min(timeoutMs, left)

@@ -1,6 +1,7 @@
 import { BufferedTransaction, type StateChanges, type StateSnapshot } from './buffered-transaction.ts'
 import { ChangeListeners } from './change-listeners.ts'
 import { OpenWork } from './open-work.ts'
+import { checkObject, checkText } from './state-arguments.ts'
 import { StateError } from './state-error.ts'
 import { firstFormat, needsMigration, type StateFormat } from './state-format.ts'
 import type { KeyRange } from './state-keys.ts'
@@ -32,6 +33,8 @@ export type BrowserStore = StateStore & {
  * @throws {StateError} `unreadable`, `version`, `permissions` or `disk`
  */
 export async function openIndexedDbStore(name: string, options: IndexedDbStoreOptions = {}): Promise<BrowserStore> {
+  checkText(name, 'The name of a state')
+  checkObject(options, 'The options of a store')
   const { format = firstFormat } = options
   if (!globalThis.navigator?.locks) {
     throw new StateError('permissions', `State "${name}" needs Web Locks: serve the page over https or from localhost.`)

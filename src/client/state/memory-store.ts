@@ -2,6 +2,7 @@ import { BufferedTransaction, type StateChanges, type StateSnapshot } from './bu
 import { ChangeListeners } from './change-listeners.ts'
 import { OpenWork } from './open-work.ts'
 import { SerialQueue } from './serial-queue.ts'
+import { StateError } from './state-error.ts'
 import { compareKeys, inRange, type KeyRange } from './state-keys.ts'
 import type { StateEntry, StateReader, StateStore, StateTransaction } from './state-store.ts'
 
@@ -40,6 +41,7 @@ export class MemoryDisk {
 
 /** Opens a store in the memory of this process: for tests, and for agents that need no restart. */
 export function openMemoryStore(disk: MemoryDisk = new MemoryDisk()): StateStore {
+  if (!(disk instanceof MemoryDisk)) throw new StateError('invalid', 'A memory store takes no options.')
   return new MemoryStore(disk)
 }
 

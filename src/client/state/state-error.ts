@@ -4,7 +4,7 @@ export const retryable = {
   closed: false,
   /** A transaction was used after its work had ended. */
   ended: false,
-  /** A key that is not 1 to 200 printable ASCII characters, or a value that is not bytes. */
+  /** A path, a name, a passphrase or a key that cannot be one; in an own store also the key or value of a record. */
   invalid: false,
   /** The directory or a file belongs to another program, is incomplete or is damaged. */
   unreadable: false,
@@ -26,6 +26,8 @@ export const retryable = {
   occupied: false,
   /** The file to write exists already. */
   file_exists: false,
+  /** The native module of the database package is not installed for this platform. */
+  native_missing: false,
   /** Another process has the state open, and the operation needs exclusive access. */
   in_use: true,
   /** Another process held the write lock longer than the timeout. */

@@ -7,11 +7,13 @@ import { type Account, Identity, toAccount } from '../connection/identity.ts'
 import { keys } from '../records/keys.ts'
 import { openDirectoryStore } from '../state/directory/directory-store.ts'
 import { syncPath } from '../state/directory/sync-path.ts'
+import { checkSecret } from '../state/encryption/derivation.ts'
 import { RecordCipher } from '../state/encryption/encrypted-store.ts'
 import { beginEncryption, readEncryption, unlock } from '../state/encryption/encryption.ts'
 import type { Secret } from '../state/encryption/secret.ts'
 import { openMemoryStore } from '../state/memory-store.ts'
 import { hasRecords, isOwnKey, ownKeys, requireHere } from '../state/own-keys.ts'
+import { checkObject, checkText } from '../state/state-arguments.ts'
 import { StateError } from '../state/state-error.ts'
 import type { StateEntry, StateReader } from '../state/state-store.ts'
 import { decodeExport, encodeExport } from './export-file.ts'
@@ -26,6 +28,8 @@ const fileMode = 0o600
  * `invalid`; `file_exists`; `disk` if the file cannot be written
  */
 export async function exportAgent(path: string, file: string, secret: Secret): Promise<Account> {
+  checkSecret(secret)
+  checkText(file, 'The path of an export')
   const store = await openDirectoryStore(path, { use: 'alone' })
   try {
     const entries = await store.read(tx => readRecords(tx, path, secret))
@@ -47,8 +51,13 @@ export async function exportAgent(path: string, file: string, secret: Secret): P
 export async function importAgent(
   path: string,
   file: string,
-  { secret, stateSecret }: { secret: Secret; stateSecret?: Secret },
+  options: { secret: Secret; stateSecret?: Secret },
 ): Promise<Account> {
+  checkObject(options, 'The options of an import')
+  const { secret, stateSecret } = options
+  checkSecret(secret)
+  if (stateSecret !== undefined) checkSecret(stateSecret)
+  checkText(file, 'The path of an export')
   const entries = decodeExport(await readExport(file), secret, file)
   const account = await accountIn(entries)
   const store = await openDirectoryStore(path)

@@ -5,9 +5,16 @@ import type { NodeContext } from '../node/node-context.ts'
 
 const summary = 'For process managers and load balancers'
 const Status = Type.Object({ status: Type.Literal('ok') })
-const live = { summary, response: { 200: Status } }
+const live = {
+  operationId: 'live',
+  tags: ['Health'],
+  summary: `${summary}: the process answers`,
+  response: { 200: Status },
+}
 const ready = {
-  summary,
+  operationId: 'ready',
+  tags: ['Health'],
+  summary: `${summary}: the node takes work`,
   querystring: Type.Object({ full: Type.Optional(Type.Literal('ok')) }),
   response: {
     200: Type.Object({

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import type { Config } from '../base/config.ts'
 import type { Logger } from '../base/logger.ts'
 import { openMetrics } from '../base/metrics.ts'
+import { RefusedOrigins } from '../base/refused-origins.ts'
 import { ClaimReleases } from '../delivery/claim-releases.ts'
 import { NoticeRouter } from '../delivery/notice-router.ts'
 import { SendBatch } from '../delivery/send-batch.ts'
@@ -40,6 +41,7 @@ export function createNode(
     log,
     clock,
     metrics,
+    refusedOrigins: new RefusedOrigins(log),
     connections: new ConnectionRegistry(config),
     sends: new SendBatch(
       store.inboxes,

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Config } from '../base/config.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
+import type { RefusedOrigins } from '../base/refused-origins.ts'
 import type { ClaimReleases } from '../delivery/claim-releases.ts'
 import type { NoticeRouter } from '../delivery/notice-router.ts'
 import type { SendBatch } from '../delivery/send-batch.ts'
@@ -20,6 +21,7 @@ export type NodeContext = {
   readonly log: Logger
   readonly clock: Clock
   readonly metrics: Metrics
+  readonly refusedOrigins: RefusedOrigins
   readonly connections: ConnectionRegistry
   readonly sends: SendBatch
   /** Joins the acknowledgements of all connections. */

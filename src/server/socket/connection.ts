@@ -295,7 +295,7 @@ export class Connection implements OpenConnection, FrameContext {
     if (refusal.code === 'internal') this.node.log.error({ err: cause, connection: this.id, id }, 'login failed')
     this.refuse(refusal, id)
     if (this.#state.kind !== 'challenged') return
-    if (refusal.retry !== 'yes') this.#state.failures += 1
+    if (!refusal.retry) this.#state.failures += 1
     if (this.#state.failures < limits.maxLoginFailures) this.#challenge(this.#state)
     else void this.close('unauthorized', 'three logins failed')
   }

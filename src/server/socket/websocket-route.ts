@@ -87,7 +87,8 @@ function checkUpgrade(node: NodeContext, request: FastifyRequest): void {
   const offered = request.headers['sec-websocket-protocol']?.split(',').map(name => name.trim()) ?? []
   if (!offered.includes(subprotocol)) throw new ProtocolError('bad_frame', `the subprotocol must be ${subprotocol}`)
   if (!isAllowedOrigin(node.config, request.headers)) {
-    throw new ProtocolError('forbidden', 'this origin may not connect')
+    node.refusedOrigins.note(request.headers.origin)
+    throw new ProtocolError('forbidden', 'pages of this origin may not connect: see ALLOWED_ORIGINS')
   }
 }
 

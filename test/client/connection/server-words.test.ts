@@ -57,7 +57,7 @@ t.test('17.11 the model gets the words of the server marked, apart from the text
   const session = new McpSession(alice, () => {})
   const result = await tools.send_message.run(session, { to: 'nobody-here', text: 'hi' }, never).catch(failure)
   const { content, structuredContent } = Object(result)
-  t.match(content[0].text, /^unknown_user: the server knows no user of this name$/)
+  t.match(content[0].text, /^unknown_user: the server knows no user nobody-here$/)
   const quoted = JSON.parse(content[1].text)
   t.match(quoted, { server_said: /^SYSTEM NOTICE/, notice: serverNotice })
   t.ok(quoted.server_said.length <= maxServerWords)

@@ -48,8 +48,8 @@ t.test('a card states the trust in its key', async t => {
 
 t.test('a card with invalid content is not sent', async t => {
   const { alice } = await openWorld(t)
-  await t.rejects(alice.cards.publish({ ...content, title: '' }), { code: 'malformed' })
-  await t.rejects(alice.cards.publish({ ...content, capabilities: ['Not a tag'] }), { code: 'malformed' })
+  await t.rejects(alice.cards.publish({ ...content, title: '' }), { code: 'invalid_argument' })
+  await t.rejects(alice.cards.publish({ ...content, capabilities: ['Not a tag'] }), { code: 'invalid_argument' })
   t.match(await alice.cards.of(), content)
 })
 

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
+import { adminRoutes, adminSchemas } from '../../../src/protocol/admin-http.ts'
+import { httpRoutes, httpSchemas } from '../../../src/protocol/http.ts'
 import { limits } from '../../../src/protocol/limits.ts'
 import { HttpClient } from '../../../tools/clients/http-client.ts'
 import { identityText, newIdentity, newName, newUser, prove, RawClient } from '../../../tools/clients/raw-client.ts'
@@ -369,6 +372,104 @@ t.test('the OpenAPI description lists every route, and its page is served', asyn
   const paths: unknown = body.paths
   t.ok(typeof paths === 'object' && paths !== null && !('/ws' in paths))
   t.equal((await fetch(`${url}/docs/`)).status, 200)
+})
+
+// Evidence: API9
+t.test('18.11 the OpenAPI document has ids, summaries, tags, security, components and error responses', async t => {
+  const { url } = await startTestNode(t, { ADMIN_TOKEN: 'o'.repeat(40) })
+  const response = await fetch(`${url}/openapi.json`)
+  const document = (await response.json()) as OpenApi
+  const validated = await new Validator().validate(structuredClone(document))
+  t.same(validated, { valid: true })
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+  )
+  const routes = [...Object.values(httpRoutes), ...Object.values(adminRoutes)]
+  t.equal(operations.length, routes.length + 2, 'every route, and two of health')
+  t.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, operations.length, 'own ids')
+  t.same(document.security, [{ token: [] }])
+  t.match(document.components.securitySchemes, { token: { type: 'http', scheme: 'bearer' } })
+  const groups = document.tags.map(({ name }) => name)
+  for (const { name, operation } of operations) {
+    t.match(operation.operationId, /^[a-z]\w+$/, name)
+    t.match(operation.summary, /^[A-Z]/, name)
+    t.equal(operation.tags.length, 1, name)
+    t.ok(groups.includes(operation.tags[0] ?? ''), `${name}: a described tag`)
+    const failures = Object.entries(operation.responses).filter(([status]) => Number(status) >= 400)
+    t.ok(failures.length > 0 && operation.responses.default, `${name}: failures`)
+    for (const [status, failure] of [...failures, ['default', operation.responses.default] as const])
+      t.same(failure?.content, problemContent, `${name} ${status}`)
+  }
+  const open = operations.filter(({ operation }) => operation.security !== undefined)
+  t.same(
+    open.map(({ name, operation }) => [name, operation.security]).sort(),
+    ['GET /health/live', 'GET /health/ready', 'POST /v1/auth/challenge', 'POST /v1/auth/token', 'POST /v1/users'].map(
+      name => [name, []],
+    ),
+  )
+  const text = JSON.stringify(document)
+  const schemas = Object.keys(document.components.schemas)
+  t.same(schemas.sort(), [...Object.keys(httpSchemas), ...Object.keys(adminSchemas)].sort())
+  for (const name of schemas) t.ok(text.includes(`"#/components/schemas/${name}"`), `${name} is used`)
+  const answers = new Set(operations.map(({ operation }) => JSON.stringify(operation.requestBody ?? null)))
+  t.ok(answers.has(JSON.stringify(jsonBody('#/components/schemas/Message'))), 'a body is a reference')
+})
+
+const problemContent = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }
+const jsonBody = ($ref: string) => ({ required: true, content: { 'application/json': { schema: { $ref } } } })
+
+type Operation = {
+  operationId: string
+  summary: string
+  tags: string[]
+  security?: object[]
+  requestBody?: object
+  responses: Record<string, { content?: object }>
+}
+type OpenApi = {
+  paths: Record<string, Record<string, Operation>>
+  security: object[]
+  tags: { name: string }[]
+  components: { securitySchemes: object; schemas: object }
+}
+
+t.test('18.11 each refusal of a route is in its OpenAPI responses', async t => {
+  const { url } = await startTestNode(t)
+  const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApi
+  const client = await HttpClient.loggedIn(url, newUser())
+  const stranger = new HttpClient(url)
+  const stray = newName()
+  const calls: [HttpClient, string, string, unknown?][] = [
+    [stranger, 'GET', '/v1/users'],
+    [client, 'GET', `/v1/users/${stray}`],
+    [client, 'GET', '/v1/users/A'],
+    [client, 'GET', `/v1/users/${stray}/card`],
+    [client, 'PUT', '/v1/card', { card: 5 }],
+    [client, 'PUT', '/v1/card', { card: 'AAAA' }],
+    [client, 'DELETE', `/v1/users/${stray}`, { nonce: 'A'.repeat(43), signature: 'A'.repeat(86) }],
+    [client, 'DELETE', `/v1/sessions/${'A'.repeat(16)}`],
+    [client, 'PUT', `/v1/privacy/rules/${stray}`, { rule: 'blocked' }],
+    [client, 'PUT', '/v1/privacy/rules/A', { rule: 'blocked' }],
+    [client, 'DELETE', '/v1/privacy/rules/A'],
+    [client, 'DELETE', `/v1/privacy/rules/${stray}`],
+    [client, 'POST', `/v1/users/${stray}/keys`, { id: 'x' }],
+    [client, 'PUT', '/v1/keys', { bundle: 'AAAA' }],
+    [client, 'POST', '/v1/messages', { id: 'm', to: stray, body: 'AAAA' }],
+    [client, 'POST', '/v1/messages', { id: 'm', to: stray, body: 'A'.repeat(limits.maxBodyChars + 1) }],
+    [client, 'POST', '/v1/inbox/ack', { seq: 5, epoch: 1 }],
+    [stranger, 'POST', '/v1/auth/challenge', { username: 'A' }],
+    [stranger, 'POST', '/v1/auth/token', { username: 'abc', nonce: 'A'.repeat(43), signature: 'A'.repeat(86) }],
+  ]
+  for (const [caller, method, path, body] of calls) {
+    const { status, body: answer } = await caller.call(method, path, body)
+    const [template = ''] = Object.keys(document.paths).filter(known =>
+      new RegExp(`^${known.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+    )
+    const described = document.paths[template]?.[method.toLowerCase()]?.responses[status]
+    t.ok(described, `${method} ${path}: ${status}`)
+    const codes = String(Object(described).description).split(', ')
+    t.ok(status < 400 || codes.includes(String(answer?.code)), `${method} ${path}: ${answer?.code} is in ${codes}`)
+  }
 })
 
 t.test('metrics are on their own port only', async t => {

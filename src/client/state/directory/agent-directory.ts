@@ -1,9 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { checkSecret } from '../encryption/derivation.ts'
 import { openEncryptedStore } from '../encryption/encrypted-store.ts'
 import { requirePlain } from '../encryption/encryption.ts'
 import type { Secret } from '../encryption/secret.ts'
 import { requireHere } from '../own-keys.ts'
+import { checkObject } from '../state-arguments.ts'
 import type { StateStore } from '../state-store.ts'
 import { type DirectoryStoreOptions, openDirectoryStore } from './directory-store.ts'
 
@@ -19,11 +21,11 @@ interface AgentDirectoryOptions extends Omit<DirectoryStoreOptions, 'format'> {
  * @throws {StateError} `unreadable`, `permissions`, `version`, `locked`, `in_use`, `disk`, `moved`, `secret_missing`,
  * `secret_wrong` or `not_encrypted`
  */
-export async function openAgentDirectory(
-  path: string,
-  { secret, ...options }: AgentDirectoryOptions = {},
-): Promise<StateStore> {
-  const store = await openDirectoryStore(path, options)
+export async function openAgentDirectory(path: string, options: AgentDirectoryOptions = {}): Promise<StateStore> {
+  checkObject(options, 'The options of a store')
+  const { secret, ...settings } = options
+  if (secret !== undefined) checkSecret(secret)
+  const store = await openDirectoryStore(path, settings)
   try {
     await store.read(tx => requireHere(tx, path))
     if (secret) return await openEncryptedStore(store, secret, { where: path })

@@ -1,4 +1,5 @@
 import { randomBytes } from '../../../crypto/provider.ts'
+import { checkSecret } from '../encryption/derivation.ts'
 import { RecordCipher } from '../encryption/encrypted-store.ts'
 import { beginEncryption, readEncryption, unlock } from '../encryption/encryption.ts'
 import type { Secret } from '../encryption/secret.ts'
@@ -13,7 +14,7 @@ import { openDirectoryStore } from './directory-store.ts'
  * @throws {StateError} `in_use` while any other process has it open; `encrypted`, `moved`, `invalid`
  */
 export const encryptState = (path: string, secret: Secret): Promise<void> =>
-  convert(path, async tx => {
+  convert(path, secret, async tx => {
     if (await readEncryption(tx)) {
       throw new StateError(
         'encrypted',
@@ -30,7 +31,7 @@ export const encryptState = (path: string, secret: Secret): Promise<void> =>
  * @throws {StateError} `in_use`, `secret_wrong`, `moved`; `not_encrypted` if the state is not encrypted
  */
 export const decryptState = (path: string, secret: Secret): Promise<void> =>
-  convert(path, async tx => {
+  convert(path, secret, async tx => {
     const header = await readEncryption(tx)
     if (!header) throw new StateError('not_encrypted', `${path} is not encrypted.`)
     const cipher = new RecordCipher(unlock(header, secret, path), path)
@@ -38,7 +39,8 @@ export const decryptState = (path: string, secret: Secret): Promise<void> =>
     tx.delete(ownKeys.encryption)
   })
 
-async function convert(path: string, work: (tx: StateTransaction) => Promise<void>): Promise<void> {
+async function convert(path: string, secret: Secret, work: (tx: StateTransaction) => Promise<void>): Promise<void> {
+  checkSecret(secret)
   const store = await openDirectoryStore(path, { use: 'alone' })
   try {
     await store.transaction(async tx => {

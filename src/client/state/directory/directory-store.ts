@@ -30,6 +30,8 @@ type OpenOptions = Required<DirectoryStoreOptions>
  */
 export async function openDirectoryStore(path: string, options: DirectoryStoreOptions = {}): Promise<StateStore> {
   const { format = firstFormat, lockTimeoutMs = 30_000, use = 'shared' } = options
+  if (!(lockTimeoutMs >= 0)) throw new StateError('invalid', 'lockTimeoutMs must be a number of milliseconds.')
+  if (use !== 'shared' && use !== 'alone') throw new StateError('invalid', 'use must be "shared" or "alone".')
   const directory = await prepareDirectory(path, format.version)
   const connection = new SqliteConnection(directory.database)
   try {

@@ -1,4 +1,6 @@
-import Database from 'libsql'
+import type Database from 'libsql'
+import { asError } from '../../../util/as-error.ts'
+import { lazy } from '../../../util/lazy.ts'
 import type { StateChanges, StateSnapshot } from '../buffered-transaction.ts'
 import { StateError } from '../state-error.ts'
 import type { KeyRange } from '../state-keys.ts'
@@ -22,6 +24,28 @@ const tables = `
   PRAGMA application_id = ${applicationId};
   CREATE TABLE entry (key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;`
 
+let driver: typeof Database | undefined
+
+/**
+ * Loads the database package before the first connection. It has a native module, which only a directory needs: without
+ * it everything else works.
+ * @throws {StateError} `native_missing`
+ */
+export const loadSqlite = lazy(async (): Promise<void> => {
+  try {
+    driver = (await import('libsql')).default
+  } catch (error) {
+    const platform = `${process.platform}-${process.arch}`
+    throw new StateError(
+      'native_missing',
+      `The native module of the package "libsql" for ${platform} cannot be loaded ` +
+        `(${asError(error).message.split('\n')[0]}): install the dependencies on this machine, with optional ones ` +
+        '(no --omit=optional), and leave libsql out of a bundle; or use another store (docs/CLIENT.md#platforms).',
+      { cause: error },
+    )
+  }
+})
+
 /**
  * One connection to the database of a state directory. Calls are synchronous: a commit blocks this process until it is
  * on disk.
@@ -31,10 +55,12 @@ export class SqliteConnection implements StateSnapshot {
   readonly #db: Database.Database
   readonly #statements = new Map<string, Database.Statement<unknown[]>>()
 
-  /** Opens an existing file, without changing it. */
+  /** Opens an existing file, without changing it. Only after `loadSqlite`. */
   constructor(path: string) {
     this.#path = path
-    this.#db = this.#guard(() => new Database(path))
+    const Driver = driver
+    if (!Driver) throw new StateError('native_missing', 'The package "libsql" is not loaded yet.')
+    this.#db = this.#guard(() => new Driver(path))
     this.#guard(() => this.#db.exec(settings))
   }
 

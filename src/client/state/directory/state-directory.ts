@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { chmod, link, lstat, mkdir, open, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { checkText } from '../state-arguments.ts'
 import { StateError } from '../state-error.ts'
-import { SqliteConnection, unreadable } from './sqlite-connection.ts'
+import { loadSqlite, SqliteConnection, unreadable } from './sqlite-connection.ts'
 import { syncPath } from './sync-path.ts'
 
 const directoryMode = 0o700
@@ -22,6 +23,8 @@ export interface StateDirectory {
  * @throws {StateError}
  */
 export async function prepareDirectory(path: string, version: number): Promise<StateDirectory> {
+  checkText(path, 'The path of a state directory')
+  await loadSqlite()
   const root = resolve(path)
   const directory = { path: root, database: join(root, 'state.db'), waiting: join(root, 'waiting') }
   try {

@@ -35,6 +35,7 @@ export type Derivation = Static<typeof Derivation>
  * @throws {StateError} `invalid` for a short passphrase
  */
 export function chooseDerivation(secret: Secret, cost: Argon2Cost, random: Random): Derivation {
+  checkSecret(secret)
   const salt = encodeBase64Url(random(saltBytes))
   if (secret.type === 'key') return { type: 'hkdf-sha256', salt }
   if ([...secret.passphrase].length < minPassphraseChars) {
@@ -48,6 +49,7 @@ export function chooseDerivation(secret: Secret, cost: Argon2Cost, random: Rando
  * @throws {StateError} `invalid` for a key of the wrong length
  */
 export function deriveKey(secret: Secret, derivation: Derivation): Uint8Array | undefined {
+  checkSecret(secret)
   const salt = decodeBase64Url(derivation.salt)
   if (secret.type === 'passphrase') {
     if (derivation.type !== 'argon2id') return undefined
@@ -57,6 +59,15 @@ export function deriveKey(secret: Secret, derivation: Derivation): Uint8Array | 
   if (secret.key.length !== secretKeyBytes) throw new StateError('invalid', `A key must have ${secretKeyBytes} bytes.`)
   if (derivation.type !== 'hkdf-sha256') return undefined
   return hkdfSha256(salt, secret.key, encodeUtf8('aimessage key file'), secretKeyBytes)
+}
+
+/** @throws {StateError} `invalid` for anything that is not a `Secret`. Its text never has a part of the secret. */
+export function checkSecret(secret: unknown): asserts secret is Secret {
+  const { type, passphrase, key } = Object(secret) as { type?: unknown; passphrase?: unknown; key?: unknown }
+  if (type === 'passphrase' && typeof passphrase === 'string') return
+  if (type === 'key' && key instanceof Uint8Array) return
+  const kinds = "{ type: 'passphrase', passphrase } or { type: 'key', key } with a Uint8Array"
+  throw new StateError('invalid', `A secret must be ${kinds}.`)
 }
 
 /** Names the kind of secret that is needed, for errors. */

@@ -1,9 +1,11 @@
 import { type Random, randomBytes } from '../../../crypto/provider.ts'
 import { concatBytes, encodeUtf8 } from '../../../util/bytes.ts'
 import { hasRecords, isOwnKey } from '../own-keys.ts'
+import { checkStore } from '../state-arguments.ts'
 import { StateError, UnreadableRecordError } from '../state-error.ts'
 import { checkKey, checkValue } from '../state-keys.ts'
 import type { ListOptions, StateEntry, StateReader, StateStore, StateTransaction } from '../state-store.ts'
+import { checkSecret } from './derivation.ts'
 import { beginEncryption, readEncryption, unlock } from './encryption.ts'
 import { openBytes, sealBytes } from './sealed-bytes.ts'
 import type { Secret } from './secret.ts'
@@ -27,6 +29,8 @@ export async function openEncryptedStore(
   secret: Secret,
   { where = 'The state', random = randomBytes }: EncryptionOptions = {},
 ): Promise<StateStore> {
+  checkStore(store)
+  checkSecret(secret)
   const header = await store.read(readEncryption)
   const key = header ? unlock(header, secret, where) : await begin(store, secret, where, random)
   return new EncryptedStore(store, new RecordCipher(key, where, random))
