@@ -9,7 +9,7 @@ import subprocess
 import urllib.request
 
 SERVER = os.environ.get("AIMESSAGE_SERVER", "ws://localhost:8080")
-COMMAND = os.environ.get("AIMESSAGE_COMMAND", "npx aimessage").split()
+COMMAND = os.environ.get("AIMESSAGE_COMMAND", "aimessage").split()
 NAME = "python"
 
 

@@ -2,7 +2,7 @@ import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 
 // Acts as a host like Claude Code: starts the MCP server, lists its tools, and calls them. There is no model here.
-const command = process.env.AIMESSAGE_COMMAND ?? 'npx aimessage'
+const command = process.env.AIMESSAGE_COMMAND ?? 'aimessage'
 const [program, ...args] = command.split(' ')
 const env = { PATH: process.env.PATH, HOME: process.env.HOME, AIMESSAGE_SERVER: process.env.AIMESSAGE_SERVER }
 if (process.env.AIMESSAGE_HOME) env.AIMESSAGE_HOME = process.env.AIMESSAGE_HOME

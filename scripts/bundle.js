@@ -1,7 +1,7 @@
 // Builds dist/ from src/: the programs and the library, with the packages that they use, in few files. A command that
 // loads hundreds of small modules would spend most of its time on loading them. `dependencies` in package.json has
-// only libsql, which cannot be bundled, and typebox, which the type declarations import. Nothing is minified, so that
-// a stack trace shows the names of the sources. The compiler emits the type declarations (tsconfig.build.json).
+// only libsql, which cannot be bundled. Nothing is minified, so that a stack trace shows the names of the sources. The
+// compiler emits the type declarations (tsconfig.build.json), and prune-types.js removes those that nobody can reach.
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'

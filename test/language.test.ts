@@ -80,3 +80,17 @@ t.test('sources and documents have no word or phrase that has a plainer equivale
   t.same([...inSources, ...prose].filter(({ text }) => words.test(text)).map(textOf), [])
   t.same([...comments, ...prose].filter(({ text }) => phrases.test(text) || words.test(text)).map(textOf), [])
 })
+
+t.test('18.13 nothing tells a reader to run the package by a name that a stranger could register', async t => {
+  // npx, npm exec and others download a package of that name unless one is installed where they run.
+  const downloads =
+    /\b(?:npx|npm (?:exec|x|create)|pnpm (?:dlx|exec)|yarn (?:dlx|exec)|bunx|bun x|uvx)\b[^`|]*\baimessage\b/
+  const fromRegistry = /\b(?:npm|pnpm|yarn|bun) (?:i|install|add)\b(?: -{1,2}[\w-]+)* aimessage\b/
+  const json = /"npx"/
+  const files = [...documents, ...filesIn('examples'), ...filesIn('docs'), ...filesIn('bin'), ...filesIn('src')]
+  const lines = [...new Set([...files, ...rootFiles])]
+    .filter(file => /\.(?:md|js|ts|py|json|yml|sh|example)$|^[A-Z]/.test(file))
+    .flatMap(linesOf)
+  t.same(lines.filter(({ text }) => [downloads, fromRegistry, json].some(found => found.test(text))).map(textOf), [])
+  t.ok(lines.some(({ text }) => text.includes('npm install --global ./aimessage-0.1.0.tgz')))
+})

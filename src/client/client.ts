@@ -64,6 +64,7 @@ export class Client {
    * Opens the client with its state, without connecting.
    * @throws {StateError} if the state cannot be read.
    * @throws {ServerUrlError} if `server` or `domain` is not valid.
+   * @internal
    */
   static async open(options: ClientOptions): Promise<Client> {
     checkOptions(options, 'options')

@@ -60,15 +60,13 @@ t.test('the examples run and print what their pages describe', async t => {
     const [, json = ''] = /```json\n(.*?)```/s.exec(page) ?? []
     const { mcpServers } = JSON.parse(json)
     const { command: program, args } = mcpServers.aimessage
-    t.equal(program, 'npx')
-    const [yes, name, ...options] = args
-    t.same([yes, name], ['-y', 'aimessage'])
+    t.equal(program, 'aimessage')
     const { Client } = await import('@modelcontextprotocol/client')
     const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio')
     const host = new Client({ name: 'test', version: '1' })
     t.teardown(() => host.close())
     const variables = { PATH: process.env.PATH ?? '', AIMESSAGE_SERVER: wsUrl, AIMESSAGE_HOME: env.AIMESSAGE_HOME }
-    const parameters = { command: process.execPath, args: ['bin/aimessage.js', ...options], env: variables, cwd: root }
+    const parameters = { command: process.execPath, args: ['bin/aimessage.js', ...args], env: variables, cwd: root }
     await host.connect(new StdioClientTransport({ ...parameters, stderr: 'ignore' }))
     const { structuredContent } = await host.callTool({ name: 'whoami', arguments: {} })
     t.match(structuredContent, { username: 'alice' })

@@ -118,13 +118,16 @@ const toJson = ({ from, to, kind, body }: AppendItem) => ({
 const drawEnvelope = ({ from, to, kind, body }: AppendItem): string =>
   `${from} -> ${to}  ${kind}, ${body.length} characters: ${body.slice(0, shownChars)}…`
 
+/** The command as the reader can type it: the installed one, or the file of a checkout. */
+const program = process.argv[1]?.endsWith('bin/aimessage.js') ? 'node bin/aimessage.js' : 'aimessage'
+
 const nextCommands = [
-  'npx aimessage serve',
-  'npx aimessage register alice --agent alice',
-  'npx aimessage register bob --agent bob',
-  'npx aimessage send bob "hello" --agent alice',
-  'npx aimessage listen --agent bob',
-]
+  'serve',
+  'register alice --agent alice',
+  'register bob --agent bob',
+  'send bob "hello" --agent alice',
+  'listen --agent bob',
+].map(command => `${program} ${command}`)
 
 export async function printNextCommands({ printer }: Demo): Promise<void> {
   await printer.step(

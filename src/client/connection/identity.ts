@@ -33,7 +33,10 @@ export type Account = {
   identity: string
 }
 
-/** An agent's identity with its secrets. */
+/**
+ * An agent's identity with its secrets.
+ * @internal
+ */
 export type Self = { username: Username; domain: string; address: Address; identity: IdentityKeyPair }
 
 const toSelf = (record: IdentityRecord): Self => {
@@ -46,6 +49,7 @@ const toSelf = (record: IdentityRecord): Self => {
   }
 }
 
+/** @internal */
 export const toAccount = ({ username, domain, address, identity }: Self): Account => ({
   username,
   domain,
@@ -61,6 +65,7 @@ async function load(tx: StateReader): Promise<IdentityRecord | undefined> {
 /**
  * Returns the account of a registered agent, without its secrets.
  * @param publicKeyOf derives the Ed25519 public key from its 32-byte seed
+ * @internal
  */
 export async function readAccount(
   store: StateStore,
@@ -76,7 +81,10 @@ export async function readAccount(
 
 const save = (tx: StateTransaction, record: IdentityRecord) => tx.put(keys.account(), IdentityRecord.encode(record))
 
-/** The identity in a state, with the token, the generation and the deletion that a server reported for it. */
+/**
+ * The identity in a state, with the token, the generation and the deletion that a server reported for it.
+ * @internal
+ */
 export class Identity {
   readonly #store: StateStore
   #self: Self | undefined

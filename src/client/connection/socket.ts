@@ -1,5 +1,3 @@
-import type { RawFrame } from '../../protocol/codec.ts'
-
 /** The part of a WebSocket that a link uses, independent of the implementation. */
 export type Socket = {
   send(text: string): void
@@ -11,7 +9,7 @@ export type Socket = {
 
 export type SocketHandlers = {
   opened(): void
-  frame(raw: RawFrame): void
+  frame(raw: string | Uint8Array): void
   /** Called exactly once, whatever the reason. */
   closed(end: SocketEnd): void
 }

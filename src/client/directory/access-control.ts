@@ -20,6 +20,7 @@ export type Login = { session: string; createdAt: number; expiresAt: number; cur
 export class AccessControl {
   readonly #context: ClientContext
 
+  /** @internal */
   constructor(context: ClientContext) {
     this.#context = context
   }

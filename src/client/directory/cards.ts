@@ -35,6 +35,7 @@ const cardRule =
 export class Cards {
   readonly #context: ClientContext
 
+  /** @internal */
   constructor(context: ClientContext) {
     this.#context = context
   }

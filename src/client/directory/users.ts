@@ -1,5 +1,4 @@
 import { CryptoError } from '../../crypto/errors.ts'
-import type { ServerFrameOf } from '../../protocol/frames.ts'
 import { isUsername, type Username } from '../../protocol/names.ts'
 import { eachPage } from '../../util/pages.ts'
 import { IdentityChangedError, ServerFaultError } from '../base/errors.ts'
@@ -16,14 +15,20 @@ export type UserQuery = {
   cards?: boolean
 }
 
-type Listed = ServerFrameOf<'user_list'>['users'][number]
-export type ListedUser = Omit<Listed, 'card'> & {
+export type ListedUser = {
+  username: string
+  online: boolean
+  /** Ms since 1970. */
+  lastSeenAt: number
   card?: AgentCard
   /** Why the card that the node returned is not shown. */
   cardError?: string
 }
 
-/** Yields users, sorted by name. Fetches each page when the loop needs it. */
+/**
+ * Yields users, sorted by name. Fetches each page when the loop needs it.
+ * @internal
+ */
 export async function* listUsers(
   context: ClientContext,
   cards: Cards,

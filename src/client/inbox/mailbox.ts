@@ -40,6 +40,7 @@ type Entry = { key: string; order: number; record: InboxRecord; standing: Standi
 export class Mailbox {
   readonly #parts: MailboxContext
 
+  /** @internal */
   constructor(parts: MailboxContext) {
     this.#parts = parts
   }

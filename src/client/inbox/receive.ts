@@ -22,6 +22,7 @@ const graceMs = 10_000
 /**
  * The iteration behind `Client.receive`.
  * @param ended aborts when listening ends, with the reason
+ * @internal
  */
 export async function* receive(
   inbox: Inbox,

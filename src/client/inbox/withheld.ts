@@ -28,7 +28,10 @@ const maxWithheld = 200
 /** The number of records in one read, so that other operations on the state do not wait long. */
 const stepSize = 100
 
-/** What the state did when another key of a peer was pinned. */
+/**
+ * What the state did when another key of a peer was pinned.
+ * @internal
+ */
 export type SortedRecords = {
   withheld: number
   /** The keys that left the inbox, and the number of messages that came back into it. */
@@ -45,6 +48,7 @@ export type SortedRecords = {
  * `before`. Messages, replies and requests that came under another key are withheld; messages that were withheld and
  * came under this one return to the inbox. Received ids, receipts and the number of the peer's card belong to the other
  * key and are forgotten: otherwise its owner could keep messages of the right peer from being shown.
+ * @internal
  */
 export async function sortByKey(
   tx: StateTransaction,
@@ -127,7 +131,10 @@ const idIn = (key: string): string => key.split('/')[2] ?? ''
 
 type Held = Omit<Withheld, 'messages'>
 
-/** Lists what is not shown, by peer and key. */
+/**
+ * Lists what is not shown, by peer and key.
+ * @internal
+ */
 export async function listWithheld(context: Pick<ClientContext, 'store' | 'loadPeer'>): Promise<Withheld[]> {
   const held = [
     ...(await heldUnder(context, keys.inboxes())),

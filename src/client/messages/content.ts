@@ -26,6 +26,7 @@ const mediaTypeSource =
   '^[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}(?: ?; ?[a-z0-9-]{1,32}=[A-Za-z0-9!#$&^_.+-]{1,64}){0,4}$'
 const mediaTypePattern = new RegExp(mediaTypeSource)
 
+/** @internal */
 const Header = Type.Object({
   /** `request`, `part`, `reply`, `cancel`, or a kind of a later version; a plain message has none. */
   kind: Type.Optional(Type.String({ pattern: '^[a-z][a-z-]{0,31}$' })),
@@ -39,6 +40,7 @@ const Header = Type.Object({
   /** Set if the reply is a refusal. */
   error: Type.Optional(Type.Object({ code: Type.String({ pattern: '^[a-z0-9_]{1,64}$' }), message: Type.String() })),
 })
+/** @internal */
 export type Header = Static<typeof Header>
 const headerValidator = lazy(() => Compile(Header))
 
@@ -54,6 +56,7 @@ const startsWithMagic = (bytes: Uint8Array): boolean => magic.every((byte, index
  * Encodes the body of a content of kind 0 (application).
  * @throws {TooLargeError} over 64 KiB with the header
  * @throws {MediaTypeError} {IllFormedTextError}
+ * @internal
  */
 export function encodeMedia(content: Content, header: Header = {}): Uint8Array {
   const { type, data } = toData(content)
@@ -107,7 +110,10 @@ function stringify(value: unknown): string | undefined {
   }
 }
 
-/** Never throws: a body with an invalid header counts as plain bytes. */
+/**
+ * Never throws: a body with an invalid header counts as plain bytes.
+ * @internal
+ */
 export function decodeMedia(body: Uint8Array): Media {
   if (!startsWithMagic(body)) return { header: {}, data: body }
   const found = body[magic.length]
@@ -129,7 +135,10 @@ function unwrap(bytes: Uint8Array): Media {
 
 const isJsonType = (type: string): boolean => /^application\/(?:[^;]+\+)?json(?: ?;|$)/.test(type)
 
-/** Returns the value of a JSON body; undefined for any other body. */
+/**
+ * Returns the value of a JSON body; undefined for any other body.
+ * @internal
+ */
 export function jsonOf(mediaType: string | undefined, text: string | undefined): unknown {
   if (mediaType === undefined || text === undefined || !isJsonType(mediaType)) return undefined
   try {
@@ -139,6 +148,7 @@ export function jsonOf(mediaType: string | undefined, text: string | undefined):
   }
 }
 
+/** @internal */
 export function textOf(data: Uint8Array): string | undefined {
   try {
     return decodeUtf8(data)

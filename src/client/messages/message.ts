@@ -8,7 +8,10 @@ import { decodeMedia, type Header, jsonOf, textOf } from './content.ts'
 
 const idPattern = new RegExp(idSource)
 
-/** A decrypted message that the application has not acknowledged. */
+/**
+ * A decrypted message that the application has not acknowledged.
+ * @internal
+ */
 export const InboxRecord = recordCodec(
   'inbox',
   Type.Object({
@@ -26,6 +29,7 @@ export const InboxRecord = recordCodec(
   }),
   ({ id, from, body }) => idPattern.test(id) && isUsername(from) && isBase64Url(body),
 )
+/** @internal */
 export type InboxRecord = Static<typeof InboxRecord.schema>
 
 /**
@@ -61,7 +65,7 @@ export type MessageView = {
   /** When the sender of a request stops waiting, ms since 1970 by the local clock. */
   deadline: number | undefined
   /** The code and text of a refusal. */
-  error: Header['error'] | undefined
+  error: { code: string; message: string } | undefined
   /** The sender's clock, ms since 1970. */
   sentAt: number
   /** The message may have been shown before, by a process that ended before it acknowledged. */
@@ -76,6 +80,7 @@ export type ReceivedMessage = MessageView & {
 
 const knownKinds: Record<string, MessageKind> = { request: 'request', reply: 'reply' }
 
+/** @internal */
 export function toMessage(record: InboxRecord, verified: MessageView['verified']): MessageView {
   const bytes = decodeBase64Url(record.body)
   const { header, kind, data } = read(record, bytes)

@@ -14,6 +14,7 @@ export type Accepted = { id: string; seq: number; queued: boolean }
 /**
  * Why a message was refused. `serverSaid` has the node's words, or is empty. Older releases did not store it: there,
  * `message` has the node's words if `code` is one of the protocol's.
+ * @internal
  */
 export const Refusal = Type.Object({
   code: Type.String(),
@@ -22,10 +23,15 @@ export const Refusal = Type.Object({
 })
 type Refusal = Static<typeof Refusal>
 
+/** @internal */
 const SendResult = Type.Union([Type.Object({ seq: Type.Integer(), queued: Type.Boolean() }), Refusal])
+/** @internal */
 export type SendResult = Static<typeof SendResult>
 
-/** The result of a send, for the process that enqueued the message if another process sent it. `at`: ms since 1970. */
+/**
+ * The result of a send, for the process that enqueued the message if another process sent it. `at`: ms since 1970.
+ * @internal
+ */
 export const SendResultRecord = recordCodec('outcome', Type.Object({ at: Type.Integer(), outcome: SendResult }))
 
 /** A refusal that was stored in the state, with a code that is not one of the protocol's. */
@@ -42,12 +48,14 @@ class RefusedError extends ClientError {
   }
 }
 
+/** @internal */
 export const toRefusal = (error: Error): Refusal => ({
   code: 'code' in error ? String(error.code) : 'internal',
   message: error.message,
   serverSaid: saidWith(error) ?? '',
 })
 
+/** @internal */
 export function toError(refusal: Refusal): Error {
   if (!isErrorCode(refusal.code)) return new RefusedError(refusal)
   const { code, message, serverSaid } = refusal

@@ -35,6 +35,7 @@ const defaultConcurrency = 16
  * Passes requests to a handler until `signal` aborts. If the process ends before it has replied, the next process gets
  * the request, marked `repeated`.
  * @throws the error that ended listening for good
+ * @internal
  */
 export async function handleRequests(
   parts: HandlerContext,

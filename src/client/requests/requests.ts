@@ -56,6 +56,7 @@ type RequestsContext = {
 
 /**
  * Sends requests and replies. Both are in the state before a frame is sent, so that a process that ends loses neither.
+ * @internal
  */
 export class Requests {
   readonly #parts: RequestsContext

@@ -63,13 +63,19 @@ export type KeyDecision = {
   restored: number
 }
 
-/** A decision, with what the rest of the client must know of it. */
+/**
+ * A decision, with what the rest of the client must know of it.
+ * @internal
+ */
 export type AppliedDecision = { decision: KeyDecision; sorted: SortedRecords; dropped: string[]; error: Error }
 
 /** How often `#decide` starts again because the state changed meanwhile. */
 const maxAttempts = 3
 
-/** The identity keys of peers, and the decisions about them: docs/E2E.md sections 7 and 11. */
+/**
+ * The identity keys of peers, and the decisions about them: docs/E2E.md sections 7 and 11.
+ * @internal
+ */
 export class Peers {
   readonly #context: ClientContext
 

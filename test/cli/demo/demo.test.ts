@@ -47,8 +47,8 @@ t.test('the commands at the end of demo work', async t => {
   t.match(jsonLines(heard.stdout), [{ from: 'alice', body: 'hello' }])
 })
 
-/** Returns the arguments of each `npx aimessage …`, without the quotes that a shell removes. */
+/** Returns the arguments of each `aimessage …`, without the quotes that a shell removes. */
 function parseCommands(commands: unknown): string[][] {
   if (!Array.isArray(commands)) throw new Error('the demonstration names no commands')
-  return commands.map(command => String(command).replaceAll('"', '').split(' ').slice(2))
+  return commands.map(command => String(command).replaceAll('"', '').split(' ').slice(1))
 }
