@@ -5,7 +5,7 @@ import t from 'tap'
 const root = fileURLToPath(new URL('../', import.meta.url))
 const maxColumns = 120
 
-const folders = ['bin', 'src', 'test', 'tools', 'chaos', 'bench', 'fuzz', 'scripts', 'examples']
+const folders = ['bin', 'src', 'test', 'tools', 'chaos', 'bench', 'fuzz', 'hosts', 'scripts', 'examples']
 /** How a comment begins, by the end of a file's name. */
 const commentStarts: Record<string, RegExp> = {
   ts: /^\s*(?:\/\/|\/\*|\*)|\s\/\/ /,

@@ -29,7 +29,7 @@ async function packIn(directory: string, ...options: string[]): Promise<Packed> 
 /** Builds and packs a copy of the sources in a temporary directory. */
 async function packCopy(t: Test): Promise<Packed> {
   const directory = await temporary(t)
-  const skipped = /^(?:node_modules|dist|\.build|\.git|\.tap|bench|chaos|test)(?:\/|$)/
+  const skipped = /^(?:node_modules|dist|\.build|\.git|\.tap|\.hosts|bench|chaos|fuzz|hosts|test)(?:\/|$)/
   await cp(root, directory, { recursive: true, filter: from => !skipped.test(from.slice(root.length)) })
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
   return packIn(directory, '--dry-run')
