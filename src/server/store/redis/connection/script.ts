@@ -78,6 +78,7 @@ export const scripts = {
   put: new Script('users/put', { whenFull: false }),
   putWhenFull: new Script('users/put'),
   findUsers: new Script('users/find-users'),
+  noteSeen: new Script('users/note-seen', { whenFull: false }),
   indexLogin: new Script('users/index-login'),
   publishCard: new Script('users/publish-card', { whenFull: false }),
   publishKeys: new Script('users/publish-keys', { whenFull: false }),
