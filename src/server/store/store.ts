@@ -56,6 +56,13 @@ export type StoreOptions = {
 
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError'
+  /** The store has no room: the call changed nothing. */
+  readonly isFull: boolean
+
+  constructor(message: string, { isFull = false } = {}) {
+    super(message)
+    this.isFull = isFull
+  }
 }
 
 export type User = {

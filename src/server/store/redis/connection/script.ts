@@ -29,14 +29,20 @@ export class Script {
     try {
       return await redis.evalsha(this.#sha, keys.length, ...keys, ...args)
     } catch (error) {
-      if (!isMissing(error)) throw toStoreError(error)
+      if (!isMissing(error)) throw refusedBy(redis, error)
     }
     try {
       return await redis.eval(this.#text, keys.length, ...keys, ...args)
     } catch (error) {
-      throw toStoreError(error)
+      throw refusedBy(redis, error)
     }
   }
+}
+
+/** Tells the listeners of the client (`refusal`) about an error of Redis, and maps it. */
+function refusedBy(redis: RedisClient, error: unknown): Error {
+  redis.emit('refusal', error)
+  return toStoreError(error)
 }
 
 /** Returns true if Redis does not have the script, as after a restart. Nothing ran. */
@@ -84,5 +90,6 @@ export const scripts = {
   mark: new Script('inbox/mark'),
   announce: new Script('nodes/announce'),
   nextFence: new Script('nodes/next-fence'),
+  claimDomain: new Script('nodes/claim-domain'),
   agreeOnSchema: new Script('nodes/agree-on-schema'),
 } as const
