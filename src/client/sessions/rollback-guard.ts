@@ -11,8 +11,11 @@ import { recoverFromRollback } from './rollback-recovery.ts'
 
 /** The number of steps that a state reserves ahead of its last one. */
 const aheadSteps = 1_024
-/** The interval between reservations while messages are sent, ms. */
-const refreshMs = 1_000
+/**
+ * The interval between reservations while messages are sent, ms. A copy of the state is not recognized by the messages
+ * that the original sent within this time before its end.
+ */
+const refreshMs = 100
 /** A second restore within this time is reported as such, seconds. */
 const againS = 3_600
 /** An agent that sends a thousand messages a second takes fifty days for as many steps. */
@@ -32,6 +35,7 @@ export class RollbackGuard {
   readonly #publisher: Pick<PrekeyPublisher, 'replace'>
   #confirmed = 0
   #refreshing = false
+  #isDue = false
   #isAsked = false
 
   constructor(context: ClientContext, publisher: Pick<PrekeyPublisher, 'replace'>) {
@@ -115,15 +119,16 @@ export class RollbackGuard {
   }
 
   /**
-   * Reserves steps before messages are sent, and once more after `refreshMs`. Does not wait: the node handles the
-   * frames of one socket in order.
+   * Reserves steps when messages are sent: at once, and then in intervals of `refreshMs`. Does not wait for the
+   * answers: if a slow node delayed a reservation, the messages meanwhile would not be covered.
    */
   refresh(link: Link): void {
+    this.#isDue = true
     if (this.#refreshing) return
     this.#refreshing = true
     void this.#keepFresh(link)
       .catch(() => {
-        // The link broke or the client closes. The next login checks again.
+        // The client closes.
       })
       .finally(() => {
         this.#refreshing = false
@@ -131,9 +136,13 @@ export class RollbackGuard {
   }
 
   async #keepFresh(link: Link): Promise<void> {
-    await this.reserve(link)
-    await sleep(refreshMs, this.#context.closing)
-    if (link.isOpen) await this.reserve(link)
+    while (this.#isDue && link.isOpen) {
+      this.#isDue = false
+      this.reserve(link).catch(() => {
+        // The link broke. The next login checks again.
+      })
+      await sleep(refreshMs, this.#context.closing)
+    }
   }
 }
 

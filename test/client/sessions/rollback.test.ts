@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Client } from '../../../src/client/node.ts'
 import { decodeMessage } from '../../../src/crypto/messages/message.ts'
@@ -119,4 +120,38 @@ t.test('two processes that use copies of one state at the same time both recover
   const texts = textsOf(await receiveSome(bob, 4))
   t.same([...texts].sort(), ['0', '1', '2', '3'])
   t.same(watch.twice(), [])
+})
+
+t.test('17.18 a slow node delays no reservation: a copy from before the last messages is recognized', async t => {
+  const node = await startTestNode(t)
+  const { server, lies } = await startLyingNode(t, node.wsUrl)
+  const [directory, copy] = [await temporaryDirectory(t), join(await temporaryDirectory(t), 'copy')]
+  const bob = await registerAgent(t, node.wsUrl, 'bob')
+  const first = await openAgentAt(t, server, directory)
+  await first.register('alice')
+  await first.send('bob', 'hello')
+  await receiveSome(bob, 1)
+  await first.close()
+
+  let held = 0
+  lies.toClient = frame => {
+    if (frame.type !== 'reserved') return frame
+    held += 1
+    return undefined
+  }
+  const original = await openAgentAt(t, server, directory)
+  await original.send('bob', 'one')
+  while (held < 1) await delay(5)
+  await copyState(directory, copy)
+  await original.send('bob', 'two')
+  while (held < 2) await delay(5)
+  await receiveSome(bob, 2)
+  await original.close()
+  delete lies.toClient
+
+  const restored = await openAgentAt(t, server, copy)
+  const recognized = restoredOf(restored)
+  await restored.send('bob', 'three')
+  await recognized
+  t.same(textsOf(await receiveSome(bob, 1)), ['three'])
 })
