@@ -1,4 +1,5 @@
 import Fastify from 'fastify'
+import { listenError } from './base/config.ts'
 import { collectProcessMetrics } from './base/metrics.ts'
 import { isAllowedHost } from './base/own-host.ts'
 import type { NodeContext } from './node/node-context.ts'
@@ -29,6 +30,9 @@ export async function serveMetrics(
     storageLevel.set(['ok', 'scarce', 'full'].indexOf(level))
     return reply.type(registry.contentType).send(await registry.metrics())
   })
-  const url = `${await app.listen({ port, host })}/metrics`
+  const base = await app.listen({ port, host }).catch(error => {
+    throw listenError(error, 'METRICS_PORT', { host, port })
+  })
+  const url = `${base}/metrics`
   return { url, close: () => app.close() }
 }

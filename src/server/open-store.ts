@@ -10,7 +10,15 @@ export async function openStore(config: Config, log: Logger): Promise<Store> {
   const options = storeOptions(config)
   if (config.store.kind === 'redis') {
     const { url, durability, appendOnly } = config.store
-    return openRedisStore(options, { url, durability, appendOnly, warn: message => log.warn(message) })
+    return openRedisStore(options, {
+      url,
+      durability,
+      appendOnly,
+      domain: config.domain,
+      warn: message => log.warn(message),
+      // The level that every LOG_LEVEL but "silent" shows.
+      outage: message => log.fatal(message),
+    })
   }
   log.warn(
     'the store is in memory: for one node only, and lost when it ends; set REDIS_URL for a shared, durable store',

@@ -2,7 +2,7 @@ import type { Server, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { defer } from '../util/deferred.ts'
 import { buildApp } from './app.ts'
-import type { Config } from './base/config.ts'
+import { type Config, listenError } from './base/config.ts'
 import type { Logger } from './base/logger.ts'
 import { serveMetrics } from './metrics-server.ts'
 import { createNode } from './node/create-node.ts'
@@ -33,8 +33,8 @@ type StartOptions = { log: Logger; store?: Store }
 
 /**
  * Starts a node. The caller ends it with `close`, which closes the store as well.
- * @throws {StoreUnavailableError} if Redis is out of reach. Rejects with `EADDRINUSE` if the port is taken.
- */
+ * @throws {StoreUnavailableError} if Redis is out of reach. {ConfigError} if a
+ * port cannot be opened. */
 export async function startNode(config: Config, { log, store: given }: StartOptions): Promise<StartedNode> {
   const store = given ?? (await openStore(config, log))
   const draining = new AbortController()
@@ -46,9 +46,13 @@ export async function startNode(config: Config, { log, store: given }: StartOpti
   const closing = { app, sockets: socketsOf(app.server), node, lease, draining, closeMetrics: async () => {} }
   try {
     await lease.start()
-    const url = await app.listen({ port: config.port, host: config.host })
-    const port = Number(new URL(url).port)
-    const metrics = config.metricsPort === null ? null : await serveMetrics(node, config.host, config.metricsPort)
+    const { host } = config
+    const url = await app.listen({ port: config.port, host }).catch(error => {
+      throw listenError(error, 'PORT', { host, port: config.port })
+    })
+    // `URL` drops port 80.
+    const port = Number(new URL(url).port || 80)
+    const metrics = config.metricsPort === null ? null : await serveMetrics(node, host, config.metricsPort)
     if (metrics) closing.closeMetrics = metrics.close
     log.info({ url, port, domain: config.domain, store: store.kind, node: store.nodeId }, 'listening')
     let closed: Promise<void> | undefined

@@ -4,7 +4,7 @@ import type { Username } from '../../protocol/names.ts'
 import { asError } from '../../util/as-error.ts'
 import { coalesce } from '../../util/coalesce.ts'
 import { Signal, sleep } from '../../util/signal.ts'
-import { UnreachableError } from '../base/errors.ts'
+import { ServerFaultError, UnreachableError } from '../base/errors.ts'
 import { retryAfterMs } from '../base/retry-after.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
@@ -108,7 +108,7 @@ export class PeerFlush {
           const link = await this.#context.link()
           if (rewinds !== this.#rewinds || this.#reconnectIfStuck(link, window.sealed)) continue
           retryable = await this.#transmit(link, window.sealed)
-        } else if (window.blocked?.by === 'reservation') retryable = await this.#reserve()
+        } else if (window.blocked?.by === 'reservation') retryable = await this.#reserve(window.blocked.id)
         else if (window.blocked) retryable = await this.#startSession(window.blocked.id, version)
         else if (window.expired.length === 0) break
         failures = retryable ? failures + 1 : 0
@@ -168,13 +168,14 @@ export class PeerFlush {
   }
 
   /** Encryption waits until the node has recorded the steps of this state. */
-  async #reserve(): Promise<Error | undefined> {
+  async #reserve(id: string): Promise<Error | undefined> {
     try {
       await this.#flushContext.steps.reserve(await this.#context.link())
       return undefined
     } catch (error) {
       this.#context.closing.throwIfAborted()
-      if (mayPass(error)) return error
+      // A node that does not record the steps may do it later, or another node may.
+      if (mayPass(error) || error instanceof ServerFaultError) return this.#delayed(id, error)
       throw error
     }
   }

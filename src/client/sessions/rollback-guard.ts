@@ -2,7 +2,7 @@ import { signReservation, verifyReservation } from '../../crypto/keys/reservatio
 import { asError } from '../../util/as-error.ts'
 import { decodeBase64Url, encodeBase64Url, isBase64Url } from '../../util/bytes.ts'
 import { sleep } from '../../util/signal.ts'
-import { RecoveryNeededError, UnreachableError } from '../base/errors.ts'
+import { RecoveryNeededError, ServerFaultError, UnreachableError } from '../base/errors.ts'
 import type { ClientContext } from '../connection/client-context.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOrder } from '../records/crypto-records.ts'
@@ -106,7 +106,10 @@ export class RollbackGuard {
     return isOwn ? upTo : 0
   }
 
-  /** Reserves steps ahead, and waits until the node has recorded them. */
+  /**
+   * Reserves steps ahead, and waits until the node has recorded them.
+   * @throws {ServerFaultError} if it has not
+   */
   async reserve(link: Link): Promise<void> {
     const upTo = (await this.#context.store.read(lastOrder)) + aheadSteps
     if (upTo <= this.#confirmed) return
@@ -116,6 +119,7 @@ export class RollbackGuard {
     await this.check(link, answer)
     // A node of an older release keeps the number without its signature. One that shows a wrong signature is no worse.
     if (this.#confirmed === 0) this.#confirmed = Math.min(answer.upTo, upTo)
+    if (this.#confirmed < upTo) throw new ServerFaultError('the server did not record the steps that were reserved')
   }
 
   /**

@@ -66,10 +66,12 @@ function mappedIPv4(groups: readonly number[]): string | undefined {
     .join('.')
 }
 
-/** Returns true for an IP address, or a CIDR: an address with a prefix length. */
+/**
+ * Returns true for an IP address, or a CIDR: an address with a prefix length. A length of 0 would trust every client.
+ */
 export function isNetwork(text: string): boolean {
   const [ip = '', length, ...rest] = text.split('/')
   const version = isIP(ip)
   if (version === 0 || rest.length > 0) return false
-  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (version === 4 ? 32 : 128))
+  return length === undefined || (/^[1-9]\d{0,2}$/.test(length) && Number(length) <= (version === 4 ? 32 : 128))
 }

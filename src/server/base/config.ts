@@ -232,6 +232,22 @@ export class ConfigError extends Error {
   }
 }
 
+/**
+ * Returns the error of a port that cannot be opened, as a wrong setting that names the variable.
+ * @param variable the variable of the port
+ */
+export function listenError(error: unknown, variable: 'PORT' | 'METRICS_PORT', { host, port }: Address): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') return new ConfigError(variable, `${port} is in use on ${host} (EADDRINUSE)`)
+  if (code === 'EACCES')
+    return new ConfigError(variable, `${port} may not be opened by this user (EACCES): take a port over 1023`)
+  if (code === 'EADDRNOTAVAIL' || code === 'EINVAL' || code === 'EAFNOSUPPORT')
+    return new ConfigError('HOST', `${host} is no address of this machine (${code})`)
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return new ConfigError('HOST', `${host} has no address (${code})`)
+  return error
+}
+type Address = { host: string; port: number }
+
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -244,6 +260,8 @@ export function readConfig(env: Environment = process.env): Config {
   const whole = (name: SettingName): number => Number(text(name))
   const host = text('HOST')
   const metricsPort = text('METRICS_PORT')
+  if (Number(metricsPort) > 0 && metricsPort === text('PORT'))
+    throw new ConfigError('METRICS_PORT', `must differ from PORT, and both are ${metricsPort}`)
   return {
     port: whole('PORT'),
     host,
@@ -324,7 +342,8 @@ function readRedisUrl(url: string): string {
   if (parseRedisUrl(url)) return url
   throw new ConfigError(
     'REDIS_URL',
-    'must be a redis:// or rediss:// URL, redis+sentinel://host:port[,host:port]/name-of-the-primary, or redis+cluster://host:port[,host:port]',
+    'must be redis://host:port or rediss://host:port, with /0 to /9999 for a database, ' +
+      'redis+sentinel://host:port[,host:port]/name-of-the-primary, or redis+cluster://host:port[,host:port]',
   )
 }
 
@@ -357,7 +376,10 @@ function readOrigins(origins: string[]): string[] {
 function readProxies(proxies: string[]): string[] {
   for (const proxy of proxies) {
     if (!isNetwork(proxy)) {
-      throw new ConfigError('TRUST_PROXY', `must list addresses or CIDRs, not ${JSON.stringify(proxy)}`)
+      throw new ConfigError(
+        'TRUST_PROXY',
+        `must list addresses or CIDRs with a prefix length of 1 or more, not ${JSON.stringify(proxy)}`,
+      )
     }
   }
   return proxies

@@ -10,7 +10,10 @@ const unavailableRetryS = 1
 export function toProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error
   if (error instanceof StoreUnavailableError) {
-    return new ProtocolError('unavailable', 'the store is out of reach; the outcome is unknown', {
+    const why = error.isFull
+      ? 'the store is full: it takes no new mail'
+      : 'the store is out of reach; the outcome is unknown'
+    return new ProtocolError('unavailable', why, {
       retryAfter: unavailableRetryS,
     })
   }

@@ -24,12 +24,15 @@ export const authRoutes: FastifyPluginAsyncTypebox<{ node: NodeContext }> = asyn
   app.post(registration.path, { schema: registration.schema, onRequest }, async (request, reply) => {
     await takeNonce(node, request.body)
     const registered = await register(node, addressKey(request.ip), request.body)
+    node.lastSeen.loggedIn(registered.username)
     return reply.code(registered.created ? 201 : 200).send(toResponse(registered))
   })
 
   app.post(authentication.path, { schema: authentication.schema, onRequest }, async request => {
     await takeNonce(node, request.body)
-    return toResponse(await login(node, addressKey(request.ip), request.body))
+    const authenticated = await login(node, addressKey(request.ip), request.body)
+    node.lastSeen.loggedIn(authenticated.username)
+    return toResponse(authenticated)
   })
 
   app.delete(logout.path, { schema: logout.schema, ...routeOptions(app, logout) }, async (request, reply) => {

@@ -14,6 +14,7 @@ import { LocalRates } from '../rate-limits/local-rates.ts'
 import { UserRates } from '../rate-limits/user-rates.ts'
 import type { Store } from '../store/store.ts'
 import { ConnectionRegistry } from './connection-registry.ts'
+import { LastSeen } from './last-seen.ts'
 import type { NodeContext } from './node-context.ts'
 
 /** Acknowledgements that arrive within this time share one call of the store, ms. */
@@ -52,6 +53,7 @@ export function createNode(
     inboxChecks: new SharedInterval(limits.deliveryCheckMs, clock),
     notices: new NoticeRouter(),
     claimReleases: new ClaimReleases(store.inboxes, log),
+    lastSeen: new LastSeen(store.users, clock),
     addressRates: new LocalRates({ perSecond: limits.arrivalsPerS, burst: limits.arrivalsBurst }, clock),
     operatorRates: new LocalRates({ perSecond: limits.operatorCallsPerS, burst: limits.operatorCallsBurst }, clock),
     userRates: new UserRates(config, store.buckets, clock),

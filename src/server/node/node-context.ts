@@ -13,6 +13,7 @@ import type { LocalRates } from '../rate-limits/local-rates.ts'
 import type { UserRates } from '../rate-limits/user-rates.ts'
 import type { Store } from '../store/store.ts'
 import type { ConnectionRegistry } from './connection-registry.ts'
+import type { LastSeen } from './last-seen.ts'
 
 /** One running node: the parts that its connections, HTTP routes and operations share. */
 export type NodeContext = {
@@ -30,6 +31,7 @@ export type NodeContext = {
   readonly inboxChecks: SharedInterval
   readonly notices: NoticeRouter
   readonly claimReleases: ClaimReleases
+  readonly lastSeen: LastSeen
   /** Limits upgrades and HTTP logins by IP address. */
   readonly addressRates: LocalRates
   /** Limits calls of the operator's routes by IP address. */

@@ -276,6 +276,7 @@ export class Connection implements OpenConnection, FrameContext {
     const lifeMs = Math.max(0, expiresAt - this.node.store.now())
     const expiry = this.node.clock.after(lifeMs, () => void this.close('unauthorized', 'the login has expired'))
     this.#state = { kind: 'authenticated', login: attempt, expiry }
+    this.node.lastSeen.loggedIn(username)
     const generation = this.node.store.generation()
     this.#generation = generation
     this.reply({

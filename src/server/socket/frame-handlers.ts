@@ -130,6 +130,7 @@ export function handleFrame(context: FrameContext, frame: ClientFrame): void | P
   try {
     const refusal = refusalNow(context, frame)
     if (refusal) return refuse(context, frame, refusal)
+    if (context.state !== 'challenged') context.node.lastSeen.note(context.login.username)
     return runHandler(context, frame.type, frame)?.catch(error => failed(context, frame, error))
   } catch (error) {
     failed(context, frame, error)

@@ -56,6 +56,13 @@ export type StoreOptions = {
 
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError'
+  /** The store has no room: the call changed nothing. */
+  readonly isFull: boolean
+
+  constructor(message: string, { isFull = false } = {}) {
+    super(message)
+    this.isFull = isFull
+  }
 }
 
 export type User = {
@@ -87,6 +94,8 @@ export interface Users {
     after?: RegisteredAfter,
     address?: string,
   ): Promise<Registered>
+  /** Records that a user was seen now, at `lastSeenAt`. A claim of its inbox does so by itself. */
+  noteSeen(username: Username): Promise<void>
   find(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null>
   /**
    * Deletes mail, keys, logins and the claim. The name stays reserved for its key, and sequence numbers and epochs

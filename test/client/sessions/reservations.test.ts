@@ -146,6 +146,38 @@ for (const [what, lie] of Object.entries({
   })
 }
 
+for (const [what, lie] of Object.entries({
+  'an old number with its signature': async (store: StateStore) => ({ reservation: await signed(store, 1) }),
+  'no number': async () => ({ upTo: 0, reservation: undefined }),
+})) {
+  t.test(`17.3 a node that answers ${what} to every reservation is not asked in a tight loop`, async t => {
+    const { wsUrl } = await startTestNode(t)
+    const { server, lies } = await startLyingNode(t, wsUrl)
+    const store = lastingStore()
+    const bob = await registerAgent(t, wsUrl, 'bob')
+    const alice = await registerAgent(t, server, 'alice', store)
+    await writes(t, alice, bob, 'before')
+    await alice.close()
+    const told = await lie(store)
+    let asked = 0
+    lies.toClient = frame => {
+      if (frame.type === 'reserved') asked += 1
+      if (frame.type === 'authenticated') return { ...frame, reserved: 0, reservation: undefined }
+      return frame.type === 'reserved' ? { ...frame, ...told } : frame
+    }
+    const deceived = await openAgent(t, server, store)
+    const delays: unknown[] = []
+    deceived.on('delayed', ({ error }) => delays.push(error))
+    const sent = deceived.send('bob', 'after the lies')
+    await delay(1_500)
+    t.ok(asked > 0 && asked < 20, `${asked} reservations`)
+    t.match(delays[0], { code: 'server_fault' })
+    delete lies.toClient
+    await sent
+    t.same(textsOf(await receiveSome(bob, 1)), ['after the lies'])
+  })
+}
+
 t.test('17.3 if its own key signed far more steps, the agent asks its user, and recover continues', async t => {
   const { wsUrl } = await startTestNode(t)
   const store = lastingStore()

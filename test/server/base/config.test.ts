@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { ConfigError, type Environment, readConfig, settings } from '../../../src/server/base/config.ts'
+import type { TSchema } from 'typebox'
+import {
+  ConfigError,
+  type Environment,
+  listenError,
+  readConfig,
+  type SettingName,
+  settings,
+} from '../../../src/server/base/config.ts'
+import { checkOpenFiles, openFileLimit } from '../../../src/server/base/open-files.ts'
 import { runNodeProcess } from '../../../tools/servers/node.ts'
+import { startTestNode } from '../../../tools/servers/running-node.ts'
 
 /** Returns the message of the error, which starts with the variable. */
 function refusal(env: Environment): string {
@@ -133,4 +143,92 @@ t.test('a node with a wrong configuration ends with 2 and one line', async t => 
   const { code, stderr } = await runNodeProcess({ HOST: '0.0.0.0' })
   t.equal(code, 2)
   t.match(stderr, /^DOMAIN must name this deployment[^\n]*\n$/)
+})
+
+/** Texts that are wrong for a setting of this schema, from its bounds. */
+function wrongTexts(schema: TSchema & { anyOf?: TSchema[]; minimum?: number; maximum?: number }): string[] {
+  const whole = [schema, ...(schema.anyOf ?? [])].find(part => 'minimum' in part) as typeof schema | undefined
+  if (whole?.minimum !== undefined && whole.maximum !== undefined) {
+    const bounds = [whole.minimum - 1, whole.maximum + 1].map(String)
+    return [...bounds, '-0', '1.5', '1e3', '0x10', '1_000', '٣', 'NaN', 'tcp://10.0.0.1:80', '9'.repeat(40)]
+  }
+  return schema.anyOf ? ['no such choice', 'true', '0'] : []
+}
+
+/** Texts that are wrong for the settings whose schema is any text. */
+const wrongPlainTexts: Partial<Record<SettingName, string[]>> = {
+  DOMAIN: [
+    'UPPER.example',
+    'a b',
+    '-x.example',
+    'https://agents.example',
+    'agents.example/',
+    'a..b',
+    `${'a'.repeat(64)}`,
+  ],
+  REDIS_URL: ['6379', 'redis:6379', 'http://one', 'redis://', 'redis://one/-1', 'redis://one/x', 'redis://one/99999'],
+  ADMIN_TOKEN: ['short', `${'a'.repeat(20)} ${'b'.repeat(20)}`],
+  ALLOWED_ORIGINS: ['*', 'agents.example', 'https://a.example/', 'https://a.example,*', 'null'],
+  TRUST_PROXY: [
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/0',
+    '10.0.0.0/8,::/0',
+    '10.0.0.0/33',
+    'proxy',
+    '*',
+    'true',
+    '10.0.0.1:80',
+  ],
+}
+
+t.test('18.8 no setting with a wrong value starts, and its error names the variable', async t => {
+  let tried = 0
+  for (const [name, { schema }] of Object.entries(settings)) {
+    const texts = [...wrongTexts(schema), ...(wrongPlainTexts[name as SettingName] ?? [])]
+    t.ok(texts.length > 0 || name === 'HOST', `${name} has wrong values`)
+    for (const text of texts) {
+      const message = refusal({ [name]: text })
+      t.equal(message.split(' ', 1)[0], name, `${name}=${text}: ${message}`)
+      t.notMatch(message, /\n/)
+      tried += 1
+    }
+  }
+  t.ok(tried > 100, `${tried} settings`)
+  t.match(refusal({ PORT: '9090', METRICS_PORT: '9090' }), /^METRICS_PORT must differ from PORT/)
+  t.equal(refusal({ PORT: '0', METRICS_PORT: '0' }), '', 'both may take a free port')
+})
+
+t.test(
+  '18.8 MAX_CONNECTIONS that the open files do not allow is refused if it is set, and a warning if not',
+  async t => {
+    const check = (env: Environment, limit: number | null) => checkOpenFiles(env, readConfig(env), limit)
+    t.equal(check({}, null), null)
+    t.equal(check({}, 16_000), null)
+    t.match(check({}, 15_999), /^MAX_CONNECTIONS 15000 needs 16000 .*ulimit -n.*14999/)
+    t.equal(check({ MAX_CONNECTIONS: '24' }, 1_024), null)
+    for (const [limit, advice] of [
+      [1_023, /^MAX_CONNECTIONS 24 needs 1024 .*to 23 or less/],
+      [400, /^MAX_CONNECTIONS 24 needs 1024 .*raise ulimit -n$/],
+    ] as const)
+      t.throws(() => check({ MAX_CONNECTIONS: '24' }, limit), { name: 'ConfigError', message: advice })
+    t.ok((openFileLimit() ?? 1_000) > 100)
+  },
+)
+
+t.test('18.8 an address that a node cannot listen on is a wrong setting that names its variable', async t => {
+  const first = await startTestNode(t)
+  const port = String(first.port)
+  const refused = (env: Record<string, string>, message: RegExp) =>
+    t.rejects(startTestNode(t, env), { name: 'ConfigError', message }, JSON.stringify(env))
+  await refused({ PORT: port }, new RegExp(`^PORT ${port} is in use on 127.0.0.1`))
+  await refused({ METRICS_PORT: port }, new RegExp(`^METRICS_PORT ${port} is in use`))
+  await refused({ HOST: '192.0.2.1', DOMAIN: 'agents.example' }, /^HOST 192\.0\.2\.1 is no address of this machine/)
+  await refused(
+    { HOST: 'no-such-host.invalid', DOMAIN: 'agents.example' },
+    /^HOST no-such-host\.invalid has no address/,
+  )
+  t.match(listenError(Object.assign(new Error(), { code: 'EACCES' }), 'PORT', { host: '::', port: 80 }), {
+    message: /^PORT 80 may not be opened/,
+  })
 })

@@ -1,5 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
+import { parseUsername, type Username } from '../../../src/protocol/names.ts'
+import { systemClock } from '../../../src/server/base/clock.ts'
+import { LastSeen } from '../../../src/server/node/last-seen.ts'
 import { encodeBase64Url } from '../../../src/util/bytes.ts'
+import { HttpClient } from '../../../tools/clients/http-client.ts'
 import {
   identityText,
   newIdentity,
@@ -9,7 +14,8 @@ import {
   RawClient,
   type User,
 } from '../../../tools/clients/raw-client.ts'
-import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
+import { ManualClock } from '../../fixtures/manual-clock.ts'
 
 t.test('a free name is registered, and the same key again is a login', async t => {
   const { wsUrl } = await startTestNode(t)
@@ -214,4 +220,52 @@ t.test('before login nothing but a login and a heartbeat is answered', async t =
   ]) {
     t.match(await client.request(frame), { type: 'error', code: 'unauthorized' }, frame.type)
   }
+})
+
+t.test('18.14 a user is seen at each login, and by its frames and calls at most once a minute', async t => {
+  const store = openTestStore()
+  const seen: string[] = []
+  const noteSeen = (username: Username) => {
+    seen.push(username)
+    return store.users.noteSeen(username)
+  }
+  const { url, wsUrl } = await startTestNode(t, {}, { store: withFaults(store, { users: { noteSeen } }) })
+  const user = newUser()
+  const socket = await RawClient.loggedIn(t, wsUrl, user)
+  const before = (await store.users.find(parseUsername(user.username)))?.lastSeenAt ?? 0
+  for (let at = 0; at < 20; at += 1) await socket.request({ type: 'heartbeat' })
+  t.same(seen, [user.username], 'frames write nothing more')
+  const http = new HttpClient(url)
+  const { body } = await http.login(user)
+  http.token = String(body.token)
+  t.equal(seen.length, 2, 'a login over HTTP')
+  await http.call('GET', '/v1/users')
+  t.equal(seen.length, 2, 'a call of the same minute')
+  const again = await RawClient.connect(t, wsUrl)
+  await again.request({ type: 'authenticate', token: http.token })
+  t.equal(seen.length, 3, 'a login with a token')
+  t.ok(((await store.users.find(parseUsername(user.username)))?.lastSeenAt ?? 0) >= before)
+
+  const clock = new ManualClock()
+  const written: string[] = []
+  let isDown = false
+  const write = async (username: string) => {
+    if (isDown) throw new Error('the store is out of reach')
+    written.push(username)
+  }
+  const lastSeen = new LastSeen({ noteSeen: write }, { ...systemClock, elapsed: clock.elapsed })
+  const alice = parseUsername('alice')
+  lastSeen.note(alice)
+  clock.pass(59_999)
+  lastSeen.note(alice)
+  t.equal(written.length, 1)
+  clock.pass(1)
+  lastSeen.note(alice)
+  t.equal(written.length, 2)
+  isDown = true
+  lastSeen.loggedIn(alice)
+  await setImmediate()
+  isDown = false
+  lastSeen.note(alice)
+  t.equal(written.length, 3, 'a contact that could not be written is written with the next one')
 })

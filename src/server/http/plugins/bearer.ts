@@ -29,6 +29,7 @@ export const bearer = fastifyPlugin<{ node: NodeContext }>(
       if (!token) throw new ProtocolError('unauthorized', 'this route needs Authorization: Bearer TOKEN')
       const login = await resume(node, token)
       await node.userRates.spendCall(login.username, cost)
+      node.lastSeen.note(login.username)
       logins.set(request, login)
     })
 

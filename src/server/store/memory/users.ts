@@ -54,6 +54,11 @@ export class MemoryUsers implements Users {
     this.#backing.invites.set(inviteHash, { expiresAt: this.#backing.now() + ttlMs })
   }
 
+  async noteSeen(username: Username): Promise<void> {
+    const user = this.#backing.liveUser(username)
+    if (user) user.lastSeenAt = this.#backing.now()
+  }
+
   async find(username: Username): Promise<(User & { online: boolean; blocked: boolean }) | null> {
     const user = this.#backing.liveUser(username)
     if (!user) return null

@@ -2,13 +2,14 @@ import { parseUsername } from '../../../protocol/names.ts'
 import type { NodeId } from '../ids.ts'
 import type { Notice, Store, StoreOptions } from '../store.ts'
 import { type AppendOnly, checkServer, type Durability } from './connection/check-server.ts'
+import { claimDomain } from './connection/claim-domain.ts'
 import { connectClient, connectSubscription } from './connection/connect.ts'
 import { RedisGeneration } from './connection/generation.ts'
+import { OutageLog } from './connection/outage-log.ts'
 import { endClient, isCluster, type RedisClient } from './connection/redis-client.ts'
 import { onPrimaryOnly, Replication } from './connection/replication.ts'
 import { asNumber } from './connection/reply.ts'
 import { agreeOnSchema, ownSchema, type Schema } from './connection/schema-version.ts'
-import { withoutArguments } from './connection/store-error.ts'
 import type { Subscription } from './connection/subscription.ts'
 import { RedisExpiry } from './inbox/expiry.ts'
 import { RedisInboxes } from './inbox/inboxes.ts'
@@ -39,6 +40,10 @@ type RedisStoreOptions = {
   appendOnly?: AppendOnly
   /** Receives connection errors and unwise settings for the operator's log. Texts contain no command arguments. */
   warn?: (message: string) => void
+  /** Receives the reason why Redis cannot be used, once for each outage, without secrets. */
+  outage?: (message: string) => void
+  /** DOMAIN of the node. Redis takes that of the first node, and refuses nodes of another. */
+  domain?: string | null
   /** Creates the function that acquires locks. A test passes one that grants locks wrongly. */
   locksOf?: (redis: RedisClient) => Acquire
   /** The schema versions of this release. A test passes those of another release. */
@@ -48,7 +53,8 @@ type RedisStoreOptions = {
 /**
  * Opens the Redis engine. Resolves when it is connected; later it reconnects by itself.
  * @throws {StoreUnavailableError} if Redis is out of reach
- * @throws {RedisSetupError} if its settings would lose mail, or this release cannot read its data
+ * @throws {RedisSetupError} if its settings would lose mail, or this release cannot read its data, or they are those of
+ * another domain
  */
 export async function openRedisStore(
   options: StoreOptions,
@@ -57,11 +63,13 @@ export async function openRedisStore(
     durability = 'standard',
     appendOnly = 'required',
     warn = () => {},
+    outage = () => {},
+    domain = null,
     locksOf = redlockOf,
     schema = ownSchema,
   }: RedisStoreOptions,
 ): Promise<Store> {
-  const store = await RedisStore.open(options, { url, durability, appendOnly, warn, locksOf, schema })
+  const store = await RedisStore.open(options, { url, durability, appendOnly, warn, outage, domain, locksOf, schema })
   return store
 }
 
@@ -72,6 +80,8 @@ type Connections = {
   acquire: Acquire
   memory: MemoryWatch
   salt: string
+  outages: OutageLog
+  domain: string | null
 }
 
 /** In a Cluster a notice goes only to the servers of the channel's slot. */
@@ -105,7 +115,7 @@ class RedisStore implements Store {
 
   private constructor(
     options: StoreOptions,
-    { commands, subscription, replicated, acquire, memory, salt }: Connections,
+    { commands, subscription, replicated, acquire, memory, salt, outages, domain }: Connections,
   ) {
     const notifySelf = (notice: Notice) => this.#handler(notice)
     this.nodeId = options.nodeId
@@ -114,7 +124,12 @@ class RedisStore implements Store {
     this.#memory = memory
     this.storage = new StoredBytes(commands, options, memory, salt)
     // Agents that stay connected must learn that they have to send again what has no receipt.
-    this.#generation = new RedisGeneration(commands, () => notifySelf({ kind: 'lease-lost' }))
+    const onChange = () => {
+      notifySelf({ kind: 'lease-lost' })
+      // An emptied Redis has no domain. If this fails, the next node that starts records it.
+      if (domain !== null) claimDomain(commands, domain).catch(() => {})
+    }
+    this.#generation = new RedisGeneration(commands, onChange, () => outages.over())
     this.#leases = new Leases(options.nodeId)
     this.#channel = new NodeChannel({
       own: options.nodeId,
@@ -153,9 +168,10 @@ class RedisStore implements Store {
 
   static async open(
     options: StoreOptions,
-    { url, durability, appendOnly, warn, locksOf, schema }: Required<RedisStoreOptions>,
+    { url, durability, appendOnly, warn, outage, domain, locksOf, schema }: Required<RedisStoreOptions>,
   ): Promise<RedisStore> {
-    const onError = (error: Error) => warn(`Redis: ${withoutArguments(error.message).slice(0, 200)}`)
+    const outages = new OutageLog(url, outage)
+    const onError = (error: Error) => outages.failed(error)
     const opened: RedisClient[] = []
     const open = async (name: string) => {
       const redis = await connectClient(url, name, onError)
@@ -166,6 +182,8 @@ class RedisStore implements Store {
       const commands = await open('aimessage')
       for (const advice of await checkServer(commands, { durability, appendOnly })) warn(advice)
       await agreeOnSchema(commands, schema)
+      if (domain !== null) await claimDomain(commands, domain)
+      commands.on('refusal', (error: unknown) => outages.refused(error))
       const replicated = durability === 'strict' ? await open('aimessage-keep') : null
       const salt = await readSalt(commands)
       const memory = new MemoryWatch(commands)
@@ -177,6 +195,8 @@ class RedisStore implements Store {
         acquire: locksOf(commands),
         memory,
         salt,
+        outages,
+        domain,
       })
       try {
         await store.#start()

@@ -93,6 +93,20 @@ export function listingContract(t: Test, openWorld: OpenWorld): void {
     t.equal((await b.users.list({ limit: 1 })).users[0]?.lastSeenAt, await seen())
   })
 
+  t.test('18.14 lastSeenAt is updated when a user was seen, but not for an unknown or deleted user', async t => {
+    const { a, b, pass } = await openWorld(t)
+    await register(a, alice)
+    const registered = (await b.users.find(alice))?.lastSeenAt ?? 0
+    await pass(20)
+    await a.users.noteSeen(alice)
+    t.ok(((await b.users.find(alice))?.lastSeenAt ?? 0) > registered)
+    await a.users.noteSeen(bob)
+    t.equal(await b.users.find(bob), null)
+    await a.users.delete(alice)
+    await a.users.noteSeen(alice)
+    t.equal(await b.users.find(alice), null)
+  })
+
   t.test('a listing finds the few users that are online among many', async t => {
     const { a, b } = await openWorld(t)
     const names = Array.from({ length: 250 }, (_, index) => parseUsername(`user-${String(index).padStart(3, '0')}`))

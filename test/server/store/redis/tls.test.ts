@@ -54,7 +54,8 @@ t.test('a node that does not trust the certificate does not start', async t => {
 
 t.test('a node with a wrong password does not start', async t => {
   const env = { PORT: '0', REDIS_URL: `rediss://aimessage:word-canary@localhost:${tlsPort}` }
-  const { code, stderr } = await runNodeProcess({ ...env, NODE_EXTRA_CA_CERTS: authority.caFile })
-  t.equal(code, 1)
+  const { code, stderr } = await runNodeProcess({ ...env, NODE_EXTRA_CA_CERTS: authority.caFile, LOG_LEVEL: 'silent' })
+  t.equal(code, 2)
+  t.match(stderr, /^REDIS_URL: .*WRONGPASS/m)
   t.notMatch(stderr, /canary/)
 })

@@ -39,6 +39,27 @@ t.test('the URL of a Cluster lists some of its servers', async t => {
   })
 })
 
+t.test('18.8 the path of a URL is nothing or the number of a database, for a server and for Sentinels', async t => {
+  for (const path of ['', '/', '/0', '/7', '/0015', '/9999']) t.ok(parseRedisUrl(`redis://one:6379${path}`), path)
+  for (const path of [
+    '/-1',
+    '/0x1',
+    '/abc',
+    '/1e1',
+    '/+1',
+    '/1.0',
+    '/%31',
+    '/10000',
+    '/1/',
+    '/1/2',
+    '//1',
+    '?db=3',
+    '/ 1',
+  ])
+    t.equal(parseRedisUrl(`redis://one:6379${path}`), null, path)
+  for (const db of ['-1', '0x1', 'abc', '10000']) t.equal(parseRedisUrl(`redis+sentinel://one/mail/${db}`), null, db)
+})
+
 t.test('a URL without a primary or a host is invalid', async t => {
   const wrong = [
     'http://one',

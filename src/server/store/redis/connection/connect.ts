@@ -1,6 +1,8 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis'
 import { StoreUnavailableError } from '../../store.ts'
+import { RedisSetupError } from './check-server.ts'
 import { corkCommands } from './cork-commands.ts'
+import { causeOf } from './outage-log.ts'
 import { endClient, isCluster, type RedisClient } from './redis-client.ts'
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts'
 import { ShardedSubscription } from './sharded-subscription.ts'
@@ -43,10 +45,10 @@ const options = {
 type OnError = (error: Error) => void
 type ClusterTarget = Extract<RedisTarget, { kind: 'cluster' }>
 
-/** Opens the client for commands; resolves when it is ready. @throws {StoreUnavailableError} */
+/** Opens the client for commands; resolves when it is ready. @throws {StoreUnavailableError} {RedisSetupError} */
 export async function connectClient(url: string, name: string, onError: OnError): Promise<RedisClient> {
   const target = parseRedisUrl(url)
-  return target?.kind === 'cluster' ? ready(openCluster(target, name), onError) : connect(url, name, onError)
+  return target?.kind === 'cluster' ? ready(openCluster(target, name), url, onError) : connect(url, name, onError)
 }
 
 /** Opens the subscription's connection; it is not subscribed yet. @throws {StoreUnavailableError} */
@@ -66,22 +68,49 @@ export async function connectSubscription(
 
 /** Opens one connection; resolves when it is ready. @throws {StoreUnavailableError} */
 export async function connect(url: string, name: string, onError: OnError): Promise<Redis> {
-  return ready(openClient(parseRedisUrl(url), name), onError)
+  return ready(openClient(parseRedisUrl(url), name), url, onError)
 }
 
-async function ready<Client extends RedisClient>(client: Client, onError: OnError): Promise<Client> {
-  client.on('error', onError)
+async function ready<Client extends RedisClient>(client: Client, url: string, onError: OnError): Promise<Client> {
+  let cause: Error | undefined
+  client.on('error', (error: Error) => {
+    const latest = lastOf(error)
+    // Errors of the client that follow a reply say less.
+    if (cause?.name !== 'ReplyError') cause = latest
+    onError(latest)
+    // Without its database the client would use database 0, and mix the data of two deployments.
+    if (isOfSelect(latest) && !isCluster(client)) client.disconnect(true)
+  })
   if (!isCluster(client)) corkCommands(client)
   const late = setTimeout(() => endClient(client), startMs)
   try {
     await client.connect()
     return client
-  } catch {
+  } catch (error) {
     endClient(client)
-    throw new StoreUnavailableError('Redis is out of reach')
+    throw unusable(cause ?? error, await causeOf(cause ?? error, url))
   } finally {
     clearTimeout(late)
   }
+}
+
+/** A Cluster reports that no server answered; this is the error of the last one. */
+const lastOf = (error: Error): Error =>
+  'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error
+
+const isOfSelect = (error: unknown): boolean =>
+  error instanceof Error && 'command' in error && (error.command as { name?: string } | undefined)?.name === 'select'
+
+/** A wrong password, user or database is a wrong setting; anything else may pass. */
+function unusable(error: unknown, cause: string): Error {
+  if (isOfSelect(error)) {
+    return new RedisSetupError(
+      `REDIS_URL names a database that cannot be selected: ${cause}; use another number, or allow the user +select`,
+    )
+  }
+  if (/^(WRONGPASS|NOAUTH|NOPERM)\b/.test(cause))
+    return new RedisSetupError(`REDIS_URL: Redis refuses the node: ${cause}`)
+  return new StoreUnavailableError(`REDIS_URL: Redis is out of reach: ${cause}`)
 }
 
 /**

@@ -15,6 +15,7 @@ const retryMs = 200
 export class RedisGeneration {
   readonly #client: RedisClient
   readonly #onChange: () => void
+  readonly #onKnown: () => void
   #current = ''
   #made: string | null = null
   #isKnown = false
@@ -23,9 +24,11 @@ export class RedisGeneration {
   #ends = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(client: RedisClient, onChange: () => void) {
+  /** `onKnown` is called after each reading: Redis can be used. */
+  constructor(client: RedisClient, onChange: () => void, onKnown: () => void = () => {}) {
     this.#client = client
     this.#onChange = onChange
+    this.#onKnown = onKnown
   }
 
   async start(): Promise<void> {
@@ -91,6 +94,7 @@ export class RedisGeneration {
     this.#made = made
     this.#isKnown = !this.#isClosed
     if (isChanged) this.#onChange()
+    this.#onKnown()
   }
 
   #retry(): void {

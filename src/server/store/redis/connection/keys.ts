@@ -68,6 +68,7 @@ import type { Bucket } from '../../store.ts'
  *     aim:node:id            channel notices for a node, JSON
  *     aim:revoked            stream  events for all nodes: token, writers or drain -> token hash, username or node id
  *     aim:schema             string  version of this data model
+ *     aim:domain             string  DOMAIN of the nodes
  *     aim:generation         string  random, created once: an emptied Redis gets a new one
  *     aim:fence              string  the last fencing number
  *     aim:lock:…             string  locks of redlock; expire
@@ -113,6 +114,7 @@ export const nodeUsersKey = (node: NodeId): string => `aim:node:${node}:users`
 export const nodeChannel = (node: NodeId): string => `aim:node:${node}`
 export const broadcastKey = 'aim:revoked'
 export const schemaKey = 'aim:schema'
+export const domainKey = 'aim:domain'
 export const generationKey = 'aim:generation'
 export const fenceKey = 'aim:fence'
 

@@ -20,12 +20,14 @@ export type RedisTarget =
 
 const serverPort = 6_379
 const sentinelPort = 26_379
+/** Nothing, or the number of a database. The client would use database 0 for any other text. */
+const serverPath = /^(?:\/\d{0,4})?$/
 const sentinelForm =
   /^(?<scheme>rediss?)\+sentinel:\/\/(?:(?<user>[^:@/]*):(?<password>[^@/]*)@)?(?<hosts>[^@/?]+)\/(?<primary>[^/?]+)(?:\/(?<db>\d{1,4}))?(?<query>\?.*)?$/
 const clusterForm = /^(?<scheme>rediss?)\+cluster:\/\/(?:(?<user>[^:@/]*):(?<password>[^@/]*)@)?(?<hosts>[^@/?]+)\/?$/
 
 /**
- * `redis[s]://…`, `redis[s]+cluster://[user:password@]host[:port][,host[:port]…]`, or
+ * `redis[s]://[user:password@]host[:port][/db]`, `redis[s]+cluster://[user:password@]host[:port][,host[:port]…]`, or
  * `redis[s]+sentinel://[user:password@]host[:port][,host[:port]…]/primary[/db]`, with the optional query
  * `?sentinel-username=…&sentinel-password=…`.
  * `user` and `password` are those of Redis; the query has those of the Sentinels. Returns `null` for any other URL.
@@ -33,7 +35,10 @@ const clusterForm = /^(?<scheme>rediss?)\+cluster:\/\/(?:(?<user>[^:@/]*):(?<pas
 export function parseRedisUrl(url: string): RedisTarget | null {
   if (/^rediss?\+sentinel:/.test(url)) return parseSentinels(url)
   if (/^rediss?\+cluster:/.test(url)) return parseCluster(url)
-  return URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol) ? { kind: 'server', url } : null
+  if (!URL.canParse(url)) return null
+  const { protocol, hostname, pathname, searchParams } = new URL(url)
+  const isValid = /^rediss?:$/.test(protocol) && hostname !== '' && serverPath.test(pathname)
+  return isValid && !searchParams.has('db') ? { kind: 'server', url } : null
 }
 
 function parseCluster(url: string): RedisTarget | null {

@@ -29,14 +29,20 @@ export class Script {
     try {
       return await redis.evalsha(this.#sha, keys.length, ...keys, ...args)
     } catch (error) {
-      if (!isMissing(error)) throw toStoreError(error)
+      if (!isMissing(error)) throw refusedBy(redis, error)
     }
     try {
       return await redis.eval(this.#text, keys.length, ...keys, ...args)
     } catch (error) {
-      throw toStoreError(error)
+      throw refusedBy(redis, error)
     }
   }
+}
+
+/** Tells the listeners of the client (`refusal`) about an error of Redis, and maps it. */
+function refusedBy(redis: RedisClient, error: unknown): Error {
+  redis.emit('refusal', error)
+  return toStoreError(error)
 }
 
 /** Returns true if Redis does not have the script, as after a restart. Nothing ran. */
@@ -72,6 +78,7 @@ export const scripts = {
   put: new Script('users/put', { whenFull: false }),
   putWhenFull: new Script('users/put'),
   findUsers: new Script('users/find-users'),
+  noteSeen: new Script('users/note-seen', { whenFull: false }),
   indexLogin: new Script('users/index-login'),
   publishCard: new Script('users/publish-card', { whenFull: false }),
   publishKeys: new Script('users/publish-keys', { whenFull: false }),
@@ -83,5 +90,6 @@ export const scripts = {
   mark: new Script('inbox/mark'),
   announce: new Script('nodes/announce'),
   nextFence: new Script('nodes/next-fence'),
+  claimDomain: new Script('nodes/claim-domain'),
   agreeOnSchema: new Script('nodes/agree-on-schema'),
 } as const

@@ -11,13 +11,13 @@ const passing =
 export function toStoreError(error: unknown): Error {
   if (error instanceof StoreUnavailableError) return error
   const { name, message } = error instanceof Error ? error : new Error(String(error))
-  if (name !== 'ReplyError' || passing.test(message)) return new StoreUnavailableError(textOf(name, message))
+  if (name !== 'ReplyError' || passing.test(message))
+    return new StoreUnavailableError(textOf(name, message), { isFull: /^OOM\b/.test(message) })
   return new Error(`Redis refused: ${textOf(name, message)}`)
 }
 
 /** Returns true if Redis refused a command because it is full. */
-export const isFull = (error: unknown): boolean =>
-  error instanceof StoreUnavailableError && /^OOM\b/.test(error.message)
+export const isFull = (error: unknown): boolean => error instanceof StoreUnavailableError && error.isFull
 
 /** The error of a script may quote its source line, but contains no arguments. */
 const textOf = (name: string, message: string): string =>

@@ -112,6 +112,10 @@ export class RedisUsers implements Users {
     await scripts.mark.run(redis, [invitesKey], ['index', inviteEntry(inviteHash, expiresAt)])
   }
 
+  async noteSeen(username: Username): Promise<void> {
+    await scripts.noteSeen.run(this.#context.redis, [metaKey(username), userKey(username)], [])
+  }
+
   async find(username: Username): Promise<Found | null> {
     const [found] = await this.#find([username])
     return found ?? null
