@@ -75,6 +75,7 @@ export class Client {
     const core = new ClientCore(options, await Identity.open(options.store))
     await core.store.open()
     await core.inbox.open()
+    await core.rollbackGuard.open()
     await core.requests.resume()
     return new Client(options, core)
   }

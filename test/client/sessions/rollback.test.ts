@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { Client } from '../../../src/client/node.ts'
+import { type Client, openDirectoryStore } from '../../../src/client/node.ts'
+import { lastOrder } from '../../../src/client/records/crypto-records.ts'
 import { decodeMessage } from '../../../src/crypto/messages/message.ts'
 import { decodeBase64Url, toHex } from '../../../src/util/bytes.ts'
 import {
@@ -36,6 +37,13 @@ async function startKeyWatch(t: Test, wsUrl: string) {
 
 const restoredOf = (client: Client): Promise<{ peers: number; again: boolean }> =>
   new Promise(resolve => client.on('restored', resolve))
+
+async function orderIn(directory: string): Promise<number> {
+  const store = await openDirectoryStore(directory)
+  const order = await store.read(lastOrder)
+  await store.close()
+  return order
+}
 
 // Evidence: K11
 t.test('a state that was restored from an older copy is detected, and no message key is used twice', async t => {
@@ -133,19 +141,19 @@ t.test('17.18 a slow node delays no reservation: a copy from before the last mes
   await receiveSome(bob, 1)
   await first.close()
 
-  let held = 0
-  lies.toClient = frame => {
-    if (frame.type !== 'reserved') return frame
-    held += 1
-    return undefined
+  let reserved = 0
+  lies.toNode = frame => {
+    if (frame.type === 'reserve') reserved = Number(frame.upTo)
+    return frame
   }
+  lies.toClient = frame => (frame.type === 'reserved' ? undefined : frame)
   const original = await openAgentAt(t, server, directory)
   await original.send('bob', 'one')
-  while (held < 1) await delay(5)
   await copyState(directory, copy)
+  const order = await orderIn(copy)
   await original.send('bob', 'two')
-  while (held < 2) await delay(5)
   await receiveSome(bob, 2)
+  while (reserved <= order + 1_024) await delay(5)
   await original.close()
   delete lies.toClient
 
