@@ -18,8 +18,10 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
 EXPOSE 8080
+# Asks whether the node lives, not whether it is ready: a node whose Redis is away must not be restarted, and balancers
+# ask for readiness themselves. Bash costs a hundredth of the CPU of a Node.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8080}/health/ready`).then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["bash", "-c", "h=${HOST:-127.0.0.1}; case $h in 0.0.0.0) h=127.0.0.1 ;; ::) h=::1 ;; esac; exec 3<>/dev/tcp/$h/${PORT:-8080} || exit 1; printf 'GET /health/live HTTP/1.0\\r\\n\\r\\n' >&3; read -r -t 2 _ status _ <&3; [ \"$status\" = 200 ]"]
 # A larger young generation saves a tenth of the CPU for each message, for at most 48 MiB (npm run bench). With its full
 # size and 128 MiB of old generation from the start, there is no full collection while thousands of clients connect at
 # once, and a third of the pauses (npm run hostile -- --only storm).

@@ -121,6 +121,8 @@ export const SessionName = Type.String({
 export const SessionList = Type.Array(
   Type.Object({ session: SessionName, createdAt: TimeMs, expiresAt: TimeMs, current: Type.Boolean() }),
 )
+/** Nodes of earlier versions do not say it, nor do nodes that list no users. */
+export const Known = Type.Optional(Type.Boolean({ description: 'whether a user of this name is registered' }))
 export const SetRule = Type.Union([Type.Literal('allowed'), Type.Literal('blocked')])
 export const Rule = Type.Object({
   username: Name,

@@ -14,6 +14,7 @@ import {
   Invite,
   KeyUpload,
   Kind,
+  Known,
   ListedUser,
   Name,
   Nonce,
@@ -274,7 +275,7 @@ export const httpRoutes = {
     schema: {
       params: ByName,
       body: Type.Object({ rule: SetRule }),
-      response: { 200: Type.Object({ username: Name, rule: SetRule }) },
+      response: { 200: Type.Object({ username: Name, rule: SetRule, known: Known }) },
     },
   },
   clearRule: {

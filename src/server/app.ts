@@ -15,6 +15,7 @@ import { keyRoutes } from './http/keys.ts'
 import { messageRoutes } from './http/messages.ts'
 import { bearer } from './http/plugins/bearer.ts'
 import { documentation } from './http/plugins/documentation.ts'
+import { forwardedFor } from './http/plugins/forwarded-for.ts'
 import { answerBrokenRequest, problems, refuseUnrouted } from './http/plugins/problems.ts'
 import { securityHeaders } from './http/plugins/security-headers.ts'
 import { validation } from './http/plugins/validation.ts'
@@ -53,6 +54,7 @@ export async function buildApp(node: NodeContext, drain: AbortSignal): Promise<F
   })
   app.server.maxConnections = node.config.maxConnections + limits.httpReserve
   await app.register(problems, { node })
+  await app.register(forwardedFor, { node })
   await app.register(securityHeaders)
   await app.register(validation)
   await app.register(webSockets, { node })

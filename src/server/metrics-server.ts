@@ -12,7 +12,7 @@ export async function serveMetrics(
 ): Promise<{ url: string; close(): Promise<void> }> {
   collectProcessMetrics(node.metrics)
   const { registry, upgradesWaiting, loginsWaiting, connections, listening } = node.metrics
-  const { storageUsed, storageMax, storageLevel } = node.metrics
+  const { ready, redisUp, storageUsed, storageMax, storageLevel } = node.metrics
   const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true })
   // A page whose name was rebound to 127.0.0.1 must not read the metrics.
   app.addHook('onRequest', async ({ headers }, reply) => {
@@ -24,6 +24,9 @@ export async function serveMetrics(
     loginsWaiting.set(node.loginAdmission.size)
     connections.set(node.connections.size)
     listening.set(node.notices.size)
+    const isUp = node.store.isReady()
+    redisUp.set(Number(isUp))
+    ready.set(Number(isUp && !node.isDraining()))
     const { level, usedBytes, maxBytes } = node.store.storage.use()
     storageUsed.set(usedBytes)
     storageMax.set(maxBytes)

@@ -76,7 +76,7 @@ function handleNotice(node: NodeContext, notice: Notice, onDrain: () => Promise<
   try {
     if (notice.kind === 'drain') void onDrain()
     else if (notice.kind === 'revoked') node.connections.revoked(notice.tokenHash)
-    else if (notice.kind === 'revocations-lost') void node.connections.closeAll('draining', 'log in again')
+    else if (notice.kind === 'revocations-lost') void node.connections.closeAll('draining', 'log in again', 'storeLost')
     else if (notice.kind === 'unheard') node.metrics.unheard.inc({ why: notice.why })
     else node.notices.notify(notice)
     if (notice.kind === 'lease-lost') node.connections.closeOutdated()

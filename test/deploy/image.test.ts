@@ -17,6 +17,7 @@ import {
   stagesOf,
   textsOf,
 } from '../../tools/servers/dockerfile.ts'
+import { openTestStore, startTestNode, withFaults } from '../../tools/servers/running-node.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const instructions = readDockerfile(join(root, 'Dockerfile'))
@@ -35,6 +36,22 @@ t.test('the image runs as an ordinary user, and sets only variables that a node 
     Object.keys(environmentOf(imageStage)).filter(name => !known.includes(name)),
     [],
   )
+})
+
+t.test('18.9 the health check follows HOST, needs no Node, and does not fail because Redis is away', async t => {
+  const [program = '', ...args] = commandOf(textsOf(imageStage, 'HEALTHCHECK')[0] ?? '')
+  t.not(program, 'node')
+  const check = async (host: string, port: number): Promise<unknown> => {
+    const env = { PATH, HOST: host, PORT: String(port) }
+    const [code] = await once(spawn(...endingWithParent(program, args), { env, stdio: 'ignore' }), 'exit')
+    return code
+  }
+  const store = withFaults(openTestStore(), { isReady: () => false })
+  for (const [host, ...asked] of [['127.0.0.1', '0.0.0.0'], ['127.0.0.2'], ['localhost'], ['::1', '::']] as const) {
+    const { port } = await startTestNode(t, { HOST: host }, { store })
+    for (const each of [host, ...asked]) t.equal(await check(each, port), 0, `HOST=${each}`)
+  }
+  t.not(await check('127.0.0.1', 1), 0, 'nothing listens')
 })
 
 // The tests below execute the Dockerfile, with directories in place of layers.

@@ -8,7 +8,16 @@ import { bundleScript, launchBrowser, servePage } from '../fixtures/browser.ts'
 const executablePath = requireTool(t, 'chromium')
 const entry = fileURLToPath(new URL('../../src/client/browser.ts', import.meta.url))
 const { origin } = await servePage(t, await bundleScript(entry, { globalName: 'aimessage' }))
-const { wsUrl } = await startNodeProcess(t, { ALLOWED_ORIGINS: origin })
+// What a page with a strict policy and a global `Buffer` polyfill loads: the file of the package.
+const built = fileURLToPath(new URL('../../dist/client/browser.js', import.meta.url))
+const strictPolicy = "default-src 'none'; script-src 'self'; connect-src ws://127.0.0.1:* ws://localhost:*"
+const strict = await servePage(t, await bundleScript(built, { globalName: 'aimessage' }), strictPolicy)
+const adminToken = 'o'.repeat(40)
+const node = await startNodeProcess(t, {
+  ALLOWED_ORIGINS: `${origin},${strict.origin}`,
+  ADMIN_TOKEN: adminToken,
+})
+const { wsUrl } = node
 const browser = await launchBrowser(t, executablePath)
 
 /** Runs in the page: an agent with the state of this origin, and the messages that it receives. */
@@ -127,7 +136,71 @@ t.test('a page of an unknown origin cannot connect', async t => {
   const page = await browser.newPage()
   await page.goto(elsewhere)
   await page.evaluate(open)
-  const failed = page.evaluate(`client.register('mallory').then(() => 'registered', error => error.code)`)
-  t.equal(await failed, 'unreachable')
+  const failed = page.evaluate(
+    `client.register('mallory').then(() => 'registered', ({ code, message }) => ({ code, message }))`,
+  )
+  const error = await failed
+  t.match(error, { code: 'unreachable' })
+  t.ok(
+    String(Object(error).message).includes(`${elsewhere} is not in its ALLOWED_ORIGINS`),
+    '18.12 the reason is named',
+  )
+  await page.evaluate(`client.connect().catch(() => {})`)
+  const logged = node.logs().filter(line => line.includes(elsewhere) && line.includes('ALLOWED_ORIGINS'))
+  t.equal(logged.length, 1, '18.12 the node logs the origin once')
+  await page.close()
+})
+
+t.test('18.12 a page with a strict policy and a Buffer polyfill works, and reports no violation', async t => {
+  const page = await browser.newPage()
+  const complaints: string[] = []
+  page.on('console', message => complaints.push(message.text()))
+  page.on('pageerror', error => complaints.push(error.message))
+  // As the package `buffer`, which knows no base64url.
+  await page.addInitScript(`
+    globalThis.Buffer = class Buffer extends Uint8Array {
+      static from(value, encoding) {
+        if (encoding !== undefined && encoding !== 'utf8') throw new TypeError('Unknown encoding: ' + encoding)
+        return super.from(value)
+      }
+      static isEncoding(encoding) { return ['hex', 'utf8', 'base64'].includes(encoding) }
+      static isBuffer() { return false }
+      toString(encoding) { throw new TypeError('Unknown encoding: ' + encoding) }
+    }
+    globalThis.violations = []
+    document.addEventListener('securitypolicyviolation', event => violations.push(event.violatedDirective))`)
+  await page.goto(strict.origin)
+  const peer = await registerAgent(t, wsUrl, 'strict-peer')
+  t.equal(await page.evaluate(open), null)
+  await page.evaluate(`client.register('strict-page')`)
+  await page.evaluate(`client.send('strict-peer', 'hello')`)
+  t.same(textsOf(await receiveSome(peer, 1)), ['hello'])
+  t.same(await page.evaluate('violations'), [])
+  t.same(complaints, [])
+  await page.evaluate('client.close()')
+  await page.close()
+})
+
+t.test('18.11 on /docs, Authorize and then Execute calls a route that needs a token', async t => {
+  const page = await browser.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', error => complaints.push(error.message))
+  await page.goto(`${wsUrl.replace('ws', 'http').replace(/\/ws$/, '')}/docs/`)
+  await page.locator('.auth-wrapper button.authorize').first().click()
+  await page.locator('.auth-container input').first().fill(adminToken)
+  await page.locator('.auth-container button.authorize').click()
+  await page.locator('.auth-container button.btn-done').click()
+  for (const id of ['adminListNodes', 'live']) {
+    const operation = page.locator(`[id$="-${id}"]`).first()
+    await operation.locator('.opblock-summary').click()
+    await operation.locator('.try-out__btn').click()
+    const answered = page.waitForResponse(response => /\/v1\/admin\/nodes|\/health\/live/.test(response.url()))
+    await operation.locator('.execute').click()
+    const response = await answered
+    t.equal(response.status(), 200, id)
+    const { authorization } = await response.request().allHeaders()
+    t.equal(authorization, id === 'live' ? undefined : `Bearer ${adminToken}`)
+  }
+  t.same(complaints, [])
   await page.close()
 })

@@ -16,10 +16,10 @@ const schemes: Record<string, string> = { 'ws:': 'ws:', 'wss:': 'wss:', 'http:':
 
 /**
  * Hosts of a private network, as `URL` writes them: a single label, as container names are, or a private address (RFC
- * 1918, RFC 4193).
+ * 1918, RFC 4193, RFC 6598), or a name that no public DNS has: a service of Kubernetes, or the host of a container.
  */
 const privateHost =
-  /^(?:[a-z0-9_-]+|10(?:\.\d+){3}|192\.168(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|\[f[cd][0-9a-f]{2}:[0-9a-f:]+\])$/
+  /^(?:[a-z0-9_-]+|host\.docker\.internal|(?:[a-z0-9_-]+\.){1,5}svc(?:\.cluster\.local)?|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])(?:\.\d+){2}|10(?:\.\d+){3}|192\.168(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|\[f[cd][0-9a-f]{2}:[0-9a-f:]+\])$/
 
 /**
  * Returns true if traffic to this host may go without TLS: it stays on this machine or in a private network. Elsewhere

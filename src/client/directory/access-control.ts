@@ -36,13 +36,18 @@ export class AccessControl {
   }
 
   /**
-   * Allows or blocks a peer; `none` removes the rule.
+   * Allows or blocks a peer, registered or not; `none` removes the rule.
+   * @returns `known`: false if no agent of this name is registered, perhaps because it is misspelt. Undefined for
+   *   `none`, and if the server does not say it.
    * @throws {ProtocolError} `conflict` if the list has 10 000 other peers already
    */
-  async setRule(peer: string, rule: 'allowed' | 'blocked' | 'none'): Promise<{ username: string }> {
+  async setRule(
+    peer: string,
+    rule: 'allowed' | 'blocked' | 'none',
+  ): Promise<{ username: string; known: boolean | undefined }> {
     const username = this.#recipient(peer)
-    await (await openLink(this.#context)).request({ type: 'set_rule', username, rule })
-    return { username }
+    const { known } = await (await openLink(this.#context)).request({ type: 'set_rule', username, rule })
+    return { username, known }
   }
 
   /** Yields the rules, sorted by name. Fetches each page when the loop needs it. */

@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../../protocol/errors.ts'
 
 /** The metrics of a node. Each node has its own registry: two nodes of one process must not share counters. */
 export type Metrics = ReturnType<typeof openMetrics>
+
+const packageVersion = (): string =>
+  JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version
 
 export function openMetrics() {
   const registry = new Registry()
@@ -77,6 +81,15 @@ export function openMetrics() {
     labelNames: ['why'],
     registers,
   })
+  const ready = new Gauge({ name: 'aimessage_ready', help: '1 if this node accepts work', registers })
+  const redisUp = new Gauge({ name: 'aimessage_redis_up', help: '1 if the store can be used', registers })
+  const buildInfo = new Gauge({
+    name: 'aimessage_build_info',
+    help: '1, with the versions of this node',
+    labelNames: ['version', 'node'],
+    registers,
+  })
+  buildInfo.set({ version: packageVersion(), node: process.version }, 1)
   for (const why of ['sender', 'address', 'share', 'stranger']) storageRefused.inc({ why }, 0)
   for (const code of Object.keys(errors)) refused.inc({ code }, 0)
   for (const reason of ['gap', 'bare', 'resumed', 'timer']) catchUps.inc({ reason }, 0)
@@ -102,6 +115,8 @@ export function openMetrics() {
     storageMax,
     storageLevel,
     storageRefused,
+    ready,
+    redisUp,
   }
 }
 

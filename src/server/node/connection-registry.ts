@@ -15,7 +15,7 @@ type ConnectionLimits = Pick<
 
 /** Uses a token, and ends when the token is revoked. */
 export type TokenHolder = {
-  close(reason: CloseReason, text: string): Promise<void>
+  close(reason: CloseReason, text: string, counted?: string): Promise<void>
 }
 
 /** A socket as the registry sees it. */
@@ -118,11 +118,13 @@ export class ConnectionRegistry {
   /** Closes connections whose peers do not know that the store may have lost mail, so that they log in again. */
   closeOutdated(): void {
     for (const connection of [...this.#open.keys()]) {
-      if (connection.isOutdated) void connection.close('draining', 'accepted messages may be lost: log in again')
+      if (connection.isOutdated)
+        void void connection.close('draining', 'accepted messages may be lost: log in again', 'storeLost')
     }
   }
 
-  async closeAll(reason: CloseReason, text: string): Promise<void> {
-    await Promise.all([...this.#open.keys()].map(connection => connection.close(reason, text)))
+  /** The metric counts the sockets as `counted`. */
+  async closeAll(reason: CloseReason, text: string, counted: string = reason): Promise<void> {
+    await Promise.all([...this.#open.keys()].map(connection => connection.close(reason, text, counted)))
   }
 }

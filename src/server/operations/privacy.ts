@@ -16,7 +16,8 @@ export async function privacy(
 }
 
 /**
- * Allows or blocks another user, registered or not; `none` removes the rule.
+ * Allows or blocks another user, registered or not; `none` removes the rule. `known` says if it is registered, where
+ * users are listed.
  * @throws {ProtocolError} `invalid_username`, `unknown_user` of another domain, `conflict` if the list is full
  */
 export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
@@ -24,12 +25,13 @@ export async function setRule<Rule extends 'allowed' | 'blocked' | 'none'>(
   own: Username,
   name: string,
   rule: Rule,
-): Promise<{ username: Username; rule: Rule }> {
+): Promise<{ username: Username; rule: Rule; known?: boolean }> {
   const username = parseRecipient(name, config.domain)
   if ((await store.privacy.setRule(own, username, rule === 'none' ? null : rule)) === 'full') {
     throw new ProtocolError('conflict', `the list is full: it has ${limits.maxRules} rules; remove one first`)
   }
-  return { username, rule }
+  if (rule === 'none' || config.listing === 'closed') return { username, rule }
+  return { username, rule, known: (await store.users.find(username)) !== null }
 }
 
 /** Returns a page of the user's rules, sorted by name. */

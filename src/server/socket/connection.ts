@@ -206,10 +206,10 @@ export class Connection implements OpenConnection, FrameContext {
     await this.stopListening()
   }
 
-  /** Closes the socket with the code of `reason`. Resolves when the claim is released. */
-  close(reason: CloseReason, text = ''): Promise<void> {
+  /** Closes the socket with the code of `reason`, and counts it as `counted`. Resolves when the claim is released. */
+  close(reason: CloseReason, text = '', counted: string = reason): Promise<void> {
     if (this.isClosed) return this.#ended
-    this.node.metrics.closed.inc({ reason })
+    this.node.metrics.closed.inc({ reason: counted })
     const ended = this.end()
     this.#wire.close(closeCodes[reason].code, text.slice(0, maxReasonChars))
     return ended

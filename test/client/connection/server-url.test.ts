@@ -54,3 +54,19 @@ t.test('the error for an invalid server names it and says what to write', async 
     t.match(refusal(text), /is not a server URL: write ws:\/\//, text)
   }
 })
+
+t.test('18.9 inside a cluster and in networks that are not public, a login may go without TLS', async t => {
+  const inside = ['aimessage.messaging.svc', 'aimessage.messaging.svc.cluster.local', 'pod-0.aimessage.messaging.svc']
+  for (const host of [...inside, 'host.docker.internal', '100.64.0.1', '100.101.102.103', '100.127.255.255'])
+    t.equal(parseServerUrl(`ws://${host}:8080`).url, `ws://${host}:8080/ws`, host)
+  const outside = ['svc.example', 'a.svc.evil.example', 'a.svc.cluster.local.evil.example', 'a.cluster.local', 'svc.a']
+  const near = [
+    '100.63.0.1',
+    '100.128.0.1',
+    '100.64.evil.example',
+    'xhost.docker.internal',
+    'docker.internal',
+    'a.local',
+  ]
+  for (const host of [...outside, ...near]) t.match(refusal(`ws://${host}`), /unencrypted/, host)
+})

@@ -1,8 +1,9 @@
 import { request } from 'node:http'
 import t from 'tap'
 import { readConfig } from '../../../src/server/base/config.ts'
+import { openLogger } from '../../../src/server/base/logger.ts'
 import { isAllowedHost, isAllowedOrigin } from '../../../src/server/base/own-host.ts'
-import { startTestNode } from '../../../tools/servers/running-node.ts'
+import { openTestStore, startTestNode, withFaults } from '../../../tools/servers/running-node.ts'
 
 /** Sends a request with any `Host`, which `fetch` does not allow. Resolves with the status; 101 for an upgrade. */
 function ask(url: string, path: string, headers: Record<string, string>, method = 'GET'): Promise<number> {
@@ -102,4 +103,58 @@ t.test('17.10 on every interface, "the same host" means the domain, and never wh
   t.equal(isAllowedOrigin(config, { host: 'agents.example:8443', origin: 'https://agents.example:8443' }), true)
   t.equal(isAllowedOrigin(config, { host: 'agents.example', origin: 'https://agents.example:8443' }), false)
   t.equal(isAllowedHost(config, '10.1.2.3:8080'), true, 'probes by address go on')
+})
+
+t.test('18.9 HEAD and OPTIONS of the health routes are answered as GET, HEAD without a body', async t => {
+  const node = await startTestNode(t)
+  for (const path of ['/health/live', '/health/ready', '/health/ready?full=ok']) {
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      const answer = await fetch(`${node.url}${path}`, { method })
+      t.equal(answer.status, 200, `${method} ${path}`)
+      t.equal((await answer.text()).length > 0, method !== 'HEAD', `${method} ${path}`)
+    }
+  }
+  t.equal((await fetch(`${node.url}/health/ready`, { method: 'POST' })).status, 405)
+  const withoutStore = withFaults(openTestStore(), { isReady: () => false })
+  const { url } = await startTestNode(t, {}, { store: withoutStore })
+  for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+    t.equal((await fetch(`${url}/health/ready`, { method })).status, 503, method)
+    t.equal((await fetch(`${url}/health/live`, { method })).status, 200, method)
+  }
+})
+
+t.test('18.9 X-Forwarded-For with ports and brackets gives each client its own address', async t => {
+  const lines: string[] = []
+  const log = openLogger('warn', { write: line => lines.push(line) })
+  const env = { TRUST_PROXY: '127.0.0.1', MAX_CONNECTIONS_PER_ADDRESS: '1' }
+  const { url } = await startTestNode(t, env, { log })
+  /** Keeps the socket open until the test ends. */
+  const dial = async (from: string): Promise<number | undefined> => {
+    const call = request(`${url}/ws`, {
+      agent: false,
+      headers: { ...upgrade, host: 'localhost', 'x-forwarded-for': from },
+    })
+    t.teardown(() => call.destroy())
+    call.on('error', () => {}).end()
+    return new Promise(resolve => {
+      call.on('upgrade', ({ statusCode }, socket) => {
+        t.teardown(() => socket.destroy())
+        socket.on('error', () => {})
+        resolve(statusCode)
+      })
+      call.on('response', response => {
+        resolve(response.statusCode)
+        call.destroy()
+      })
+    })
+  }
+  const different = ['203.0.113.1:50001', '203.0.113.2:50002', '203.0.113.3', '[2001:db8:1::1]:5000', '[2001:db8:2::1]']
+  for (const from of [...different, '198.51.100.9, 203.0.113.4:1', '2001:db8:3::1'])
+    t.equal(await dial(from), 101, from)
+  t.equal(await dial('203.0.113.1:50009'), 429, 'another port of the same client')
+  t.equal(await dial('[2001:db8:1::2]'), 429, 'the same network')
+  t.same(lines.length, 0)
+  t.equal(await dial('_hidden'), 101)
+  t.equal(await dial('unknown:80'), 429, 'text that is no address shares one limit')
+  t.equal(lines.filter(line => line.includes('X-Forwarded-For without an address')).length, 1, 'said once')
 })

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
 import { HttpClient } from '../../../tools/clients/http-client.ts'
 import { newUser, RawClient } from '../../../tools/clients/raw-client.ts'
+import { builtFile, nodeEndingWithParent } from '../../../tools/processes.ts'
 import { startDeployment } from '../../../tools/servers/deployment.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 
@@ -96,3 +98,22 @@ t.test(
     )
   },
 )
+
+t.test('18.9 SIGTERM during the start ends the node with 0, although Redis does not answer', async t => {
+  const silent = createServer(socket => socket.on('error', () => {}))
+  silent.listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.teardown(() => silent.close())
+  const { port } = silent.address() as AddressInfo
+  const asked = once(silent, 'connection')
+  const child = spawn(...nodeEndingWithParent(builtFile('server/run')), {
+    env: { PATH: process.env.PATH, PORT: '0', REDIS_URL: `redis://127.0.0.1:${port}` },
+    stdio: 'ignore',
+  })
+  const exited = once(child, 'exit')
+  t.teardown(() => child.kill('SIGKILL'))
+  const [socket] = await asked
+  child.kill('SIGTERM')
+  t.same(await exited, [0, null])
+  socket.destroy()
+})

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { registerAgent } from '../../../tools/clients/agents.ts'
 import { HttpClient } from '../../../tools/clients/http-client.ts'
 import { newName, newUser, RawClient } from '../../../tools/clients/raw-client.ts'
 import { startTestNode, startTestNodes } from '../../../tools/servers/running-node.ts'
@@ -98,6 +99,26 @@ t.test('a rule needs a valid name of this domain', async t => {
     code: 'invalid_username',
   })
   t.match(await alice.request({ type: 'set_rule', username: newName(), rule: 'blocked' }), { rule: 'blocked' })
+})
+
+t.test('18.14 a rule for a name that nobody has is stored, and the answer says so', async t => {
+  const [open, closed] = await Promise.all([startTestNode(t), startTestNode(t, { LISTING: 'closed' })])
+  const rule = async ({ wsUrl }: { wsUrl: string }, name: string, wanted: 'blocked' | 'allowed' | 'none') => {
+    const client = await registerAgent(t, wsUrl, newName())
+    await registerAgent(t, wsUrl, 'bob').catch(() => {})
+    const answer = await client.access.setRule(name, wanted)
+    const rules = []
+    for await (const { username } of client.access.rules()) rules.push(username)
+    await client.close()
+    return { ...answer, rules }
+  }
+  t.same(await rule(open, 'bobb', 'blocked'), { username: 'bobb', known: false, rules: ['bobb'] })
+  t.same(await rule(open, 'bob', 'blocked'), { username: 'bob', known: true, rules: ['bob'] })
+  t.same(await rule(open, 'bobb', 'none'), { username: 'bobb', known: undefined, rules: [] })
+  t.same(await rule(closed, 'bobb', 'blocked'), { username: 'bobb', known: undefined, rules: ['bobb'] }, 'no look-up')
+  const http = await HttpClient.loggedIn(open.url, newUser())
+  const answer = await http.call('PUT', '/v1/privacy/rules/bobb', { rule: 'blocked' })
+  t.same(answer.body, { username: 'bobb', rule: 'blocked', known: false })
 })
 
 t.test('if users are not listed, a known name can still be written to', async t => {
