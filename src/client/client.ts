@@ -75,6 +75,7 @@ export class Client {
     const core = new ClientCore(options, await Identity.open(options.store))
     await core.store.open()
     await core.inbox.open()
+    await core.rollbackGuard.open()
     await core.requests.resume()
     return new Client(options, core)
   }
@@ -322,7 +323,7 @@ export class Client {
   /** Keeps the pinned key of a peer. Messages under the other key stay refused. @throws {UnknownPeerError} */
   async distrustChange(peer: string): Promise<void> {
     const username = this.#recipient(peer)
-    await this.#core.peers.dismiss(username)
+    this.#core.inbox.moved(await this.#core.peers.dismiss(username))
     this.#core.requests.answered()
     this.#resume(username)
   }
@@ -334,9 +335,11 @@ export class Client {
    */
   async repairPeer(peer: string): Promise<boolean> {
     const username = this.#recipient(peer)
-    const isRepaired = await this.#core.peers.repair(username)
-    if (isRepaired) this.#resume(username)
-    return isRepaired
+    const moved = await this.#core.peers.repair(username)
+    if (!moved) return false
+    this.#core.inbox.moved(moved)
+    this.#resume(username)
+    return true
   }
 
   /** Ends this login at every node. The identity and the state stay. The next operation logs in again. */
@@ -376,6 +379,7 @@ export class Client {
   #decided(username: Username, { decision, sorted, dropped, error }: AppliedDecision): KeyDecision {
     const { inbox, outbox, requests, events } = this.#core
     for (const key of sorted.removed) inbox.removed(key)
+    inbox.moved(sorted.moved)
     for (let count = 0; count < sorted.restored; count += 1) inbox.stored()
     outbox.dropped(username, dropped, error)
     requests.keyDecided(username, { ...sorted, dropped, error })

@@ -104,6 +104,7 @@ const smallKinds = [
   'loss',
   'contact',
   'refused',
+  'reserved',
   'restored',
 ]
 

@@ -7,6 +7,7 @@ import { keys } from '../records/keys.ts'
 import { BackPressure, maxBacklog } from '../shares/back-pressure.ts'
 import { countRead, loadUnread, UnreadRecord, unreadMessages } from '../shares/unread.ts'
 import { noteReceipt, type Receipts } from './receipts.ts'
+import type { Moved } from './withheld.ts'
 
 /** How often a waiting client counts again what other processes have acknowledged, ms. */
 const recheckMs = 1_000
@@ -28,6 +29,8 @@ export class Inbox {
   readonly #context: ClientContext
   readonly #receipts: Receipts
   readonly #outstanding = new Set<string>()
+  /** The new keys of messages that were moved while they were outstanding, by the key that their reader has. */
+  readonly #moved = new Map<string, string>()
   /** The newest message at the start of this process. Messages up to it may have been shown by another process. */
   #newest: string | undefined
   #handlers = 0
@@ -105,6 +108,16 @@ export class Inbox {
     this.#shrunk.notify()
   }
 
+  /** Messages got new keys. Their readers go on under the keys that they have. */
+  moved(moves: readonly Moved[]): void {
+    const readers = new Map([...this.#moved].map(([key, now]) => [now, key]))
+    for (const [before, now] of moves) {
+      if (!this.#outstanding.delete(before)) continue
+      this.#outstanding.add(now)
+      this.#moved.set(readers.get(before) ?? before, now)
+    }
+  }
+
   /** From now on requests go to a request handler, not to `receive`. */
   addHandler(): void {
     this.#handlers += 1
@@ -159,8 +172,9 @@ export class Inbox {
     return { ...view, ...(repeated && { repeated }), ack: () => this.ack(key, view.from, view.id) }
   }
 
-  /** Acknowledges the message at `key`: it is deleted, and its sender gets a `read` receipt. */
-  async ack(key: string, from: Username, id: string): Promise<void> {
+  /** Acknowledges the message that was shown with the key `shownKey`: it is deleted, and its sender gets a `read` receipt. */
+  async ack(shownKey: string, from: Username, id: string): Promise<void> {
+    const key = this.#moved.get(shownKey) ?? shownKey
     const first = await this.#context.store.transaction(async tx => {
       const value = await tx.get(key)
       if (!value) return false
@@ -170,13 +184,16 @@ export class Inbox {
       return true
     })
     this.#outstanding.delete(key)
+    this.#moved.delete(shownKey)
     if (!first) return
     this.#pressure?.acknowledged(performance.now())
     this.#shrunk.notify()
     this.#receipts.schedule(from)
   }
 
-  #giveBack(key: string): void {
+  #giveBack(shownKey: string): void {
+    const key = this.#moved.get(shownKey) ?? shownKey
+    this.#moved.delete(shownKey)
     if (this.#outstanding.delete(key)) this.rewind()
   }
 }

@@ -28,6 +28,9 @@ const maxWithheld = 200
 /** The number of records in one read, so that other operations on the state do not wait long. */
 const stepSize = 100
 
+/** The key of a message in the inbox, before and after a move. */
+export type Moved = readonly [before: string, now: string]
+
 /**
  * What the state did when another key of a peer was pinned.
  * @internal
@@ -37,6 +40,7 @@ export type SortedRecords = {
   /** The keys that left the inbox, and the number of messages that came back into it. */
   removed: string[]
   restored: number
+  moved: Moved[]
   /** Ids of the peer's requests that cannot be answered any more. */
   closed: string[]
   /** Ids of own requests whose stored reply is withheld. */
@@ -55,7 +59,7 @@ export async function sortByKey(
   peer: Username,
   { before, identity }: { before: string; identity: string },
 ): Promise<SortedRecords> {
-  const sorted: SortedRecords = { withheld: 0, removed: [], restored: 0, closed: [], unanswered: [] }
+  const sorted: SortedRecords = { withheld: 0, removed: [], restored: 0, moved: [], closed: [], unanswered: [] }
   for (const prefix of [keys.seenOf(peer), keys.receiptsOf(peer)]) {
     for (const [key] of await tx.list(prefix)) tx.delete(key)
   }
@@ -66,6 +70,7 @@ export async function sortByKey(
   const earlier = await tx.list(keys.withheldOf(peer))
   await withholdInbox(tx, peer, identity, sorted)
   await withholdAnswers(tx, peer, identity, sorted)
+  sorted.moved.push(...(await moveToEnd(tx, peer)))
   for (const [key, bytes] of earlier) {
     const record = InboxRecord.decode(bytes)
     if (record.identity !== identity) continue
@@ -78,6 +83,26 @@ export async function sortByKey(
   const kept = await tx.list(keys.withheldOf(peer))
   for (const [key] of kept.slice(0, Math.max(0, kept.length - maxWithheld))) tx.delete(key)
   return sorted
+}
+
+/**
+ * Moves the unread messages of a peer to the end of the inbox, in their order. While the user had to decide about the
+ * peer's key they were not shown, so the cursor of a reader may have passed them.
+ * @internal
+ */
+export async function moveToEnd(tx: StateTransaction, peer: Username): Promise<Moved[]> {
+  const moved: Moved[] = []
+  for (const [before, bytes] of await tx.list(keys.inboxes())) {
+    const { from, id } = InboxRecord.decode(bytes)
+    if (from !== peer) continue
+    const now = keys.inbox(await nextOrder(tx))
+    tx.delete(before)
+    tx.put(now, bytes)
+    const open = await tx.get(keys.open(peer, id))
+    if (open) tx.put(keys.open(peer, id), OpenRecord.encode({ ...OpenRecord.decode(open), inboxKey: now }))
+    moved.push([before, now])
+  }
+  return moved
 }
 
 async function closeRequests(

@@ -57,6 +57,7 @@ export const keys = {
   pendingReset: (peer: Username) => `owed/${peer}`,
   pendingResets: () => 'owed/',
   sentResets: (peer: Username) => `resets/${peer}`,
+  reserved: () => 'reserved',
   restored: () => 'restored',
   suiteChecked: (peer: Username) => `looked/${peer}`,
   card: (name: Username) => `card/${name}`,

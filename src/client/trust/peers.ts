@@ -20,7 +20,7 @@ import {
 } from '../base/errors.ts'
 import { type ClientContext, readPeer } from '../connection/client-context.ts'
 import { otherKeys } from '../inbox/undecryptable.ts'
-import { type SortedRecords, sortByKey } from '../inbox/withheld.ts'
+import { type Moved, moveToEnd, type SortedRecords, sortByKey } from '../inbox/withheld.ts'
 import { dropUnconfirmed, requeue, requeueForNewKey, unconfirmedTo } from '../outbox/outbox-queue.ts'
 import { markContact } from '../records/contacts.ts'
 import { savePeer } from '../records/crypto-records.ts'
@@ -126,21 +126,27 @@ export class Peers {
     })
   }
 
-  /** Forgets a peer whose record is damaged. Returns false for any other peer. */
-  repair(username: Username): Promise<boolean> {
+  /**
+   * Forgets a peer whose record is damaged. Returns its messages that are shown again; undefined for any other peer.
+   */
+  repair(username: Username): Promise<Moved[] | undefined> {
     return this.#context.store.transaction(async tx => {
-      if (await readPeer(tx, this.#context, username)) return false
+      if (await readPeer(tx, this.#context, username)) return undefined
       tx.delete(keys.damaged(keys.peer(username)))
       await requeue(tx, username)
       await requestReset(tx, username, 'undecryptable')
-      return true
+      return moveToEnd(tx, username)
     })
   }
 
-  /** Keeps the pinned key: messages under another key are refused as before. */
-  async dismiss(username: Username): Promise<void> {
-    await this.#context.store.transaction(async tx => {
-      savePeer(tx, username, dismissChange(await this.#load(tx, username)))
+  /**
+   * Keeps the pinned key: messages under another key are refused as before. Returns the messages that are shown again.
+   */
+  dismiss(username: Username): Promise<Moved[]> {
+    return this.#context.store.transaction(async tx => {
+      const peer = await this.#load(tx, username)
+      savePeer(tx, username, dismissChange(peer))
+      return peer.trust === 'changed' ? moveToEnd(tx, username) : []
     })
   }
 
@@ -191,7 +197,9 @@ export class Peers {
     const error = new DroppedError(username)
     const identity = encodeBase64Url(key)
     if (encodeBase64Url(peer.identity) === identity) {
-      return { pinned: dismissChange(peer), applied: { decision: nothing, sorted: unsorted, dropped: [], error } }
+      const moved = peer.trust === 'changed' ? await moveToEnd(tx, username) : []
+      const sorted = { ...unsorted, moved }
+      return { pinned: dismissChange(peer), applied: { decision: nothing, sorted, dropped: [], error } }
     }
     const ids = await unconfirmedTo(tx, username)
     if (ids.length > 0 && unconfirmed === undefined) throw new UnconfirmedMessagesError(username, ids.length)
@@ -226,4 +234,4 @@ const keyFrom = (identity: string): IdentityKey => trustedIdentityKey(decodeBase
 type KnownPeer = Exclude<Peer, { trust: 'unknown' }>
 
 const nothing: KeyDecision = { resent: 0, dropped: 0, withheld: 0, restored: 0 }
-const unsorted: SortedRecords = { withheld: 0, removed: [], restored: 0, closed: [], unanswered: [] }
+const unsorted: SortedRecords = { withheld: 0, removed: [], restored: 0, moved: [], closed: [], unanswered: [] }

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { Client } from '../../../src/client/node.ts'
+import { type Client, openDirectoryStore } from '../../../src/client/node.ts'
+import { lastOrder } from '../../../src/client/records/crypto-records.ts'
 import { decodeMessage } from '../../../src/crypto/messages/message.ts'
 import { decodeBase64Url, toHex } from '../../../src/util/bytes.ts'
 import {
@@ -35,6 +37,13 @@ async function startKeyWatch(t: Test, wsUrl: string) {
 
 const restoredOf = (client: Client): Promise<{ peers: number; again: boolean }> =>
   new Promise(resolve => client.on('restored', resolve))
+
+async function orderIn(directory: string): Promise<number> {
+  const store = await openDirectoryStore(directory)
+  const order = await store.read(lastOrder)
+  await store.close()
+  return order
+}
 
 // Evidence: K11
 t.test('a state that was restored from an older copy is detected, and no message key is used twice', async t => {
@@ -119,4 +128,38 @@ t.test('two processes that use copies of one state at the same time both recover
   const texts = textsOf(await receiveSome(bob, 4))
   t.same([...texts].sort(), ['0', '1', '2', '3'])
   t.same(watch.twice(), [])
+})
+
+t.test('17.18 a slow node delays no reservation: a copy from before the last messages is recognized', async t => {
+  const node = await startTestNode(t)
+  const { server, lies } = await startLyingNode(t, node.wsUrl)
+  const [directory, copy] = [await temporaryDirectory(t), join(await temporaryDirectory(t), 'copy')]
+  const bob = await registerAgent(t, node.wsUrl, 'bob')
+  const first = await openAgentAt(t, server, directory)
+  await first.register('alice')
+  await first.send('bob', 'hello')
+  await receiveSome(bob, 1)
+  await first.close()
+
+  let reserved = 0
+  lies.toNode = frame => {
+    if (frame.type === 'reserve') reserved = Number(frame.upTo)
+    return frame
+  }
+  lies.toClient = frame => (frame.type === 'reserved' ? undefined : frame)
+  const original = await openAgentAt(t, server, directory)
+  await original.send('bob', 'one')
+  await copyState(directory, copy)
+  const order = await orderIn(copy)
+  await original.send('bob', 'two')
+  await receiveSome(bob, 2)
+  while (reserved <= order + 1_024) await delay(5)
+  await original.close()
+  delete lies.toClient
+
+  const restored = await openAgentAt(t, server, copy)
+  const recognized = restoredOf(restored)
+  await restored.send('bob', 'three')
+  await recognized
+  t.same(textsOf(await receiveSome(bob, 1)), ['three'])
 })

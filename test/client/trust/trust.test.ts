@@ -102,6 +102,59 @@ t.test('an agent that keeps the old key still refuses the new one', async t => {
   t.same(await listening, [])
 })
 
+async function waitFor({ mailbox }: Client, unread: number): Promise<void> {
+  for (let { messages, cursor } = await mailbox.list(); messages.length < unread; ) {
+    const next = await mailbox.wait({ waitMs: 60_000, after: cursor })
+    messages = [...messages, ...next.messages]
+    cursor = next.cursor
+  }
+}
+
+t.test('17.1 what a changed key hid is shown after the decision, also behind the cursor of a reader', async t => {
+  for (const decide of ['keep', 'verify'] as const) {
+    const { server, forget } = await startForgetfulNode(t)
+    const { alice, bob } = await met(t, server)
+    const own = alice.identityOf('bob')
+    await bob.send('alice', 'taken')
+    await bob.send('alice', 'not taken')
+    await waitFor(alice, 2)
+    const reader = alice.receive()
+    const { value: taken } = await reader.next()
+    t.equal(taken?.text, 'taken')
+    const asked = bob.request('alice', 'which port?', { timeoutMs: 60_000 })
+    asked.catch(() => {})
+    await waitFor(alice, 3)
+    await bob.close()
+    forget('bob')
+    const other = await openAgent(t, server, openMemoryStore())
+    await other.register('bob')
+    const changed = new Promise(resolve => alice.on('key-changed', resolve))
+    await other.send('alice', 'trust me')
+    await changed
+    const { messages, cursor } = await alice.mailbox.list()
+    t.same(messages, [], 'nothing is shown before the decision')
+
+    if (decide === 'keep') await alice.distrustChange('bob')
+    else await alice.verifyPeer('bob', (await own).identity)
+    const again = await alice.mailbox.list({ after: cursor })
+    t.same(
+      again.messages.map(({ text }) => text),
+      ['taken', 'not taken', 'which port?'],
+    )
+    await taken?.ack()
+    const [, request] = (await alice.mailbox.list()).messages
+    t.equal(request?.kind, 'request')
+    if (request) await alice.reply(request, '4711')
+    t.same(
+      (await alice.mailbox.list()).messages.map(({ text }) => text),
+      ['not taken'],
+    )
+    const { value: next } = await reader.next()
+    t.equal(next?.text, 'not taken', 'what was outstanding is not shown twice')
+    await reader.return()
+  }
+})
+
 // Evidence: D14
 t.test('a message can be tracked until it is read', async t => {
   const { server } = await startForgetfulNode(t)
