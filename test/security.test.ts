@@ -103,7 +103,7 @@ t.test('no production dependency runs a script when it is installed, and each is
   }
   const versions = { ...manifest.devDependencies, ...manifest.dependencies }
   for (const name of used) t.match(versions[name], /^\d/, `${name} is one version`)
-  for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) t.notOk(manifest.scripts[script], script)
+  for (const script of ['preinstall', 'install', 'postinstall']) t.notOk(manifest.scripts[script], script)
 })
 
 t.test('a bundle has no package that the table does not lead to', async t => {

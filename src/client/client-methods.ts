@@ -27,6 +27,7 @@ const userQuery = options({
   prefix: matching(new RegExp(prefixSource), '0 to 32 of a-z 0-9 . _ -'),
   capability: matching(new RegExp(capabilitySource), '1 to 32 of a-z 0-9 . _ -, first a letter or digit'),
   cards: flag,
+  after: text,
 })
 
 /** The longest time that a request waits for its reply, ms. */
@@ -46,7 +47,15 @@ export const clientMethods = {
     'promise',
     ['to', text],
     ['content', content],
-    ['options', options({ ttlS: whole(1), signal: abortSignal, inReplyTo: object({ id: text, hops: whole(0) }) })],
+    [
+      'options',
+      options({
+        ttlS: whole(1),
+        signal: abortSignal,
+        onStored: callback,
+        inReplyTo: object({ id: text, hops: whole(0) }),
+      }),
+    ],
   ],
   request: [
     'promise',

@@ -151,7 +151,7 @@ export class Client {
    * @throws {ProtocolError} the node's refusal: `unknown_user`, `message_too_large`, …
    * @throws {IdentityChangedError} {TooLargeError} {NotRegisteredError}
    */
-  async send(to: string, content: Content, { ttlS, signal, inReplyTo }: SendOptions = {}): Promise<Accepted> {
+  async send(to: string, content: Content, { ttlS, signal, inReplyTo, onStored }: SendOptions = {}): Promise<Accepted> {
     const peer = this.#other(to)
     const hops = nextHop(inReplyTo)
     const body = encodeMedia(content, inReplyTo ? { re: inReplyTo.id, hops } : {})
@@ -159,6 +159,7 @@ export class Client {
     const id = newId(this.#core.context.random)
     const draft = { id, kind: 'application', body, ...(ttlS !== undefined && { ttlS }) } as const
     const { accepted } = await this.#core.outbox.send(peer, draft)
+    onStored?.(id)
     return signal ? raceAbort(accepted, signal) : accepted
   }
 

@@ -29,6 +29,8 @@ export type SendOptions = {
   ttlS?: number
   /** The message that this one answers. The recipient sees its id as `re`; the hop count continues. */
   inReplyTo?: Pick<MessageView, 'id' | 'hops'>
+  /** Called with the id of the message once the state has it, before any node does. */
+  onStored?: (id: string) => void
   /** Stops the wait for `accepted`. The message is sent all the same. */
   signal?: AbortSignal
 }

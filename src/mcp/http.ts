@@ -29,9 +29,10 @@ export async function serveHttp({ port, token, build, onError }: HttpOptions): P
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (!isHostRight(request, response) || !isOriginRight(request, response)) return
-    if (!isCaller(request)) return refuse(response, 401, { 'WWW-Authenticate': 'Bearer' })
     const { url = '/' } = request
+    // Clients look for OAuth below /.well-known first: 401 there would make them ask a user to log in.
     if (url.split('?')[0] !== '/mcp') return refuse(response, 404)
+    if (!isCaller(request)) return refuseCaller(request, response)
     const named = Object.assign(request, { method: request.method ?? 'GET', url })
     const web = await toWebRequest(named, undefined, { maxRequestBodySize: maxBodyBytes })
     const body: unknown = request.method === 'POST' ? JSON.parse(await web.clone().text()) : undefined
@@ -113,6 +114,15 @@ const digest = (text: string): Uint8Array => createHash('sha256').update(text).d
 function tokenCheck(token: string): (request: IncomingMessage) => boolean {
   const expected = digest(`Bearer ${token}`)
   return ({ headers }) => timingSafeEqual(digest(headers.authorization ?? ''), expected)
+}
+
+/** Says what to set: there is no OAuth here. */
+function refuseCaller({ headers }: IncomingMessage, response: ServerResponse): void {
+  const isWrong = headers.authorization !== undefined
+  const challenge = isWrong ? 'Bearer error="invalid_token"' : 'Bearer'
+  const text =
+    'send "Authorization: Bearer TOKEN" with the token that "aimessage mcp --http" has printed or was given\n'
+  response.writeHead(401, { 'WWW-Authenticate': challenge, 'Content-Type': 'text/plain' }).end(text)
 }
 
 function refuse(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {

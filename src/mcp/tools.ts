@@ -1,20 +1,38 @@
 import { fromJsonSchema, type McpServer, type ServerContext, type ToolAnnotations } from '@modelcontextprotocol/server'
 import type { Static, TObject } from 'typebox'
 import * as Type from 'typebox'
-import { type AgentCard, type Content, type MessageView, NotOpenError, RequestRefusedError } from '../client/public.ts'
+import {
+  type AgentCard,
+  type Content,
+  type MailboxPage,
+  type MessageView,
+  NotOpenError,
+  RequestRefusedError,
+} from '../client/public.ts'
+import { NotReadError } from './errors.ts'
+import { forgive } from './forgiving-input.ts'
 import type { McpSession } from './mcp-session.ts'
-import { escapeText, fingerprint, notice, timeText } from './message-view.ts'
+import { escapeText, fingerprint, isOver, notice, resultChars, type ToolMessage, timeText } from './message-view.ts'
+import { toModelText } from './model-text.ts'
 import { failure, result } from './result.ts'
 
 /** Hosts end a call after about 60 s. */
 const maxWaitS = 50
+/** A request waits shorter by default, because some hosts give a call 30 s. */
+const requestWaitS = 25
+/** The answer to a call that took longer is listed again, because some hosts give a call 5 s or less, ms. */
+const slowMs = 3_000
 const pageSize = 20
+/** The interval of signs of life during a call, ms. */
+const progressMs = 5_000
 
 const Name = Type.String({ description: 'agent name' })
 const Text = Type.String()
 const MediaType = Type.Optional(Type.String({ description: 'of text, e.g. application/json' }))
 const Wait = Type.Optional(Type.Integer({ minimum: 0, maximum: maxWaitS }))
 const After = Type.Optional(Type.Integer({ minimum: 0, description: 'cursor of the last result' }))
+const Offset = Type.Optional(Type.Integer({ minimum: 0, description: 'next_offset of a long text' }))
+const Thread = Type.Optional(Type.String({ description: 'id of the message that they answer' }))
 const Ids = Type.Optional(Type.Array(Type.String(), { maxItems: 50 }))
 
 type Values = Record<string, unknown>
@@ -46,61 +64,51 @@ export const tools = {
     annotations: writes,
     async run(session, { to, text, media_type, in_reply_to }, signal) {
       const original = in_reply_to === undefined ? undefined : await openMessage(session, in_reply_to)
-      const { id, queued } = await session.send(to, text, contentOf(text, media_type), original, signal)
-      return { id, queued }
+      const content = contentOf(text, media_type)
+      return session.send(to, { text, content, inReplyTo: original }, signal)
     },
   }),
 
   wait_for_messages: tool({
     description:
       'Wait for unread messages, without acknowledging them. Pass the last cursor as after to wait for newer ones.',
-    input: Type.Object({ timeout_s: Wait, after: After }),
+    input: Type.Object({ timeout_s: Wait, after: After, from: Type.Optional(Name), thread: Thread }),
     annotations: readOnly,
-    async run(session, { timeout_s = 30, after }, signal) {
-      const query = { waitMs: timeout_s * 1_000, limit: pageSize, signal, ...(after !== undefined && { after }) }
-      const { messages, cursor, more } = await session.client.mailbox.wait(query)
-      return {
-        messages: messages.map(message => session.preview(message)),
-        cursor,
-        ...(more && { more }),
-        ...(await withheldIn(session)),
-      }
+    async run(session, { timeout_s = 30, after, from, thread }, signal) {
+      const query = { waitMs: timeout_s * 1_000, limit: pageSize, signal, after, from, re: thread }
+      return listed(session, await session.client.mailbox.wait(query))
     },
   }),
 
   read_messages: tool({
     description:
-      'Previews of unread messages; with ids, their full text. done: ids to acknowledge, which cannot be undone.',
-    input: Type.Object({ ids: Ids, done: Ids, from: Type.Optional(Name), after: After }),
+      'Previews of unread messages; with ids, their full text; offset continues a long one. done: ids to acknowledge ' +
+      'once they are read, which cannot be undone.',
+    input: Type.Object({ ids: Ids, offset: Offset, done: Ids, from: Type.Optional(Name), after: After }),
     annotations: { ...writes, idempotentHint: true },
-    async run(session, { ids, done, from, after }) {
-      const acknowledged = done && (await session.client.mailbox.ack(done))
-      const noted = acknowledged !== undefined && { acknowledged }
-      if (ids) {
-        const found = await Promise.all(ids.map(id => session.client.mailbox.get(id)))
-        const messages = found.flatMap(message => (message ? [session.full(message)] : []))
-        const missing = ids.filter((_id, index) => !found[index])
-        return { messages, ...(missing.length > 0 && { missing }), ...noted }
-      }
-      const { messages, cursor, more } = await session.client.mailbox.list({ after, from, limit: pageSize })
-      const previews = messages.map(message => session.preview(message))
-      return { messages: previews, cursor, ...(more && { more }), ...noted, ...(await withheldIn(session)) }
+    async run(session, { ids, offset = 0, done, from, after }) {
+      const shown = ids
+        ? await readInFull(session, ids, offset)
+        : await listed(session, await session.client.mailbox.list({ after, from, limit: pageSize }))
+      return { ...shown, ...(done && (await acknowledge(session, done))) }
     },
   }),
 
   request: tool({
-    description: 'Ask an agent and wait for its one reply. For longer work, use send_message and wait_for_messages.',
+    description: 'Ask an agent and wait for its one reply. A later reply arrives as a message, with re.',
     input: Type.Object({ to: Name, text: Text, media_type: MediaType, timeout_s: Wait }),
     annotations: writes,
-    async run(session, { to, text, media_type, timeout_s = maxWaitS }, signal) {
+    async run(session, { to, text, media_type, timeout_s = requestWaitS }, signal) {
+      const start = performance.now()
       const parts: string[] = []
       const options = {
         timeoutMs: Math.max(1, timeout_s * 1_000),
         signal,
-        onPart: (part: MessageView) => parts.push(escapeText(part.text ?? '')),
+        onPart: (part: MessageView) => parts.push(toModelText(part.text ?? '').text),
       }
       try {
         const answer = await session.client.request(to, contentOf(text, media_type), options)
+        session.keepAnswer(answer, performance.now() - start > slowMs)
         return { answer: session.full(answer), ...(parts.length > 0 && { parts }) }
       } catch (error) {
         if (!(error instanceof RequestRefusedError)) throw error
@@ -120,11 +128,12 @@ export const tools = {
     annotations: writes,
     async run(session, { id, text, media_type, refuse }, signal) {
       const message = await openMessage(session, id)
+      if (!session.isRead(message)) throw new NotReadError(id)
       const content = contentOf(text, media_type)
-      if (message.kind !== 'request') {
-        const { queued, id: sent } = await session.send(message.from, text, content, message, signal)
+      if (message.kind !== 'request' || isOver(message)) {
+        const sent = await session.send(message.from, { text, content, inReplyTo: message }, signal)
         await session.client.mailbox.ack([id])
-        return { id: sent, to: message.from, queued }
+        return { ...sent, to: message.from, ...(message.kind === 'request' && { late: true }) }
       }
       if (refuse === undefined) await session.client.reply(message, content)
       else await session.client.refuse(message, { code: refuse, message: text })
@@ -140,18 +149,22 @@ export const tools = {
       prefix: Type.Optional(Type.String()),
       capability: Type.Optional(Type.String({ description: 'a tag in the card' })),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
+      after: Type.Optional(Type.String({ description: 'cursor of the last result' })),
     }),
     annotations: readOnly,
-    async run(session, { online, prefix, capability, limit = pageSize }) {
+    async run(session, { online, prefix, capability, limit = pageSize, after }) {
       const agents: Values[] = []
+      let cursor = ''
       const query = {
         cards: true,
         ...(online !== undefined && { online }),
         ...(prefix !== undefined && { prefix }),
         ...(capability !== undefined && { capability }),
+        ...(after !== undefined && { after }),
       }
       for await (const { username, online: isOnline, card } of session.client.users(query)) {
-        if (agents.length === limit) return { agents, notice, more: true }
+        if (agents.length === limit) return { agents, notice, more: true, cursor }
+        cursor = username
         agents.push({ name: username, online: isOnline, ...(card && introduce(card)) })
       }
       return { agents, notice }
@@ -180,6 +193,50 @@ export const tools = {
       return { address, trust, identity, key: fingerprint(identity), safetyNumber, ...other, ...done }
     },
   }),
+}
+
+/** Returns previews of a page, with what else waits to be seen. */
+async function listed(session: McpSession, { messages, cursor, more }: MailboxPage): Promise<Values> {
+  const answers = session.takeLateAnswers()
+  return {
+    messages: messages.map(message => session.preview(message)),
+    cursor,
+    ...(more && { more }),
+    ...(answers.length > 0 && { answers }),
+    ...(await withheldIn(session)),
+  }
+}
+
+/** Returns full texts, as many as one result holds. `left` has the ids to ask for again. */
+async function readInFull(session: McpSession, ids: readonly string[], offset: number): Promise<Values> {
+  const messages: ToolMessage[] = []
+  const missing: string[] = []
+  const left: string[] = []
+  let room = resultChars
+  for (const id of ids) {
+    const message = (await session.client.mailbox.get(id)) ?? session.answer(id)
+    if (!message) missing.push(id)
+    else if (room <= 0) left.push(id)
+    else {
+      const shown = session.full(message, { offset, room })
+      messages.push(shown)
+      room -= shown.content?.length ?? 0
+    }
+  }
+  return { messages, ...(missing.length > 0 && { missing }), ...(left.length > 0 && { left }) }
+}
+
+/** Acknowledges the messages whose whole text was shown. */
+async function acknowledge(session: McpSession, ids: readonly string[]): Promise<Values> {
+  const read: string[] = []
+  const kept: string[] = []
+  for (const id of ids) {
+    const message = await session.client.mailbox.get(id)
+    if (message) (session.isRead(message) ? read : kept).push(id)
+  }
+  const acknowledged = await session.client.mailbox.ack(read)
+  const why = 'not shown in full yet: read them with ids, and to the end with offset'
+  return { acknowledged, ...(kept.length > 0 && { not_acknowledged: kept, why }) }
 }
 
 /** Returns the content of a card as data. */
@@ -219,7 +276,10 @@ export async function unreadOf(session: McpSession): Promise<Values> {
   }
 }
 
-/** Registers a tool. The server checks its input against the schema; an error becomes the result of the tool. */
+/**
+ * Registers a tool. The server checks its input against the schema; an error becomes the result of the tool. Each
+ * result has the number of unread messages.
+ */
 export function addTool<Input extends TObject>(
   server: McpServer,
   session: McpSession,
@@ -227,15 +287,38 @@ export function addTool<Input extends TObject>(
   definition: Tool<Input>,
 ): void {
   const { description, input, annotations, run } = definition
-  // Without this, a misspelled argument would be ignored silently.
-  const inputSchema = fromJsonSchema<Static<Input>>({ ...input, additionalProperties: false })
-  const config = { description, inputSchema, ...(annotations && { annotations }) }
+  const config = { description, inputSchema: schemaOf<Input>(input), ...(annotations && { annotations }) }
   server.registerTool(name, config, async (args: Static<Input>, { mcpReq }: ServerContext) => {
     session.listen()
+    const stop = sendProgress(mcpReq)
     try {
-      return result(await run(session, args, mcpReq.signal))
+      const values = await run(session, args, mcpReq.signal)
+      return result({ unread: await session.client.mailbox.unread(), ...values })
     } catch (error) {
       return failure(error)
+    } finally {
+      stop()
     }
   })
+}
+
+function schemaOf<Input extends TObject>(input: Input) {
+  // Without this, a misspelled argument would be ignored silently.
+  const schema = fromJsonSchema<Static<Input>>({ ...input, additionalProperties: false })
+  const { validate, ...standard } = schema['~standard']
+  return {
+    '~standard': { ...standard, validate: (value: unknown) => validate(forgive(input, value)) },
+  } as typeof schema
+}
+
+/** Tells a host that asked for it that a call goes on: some hosts end a call without a sign of life. */
+function sendProgress({ _meta, notify }: ServerContext['mcpReq']): () => void {
+  const progressToken = _meta?.progressToken
+  if (progressToken === undefined) return () => {}
+  let progress = 0
+  const timer = setInterval(() => {
+    progress += 1
+    notify({ method: 'notifications/progress', params: { progressToken, progress } }).catch(() => {})
+  }, progressMs)
+  return () => clearInterval(timer)
 }

@@ -298,8 +298,12 @@ export class RequestTimeoutError extends ClientError {
   readonly code = 'request_timeout'
   readonly retry = true
 
-  constructor(peer: string, timeoutMs: number) {
-    super(`${peer} did not reply within ${timeoutMs / 1_000} s; a later reply arrives as a message`)
+  /** The id of the request. A later reply has it as `re`. */
+  readonly requestId: string
+
+  constructor(peer: string, timeoutMs: number, requestId: string) {
+    super(`${peer} did not reply to ${requestId} within ${timeoutMs / 1_000} s; a later reply arrives as a message`)
+    this.requestId = requestId
   }
 }
 

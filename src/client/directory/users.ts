@@ -13,6 +13,8 @@ export type UserQuery = {
   capability?: string
   /** Adds the users' cards. */
   cards?: boolean
+  /** Continues behind this name. */
+  after?: string
 }
 
 export type ListedUser = {
@@ -32,7 +34,7 @@ export type ListedUser = {
 export async function* listUsers(
   context: ClientContext,
   cards: Cards,
-  { online, prefix, capability, cards: withCards }: UserQuery,
+  { online, prefix, capability, cards: withCards, after }: UserQuery,
 ): AsyncGenerator<ListedUser, void, undefined> {
   const query = {
     ...(online !== undefined && { online }),
@@ -40,10 +42,14 @@ export async function* listUsers(
     ...(capability !== undefined && { capability }),
     ...(withCards !== undefined && { cards: withCards }),
   }
-  const pages = eachPage(async next => {
-    const link = await openLink(context)
-    return link.request({ type: 'list_users', ...query, ...next })
-  }, repeatedPage)
+  const pages = eachPage(
+    async next => {
+      const link = await openLink(context)
+      return link.request({ type: 'list_users', ...query, ...next })
+    },
+    repeatedPage,
+    after,
+  )
   for await (const { users } of pages) {
     for (const { card, ...user } of users) {
       const name = user.username

@@ -172,7 +172,10 @@ export class Inbox {
     return { ...view, ...(repeated && { repeated }), ack: () => this.ack(key, view.from, view.id) }
   }
 
-  /** Acknowledges the message that was shown with the key `shownKey`: it is deleted, and its sender gets a `read` receipt. */
+  /**
+   * Acknowledges the message that was shown with the key `shownKey`: it is deleted, and its sender gets a `read`
+   * receipt.
+   */
   async ack(shownKey: string, from: Username, id: string): Promise<void> {
     const key = this.#moved.get(shownKey) ?? shownKey
     const first = await this.#context.store.transaction(async tx => {

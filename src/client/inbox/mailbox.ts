@@ -6,6 +6,7 @@ import type { ClientContext } from '../connection/client-context.ts'
 import { InboxRecord, type MessageView, toMessage } from '../messages/message.ts'
 import { isShown, readStanding, type Standing } from '../messages/standing.ts'
 import { keys, orderIn } from '../records/keys.ts'
+import { loadUnread, UnreadRecord } from '../shares/unread.ts'
 import type { Inbox } from './inbox.ts'
 import type { ListenerLease } from './listener-lease.ts'
 import { listWithheld, type Withheld } from './withheld.ts'
@@ -15,7 +16,13 @@ import { listWithheld, type Withheld } from './withheld.ts'
  * follow.
  */
 export type MailboxPage = { messages: MessageView[]; cursor: number; more: boolean }
-export type MailboxQuery = { after?: number | undefined; limit?: number; from?: string | undefined }
+export type MailboxQuery = {
+  after?: number | undefined
+  limit?: number
+  from?: string | undefined
+  /** Only messages that answer the message with this id. */
+  re?: string | undefined
+}
 export type WaitOptions = MailboxQuery & {
   /** The longest wait, ms. */
   waitMs: number
@@ -27,7 +34,7 @@ const defaultLimit = 50
 const stepSize = 100
 
 type MailboxContext = {
-  context: Pick<ClientContext, 'store' | 'closing' | 'loadPeer'>
+  context: Pick<ClientContext, 'store' | 'closing' | 'loadPeer' | 'now'>
   inbox: Pick<Inbox, 'arrived' | 'ack'>
   listenerLease: Pick<ListenerLease, 'keepListening'>
 }
@@ -49,13 +56,14 @@ export class Mailbox {
    * Lists unacknowledged messages, oldest first.
    * @param query `after` is the cursor of the page before
    */
-  async list({ after = 0, limit = defaultLimit, from }: MailboxQuery = {}): Promise<MailboxPage> {
+  async list({ after = 0, limit = defaultLimit, from, re }: MailboxQuery = {}): Promise<MailboxPage> {
     const messages: MessageView[] = []
     let cursor = after
     for (;;) {
       const entries = await this.#read(cursor)
       for (const entry of entries) {
-        const shown = from === undefined || entry.record.from === from ? show(entry) : undefined
+        const view = from === undefined || entry.record.from === from ? show(entry) : undefined
+        const shown = re === undefined || view?.re === re ? view : undefined
         if (shown && messages.length === limit) return { messages, cursor, more: true }
         if (shown) messages.push(shown)
         cursor = entry.order
@@ -80,6 +88,14 @@ export class Mailbox {
       acked += 1
     }
     return acked
+  }
+
+  /** Returns the number of unacknowledged messages and requests. */
+  async unread(): Promise<number> {
+    const { store, now } = this.#parts.context
+    const known = await store.read(tx => tx.get(keys.unread()))
+    const { senders } = known ? UnreadRecord.decode(known) : await store.transaction(tx => loadUnread(tx, now()))
+    return Object.values(senders).reduce((sum, { messages, requests }) => sum + messages.count + requests.count, 0)
   }
 
   /** Lists what is not shown because of the key that it came under, by peer and key. */
@@ -141,11 +157,12 @@ export class Mailbox {
   }
 }
 
-const query = { after: whole(0), limit: whole(0), from: text }
+const query = { after: whole(0), limit: whole(0), from: text, re: text }
 checkMethods(Mailbox, {
   list: ['promise', ['query', options(query)]],
   get: ['promise', ['id', text]],
   ack: ['promise', ['ids', texts]],
+  unread: ['promise'],
   withheld: ['promise'],
   wait: [
     'promise',
@@ -157,6 +174,7 @@ checkMethods(Mailbox, {
         after: optional(query.after),
         limit: optional(query.limit),
         from: optional(text),
+        re: optional(text),
       }),
     ],
   ],

@@ -180,7 +180,7 @@ export class Requests {
     const { to, id, waiter, timeoutMs, signal, done } = wait
     const { listenerLease } = this.#parts
     listenerLease.keepListening(done).catch(waiter.reject)
-    const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs)), timeoutMs)
+    const timer = setTimeout(() => waiter.reject(new RequestTimeoutError(to, timeoutMs, id)), timeoutMs)
     try {
       const answer = await (signal ? raceAbort(waiter.promise, signal) : waiter.promise)
       if (answer.error) throw new RequestRefusedError(answer.error.code, answer.error.message, { peer: to })
@@ -188,7 +188,7 @@ export class Requests {
     } catch (error) {
       if (signal?.aborted && error === signal.reason) await this.#cancel(to, id)
       if (error instanceof ProtocolError || !isExpired(error)) throw error
-      throw new RequestTimeoutError(to, timeoutMs)
+      throw new RequestTimeoutError(to, timeoutMs, id)
     } finally {
       clearTimeout(timer)
     }

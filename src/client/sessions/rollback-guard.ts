@@ -28,10 +28,10 @@ const maxJump = 2 ** 32
 type Answer = { reservation?: { upTo: number; signature: string } | undefined }
 
 /**
- * Detects that this state is an older copy (docs/E2E.md section 9). The state stores how many steps it has reserved, and
- * the node records it: if the original went on, it has reserved more than its copy knows of. Nothing is encrypted
- * beyond the reserved steps. The state signs what it reserves, and believes only numbers that it signed: neither a node nor a
- * finder of a token can invent one.
+ * Detects that this state is an older copy (docs/E2E.md section 9). The state stores how many steps it has reserved,
+ * and the node records it: if the original went on, it has reserved more than its copy knows of. Nothing is encrypted
+ * beyond the reserved steps. The state signs what it reserves, and believes only numbers that it signed: neither a node
+ * nor a finder of a token can invent one.
  */
 export class RollbackGuard {
   readonly #context: ClientContext

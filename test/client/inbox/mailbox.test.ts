@@ -180,7 +180,12 @@ function quietMailbox(
 ) {
   const store: StateStore = { ...inner, read, onChange: () => () => {} }
   return new Mailbox({
-    context: { store, closing: new AbortController().signal, loadPeer: (tx, name) => loadPeer(tx, name, 'localhost') },
+    context: {
+      store,
+      closing: new AbortController().signal,
+      loadPeer: (tx, name) => loadPeer(tx, name, 'localhost'),
+      now: Date.now,
+    },
     inbox: { arrived, ack: async () => {} },
     listenerLease: { keepListening: async () => {} },
   })
