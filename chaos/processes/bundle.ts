@@ -12,11 +12,12 @@ export type Bundle = { node: string; load: string }
 
 /** Bundles both programs into a directory, so that processes start fast, and removes a guard if one is named. */
 export async function bundle(directory: string, removal?: GuardRemoval): Promise<Bundle> {
-  // The bundle reads scripts from `../scripts`, as `dist` does.
-  const programs = join(directory, 'programs')
+  // The bundle reads scripts from `../scripts` and the version from `../../../package.json`, as sources do.
+  const programs = join(directory, 'src/server/programs')
   await mkdir(programs, { recursive: true })
   await symlink(join(root, 'node_modules'), join(directory, 'node_modules'))
-  await copyScripts(join(directory, 'scripts'), removal)
+  await cp(join(root, 'package.json'), join(directory, 'package.json'))
+  await copyScripts(join(directory, 'src/server/scripts'), removal)
   await build({
     entryPoints: { node: join(root, 'chaos/processes/node-main.ts'), load: join(root, 'chaos/load/load-main.ts') },
     outdir: programs,
