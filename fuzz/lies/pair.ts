@@ -77,6 +77,7 @@ export class Pair {
     await this.#check()
     for (const agent of this.agents) await this.operations.within('close', () => agent.close(), closeBoundMs)
     for (const [what, count] of this.operations.counts) findings.count(what, count)
+    this.scene.forget()
   }
 
   async closeAgents(): Promise<void> {

@@ -52,6 +52,15 @@ export class Scene {
     this.endConnections()
   }
 
+  /** Frees what only lies need: a run has hundreds of scenes, and each keeps hundreds of frames. */
+  forget(): void {
+    this.past.up.length = 0
+    this.past.down.length = 0
+    this.#published.clear()
+    this.#impostors.clear()
+    this.#traffic.clear()
+  }
+
   endConnections(): void {
     for (const connection of [...this.connections]) connection.end()
   }

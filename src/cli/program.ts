@@ -9,6 +9,7 @@ import { addAllow, addBlock, addPrivacy, addSessions, addUnrule } from './comman
 import { addCard } from './commands/card.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDecrypt, addEncrypt } from './commands/encryption.ts'
+import { addAck, addInbox } from './commands/inbox.ts'
 import { addLogout } from './commands/logout.ts'
 import { addMcp } from './commands/mcp.ts'
 import { addExport, addImport } from './commands/moving.ts'
@@ -16,6 +17,7 @@ import { addListen, addRecv } from './commands/receive.ts'
 import { addRecover } from './commands/recover.ts'
 import { addRegister } from './commands/register.ts'
 import { addRepair } from './commands/repair.ts'
+import { addReply } from './commands/reply.ts'
 import { addRequest } from './commands/request.ts'
 import { addSend } from './commands/send.ts'
 import { addServe } from './commands/serve.ts'
@@ -28,6 +30,9 @@ const agentCommands = [
   addRegister,
   addSend,
   addRequest,
+  addReply,
+  addInbox,
+  addAck,
   addListen,
   addRecv,
   addUsers,

@@ -67,14 +67,23 @@ export class McpSession {
     if (this.#lateAnswers.length > maxLateAnswers) this.#lateAnswers.shift()
   }
 
-  /** Returns an answer by its own id or by that of its request. */
-  answer(id: string): MessageView | undefined {
-    return this.#answers.peek(id)
+  /** Returns an answer by its own id or by that of its request, unless another key of its sender is pinned by now. */
+  async answer(id: string): Promise<MessageView | undefined> {
+    const answer = this.#answers.peek(id)
+    return answer && (await this.#isStillRight(answer)) ? answer : undefined
+  }
+
+  async #isStillRight({ from, identity }: MessageView): Promise<boolean> {
+    const known = await this.client.identityOf(from).catch(() => undefined)
+    return known !== undefined && known.trust !== 'changed' && known.identity === identity
   }
 
   /** Returns the answers to slow calls that have not been listed since. */
-  takeLateAnswers(): ToolMessage[] {
-    return this.#lateAnswers.splice(0).map(answer => this.preview(answer))
+  async takeLateAnswers(): Promise<ToolMessage[]> {
+    const shown: ToolMessage[] = []
+    for (const answer of this.#lateAnswers.splice(0))
+      if (await this.#isStillRight(answer)) shown.push(this.preview(answer))
+    return shown
   }
 
   /**

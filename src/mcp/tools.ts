@@ -12,7 +12,16 @@ import {
 import { NotReadError } from './errors.ts'
 import { forgive } from './forgiving-input.ts'
 import type { McpSession } from './mcp-session.ts'
-import { escapeText, fingerprint, isOver, notice, resultChars, type ToolMessage, timeText } from './message-view.ts'
+import {
+  escapeText,
+  fingerprint,
+  fullChars,
+  isOver,
+  notice,
+  resultChars,
+  type ToolMessage,
+  timeText,
+} from './message-view.ts'
 import { toModelText } from './model-text.ts'
 import { failure, result } from './result.ts'
 
@@ -50,9 +59,9 @@ const writes = { destructiveHint: false, openWorldHint: true }
 const contentOf = (text: string, mediaType: string | undefined): Content =>
   mediaType === undefined ? text : { mediaType, data: text }
 
-/** Returns an unacknowledged message by its id. @throws {NotOpenError} */
+/** Returns an unacknowledged message, or an answer to a call of `request`, by its id. @throws {NotOpenError} */
 async function openMessage(session: McpSession, id: string): Promise<MessageView> {
-  const message = await session.client.mailbox.get(id)
+  const message = (await session.client.mailbox.get(id)) ?? (await session.answer(id))
   if (!message) throw new NotOpenError(id)
   return message
 }
@@ -100,16 +109,16 @@ export const tools = {
     annotations: writes,
     async run(session, { to, text, media_type, timeout_s = requestWaitS }, signal) {
       const start = performance.now()
-      const parts: string[] = []
+      const parts = new Parts()
       const options = {
         timeoutMs: Math.max(1, timeout_s * 1_000),
         signal,
-        onPart: (part: MessageView) => parts.push(toModelText(part.text ?? '').text),
+        onPart: (part: MessageView) => parts.add(part.text ?? ''),
       }
       try {
         const answer = await session.client.request(to, contentOf(text, media_type), options)
         session.keepAnswer(answer, performance.now() - start > slowMs)
-        return { answer: session.full(answer), ...(parts.length > 0 && { parts }) }
+        return { answer: session.full(answer), ...parts.shown }
       } catch (error) {
         if (!(error instanceof RequestRefusedError)) throw error
         return { refused: { code: error.code, message: escapeText(error.message), notice } }
@@ -130,11 +139,12 @@ export const tools = {
       const message = await openMessage(session, id)
       if (!session.isRead(message)) throw new NotReadError(id)
       const content = contentOf(text, media_type)
-      if (message.kind !== 'request' || isOver(message)) {
+      if (message.kind !== 'request' || (isOver(message) && refuse === undefined)) {
         const sent = await session.send(message.from, { text, content, inReplyTo: message }, signal)
         await session.client.mailbox.ack([id])
         return { ...sent, to: message.from, ...(message.kind === 'request' && { late: true }) }
       }
+      // A refusal that is late has nobody to tell, so it fails.
       if (refuse === undefined) await session.client.reply(message, content)
       else await session.client.refuse(message, { code: refuse, message: text })
       session.transcript.sent(message.from, id, text, new Date())
@@ -195,9 +205,37 @@ export const tools = {
   }),
 }
 
+/** The parts that came before a reply, as many as one result holds. The peer decides how many it sends. */
+class Parts {
+  readonly #texts: string[] = []
+  #room = resultChars - fullChars
+  #escaped = false
+  #left = 0
+
+  add(part: string): void {
+    const { text, escaped } = toModelText(part)
+    this.#room -= text.length
+    if (this.#room < 0) {
+      this.#left += 1
+      return
+    }
+    this.#texts.push(text)
+    this.#escaped ||= escaped
+  }
+
+  get shown(): Values {
+    if (this.#texts.length + this.#left === 0) return {}
+    return {
+      parts: this.#texts,
+      ...(this.#escaped && { parts_escaped: true }),
+      ...(this.#left > 0 && { parts_left: this.#left }),
+    }
+  }
+}
+
 /** Returns previews of a page, with what else waits to be seen. */
 async function listed(session: McpSession, { messages, cursor, more }: MailboxPage): Promise<Values> {
-  const answers = session.takeLateAnswers()
+  const answers = await session.takeLateAnswers()
   return {
     messages: messages.map(message => session.preview(message)),
     cursor,
@@ -214,7 +252,7 @@ async function readInFull(session: McpSession, ids: readonly string[], offset: n
   const left: string[] = []
   let room = resultChars
   for (const id of ids) {
-    const message = (await session.client.mailbox.get(id)) ?? session.answer(id)
+    const message = (await session.client.mailbox.get(id)) ?? (await session.answer(id))
     if (!message) missing.push(id)
     else if (room <= 0) left.push(id)
     else {
@@ -293,7 +331,7 @@ export function addTool<Input extends TObject>(
     const stop = sendProgress(mcpReq)
     try {
       const values = await run(session, args, mcpReq.signal)
-      return result({ unread: await session.client.mailbox.unread(), ...values })
+      return result({ ...(await unreadHint(session)), ...values })
     } catch (error) {
       return failure(error)
     } finally {
@@ -301,6 +339,13 @@ export function addTool<Input extends TObject>(
     }
   })
 }
+
+/** A call that has done its work does not fail because of the hint. */
+const unreadHint = ({ client }: McpSession): Promise<Values> =>
+  client.mailbox.unread().then(
+    unread => ({ unread }),
+    () => ({}),
+  )
 
 function schemaOf<Input extends TObject>(input: Input) {
   // Without this, a misspelled argument would be ignored silently.

@@ -26,6 +26,9 @@ export class CliError extends Error {
 
 export const usageError = (message: string): CliError => new CliError('usage', 'usage', message)
 
+export const notWaiting = (id: string): CliError =>
+  new CliError('refused', 'not_open', `${escapeLine(id)} is not an unread message: "aimessage inbox" lists their ids`)
+
 /** Codes of `ClientError` that are not refusals. */
 const exitOf: Record<string, Exit> = {
   unreachable: 'unreachable',

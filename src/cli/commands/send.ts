@@ -7,9 +7,10 @@ import { type Context, type Start, withConnectedAgent } from '../base/context.ts
 import { CliError, toFailure, usageError } from '../base/failure.ts'
 import { parseCount, parseSeconds } from '../base/options.ts'
 import { readStandardInput } from '../input/standard-input.ts'
+import { unreadMessage } from './inbox.ts'
 
 /** `ttl` in seconds, `timeout` in ms. */
-type Options = { ttl?: number; timeout?: number }
+type Options = { ttl?: number; timeout?: number; re?: string }
 /** How long to wait for `accepted`, ms. */
 const defaultTimeoutMs = 30_000
 type Draft = { to: string; body: string | Uint8Array } & Options
@@ -24,6 +25,7 @@ export function addSend(program: Command, start: Start): void {
     .argument('[text]', 'the message; without it, all bytes of standard input')
     .option('--ttl <seconds>', 'how long the server keeps it for an absent recipient', parseCount)
     .option('--timeout <seconds>', 'how long to wait for the node (default: 30)', parseSeconds)
+    .option('--re <id>', 'answer the unread message with this id, without acknowledging it')
     .addHelpText(
       'after',
       '\nQuote a TEXT of several words; put "--" before a TEXT that starts with a dash.\n' +
@@ -69,14 +71,16 @@ async function sendOrKeep(context: Context, draft: Draft): Promise<Accepted> {
   }
 }
 
-async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTimeoutMs }: Draft): Promise<Accepted> {
+async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTimeoutMs, re }: Draft): Promise<Accepted> {
   let delay: Error | undefined
   client.on('delayed', event => {
     if (event.to === to.split('@')[0]) delay = event.error
   })
+  const inReplyTo = re === undefined ? undefined : await unreadMessage(client, re)
   const isLate = AbortSignal.timeout(timeout)
   try {
-    return await client.send(to, body, { signal: isLate, ...(ttl !== undefined && { ttlS: ttl }) })
+    const options = { signal: isLate, ...(ttl !== undefined && { ttlS: ttl }), ...(inReplyTo && { inReplyTo }) }
+    return await client.send(to, body, options)
   } catch (error) {
     throw isLate.aborted ? late(timeout, delay) : error
   }

@@ -4,9 +4,14 @@ import type { Client } from '../../client/node.ts'
 import { ignoreNotOpen } from '../../client/requests/request-handler.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeJsonLine } from '../../util/escape.ts'
+import { sleep } from '../../util/signal.ts'
 import { CliError } from '../base/failure.ts'
 import { messageJson } from '../text/message-text.ts'
+import { childEnvironment } from './child-environment.ts'
 import type { Deliver } from './deliver.ts'
+
+/** How long the output of a command that has ended may take, ms: a child in the background may hold the pipe. */
+const outputGraceMs = 1_000
 
 /**
  * Runs a shell command for each message, with the message as one line of JSON on its standard input, never on its
@@ -17,25 +22,27 @@ export const execDeliver =
   (client: Client, command: string, timeoutMs: number): Deliver =>
   async (message, signal) => {
     const isRequest = message.kind === 'request'
+    // Its sender does not wait any more: what the command did would be done for nobody.
+    if (message.deadline !== undefined && message.deadline <= Date.now()) return
     const child = spawn(command, {
       shell: true,
       detached: true,
       stdio: ['pipe', isRequest ? 'pipe' : 'inherit', 'inherit'],
-      env: { ...process.env, AIMESSAGE_FROM: message.from, AIMESSAGE_ID: message.id },
+      env: childEnvironment(process.env, message),
     })
-    const output = isRequest ? readAll(child) : Promise.resolve('')
+    const output = isRequest ? readOutput(child) : async () => ''
     await run(
       child,
       `${encodeJsonLine(messageJson(message))}\n`,
       AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     )
-    if (isRequest) await client.reply(message, (await output).replace(/\n$/, '')).catch(ignoreNotOpen)
+    if (isRequest) await client.reply(message, (await output()).replace(/\n$/, '')).catch(ignoreNotOpen)
   }
 
 async function run(child: ChildProcess, input: string, stop: AbortSignal): Promise<void> {
   const kill = () => killGroup(child)
   stop.addEventListener('abort', kill, { once: true })
-  const ended = once(child, 'close')
+  const ended = once(child, 'exit')
   // A command that does not read its input may have ended before it is written.
   child.stdin?.on('error', () => {})
   child.stdin?.end(input)
@@ -59,10 +66,18 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-async function readAll({ stdout }: ChildProcess): Promise<string> {
+/** Reads the output of a command. Call the result after the command has ended. */
+function readOutput({ stdout }: ChildProcess): () => Promise<string> {
   let text = ''
-  for await (const chunk of stdout?.setEncoding('utf8') ?? []) {
+  stdout?.setEncoding('utf8').on('data', chunk => {
     if (text.length <= cryptoLimits.maxContentBytes) text += chunk
+  })
+  const ended = new Promise<void>(resolve => stdout?.once('close', resolve))
+  return async () => {
+    const late = new AbortController()
+    await Promise.race([ended, sleep(outputGraceMs, late.signal).catch(() => {})])
+    late.abort()
+    stdout?.destroy()
+    return text
   }
-  return text
 }

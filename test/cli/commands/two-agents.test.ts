@@ -71,6 +71,39 @@ t.test('two agents use the commands on one node', async t => {
     )
   })
 
+  t.test('18.5 inbox looks and takes nothing; reply, send --re and ack answer by id', async t => {
+    const asked = run('alice', ['request', 'bob', 'which port?', '--timeout', '600', '--json'])
+    for (const text of ['long '.repeat(100), 'three'] as const) await run('alice', ['send', 'bob', text])
+    const look = async (...args: string[]) => jsonLines((await run('bob', ['inbox', '--json', ...args])).stdout)
+    let seen = await look('--wait', '60')
+    while (seen.length < 3) seen = await look('--wait', '60')
+    t.same(await look('--wait', '0'), seen, 'a look changes nothing')
+    t.match(await look('--count'), [{ unread: 3 }])
+    const byText = (text: string) => seen.find(({ preview }) => String(preview).startsWith(text))
+    t.match(byText('long'), { from: 'alice', id: /^[\w-]{22}$/, preview: 'long '.repeat(40), more: 300 })
+    t.match(byText('which'), { kind: 'request', deadline: Number })
+    const idOf = (text: string) => String(byText(text)?.id)
+
+    t.match(await run('bob', ['reply', idOf('which'), '4711', '--json']), { code: 0 })
+    t.match(jsonLines((await asked).stdout), [{ body: '4711', re: idOf('which') }])
+    t.match(await run('bob', ['send', 'alice', 'read it', '--re', idOf('long')]), { code: 0 })
+    t.match(jsonLines((await run('alice', ['recv', '--json', '--wait', '600'])).stdout), [
+      { re: idOf('long'), hops: 1 },
+    ])
+    t.match(await run('bob', ['ack', idOf('long')]), { code: 0, stdout: 'acknowledged 1\n' })
+    t.match(await run('bob', ['reply', idOf('three')], { input: 'four' }), { code: 0 })
+    t.match(await look('--count', '--wait', '0'), [{ unread: 0 }])
+    const human = await run('bob', ['inbox', '--wait', '0'])
+    t.match(human, { code: 0, stdout: '', stderr: /no unread messages/ })
+    for (const args of [
+      ['ack', idOf('three')],
+      ['reply', idOf('three'), 'again'],
+      ['send', 'alice', 'x', '--re', 'no'],
+    ])
+      t.match(await run('bob', args), { code: 3, stderr: /not_open|inbox/ })
+    t.match(jsonLines((await run('alice', ['recv', '--json', '--wait', '600'])).stdout), [{ body: 'four' }])
+  })
+
   t.test('users lists users by name, and filters by prefix and presence', async t => {
     const names = async (...args: string[]) =>
       jsonLines((await run('alice', ['users', '--json', ...args])).stdout).map(({ username }) => username)

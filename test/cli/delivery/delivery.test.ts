@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { signature, webhookDeliver } from '../../../src/cli/delivery/webhook.ts'
-import { registerAgent, temporaryDirectory } from '../../../tools/clients/agents.ts'
+import { openAgentAt, registerAgent, temporaryDirectory } from '../../../tools/clients/agents.ts'
 import { listenOnLoopback } from '../../../tools/net/listen.ts'
 import { startTestNode } from '../../../tools/servers/running-node.ts'
 import { jsonLines } from '../../fixtures/cli/cli.ts'
@@ -63,6 +64,46 @@ echo "$line" >> ${directory}/taken
       t.equal((await world.run('bob', ['recv', '--json'])).stdout, '', 'all three are acknowledged')
     },
   )
+
+  t.test('18.6 a command gets no secret, and a child that it leaves behind holds up no reply', async t => {
+    await world.register('keeper')
+    const env = {
+      AIMESSAGE_WEBHOOK_SECRET: 'canary-1',
+      AIMESSAGE_MCP_TOKEN: 'canary-2',
+      AIMESSAGE_ADMIN_TOKEN: 'canary-3',
+      AIMESSAGE_INVITE: 'canary-4',
+      ADMIN_TOKEN: 'canary-5',
+      REDIS_URL: 'canary-6',
+    }
+    const command = 'cat >/dev/null; sleep 1000 & echo $!; env | grep -E "canary|AIMESSAGE_(FROM|HOME)"'
+    const listening = world.start('keeper', ['listen', '--json', '--count', '1', '--exec', command], { env })
+    await listening.until(line => line.includes('"listening"'))
+    const { text = '' } = await alice.request('keeper', 'what do you see?', { timeoutMs: 600_000 })
+    const [child = '', ...seen] = text.split('\n')
+    process.kill(Number(child))
+    t.same(seen.sort(), ['AIMESSAGE_FROM=alice', `AIMESSAGE_HOME=${world.home}`])
+    t.equal(await listening.end(), 0)
+  })
+
+  t.test('18.6 a request whose sender has stopped to wait runs no command, and the next message is taken', async t => {
+    await world.register('sleeper')
+    const asker = await registerAgent(t, wsUrl, 'asker')
+    const sleeper = await openAgentAt(t, wsUrl, world.directory('sleeper'))
+    const asked = asker.request('sleeper', 'soon', { timeoutMs: 1_500 })
+    asked.catch(() => {})
+    const [request] = (await sleeper.mailbox.wait({ waitMs: 600_000 })).messages
+    await sleeper.close()
+    await asker.close()
+    await delay(Math.max(0, (request?.deadline ?? 0) - Date.now()) + 10)
+    await alice.send('sleeper', 'a message')
+    const log = `${directory}/ran`
+    const listening = world.start('sleeper', ['listen', '--json', '--count', '2', '--exec', `cat >> ${log}`])
+    t.equal(await listening.end(), 0)
+    t.same(
+      jsonLines(await readFile(log, 'utf8')).map(({ body }) => body),
+      ['a message'],
+    )
+  })
 
   t.test('the output of the command for a request is the reply', async t => {
     await world.register('clerk')
