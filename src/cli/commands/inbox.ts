@@ -41,7 +41,7 @@ async function inbox(context: Context, { wait, limit = Number.POSITIVE_INFINITY,
   const { output, interruption } = context
   await withAgent(context, async client => {
     const { signal } = interruption
-    if (wait > 0) await client.mailbox.wait({ waitMs: wait, after: await newest(client), signal })
+    if (wait > 0) await take(client, wait, signal)
     if (count) {
       const unread = await client.mailbox.unread()
       return output.print({ unread }, () => [String(unread)])
@@ -54,6 +54,28 @@ async function inbox(context: Context, { wait, limit = Number.POSITIVE_INFINITY,
     }
     if (shown === 0) output.note({ event: 'empty' }, 'no unread messages')
   })
+}
+
+/** How long no message may arrive until all that waited at the server have, ms. */
+const quietMs = 300
+
+/** Takes what waits at the server into the state: until nothing new has come for a while, and at most `waitMs`. */
+async function take(client: Client, waitMs: number, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + waitMs
+  const end = new AbortController()
+  const listening = client.attend(AbortSignal.any([end.signal, signal]))
+  listening.catch(() => {})
+  try {
+    for (let after = await newest(client), patience = waitMs; ; patience = quietMs) {
+      const left = Math.max(0, Math.min(patience, deadline - performance.now()))
+      const { messages, cursor } = await client.mailbox.wait({ waitMs: left, after, signal })
+      if (messages.length === 0) return
+      after = cursor
+    }
+  } finally {
+    end.abort()
+    await listening.catch(() => {})
+  }
 }
 
 /** Returns the position of the last unread message. */
@@ -74,9 +96,13 @@ async function* unreadOf({ mailbox }: Client): AsyncGenerator<MessageView, void,
 
 function previewOf({ text, body }: MessageView): { preview: string; more: number } {
   if (text === undefined) return { preview: `(${body.length} bytes that are not text)`, more: 0 }
-  const preview = [...text.slice(0, previewChars)].join('')
+  const preview = cut(text, previewChars)
   return { preview, more: text.length - preview.length }
 }
+
+/** Returns the start of a text. An emoji on the cut is left out as a whole. */
+const cut = (text: string, length: number): string =>
+  text.slice(0, (text.codePointAt(length - 1) ?? 0) > 0xffff ? length - 1 : length)
 
 function toJson(message: MessageView): object {
   const { id, from, sentAt, verified, kind, re, deadline } = message
@@ -103,7 +129,7 @@ function draw(message: MessageView, ...[paint, columns]: Parameters<Draw>): stri
   const { preview, more } = previewOf(message)
   const line = escapeLine(preview.replaceAll('\n', ' '))
   const room = Math.max(20, (columns ?? previewChars) - 6)
-  return [head, `    ${line.length > room || more > 0 ? `${line.slice(0, room)}…` : line}`]
+  return [head, `    ${line.length > room || more > 0 ? `${cut(line, room)}…` : line}`]
 }
 
 async function ack(context: Context, ids: readonly string[]): Promise<void> {

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
-import type { Client } from '../../client/node.ts'
+import { NotOpenError } from '../../client/base/errors.ts'
+import type { Client, MessageView } from '../../client/node.ts'
 import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
+import { usageError } from '../base/failure.ts'
 import { unreadMessage } from './inbox.ts'
 import { bodyOf } from './send.ts'
 
@@ -25,24 +27,36 @@ export function addReply(program: Command, start: Start): void {
 }
 
 async function reply(context: Context, id: string, text: string | undefined, options: Options): Promise<void> {
-  const body = await bodyOf(context, text)
+  // A code is enough for a refusal.
+  const body = options.refuse !== undefined && text === undefined ? '' : await bodyOf(context, text)
   const answered = await withConnectedAgent(context, client => answer(client, id, body, options))
   await context.output.print(answered, paint => [`${paint.green('answered')} ${id} of ${paint.bold(answered.to)}`])
 }
 
 async function answer(client: Client, id: string, body: string | Uint8Array, { refuse }: Options): Promise<Answered> {
   const message = await unreadMessage(client, id)
-  const { from, kind, deadline } = message
-  const isOpen = kind === 'request' && deadline !== undefined && deadline > Date.now()
-  if (isOpen && refuse !== undefined) {
+  const { from: to, kind, deadline } = message
+  if (refuse !== undefined) {
+    if (kind !== 'request') throw usageError(`--refuse is for requests, and ${id} is a message`)
     await client.refuse(message, { code: refuse, message: typeof body === 'string' ? body : textOf(body) })
-  } else if (isOpen) {
-    await client.reply(message, body)
-  } else {
-    await client.send(from, body, { inReplyTo: message })
-    await client.mailbox.ack([id])
+    return { id, to }
   }
-  return { id, to: from, ...(kind === 'request' && !isOpen && { late: true }) }
+  if (kind === 'request' && deadline !== undefined && deadline > Date.now() && (await isTaken(client, message, body)))
+    return { id, to }
+  await client.send(to, body, { inReplyTo: message })
+  await client.mailbox.ack([id])
+  return { id, to, ...(kind === 'request' && { late: true }) }
+}
+
+/** Returns false if the time of the request ended meanwhile. */
+async function isTaken(client: Client, request: MessageView, body: string | Uint8Array): Promise<boolean> {
+  try {
+    await client.reply(request, body)
+    return true
+  } catch (error) {
+    if (error instanceof NotOpenError) return false
+    throw error
+  }
 }
 
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)

@@ -77,6 +77,7 @@ async function sendInTime(client: Client, { to, body, ttl, timeout = defaultTime
     if (event.to === to.split('@')[0]) delay = event.error
   })
   const inReplyTo = re === undefined ? undefined : await unreadMessage(client, re)
+  if (inReplyTo && inReplyTo.from !== to.split('@')[0]) throw usageError(`${re} is a message of ${inReplyTo.from}`)
   const isLate = AbortSignal.timeout(timeout)
   try {
     const options = { signal: isLate, ...(ttl !== undefined && { ttlS: ttl }), ...(inReplyTo && { inReplyTo }) }

@@ -3,7 +3,7 @@
  * that reads what strangers wrote: it must not find them.
  */
 const secretNames =
-  /^AIMESSAGE_\w*(?:PASSPHRASE|SECRET|TOKEN|INVITE|KEY)\w*$|^(?:ADMIN_TOKEN|METRICS_TOKEN|REDIS_URL)\w*$/
+  /^AIMESSAGE_\w*(?:PASSPHRASE|SECRET|TOKEN|INVITE|KEY)\w*$|^(?:ADMIN_TOKEN|METRICS_TOKEN|REDIS_URL)\w*$/i
 
 /** Returns the environment for a command that handles a message. */
 export const childEnvironment = (

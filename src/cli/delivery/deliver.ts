@@ -30,6 +30,12 @@ async function deliverWithRetry(
   signal: AbortSignal,
 ): Promise<void> {
   for (let attempt = 0; !signal.aborted; attempt += 1) {
+    const { id, from, deadline } = message
+    if (deadline !== undefined && deadline <= Date.now()) {
+      // What the consumer did would be done for nobody.
+      output.note({ event: 'expired', id, from }, `request ${id} was not delivered: its sender does not wait any more`)
+      return
+    }
     try {
       await deliver(message, signal)
       return

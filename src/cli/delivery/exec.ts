@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { Client } from '../../client/node.ts'
+import { TooLargeError } from '../../client/base/errors.ts'
+import type { Client, ReceivedMessage } from '../../client/node.ts'
 import { ignoreNotOpen } from '../../client/requests/request-handler.ts'
 import { cryptoLimits } from '../../crypto/limits.ts'
 import { encodeJsonLine } from '../../util/escape.ts'
@@ -22,8 +23,6 @@ export const execDeliver =
   (client: Client, command: string, timeoutMs: number): Deliver =>
   async (message, signal) => {
     const isRequest = message.kind === 'request'
-    // Its sender does not wait any more: what the command did would be done for nobody.
-    if (message.deadline !== undefined && message.deadline <= Date.now()) return
     const child = spawn(command, {
       shell: true,
       detached: true,
@@ -36,8 +35,18 @@ export const execDeliver =
       `${encodeJsonLine(messageJson(message))}\n`,
       AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     )
-    if (isRequest) await client.reply(message, (await output()).replace(/\n$/, '')).catch(ignoreNotOpen)
+    if (isRequest) await answer(client, message, (await output()).replace(/\n$/, ''))
   }
+
+/** An answer that is too long would be too long again. */
+async function answer(client: Client, request: ReceivedMessage, text: string): Promise<void> {
+  try {
+    await client.reply(request, text)
+  } catch (error) {
+    if (!(error instanceof TooLargeError)) return ignoreNotOpen(error)
+    await client.refuse(request, { code: 'failed', message: 'the answer is too long' }).catch(ignoreNotOpen)
+  }
+}
 
 async function run(child: ChildProcess, input: string, stop: AbortSignal): Promise<void> {
   const kill = () => killGroup(child)
@@ -51,6 +60,7 @@ async function run(child: ChildProcess, input: string, stop: AbortSignal): Promi
     if (stop.aborted) throw refused('the command took too long and was killed')
     if (code !== 0) throw refused(`the command ended with ${code ?? signal}`)
   } finally {
+    child.stdin?.destroy()
     stop.removeEventListener('abort', kill)
   }
 }
