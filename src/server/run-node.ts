@@ -1,5 +1,5 @@
 import closeWithGrace from 'close-with-grace'
-import { ConfigError, readConfig } from './base/config.ts'
+import { ConfigError, isSet, readConfig } from './base/config.ts'
 import { type Logger, openLogger } from './base/logger.ts'
 import { checkOpenFiles, openFileLimit } from './base/open-files.ts'
 import { type StartedNode, startNode } from './start-node.ts'
@@ -8,8 +8,10 @@ import { RedisSetupError } from './store/redis/connection/check-server.ts'
 /** The longest shutdown, ms. After it the process exits. */
 const closeMs = 10_000
 
-/** Runs one node until SIGTERM or SIGINT, also during the start. Exit code 2 means a wrong configuration, of
- * the node or of its Redis; 1 means any other failure. */
+/**
+ * Runs one node until SIGTERM or SIGINT, also during the start. Exit code 2 means a wrong configuration, of the node or
+ * of its Redis; 1 means any other failure.
+ */
 export async function runNode(): Promise<void> {
   let node: StartedNode | undefined
   let log: Logger | undefined
@@ -25,7 +27,7 @@ export async function runNode(): Promise<void> {
   endEarlyHandler()
   try {
     const config = readConfig()
-    const scarce = checkOpenFiles(process.env, config, openFileLimit())
+    const scarce = checkOpenFiles(isSet('MAX_CONNECTIONS'), config, openFileLimit())
     log = openLogger(config.logLevel)
     if (scarce) log.warn(scarce)
     node = await startNode(config, { log })

@@ -251,6 +251,9 @@ type Address = { host: string; port: number }
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** Returns true if a variable is not left to its default. */
+export const isSet = (name: SettingName, env: Environment = process.env): boolean => Boolean(env[name]?.trim())
+
 /**
  * Reads the configuration. An empty variable counts as not set.
  * @throws {ConfigError}

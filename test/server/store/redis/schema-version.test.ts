@@ -22,7 +22,7 @@ t.test('a node does not start with an unknown schema version, and changes nothin
   await t.rejects(openRedisStore(options, { url: redis.url }), RedisSetupError)
   t.same(await redis.cli('KEYS', '*'), [schemaKey])
   const { code, stderr } = await runNodeProcess({ REDIS_URL: redis.url, PORT: '0' })
-  t.equal(code, 1)
+  t.equal(code, 2)
   t.match(
     stderr,
     /holds data of schema 2, and this version knows 1; run the version that wrote it, or use another Redis/,
