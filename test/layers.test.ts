@@ -53,6 +53,7 @@ const layers = [
   'src/cli/delivery',
   'src/cli/demo',
   'src/cli/admin',
+  'src/cli/commands/messages',
   'src/cli/commands',
   'src/cli',
   'tools',

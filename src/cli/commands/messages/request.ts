@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
-import { parseSeconds } from '../base/options.ts'
-import { reportEvents } from '../text/event-report.ts'
-import { drawMessage, messageJson } from '../text/message-text.ts'
+import { type Context, type Start, withConnectedAgent } from '../../base/context.ts'
+import { parseSeconds } from '../../base/options.ts'
+import { reportEvents } from '../../text/event-report.ts'
+import { drawMessage, messageJson } from '../../text/message-text.ts'
 import { bodyOf } from './send.ts'
 
 type Options = { timeout?: number }

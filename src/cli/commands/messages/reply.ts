@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { NotOpenError } from '../../client/base/errors.ts'
-import type { Client, MessageView } from '../../client/node.ts'
-import { type Context, type Start, withConnectedAgent } from '../base/context.ts'
-import { usageError } from '../base/failure.ts'
+import { NotOpenError } from '../../../client/base/errors.ts'
+import type { Client, MessageView } from '../../../client/node.ts'
+import { type Context, type Start, withConnectedAgent } from '../../base/context.ts'
+import { usageError } from '../../base/failure.ts'
 import { unreadMessage } from './inbox.ts'
 import { bodyOf } from './send.ts'
 

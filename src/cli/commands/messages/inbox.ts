@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
-import type { Client, MessageView } from '../../client/node.ts'
-import { escapeLine } from '../../util/escape.ts'
-import { type Context, type Start, withAgent, withConnectedAgent } from '../base/context.ts'
-import { CliError, notWaiting } from '../base/failure.ts'
-import { parseCount, parseSeconds } from '../base/options.ts'
-import { timeText } from '../text/message-text.ts'
+import type { Client, MessageView } from '../../../client/node.ts'
+import { escapeLine } from '../../../util/escape.ts'
+import { type Context, type Start, withAgent, withConnectedAgent } from '../../base/context.ts'
+import { CliError, notWaiting } from '../../base/failure.ts'
+import { parseCount, parseSeconds } from '../../base/options.ts'
+import { timeText } from '../../text/message-text.ts'
 
 type Options = { wait: number; limit?: number; count?: boolean }
 

@@ -1,14 +1,14 @@
 import type { Command } from 'commander'
-import type { Client, ReceiveOptions } from '../../client/node.ts'
-import { raceAbort } from '../../util/signal.ts'
-import { type Context, type Start, withAgent } from '../base/context.ts'
-import { usageError } from '../base/failure.ts'
-import { parseCount, parseSeconds } from '../base/options.ts'
-import type { Output } from '../base/output.ts'
-import { deliverEach } from '../delivery/deliver.ts'
-import { reportEvents } from '../text/event-report.ts'
-import { drawMessage, messageJson } from '../text/message-text.ts'
-import { withheldText } from '../text/peer-text.ts'
+import type { Client, ReceiveOptions } from '../../../client/node.ts'
+import { raceAbort } from '../../../util/signal.ts'
+import { type Context, type Start, withAgent } from '../../base/context.ts'
+import { usageError } from '../../base/failure.ts'
+import { parseCount, parseSeconds } from '../../base/options.ts'
+import type { Output } from '../../base/output.ts'
+import { deliverEach } from '../../delivery/deliver.ts'
+import { reportEvents } from '../../text/event-report.ts'
+import { drawMessage, messageJson } from '../../text/message-text.ts'
+import { withheldText } from '../../text/peer-text.ts'
 
 type Options = { count?: number; wait?: number }
 type ListenOptions = Options & {
@@ -83,15 +83,15 @@ async function actOf(options: ListenOptions): Promise<Act> {
     throw usageError('use only one of --exec, --webhook and --touch: an agent has one listener')
   }
   if (touch !== undefined) {
-    const { touchFor } = await import('../delivery/touch.ts')
+    const { touchFor } = await import('../../delivery/touch.ts')
     return ({ client, signal }) => touchFor(client, touch, signal)
   }
   if (exec !== undefined) {
-    const { execDeliver } = await import('../delivery/exec.ts')
+    const { execDeliver } = await import('../../delivery/exec.ts')
     return listening => deliverEach({ ...listening, deliver: execDeliver(listening.client, exec, execTimeout) })
   }
   if (webhook === undefined) return ({ client, output, ...options }) => show(client, output, options)
-  const { webhookDeliver } = await import('../delivery/webhook.ts')
+  const { webhookDeliver } = await import('../../delivery/webhook.ts')
   const deliver = webhookDeliver(webhook, {
     secret: process.env.AIMESSAGE_WEBHOOK_SECRET,
     isPlainAllowed: plainWebhook,
