@@ -11,7 +11,7 @@ const minColumns = 20
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 type Shown = Pick<ReceivedMessage, 'id' | 'from' | 'verified' | 'body' | 'text' | 'sentAt'> &
-  Partial<Pick<ReceivedMessage, 'identity' | 'kind' | 'mediaType' | 're' | 'hops' | 'deadline'>>
+  Partial<Pick<ReceivedMessage, 'identity' | 'kind' | 'mediaType' | 're' | 'hops' | 'deadline' | 'error'>>
 
 /** Returns a message as `--json` shows it. `bodyBase64` replaces `body` if the bytes are not UTF-8. */
 export function messageJson(message: Shown): object {
@@ -21,12 +21,13 @@ export function messageJson(message: Shown): object {
 }
 
 /** Returns the members that a plain message does not have. */
-const extraOf = ({ kind, mediaType, re, hops, deadline }: Shown): object => ({
+const extraOf = ({ kind, mediaType, re, hops, deadline, error }: Shown): object => ({
   ...(kind !== undefined && kind !== 'application' && { kind }),
   ...(mediaType !== undefined && { mediaType }),
   ...(re !== undefined && { re }),
   ...(hops && { hops }),
   ...(deadline !== undefined && { deadline }),
+  ...(error && { error }),
 })
 
 /**
@@ -45,7 +46,13 @@ const labelOf = ({ kind, mediaType }: Shown): string =>
     .flatMap(label => (label ? [`  ${escapeLine(label)}`] : []))
     .join('')
 
-const bodyLines = ({ text, body }: Shown): string[] =>
+/** A refusal that comes after the time of a request has no text. */
+const bodyLines = ({ text, body, error }: Shown): string[] =>
+  error
+    ? [`refused (${escapeLine(error.code)}), in its own words: ${JSON.stringify(escapeLine(error.message))}`]
+    : textLines({ text, body })
+
+const textLines = ({ text, body }: Pick<Shown, 'text' | 'body'>): string[] =>
   text === undefined ? [`(${body.length} bytes that are not text) ${base64(body)}`] : escapeLines(text)
 
 function fit(line: string, columns: number | undefined): string[] {

@@ -105,7 +105,7 @@ const cut = (text: string, length: number): string =>
   text.slice(0, (text.codePointAt(length - 1) ?? 0) > 0xffff ? length - 1 : length)
 
 function toJson(message: MessageView): object {
-  const { id, from, sentAt, verified, kind, re, deadline } = message
+  const { id, from, sentAt, verified, kind, re, deadline, error } = message
   const { preview, more } = previewOf(message)
   return {
     id,
@@ -116,6 +116,7 @@ function toJson(message: MessageView): object {
     verified,
     ...(kind !== 'application' && { kind }),
     ...(re !== undefined && { re }),
+    ...(error && { error }),
     ...(deadline !== undefined && { deadline, ...(deadline <= Date.now() && { expired: true }) }),
   }
 }
