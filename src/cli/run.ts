@@ -1,4 +1,4 @@
-import { version } from './base/version.ts'
+import { version } from '../server/base/version.ts'
 
 const argv = process.argv.slice(2)
 if (argv.length === 1 && argv[0] === '--version') {

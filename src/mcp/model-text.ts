@@ -1,3 +1,6 @@
+import { escapeSequence } from '../util/escape.ts'
+import { wholeEnd } from '../util/well-formed.ts'
+
 /**
  * Characters that a model must not get as they are: terminal controls, changes of the text direction, and invisible
  * characters, which can carry hidden text. Tab, line ends, the joiners, the byte order mark and the variation selectors
@@ -7,14 +10,6 @@ const passing = '\\t\\n\\r\\u200c\\u200d\\ufeff\\ufe0e\\ufe0f'
 const unsafe = `(?![${passing}])[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}]`
 const regionFlag = '\\u{1f3f4}[\\u{e0030}-\\u{e0039}\\u{e0061}-\\u{e007a}]{3,6}\\u{e007f}'
 const pieces = new RegExp(`(${regionFlag})|(${unsafe})|\\\\`, 'gu')
-
-const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0')
-
-function escapeCharacter(character: string): string {
-  const code = character.codePointAt(0) ?? 0
-  if (code <= 0xff) return `\\x${hex(code, 2)}`
-  return code <= 0xffff ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 1)}}`
-}
 
 /** A text for a model. If `escaped` is set, `unescapeText` returns the exact text; otherwise it is the exact text. */
 export type ModelText = { text: string; escaped: boolean }
@@ -29,7 +24,7 @@ export function toModelText(text: string): ModelText {
     if (flag !== undefined) return flag
     if (character === undefined) return '\\\\'
     escaped = true
-    return escapeCharacter(character)
+    return escapeSequence(character)
   })
   return escaped ? { text: shown, escaped } : { text, escaped }
 }
@@ -48,15 +43,8 @@ export type TextPart = ModelText & { end: number; more: number }
 export function partOf(text: string, offset: number, room: number): TextPart {
   const start = Math.min(offset, text.length)
   for (let length = room; ; length = Math.floor(length / 2)) {
-    const end = endAt(text, start, length)
+    const end = wholeEnd(text, Math.min(start + Math.max(length, 2), text.length))
     const part = toModelText(text.slice(start, end))
     if (part.text.length <= room || end - start <= 2) return { ...part, end, more: text.length - end }
   }
-}
-
-/** The end of a part is never inside of a surrogate pair. */
-function endAt(text: string, start: number, length: number): number {
-  const end = Math.min(start + Math.max(length, 2), text.length)
-  const isInPair = end < text.length && end - start > 1 && (text.codePointAt(end - 1) ?? 0) > 0xffff
-  return isInPair ? end - 1 : end
 }

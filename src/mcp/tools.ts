@@ -1,29 +1,11 @@
-import { fromJsonSchema, type McpServer, type ServerContext, type ToolAnnotations } from '@modelcontextprotocol/server'
-import type { Static, TObject } from 'typebox'
+import type { TObject } from 'typebox'
 import * as Type from 'typebox'
-import {
-  type AgentCard,
-  type Content,
-  type MailboxPage,
-  type MessageView,
-  NotOpenError,
-  RequestRefusedError,
-} from '../client/public.ts'
+import { type AgentCard, type Content, type MessageView, NotOpenError, RequestRefusedError } from '../client/public.ts'
+import type { Tool, Values } from './add-tool.ts'
 import { NotReadError } from './errors.ts'
-import { forgive } from './forgiving-input.ts'
 import type { McpSession } from './mcp-session.ts'
-import {
-  escapeText,
-  fingerprint,
-  fullChars,
-  isOver,
-  notice,
-  resultChars,
-  type ToolMessage,
-  timeText,
-} from './message-view.ts'
-import { toModelText } from './model-text.ts'
-import { failure, result } from './result.ts'
+import { escapeText, fingerprint, isOver, notice, timeText } from './message-view.ts'
+import { acknowledge, listed, Parts, readInFull, withheldIn } from './reading.ts'
 
 /** Hosts end a call after about 60 s. */
 const maxWaitS = 50
@@ -32,8 +14,6 @@ const requestWaitS = 25
 /** The answer to a call that took longer is listed again, because some hosts give a call 5 s or less, ms. */
 const slowMs = 3_000
 const pageSize = 20
-/** The interval of signs of life during a call, ms. */
-const progressMs = 5_000
 
 const Name = Type.String({ description: 'agent name' })
 const Text = Type.String()
@@ -43,14 +23,6 @@ const After = Type.Optional(Type.Integer({ minimum: 0, description: 'cursor of t
 const Offset = Type.Optional(Type.Integer({ minimum: 0, description: 'next_offset of a long text' }))
 const Thread = Type.Optional(Type.String({ description: 'id of the message that they answer' }))
 const Ids = Type.Optional(Type.Array(Type.String(), { maxItems: 50 }))
-
-type Values = Record<string, unknown>
-type Tool<Input extends TObject> = {
-  description: string
-  input: Input
-  annotations?: ToolAnnotations
-  run(session: McpSession, input: Static<Input>, signal: AbortSignal): Promise<Values>
-}
 
 const tool = <Input extends TObject>(definition: Tool<Input>): Tool<Input> => definition
 const readOnly = { readOnlyHint: true, openWorldHint: true }
@@ -205,78 +177,6 @@ export const tools = {
   }),
 }
 
-/** The parts that came before a reply, as many as one result holds. The peer decides how many it sends. */
-class Parts {
-  readonly #texts: string[] = []
-  #room = resultChars - fullChars
-  #escaped = false
-  #left = 0
-
-  add(part: string): void {
-    const { text, escaped } = toModelText(part)
-    this.#room -= text.length
-    if (this.#room < 0) {
-      this.#left += 1
-      return
-    }
-    this.#texts.push(text)
-    this.#escaped ||= escaped
-  }
-
-  get shown(): Values {
-    if (this.#texts.length + this.#left === 0) return {}
-    return {
-      parts: this.#texts,
-      ...(this.#escaped && { parts_escaped: true }),
-      ...(this.#left > 0 && { parts_left: this.#left }),
-    }
-  }
-}
-
-/** Returns previews of a page, with what else waits to be seen. */
-async function listed(session: McpSession, { messages, cursor, more }: MailboxPage): Promise<Values> {
-  const answers = await session.takeLateAnswers()
-  return {
-    messages: messages.map(message => session.preview(message)),
-    cursor,
-    ...(more && { more }),
-    ...(answers.length > 0 && { answers }),
-    ...(await withheldIn(session)),
-  }
-}
-
-/** Returns full texts, as many as one result holds. `left` has the ids to ask for again. */
-async function readInFull(session: McpSession, ids: readonly string[], offset: number): Promise<Values> {
-  const messages: ToolMessage[] = []
-  const missing: string[] = []
-  const left: string[] = []
-  let room = resultChars
-  for (const id of ids) {
-    const message = (await session.client.mailbox.get(id)) ?? (await session.answer(id))
-    if (!message) missing.push(id)
-    else if (room <= 0) left.push(id)
-    else {
-      const shown = session.full(message, { offset, room })
-      messages.push(shown)
-      room -= shown.content?.length ?? 0
-    }
-  }
-  return { messages, ...(missing.length > 0 && { missing }), ...(left.length > 0 && { left }) }
-}
-
-/** Acknowledges the messages whose whole text was shown. */
-async function acknowledge(session: McpSession, ids: readonly string[]): Promise<Values> {
-  const read: string[] = []
-  const kept: string[] = []
-  for (const id of ids) {
-    const message = await session.client.mailbox.get(id)
-    if (message) (session.isRead(message) ? read : kept).push(id)
-  }
-  const acknowledged = await session.client.mailbox.ack(read)
-  const why = 'not shown in full yet: read them with ids, and to the end with offset'
-  return { acknowledged, ...(kept.length > 0 && { not_acknowledged: kept, why }) }
-}
-
 /** Returns the content of a card as data. */
 const introduce = ({ title, description, capabilities, acceptsRequests, verified }: AgentCard): Values => ({
   title: escapeText(title),
@@ -285,14 +185,6 @@ const introduce = ({ title, description, capabilities, acceptsRequests, verified
   ...(acceptsRequests && { accepts_requests: true }),
   verified: verified === 'verified',
 })
-
-/** Returns the messages that are not shown because of the key that they came under; nothing if there are none. */
-async function withheldIn({ client }: McpSession): Promise<Values> {
-  const all = await client.mailbox.withheld()
-  if (all.length === 0) return {}
-  const withheld = all.map(({ identity = '', ...rest }) => ({ ...rest, key: fingerprint(identity) }))
-  return { withheld }
-}
 
 /** Returns the number of unread messages, their senders, and the time of the oldest. */
 export async function unreadOf(session: McpSession): Promise<Values> {
@@ -312,58 +204,4 @@ export async function unreadOf(session: McpSession): Promise<Values> {
     }
     after = cursor
   }
-}
-
-/**
- * Registers a tool. The server checks its input against the schema; an error becomes the result of the tool. Each
- * result has the number of unread messages.
- */
-export function addTool<Input extends TObject>(
-  server: McpServer,
-  session: McpSession,
-  name: string,
-  definition: Tool<Input>,
-): void {
-  const { description, input, annotations, run } = definition
-  const config = { description, inputSchema: schemaOf<Input>(input), ...(annotations && { annotations }) }
-  server.registerTool(name, config, async (args: Static<Input>, { mcpReq }: ServerContext) => {
-    session.listen()
-    const stop = sendProgress(mcpReq)
-    try {
-      const values = await run(session, args, mcpReq.signal)
-      return result({ ...(await unreadHint(session)), ...values })
-    } catch (error) {
-      return failure(error)
-    } finally {
-      stop()
-    }
-  })
-}
-
-/** A call that has done its work does not fail because of the hint. */
-const unreadHint = ({ client }: McpSession): Promise<Values> =>
-  client.mailbox.unread().then(
-    unread => ({ unread }),
-    () => ({}),
-  )
-
-function schemaOf<Input extends TObject>(input: Input) {
-  // Without this, a misspelled argument would be ignored silently.
-  const schema = fromJsonSchema<Static<Input>>({ ...input, additionalProperties: false })
-  const { validate, ...standard } = schema['~standard']
-  return {
-    '~standard': { ...standard, validate: (value: unknown) => validate(forgive(input, value)) },
-  } as typeof schema
-}
-
-/** Tells a host that asked for it that a call goes on: some hosts end a call without a sign of life. */
-function sendProgress({ _meta, notify }: ServerContext['mcpReq']): () => void {
-  const progressToken = _meta?.progressToken
-  if (progressToken === undefined) return () => {}
-  let progress = 0
-  const timer = setInterval(() => {
-    progress += 1
-    notify({ method: 'notifications/progress', params: { progressToken, progress } }).catch(() => {})
-  }, progressMs)
-  return () => clearInterval(timer)
 }

@@ -9,7 +9,7 @@ const unsafeInJson = new RegExp(unsafe.source, unsafe.flags)
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0')
 
 /** Returns an escape such as `\x1b`, `\u202e` or `\u{e0001}`. */
-function escapeSequence(character: string): string {
+export function escapeSequence(character: string): string {
   const code = character.codePointAt(0) ?? 0
   if (code <= 0xff) return `\\x${hex(code, 2)}`
   return code <= 0xffff ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 1)}}`

@@ -14,3 +14,7 @@ export function cutText(text: string, length: number): string {
   const cut = text.slice(0, length)
   return /[\ud800-\udbff]$/.test(cut) && cut.length < text.length ? cut.slice(0, -1) : cut
 }
+
+/** Returns `end`, or one less if a cut there would divide a pair of surrogates. */
+export const wholeEnd = (text: string, end: number): number =>
+  end > 0 && (text.codePointAt(end - 1) ?? 0) > 0xffff ? end - 1 : end

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Client } from '../../client/node.ts'
+import { version } from '../../server/base/version.ts'
 import { raceAbort } from '../../util/signal.ts'
 import { type Context, notRegistered, type Start, withNewAgent } from '../base/context.ts'
 import { toFailure, usageError } from '../base/failure.ts'
 import type { Output } from '../base/output.ts'
-import { version } from '../base/version.ts'
 import { addInviteOptions, type InviteOptions, readInvite } from '../input/invite.ts'
 import { reportEvents } from '../text/event-report.ts'
 

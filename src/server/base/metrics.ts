@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../../protocol/errors.ts'
+import { version } from './version.ts'
 
 /** The metrics of a node. Each node has its own registry: two nodes of one process must not share counters. */
 export type Metrics = ReturnType<typeof openMetrics>
-
-const packageVersion = (): string =>
-  JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version
 
 export function openMetrics() {
   const registry = new Registry()
@@ -89,7 +86,7 @@ export function openMetrics() {
     labelNames: ['version', 'node'],
     registers,
   })
-  buildInfo.set({ version: packageVersion(), node: process.version }, 1)
+  buildInfo.set({ version: version(), node: process.version }, 1)
   for (const why of ['sender', 'address', 'share', 'stranger']) storageRefused.inc({ why }, 0)
   for (const code of Object.keys(errors)) refused.inc({ code }, 0)
   for (const reason of ['gap', 'bare', 'resumed', 'timer']) catchUps.inc({ reason }, 0)

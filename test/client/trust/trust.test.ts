@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import type { Client } from '../../../src/client/node.ts'
 import { openMemoryStore } from '../../../src/client/node.ts'
 import { openAgent, receiveSome, registerAgent, textsOf } from '../../../tools/clients/agents.ts'
+import { noticeKeyChange } from '../../fixtures/key-change.ts'
 import { startForgetfulNode } from '../../fixtures/servers/forgetful-node.ts'
 
 async function met(t: Test, server: string): Promise<{ alice: Client; bob: Client }> {
@@ -128,9 +129,7 @@ t.test('17.1 what a changed key hid is shown after the decision, also behind the
     forget('bob')
     const other = await openAgent(t, server, openMemoryStore())
     await other.register('bob')
-    const changed = new Promise(resolve => alice.on('key-changed', resolve))
-    await other.send('alice', 'trust me')
-    await changed
+    await noticeKeyChange(alice, other, 'trust me')
     const { messages, cursor } = await alice.mailbox.list()
     t.same(messages, [], 'nothing is shown before the decision')
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Client, MessageView } from '../../../client/node.ts'
 import { escapeLine } from '../../../util/escape.ts'
+import { wholeEnd } from '../../../util/well-formed.ts'
 import { type Context, type Start, withAgent, withConnectedAgent } from '../../base/context.ts'
 import { CliError, notWaiting } from '../../base/failure.ts'
 import { parseCount, parseSeconds } from '../../base/options.ts'
@@ -100,9 +101,7 @@ function previewOf({ text, body }: MessageView): { preview: string; more: number
   return { preview, more: text.length - preview.length }
 }
 
-/** Returns the start of a text. An emoji on the cut is left out as a whole. */
-const cut = (text: string, length: number): string =>
-  text.slice(0, (text.codePointAt(length - 1) ?? 0) > 0xffff ? length - 1 : length)
+const cut = (text: string, length: number): string => text.slice(0, wholeEnd(text, length))
 
 function toJson(message: MessageView): object {
   const { id, from, sentAt, verified, kind, re, deadline, error } = message

@@ -41,7 +41,7 @@ async function answer(client: Client, id: string, body: string | Uint8Array, { r
     await client.refuse(message, { code: refuse, message: typeof body === 'string' ? body : textOf(body) })
     return { id, to }
   }
-  if (kind === 'request' && deadline !== undefined && deadline > Date.now() && (await isTaken(client, message, body)))
+  if (kind === 'request' && deadline !== undefined && deadline > Date.now() && (await isReplied(client, message, body)))
     return { id, to }
   await client.send(to, body, { inReplyTo: message })
   await client.mailbox.ack([id])
@@ -49,7 +49,7 @@ async function answer(client: Client, id: string, body: string | Uint8Array, { r
 }
 
 /** Returns false if the time of the request ended meanwhile. */
-async function isTaken(client: Client, request: MessageView, body: string | Uint8Array): Promise<boolean> {
+async function isReplied(client: Client, request: MessageView, body: string | Uint8Array): Promise<boolean> {
   try {
     await client.reply(request, body)
     return true
